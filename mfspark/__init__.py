@@ -1,0 +1,23 @@
+"""mfspark: nightly recommender jobs on Apache Spark. Ratings in, completed top-N tables out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow.dataset as ds
+
+__version__ = "0.1.0"
+
+
+def read_table(warehouse: str | Path, table: str, run_id: str | None = None) -> ds.Dataset:
+    """Return a published table as a pyarrow dataset; the pointer is resolved once.
+
+    `run_id` reads another kept run instead of the current one. Raises NotFoundError when the
+    warehouse, the run or the table does not exist.
+    """
+    from mfspark.tables.reader import read_table as read
+
+    return read(warehouse, table, run_id)

@@ -1,0 +1,335 @@
+"""Configuration: one TOML file, `--set section.key=value` on top, everything checked before Spark starts.
+
+Each section is a frozen pydantic model with a line under each field. Unknown keys are refused with
+the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from mfspark.errors import ConfigError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+ModelName = Literal["baseline", "popularity", "user_knn", "als", "torch_mf"]
+Format = Literal["auto", "csv", "dat", "tab", "wide_csv", "excel", "parquet"]
+
+
+class Section(BaseModel):
+    """A part of the configuration: immutable, no unknown keys, no NaN."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Inputs(Section):
+    """Where ratings and items are read from."""
+
+    ratings: tuple[str, ...] = ()
+    """Files or globs of ratings; empty means the embedded survey."""
+    items: tuple[str, ...] = ()
+    """Files or globs with titles and genres."""
+    test: tuple[str, ...] = ()
+    """Files of test ratings for `evaluation.split = "given"`."""
+
+
+class Columns(Section):
+    """Which input column plays which part; a name, or a 1-based position as text such as "3".
+
+    Empty means: recognised by its name (userId, user_id, user, ...) or by the usual order.
+    """
+
+    user: str = ""
+    item: str = ""
+    rating: str = ""
+    timestamp: str = ""
+
+
+class Ingest(Section):
+    """How ratings are read, cleaned and quarantined."""
+
+    format: Format = "auto"
+    """`csv` comma or semicolon, `dat` '::', `tab`; `wide_csv`/`excel` one row a user, one column an item."""
+    header: bool | None = None
+    """Whether the first line names the columns; unset means detected."""
+    columns: Columns = Columns()
+    wide_extra_columns: tuple[str, ...] = ()
+    """Columns of a wide sheet that are neither the user nor items; unset means detected (dates)."""
+    sheet: str = ""
+    """Name of the Excel sheet; empty means the first."""
+    encoding: Literal["auto", "utf-8", "iso-8859-1"] = "auto"
+    rating_scale: tuple[float, float] | None = None
+    """Smallest and largest valid rating; unset means what is found, and nothing is out of range."""
+    max_rejected_share: Share = 0.05
+    """More than this share of rejected rows stops the run with exit status 3."""
+    split_mb: PositiveInt = 32
+    """Size of the pieces, in MiB, in which large text files are read in parallel."""
+    max_sheet_cells: PositiveInt = 20_000_000
+    """Excel sheets with more cells are refused."""
+
+    @model_validator(mode="after")
+    def _scale_is_ordered(self) -> Ingest:
+        if self.rating_scale and self.rating_scale[0] >= self.rating_scale[1]:
+            raise ValueError("rating_scale must be [smallest, largest]")
+        return self
+
+
+class Ids(Section):
+    """How ids are stored."""
+
+    type: Literal["auto", "integer", "string"] = "auto"
+    """`auto`: integer where every id is a plain integer, otherwise string."""
+
+
+class GridOptions(Section):
+    """How ratings are cut into tiles (see docs/grid.md)."""
+
+    engine: Literal["auto", "one_task", "spark"] = "auto"
+    """`auto`: one task while the ratings fit one tile, otherwise sweeps over Spark."""
+    blocks: Annotated[int, Field(ge=0, le=4096)] = 0
+    """Blocks of users and of items; 0 means chosen by size."""
+    one_tile_ratings: PositiveInt = 5_000_000
+    """Up to this many ratings a whole training loop runs inside one task."""
+    broadcast_mb: PositiveInt = 256
+    """Factor blocks up to this size are broadcast; larger ones are joined by a shuffle."""
+
+
+class BaselineOptions(Section):
+    """mu + b_u + b_i with damped biases."""
+
+    reg_user: NonNegativeFloat = 15.0
+    """Damping of user biases, in ratings."""
+    reg_item: NonNegativeFloat = 10.0
+    """Damping of item biases, in ratings."""
+    max_iter: PositiveInt = 10
+    """Alternations between the two sides."""
+
+
+class PopularityOptions(Section):
+    """Items by their number of ratings."""
+
+
+class UserKNNOptions(Section):
+    """Mean of the ratings of a user's nearest neighbors."""
+
+    similarity: Literal["cosine"] = "cosine"
+    num_neighbors: PositiveInt = 50
+    """Neighbors kept a user (k)."""
+    min_support: PositiveInt = 1
+    """Items two users must share to be neighbors."""
+    aggregation: Literal["mean", "weighted"] = "mean"
+    """`mean`: plain mean of the neighbors' ratings; `weighted`: weighted by similarity."""
+
+
+class ALSOptions(Section):
+    """Alternating least squares with biases."""
+
+    engine: Literal["torch", "mllib"] = "torch"
+    """`torch`: our kernel on the grid; `mllib`: Spark's own ALS, for comparison."""
+    rank: PositiveInt = 32
+    reg: PositiveFloat = 0.08
+    """L2 regularisation, scaled by the number of ratings of each row."""
+    max_iter: PositiveInt = 15
+    biases: bool = True
+    solver: Literal["cholesky", "cg"] = "cholesky"
+    cg_steps: PositiveInt = 3
+    """Steps of the conjugate gradient solver, warm-started from the last iteration."""
+    init_std: PositiveFloat = 0.1
+    """Standard deviation of the starting factors."""
+
+
+class TorchMFOptions(Section):
+    """Matrix factorization by stochastic gradients in torch."""
+
+    rank: PositiveInt = 32
+    epochs: PositiveInt = 20
+    learning_rate: PositiveFloat = 0.02
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.95
+    """Factor on the learning rate after each epoch."""
+    reg: NonNegativeFloat = 0.05
+    """L2 weight on the factors and biases that a rating touches."""
+    optimizer: Literal["sgd", "adagrad", "adam"] = "sgd"
+    batch_size: Annotated[int, Field(ge=0)] = 2048
+    """Ratings a step; 0 means full batch."""
+    biases: bool = True
+    center: bool = True
+    """Whether the global mean is taken off the ratings first."""
+    init_std: PositiveFloat = 0.1
+    """Standard deviation of the starting factors."""
+    validation_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the training ratings held out for the validation loss and early stopping."""
+    patience: PositiveInt = 3
+    """Epochs without a better validation loss before training stops."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+class Models(Section):
+    """Which models are run, and their options."""
+
+    run: tuple[ModelName, ...] = ("baseline", "popularity", "user_knn", "als", "torch_mf")
+    baseline: BaselineOptions = BaselineOptions()
+    popularity: PopularityOptions = PopularityOptions()
+    user_knn: UserKNNOptions = UserKNNOptions()
+    als: ALSOptions = ALSOptions()
+    torch_mf: TorchMFOptions = TorchMFOptions()
+
+    @model_validator(mode="after")
+    def _some_and_once(self) -> Models:
+        if not self.run or len(set(self.run)) != len(self.run):
+            raise ValueError("run must name at least one model, each once")
+        return self
+
+
+class Evaluation(Section):
+    """How models are measured before anything is published."""
+
+    split: Literal["random", "temporal", "leave_last", "given", "none"] = "random"
+    test_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    k: PositiveInt = 10
+    """Length of the lists that ranking metrics are computed on."""
+    relevant_rating: float | None = None
+    """Test ratings from here on count as relevant; unset means three quarters up the scale."""
+    refit: bool = True
+    """Refit on all ratings before publishing."""
+
+
+class Publish(Section):
+    """What readers get."""
+
+    n: PositiveInt = 10
+    """Rows a user and model in `top_n`."""
+    clamp: bool = True
+    """Keep predicted ratings inside the rating scale."""
+    round_to: NonNegativeFloat = 0.0
+    """Round predicted ratings to this step; 0 means not at all."""
+    single_file: bool = False
+    """Also replace `exports/top_n.parquet`."""
+
+
+class Completed(Section):
+    """The completed users x items matrix."""
+
+    max_cells: Annotated[int, Field(ge=0)] = 2_000_000
+    """Written only where users x items is at most this; 0 means never."""
+    model: ModelName | Literal["best"] = "best"
+    """Whose predictions fill it; `best` is the lowest RMSE."""
+
+
+class Config(Section):
+    """The whole configuration of a run."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 42
+    warehouse: str = "warehouse"
+    """Directory (or URL) the tables are published under."""
+    inputs: Inputs = Inputs()
+    ingest: Ingest = Ingest()
+    ids: Ids = Ids()
+    grid: GridOptions = GridOptions()
+    models: Models = Models()
+    evaluation: Evaluation = Evaluation()
+    publish: Publish = Publish()
+    completed: Completed = Completed()
+
+    @model_validator(mode="after")
+    def _test_file_where_given(self) -> Config:
+        if (self.evaluation.split == "given") != bool(self.inputs.test):
+            raise ValueError(
+                'evaluation.split = "given" and inputs.test (--test FILE) go together'
+            )
+        return self
+
+    def content(self) -> dict[str, Any]:
+        """Return what decides the content of the tables: everything but where things lie."""
+        return self.model_dump(mode="json", exclude={"warehouse", "inputs"})
+
+
+def load_config(path: str | Path | None = None, overrides: tuple[str, ...] = ()) -> Config:
+    """Read a TOML file (or none, for the defaults) and put `section.key=value` overrides on top.
+
+    Raises ConfigError that lists every wrong key and value at once, with the nearest known key.
+    """
+    values = _read_toml(Path(path)) if path else {}
+    for override in overrides:
+        _set(values, override)
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        where = str(path) if path else "the configuration"
+        problems = "\n".join(f"  - {_explain(e)}" for e in error.errors(include_url=False))
+        raise ConfigError(f"{where} has {error.error_count()} problem(s):\n{problems}") from None
+
+
+def parse_run_date(text: str) -> date:
+    """Parse YYYY-MM-DD. Raises ConfigError."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"run date '{text}' is not a date", "write it as 2026-11-22") from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+
+
+def _set(values: dict[str, Any], override: str) -> None:
+    """Apply one `section.key=value`; the value is TOML, or plain text where it is not."""
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {override} is not section.key=value")
+    try:
+        value = tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"--set {override}: '{section}' is a value, not a section")
+    values[last] = value
+
+
+def _explain(error: Any) -> str:
+    """Say one validation error in terms of the TOML file."""
+    path = [str(part) for part in error["loc"]]
+    name = ".".join(path)
+    if error["type"] == "extra_forbidden":
+        known = _known_keys(path[:-1])
+        near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
+        return f"unknown key '{name}'; {hint}"
+    message = error["msg"].removeprefix("Value error, ")
+    if not name:
+        return message
+    return f"{name} = {json.dumps(error['input'], default=str)}: {message}"
+
+
+def _known_keys(path: list[str]) -> list[str]:
+    section: Any = Config
+    for part in path:
+        field = section.model_fields.get(part)
+        kind = field.annotation if field else None
+        options = [kind, *get_args(kind)]
+        section = next((k for k in options if isinstance(k, type) and issubclass(k, Section)), None)
+        if section is None:
+            return []
+    return list(section.model_fields)

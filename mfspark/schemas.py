@@ -1,0 +1,222 @@
+"""The one place that names tables, columns and types.
+
+Schemas are pyarrow schemas; `spark_schema` gives the same as a Spark StructType. The type of ids is
+known only once ratings were read (integers stay integers, everything else is a string), so schemas
+are asked for with the `IdTypes` of the run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import pyarrow as pa
+
+from mfspark.errors import NotFoundError, SchemaError
+
+if TYPE_CHECKING:
+    from pyspark.sql.types import StructType
+
+IdType = Literal["integer", "string"]
+Side = Literal["user", "item"]
+
+_ARROW_ID: dict[str, pa.DataType] = {"integer": pa.int64(), "string": pa.string()}
+_USER_ID, _ITEM_ID = pa.string(), pa.large_string()  # stand-ins, replaced by `table_schema`
+TIMESTAMP = pa.timestamp("us", tz="UTC")
+
+
+@dataclass(frozen=True)
+class IdTypes:
+    """How user and item ids are stored in the published tables."""
+
+    user: IdType = "string"
+    item: IdType = "string"
+
+    def of(self, side: Side) -> IdType:
+        """Return the id type of one side."""
+        return self.user if side == "user" else self.item
+
+
+def other(side: Side) -> Side:
+    """Return the opposite side."""
+    return "item" if side == "user" else "user"
+
+
+def _statistics(side: Side) -> list[tuple[str, pa.DataType]]:
+    return [
+        (f"{side}_id", _USER_ID if side == "user" else _ITEM_ID),
+        (f"{side}_idx", pa.int32()),
+        ("n_ratings", pa.int64()),
+        *((name, pa.float64()) for name in ("mean", "std", "min", "q25", "median", "q75", "max")),
+        ("first_rated_at", TIMESTAMP),
+        ("last_rated_at", TIMESTAMP),
+    ]
+
+
+def _neighbors(id_type: pa.DataType) -> list[tuple[str, pa.DataType]]:
+    return [
+        ("id", id_type),
+        ("neighbor_id", id_type),
+        ("rank", pa.int32()),
+        ("similarity", pa.float64()),
+        ("n_common", pa.int32()),
+    ]
+
+
+def _factors(id_type: pa.DataType) -> list[tuple[str, pa.DataType]]:
+    return [
+        ("model", pa.string()),
+        ("id", id_type),
+        ("bias", pa.float32()),
+        ("factors", pa.list_(pa.float32())),
+    ]
+
+
+_TABLES: dict[str, list[tuple[str, pa.DataType]]] = {
+    "ratings": [
+        ("user_id", _USER_ID),
+        ("item_id", _ITEM_ID),
+        ("rating", pa.float64()),
+        ("rated_at", TIMESTAMP),
+        ("user_idx", pa.int32()),
+        ("item_idx", pa.int32()),
+    ],
+    "rejected_ratings": [
+        ("source_file", pa.string()),
+        ("line", pa.int64()),
+        ("raw", pa.string()),
+        ("reason", pa.string()),
+    ],
+    "users": _statistics("user"),
+    "items": [*_statistics("item"), ("title", pa.string()), ("genres", pa.list_(pa.string()))],
+    "user_neighbors": _neighbors(_USER_ID),
+    "item_neighbors": _neighbors(_ITEM_ID),
+    "user_factors": _factors(_USER_ID),
+    "item_factors": _factors(_ITEM_ID),
+    "top_n": [
+        ("model", pa.string()),
+        ("user_id", _USER_ID),
+        ("rank", pa.int32()),
+        ("item_id", _ITEM_ID),
+        ("score", pa.float64()),
+        ("tier", pa.string()),
+        ("score_low", pa.float64()),
+        ("score_high", pa.float64()),
+        ("title", pa.string()),
+    ],
+    "completed": [
+        ("user_id", _USER_ID),
+        ("item_id", _ITEM_ID),
+        ("rating", pa.float64()),
+        ("prediction", pa.float64()),
+    ],
+    "test_predictions": [
+        ("model", pa.string()),
+        ("user_id", _USER_ID),
+        ("item_id", _ITEM_ID),
+        ("rating", pa.float64()),
+        ("prediction", pa.float64()),
+        ("tier", pa.string()),
+    ],
+    "metrics": [
+        ("model", pa.string()),
+        ("split", pa.string()),
+        ("metric", pa.string()),
+        ("k", pa.int32()),
+        ("value", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("n", pa.int64()),
+    ],
+    "loss_history": [
+        ("model", pa.string()),
+        ("part", pa.string()),
+        ("iteration", pa.int32()),
+        ("split", pa.string()),
+        ("loss", pa.float64()),
+        ("seconds", pa.float64()),
+    ],
+    "runs": [
+        ("run_id", pa.string()),
+        ("run_date", pa.string()),
+        ("parent", pa.string()),
+        ("published_at", TIMESTAMP),
+        ("mfspark_version", pa.string()),
+        ("seed", pa.int64()),
+        ("n_ratings", pa.int64()),
+        ("n_rejected", pa.int64()),
+        ("config", pa.string()),
+        ("inputs", pa.string()),
+    ],
+}
+
+SORTED_BY: dict[str, tuple[str, ...]] = {
+    "ratings": ("user_id", "item_id"),
+    "rejected_ratings": ("source_file", "line"),
+    "users": ("user_id",),
+    "items": ("item_id",),
+    "user_neighbors": ("id", "rank"),
+    "item_neighbors": ("id", "rank"),
+    "user_factors": ("id", "model"),
+    "item_factors": ("id", "model"),
+    "top_n": ("user_id", "model", "rank"),
+    "completed": ("user_id", "item_id"),
+    "test_predictions": ("user_id", "model", "item_id"),
+    "metrics": ("model", "metric", "k"),
+    "loss_history": ("model", "part", "iteration"),
+    "runs": ("run_id",),
+}
+"""The order of rows within each published table; the first column clusters the files."""
+
+
+def table_names() -> list[str]:
+    """Return the names of all tables a run may publish."""
+    return list(_TABLES)
+
+
+def table_schema(table: str, ids: IdTypes) -> pa.Schema:
+    """Return the pyarrow schema of a table for the run's id types.
+
+    Raises NotFoundError for a name that is no table.
+    """
+    if table not in _TABLES:
+        raise NotFoundError(f"no table is named '{table}'", f"tables: {', '.join(_TABLES)}")
+    actual = {_USER_ID: _ARROW_ID[ids.user], _ITEM_ID: _ARROW_ID[ids.item]}
+    id_columns = {"user_id", "item_id", "id", "neighbor_id"}
+    return pa.schema(
+        [(name, actual[kind] if name in id_columns else kind) for name, kind in _TABLES[table]]
+    )
+
+
+def spark_schema(table: str, ids: IdTypes) -> StructType:
+    """Return the schema of a table as a Spark StructType; all columns are nullable."""
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    return from_arrow_schema(table_schema(table, ids))
+
+
+def check_schema(found: pa.Schema, table: str, ids: IdTypes) -> None:
+    """Compare a schema with the table's; order of columns and nullability do not count.
+
+    Raises SchemaError that lists every missing, unexpected and wrongly typed column at once.
+    """
+    expected = {field.name: field.type for field in table_schema(table, ids)}
+    actual = {field.name: field.type for field in found}
+    differences = [
+        *(f"missing column '{name}' ({kind})" for name, kind in expected.items() if name not in actual),
+        *(f"unexpected column '{name}' ({kind})" for name, kind in actual.items() if name not in expected),
+        *(
+            f"column '{name}' is {actual[name]}, should be {kind}"
+            for name, kind in expected.items()
+            if name in actual and not _same_type(actual[name], kind)
+        ),
+    ]
+    if differences:
+        raise SchemaError(f"table '{table}' does not fit its schema: " + "; ".join(differences))
+
+
+def _same_type(left: pa.DataType, right: pa.DataType) -> bool:
+    """Compare types; list types by their elements only (engines name the element differently)."""
+    if pa.types.is_list(left) and pa.types.is_list(right):
+        return _same_type(left.value_type, right.value_type)
+    return left == right

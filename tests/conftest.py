@@ -1,0 +1,56 @@
+"""Shared fixtures: one lazy Spark session, the golden figures, and the data sets where they lie."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from mfspark.session import spark_session
+
+ROOT = Path(__file__).resolve().parent.parent
+GOLDEN = ROOT / "tests" / "golden"
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    """One local session for all tests that need a JVM; the others never start it."""
+    settings = {
+        "spark.master": os.environ.get("MFSPARK_TEST_MASTER", "local[2]"),
+        "spark.driver.memory": "2g",
+        "spark.sql.shuffle.partitions": "2",  # tables of a few rows: more would only cost time
+        "spark.default.parallelism": "2",
+        "spark.ui.enabled": "false",
+        "spark.sql.adaptive.enabled": "true",
+        "spark.python.worker.reuse": "true",  # importing torch takes two seconds a worker
+    }
+    with spark_session(settings) as session:
+        yield session
+
+
+@pytest.fixture(scope="session")
+def golden() -> Any:
+    """Return a function that reads one golden file by its name."""
+    return lambda name: json.loads((GOLDEN / f"{name}.json").read_text())
+
+
+def _data_root() -> Path:
+    return Path(os.environ.get("MFSPARK_TEST_DATA", ROOT.parent / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def data_set() -> Any:
+    """Return a function that gives the folder of a public data set, or skips the test."""
+
+    def folder(name: str) -> Path:
+        path = _data_root() / name
+        if not path.is_dir():
+            pytest.skip(f"data set {name} is not here; set MFSPARK_TEST_DATA to its parent folder")
+        return path
+
+    return folder
