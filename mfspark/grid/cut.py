@@ -1,0 +1,125 @@
+"""Cutting ratings into tiles, by Spark or from arrays in memory."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from mfspark.grid.grid import Layout, TileSet
+from mfspark.kernels.tile import Array, Arrays, Tile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyspark.sql import DataFrame
+
+    from mfspark.grid.runners import Numbers, Runner
+    from mfspark.grid.store import Store
+
+
+def cut_frame(ratings: DataFrame, layout: Layout, name: str, store: Store, runner: Runner) -> TileSet:
+    """Cut a DataFrame (user_idx, item_idx, rating) into tiles in a store that workers share.
+
+    Shuffles the ratings once, by user block; a task holds one strip (n_ratings / P ratings of 12
+    bytes, about three times over). The tiles of the other side are transposed from these.
+    """
+    from pyspark.sql import functions as F
+
+    n_blocks = layout.user_blocks
+    numbers = (
+        ratings.select(
+            "user_idx", "item_idx", F.col("rating").cast("double").alias("rating"),
+            F.pmod("user_idx", F.lit(n_blocks)).alias("block"),
+        )
+        .repartitionById(n_blocks, "block")
+        .mapInArrow(partial(_cut_strips, store, layout, name), "block int, numbers string")
+        .collect()
+    )
+    rows = sorted(((row["block"], json.loads(row["numbers"])) for row in numbers))
+    assert [block for block, _ in rows] == list(range(n_blocks)), "each block is cut exactly once"
+    return _finished([numbers for _, numbers in rows], layout, name, store, runner)
+
+
+def cut_arrays(
+    users: Array, items: Array, values: Array, layout: Layout, name: str, store: Store, runner: Runner
+) -> TileSet:
+    """Cut ratings given as arrays (n) of user index, item index and rating."""
+    numbers = [
+        _put_strip(store, layout, name, p, users[mask], items[mask], values[mask])
+        for p in range(layout.user_blocks)
+        for mask in [users % layout.user_blocks == p]
+    ]
+    return _finished(numbers, layout, name, store, runner)
+
+
+def _cut_strips(
+    store: Store, layout: Layout, name: str, batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """Cut the ratings of this Spark partition, which is exactly one user block."""
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    assert context is not None
+    block = context.partitionId()
+    parts = [[batch[c].to_numpy() for c in ("user_idx", "item_idx", "rating")] for batch in batches]
+    empty = [np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float64)]
+    users, items, values = (np.concatenate(c) for c in zip(empty, *parts, strict=True))
+    if len(users) and not (users % layout.user_blocks == block).all():
+        raise AssertionError(f"partition {block} holds ratings of another user block")
+    numbers = _put_strip(store, layout, name, block, users, items, values)
+    yield pa.RecordBatch.from_pydict(
+        {"block": pa.array([block], pa.int32()), "numbers": [json.dumps(numbers)]}
+    )
+
+
+def _put_strip(
+    store: Store, layout: Layout, name: str, p: int, users: Array, items: Array, values: Array
+) -> Numbers:
+    """Keep the tiles of one user block and return count, sum and range of its ratings."""
+    tiles: list[Arrays] = []
+    order = np.lexsort((items, users))  # sums and tiles do not depend on the order of arrival
+    users, items, values = users[order], items[order], values[order]
+    for q in range(layout.item_blocks):
+        mask = items % layout.item_blocks == q
+        tile = Tile.from_triples(
+            users[mask] // layout.user_blocks, items[mask] // layout.item_blocks, values[mask],
+            layout.rows("user", p), layout.rows("item", q),
+        )
+        tiles.append(tile.arrays())
+    store.put(f"{name}/user/{p:04d}", *tiles)
+    return {
+        "n": len(values),
+        "sum": float(values.sum()),
+        "low": float(values.min(initial=np.inf)),
+        "high": float(values.max(initial=-np.inf)),
+    }
+
+
+def _finished(
+    numbers: list[Numbers], layout: Layout, name: str, store: Store, runner: Runner
+) -> TileSet:
+    """Add the tiles of the items and sum up."""
+    n = int(sum(part["n"] for part in numbers))
+    tiles = TileSet(
+        name,
+        layout,
+        n_ratings=n,
+        mean=sum(part["sum"] for part in numbers) / max(1, n),
+        low=min(part["low"] for part in numbers),
+        high=max(part["high"] for part in numbers),
+    )
+    runner.run(layout.item_blocks, partial(_transpose_strip, store, tiles), f"transpose {name}")
+    return tiles
+
+
+def _transpose_strip(store: Store, tiles: TileSet, q: int) -> Numbers:
+    groups = [
+        Tile.from_arrays(store.get(tiles.strip("user", p), q)).transposed().arrays()
+        for p in range(tiles.layout.user_blocks)
+    ]
+    store.put(tiles.strip("item", q), *groups)
+    return {}

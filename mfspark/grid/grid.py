@@ -1,0 +1,310 @@
+"""The grid: ratings in P x Q tiles, and three motions over them.
+
+    4 users x 3 items in 2 x 2 tiles (user u in block u mod 2, item i in block i mod 2):
+
+                item block 0      item block 1
+                items 0, 2        item 1
+    users 0, 2  tile (0, 0)       tile (0, 1)      strip 0 of the users
+    users 1, 3  tile (1, 0)       tile (1, 1)      strip 1 of the users
+
+sweep      every row block meets all column blocks and becomes a new row block
+strata     in sub-epoch s user block p meets item block (p + s) mod S; all meet at once, sharing
+           nothing (DSGD, Gemulla et al. 2011)
+all pairs  every strip meets every other strip of the same side
+
+The trainers are written against this class alone. Where blocks lie (`Store`) and who runs the tasks
+(`Runner`) makes it an in-process grid or a Spark grid; the answers are the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from mfspark.kernels.tile import (
+    Array,
+    Arrays,
+    Tile,
+    block_indices,
+    by_global_column,
+    rows_in_block,
+)
+from mfspark.schemas import other
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mfspark.grid.runners import Numbers, Runner
+    from mfspark.grid.store import Store
+    from mfspark.schemas import Side
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How many users and items there are and into how many blocks they are cut."""
+
+    n_users: int
+    n_items: int
+    user_blocks: int
+    item_blocks: int
+
+    def n(self, side: Side) -> int:
+        """Number of users or items."""
+        return self.n_users if side == "user" else self.n_items
+
+    def blocks(self, side: Side) -> int:
+        """Number of blocks of one side."""
+        return self.user_blocks if side == "user" else self.item_blocks
+
+    def rows(self, side: Side, block: int) -> int:
+        """Number of rows of one block."""
+        return rows_in_block(block, self.n(side), self.blocks(side))
+
+    def indices(self, side: Side, block: int) -> Array:
+        """Global indices of the rows of one block, int64."""
+        return block_indices(block, self.n(side), self.blocks(side))
+
+
+@dataclass(frozen=True)
+class TileSet:
+    """Ratings that were cut: where their tiles lie, and what is known of them as a whole."""
+
+    name: str
+    layout: Layout
+    n_ratings: int
+    mean: float
+    low: float
+    high: float
+
+    def strip(self, side: Side, block: int) -> str:
+        """Return the reference of the tiles of one row block: one group a column block."""
+        return f"{self.name}/{side}/{block:04d}"
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """References to the blocks of one side, in order, e.g. the user factors after sweep 7."""
+
+    side: Side
+    references: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.references)
+
+
+@dataclass(frozen=True)
+class RowTiles:
+    """What a sweep kernel sees: the tiles of one row block beside the matching column blocks."""
+
+    side: Side
+    block: int
+    tiles: TileSet
+    store: Store
+    columns: Blocks | None = None
+
+    @property
+    def layout(self) -> Layout:
+        """The layout of the tiles."""
+        return self.tiles.layout
+
+    def __iter__(self) -> Iterator[tuple[Tile, Arrays]]:
+        """Yield (tile, arrays of its column block) in the order of the column blocks; streamed."""
+        for q in range(self.layout.blocks(other(self.side))):
+            yield self.tile(q), self.column(q)
+
+    def tile(self, q: int) -> Tile:
+        """Return the tile of column block q."""
+        return Tile.from_arrays(self.store.get(self.tiles.strip(self.side, self.block), q))
+
+    def column(self, q: int) -> Arrays:
+        """Return the arrays of column block q; empty where the sweep has no columns."""
+        return self.store.get(self.columns.references[q]) if self.columns else {}
+
+    def strip(self) -> Tile:
+        """Return all tiles side by side, columns by their global index."""
+        n_blocks = self.layout.blocks(other(self.side))
+        return by_global_column(
+            [self.tile(q) for q in range(n_blocks)], self.layout.n(other(self.side))
+        )
+
+
+class SweepKernel(Protocol):
+    """Computes a new row block from the old one (may be empty) and its tiles.
+
+    Arrays of dimension 0 in the result are numbers: they are also returned to the trainer.
+    """
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+        """Return the arrays of the new row block."""
+        ...
+
+
+class StratumKernel(Protocol):
+    """Updates a user block and an item block from the ratings where they meet."""
+
+    def __call__(self, users: Arrays, items: Arrays, tile: Tile, pair: tuple[int, int]) -> tuple[Arrays, Arrays]:
+        """Return the new user block and the new item block."""
+        ...
+
+
+class PairKernel(Protocol):
+    """Compares the strip of one row block with all strips of the same side."""
+
+    def __call__(self, rows: Arrays, strips: Strips) -> Arrays:
+        """Return the arrays of the new row block."""
+        ...
+
+
+@dataclass(frozen=True)
+class Strips:
+    """What an all-pairs kernel sees: its own strip, and all strips in order."""
+
+    side: Side
+    block: int
+    tiles: TileSet
+    store: Store
+
+    def own(self) -> Tile:
+        """Return the strip of this block; columns by their global index."""
+        return self.of(self.block)
+
+    def of(self, block: int) -> Tile:
+        """Return the strip of any block."""
+        return RowTiles(self.side, block, self.tiles, self.store).strip()
+
+    def __iter__(self) -> Iterator[tuple[Array, Tile]]:
+        """Yield (global indices, strip) of all blocks; streamed, one in memory at a time."""
+        for block in range(self.tiles.layout.blocks(self.side)):
+            yield self.tiles.layout.indices(self.side, block), self.of(block)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Tiles of ratings in a store, with a runner for the motions over them."""
+
+    tiles: TileSet
+    store: Store
+    runner: Runner
+
+    @property
+    def layout(self) -> Layout:
+        """The layout of the tiles."""
+        return self.tiles.layout
+
+    def create(self, side: Side, name: str, make: Callable[[Array], Arrays]) -> Blocks:
+        """Make the blocks of one side; `make` gets the global indices of the block's rows."""
+        blocks = self._named(side, name)
+        task = partial(_create, self.store, self.layout, blocks, make)
+        self.runner.run(len(blocks), task, f"create {name}")
+        return blocks
+
+    def sweep(
+        self, side: Side, name: str, kernel: SweepKernel, rows: Blocks | None = None,
+        columns: Blocks | None = None,
+    ) -> tuple[Blocks, Numbers]:
+        """Give every row block of `side` its tiles and the column blocks; return the new row blocks.
+
+        Numbers of the kernels are summed in the order of the blocks, so the sum has the same bits
+        whoever ran the tasks.
+        """
+        blocks = self._named(side, name)
+        task = partial(_sweep, self.store, self.tiles, blocks, kernel, rows, columns)
+        return blocks, _summed(self.runner.run(len(blocks), task, f"sweep {name}"))
+
+    def strata(
+        self, name: str, kernel: StratumKernel, users: Blocks, items: Blocks
+    ) -> tuple[Blocks, Blocks, Numbers]:
+        """Run one epoch: every user block meets every item block once, in S = max(P, Q) rounds."""
+        P, Q = self.layout.user_blocks, self.layout.item_blocks
+        first = {*users.references, *items.references}
+        totals: list[Numbers] = []
+        for s in range(max(P, Q)):
+            pairs = [((q + s) % P, q) for q in range(Q)]
+            if P <= Q:
+                pairs = [(p, (p + s) % Q) for p in range(P)]
+            new_users = _replaced(users, f"{name}/{s:04d}", {p for p, _ in pairs})
+            new_items = _replaced(items, f"{name}/{s:04d}", {q for _, q in pairs})
+            task = partial(
+                _stratum, self.store, self.tiles, kernel, pairs, (users, items),
+                (new_users, new_items),
+            )
+            totals += self.runner.run(len(pairs), task, f"stratum {name}.{s}")
+            # What this round replaced is of no more use, unless a resumed epoch would start from it.
+            kept = first | {*new_users.references, *new_items.references}
+            self.store.discard({*users.references, *items.references} - kept)
+            users, items = new_users, new_items
+        return users, items, _summed(totals)
+
+    def all_pairs(
+        self, side: Side, name: str, kernel: PairKernel, rows: Blocks | None = None
+    ) -> tuple[Blocks, Numbers]:
+        """Give every block of `side` its own strip and all strips; return the new blocks."""
+        blocks = self._named(side, name)
+        task = partial(_all_pairs, self.store, self.tiles, blocks, kernel, rows)
+        return blocks, _summed(self.runner.run(len(blocks), task, f"all pairs {name}"))
+
+    def _named(self, side: Side, name: str) -> Blocks:
+        n_blocks = self.layout.blocks(side)
+        return Blocks(side, tuple(f"{name}/{side}/{b:04d}" for b in range(n_blocks)))
+
+
+def _create(
+    store: Store, layout: Layout, blocks: Blocks, make: Callable[[Array], Arrays], block: int
+) -> Numbers:
+    store.put(blocks.references[block], make(layout.indices(blocks.side, block)))
+    return {}
+
+
+def _sweep(
+    store: Store, tiles: TileSet, blocks: Blocks, kernel: SweepKernel, rows: Blocks | None,
+    columns: Blocks | None, block: int,
+) -> Numbers:
+    old = store.get(rows.references[block]) if rows else {}
+    new = kernel(old, RowTiles(blocks.side, block, tiles, store, columns))
+    store.put(blocks.references[block], new)
+    return _numbers(new)
+
+
+def _stratum(
+    store: Store, tiles: TileSet, kernel: StratumKernel, pairs: list[tuple[int, int]], old: tuple[Blocks, Blocks],
+    new: tuple[Blocks, Blocks], number: int,
+) -> Numbers:
+    p, q = pairs[number]
+    tile = Tile.from_arrays(store.get(tiles.strip("user", p), q))
+    users, items = kernel(
+        store.get(old[0].references[p]), store.get(old[1].references[q]), tile, (p, q)
+    )
+    store.put(new[0].references[p], users)
+    store.put(new[1].references[q], items)
+    return _numbers(users)
+
+
+def _all_pairs(
+    store: Store, tiles: TileSet, blocks: Blocks, kernel: PairKernel, rows: Blocks | None, block: int
+) -> Numbers:
+    old = store.get(rows.references[block]) if rows else {}
+    new = kernel(old, Strips(blocks.side, block, tiles, store))
+    store.put(blocks.references[block], new)
+    return _numbers(new)
+
+
+def _replaced(blocks: Blocks, name: str, met: set[int]) -> Blocks:
+    """Return new references for the blocks that are met, and the old ones for the others."""
+    new = [
+        f"{name}/{blocks.side}/{b:04d}" if b in met else old
+        for b, old in enumerate(blocks.references)
+    ]
+    return Blocks(blocks.side, tuple(new))
+
+
+def _numbers(arrays: Arrays) -> Numbers:
+    return {name: float(value) for name, value in arrays.items() if value.ndim == 0}
+
+
+def _summed(numbers: list[Numbers]) -> Numbers:
+    total: Numbers = {}
+    for part in numbers:
+        for name, value in part.items():
+            total[name] = total.get(name, 0.0) + value
+    return total

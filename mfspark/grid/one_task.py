@@ -1,0 +1,55 @@
+"""A whole training loop inside one Spark task, for ratings that fit one machine easily.
+
+No Spark round per iteration, and all cores for the kernels. The same trainer code runs as on the
+Spark grid: only the store (memory, with Parquet behind it) and the runner (in process) differ.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mfspark.grid.grid import Grid, TileSet
+from mfspark.grid.runners import InProcess, Numbers, OnSpark
+from mfspark.grid.store import MemoryStore, Store
+from mfspark.grid.training import Algorithm, Checkpoint, State, train
+from mfspark.kernels.threads import use_threads
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+def train_in_one_task(
+    spark: SparkSession, tiles: TileSet, store: Store, algorithm: Algorithm, name: str,
+    checkpoint: Checkpoint,
+) -> State:
+    """Train in a single task; blocks and checkpoints land in the shared store."""
+    threads = _cores_of_one_machine(spark)
+
+    def task(_: int) -> Numbers:
+        use_threads(threads)
+        grid = Grid(tiles, MemoryStore(behind=store), InProcess())
+        try:
+            train(grid, algorithm, name, checkpoint)
+        finally:
+            use_threads(1)  # the worker process is used again for tasks that run beside others
+        return {}
+
+    OnSpark(spark).run(1, task, f"train {name}")
+    state = checkpoint.read()
+    assert state is not None, "the task wrote its last state before it ended"
+    return state
+
+
+def _cores_of_one_machine(spark: SparkSession) -> int:
+    """Return the cores that the executor of a task has: all of them are idle but for this task."""
+    master = spark.conf.get("spark.master", "") or ""
+    if master.startswith("local["):
+        cores = master[len("local[") :].split("]")[0].split(",")[0]
+        return _all_cores() if cores == "*" else int(cores)
+    return int(spark.conf.get("spark.executor.cores", "1") or 1)
+
+
+def _all_cores() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0))

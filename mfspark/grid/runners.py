@@ -1,0 +1,64 @@
+"""Who runs the tasks of a motion: this process, one after the other, or Spark, all at once.
+
+A task is a function of its number that reads blocks, writes blocks and returns a few numbers.
+Tasks of one motion share nothing and write different blocks, so any number may run at once and any
+of them may be run again.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pyspark.sql import SparkSession
+
+Numbers = dict[str, float]
+
+
+class Runner(Protocol):
+    """Runs the tasks 0..n-1 of a motion and returns their numbers in order."""
+
+    def run(self, n_tasks: int, task: Callable[[int], Numbers], label: str) -> list[Numbers]:
+        """Run all tasks; the first failure is raised."""
+        ...
+
+
+class InProcess:
+    """Runs tasks one after the other; the kernels may use all threads."""
+
+    def run(self, n_tasks: int, task: Callable[[int], Numbers], label: str) -> list[Numbers]:  # noqa: ARG002
+        """Run all tasks here."""
+        return [task(i) for i in range(n_tasks)]
+
+
+class OnSpark:
+    """Runs each task as one Spark task, with one thread each; a lost task is run again by Spark.
+
+    One job a motion and no shuffle: tasks read and write their blocks in shared storage by
+    themselves, so the driver receives only the numbers (n_tasks small rows).
+    """
+
+    def __init__(self, spark: SparkSession) -> None:
+        self._spark = spark
+
+    def run(self, n_tasks: int, task: Callable[[int], Numbers], label: str) -> list[Numbers]:
+        """Run all tasks on the executors."""
+
+        def run_tasks(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for batch in batches:
+                numbers = [json.dumps(task(i)) for i in batch["id"].to_pylist()]
+                yield pa.RecordBatch.from_pydict({"id": batch["id"], "numbers": numbers})
+
+        # A range of n numbers in n partitions: one number, and so one task, in each.
+        frame = self._spark.range(0, n_tasks, 1, n_tasks)
+        self._spark.addTag(label)
+        try:
+            rows: list[Any] = frame.mapInArrow(run_tasks, "id long, numbers string").collect()
+        finally:
+            self._spark.removeTag(label)
+        return [json.loads(row["numbers"]) for row in sorted(rows, key=lambda r: r["id"])]

@@ -1,0 +1,100 @@
+"""Where blocks lie: in memory for the in-process grid, in Parquet files for the Spark grid.
+
+A block is named by a reference such as "als/0007/user/0003". Both stores hold the same thing: named
+arrays, or strips (all tiles of one row block, one after the other).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from mfspark.grid.arrays import read_group, write_arrays
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from mfspark.kernels.tile import Arrays
+
+
+class Store(Protocol):
+    """Keeps groups of arrays by reference."""
+
+    def get(self, reference: str, key: int = 0) -> Arrays:
+        """Return one group of a reference."""
+        ...
+
+    def put(self, reference: str, *groups: Arrays) -> None:
+        """Keep groups 0, 1, ... under a reference; what was there before is replaced whole."""
+        ...
+
+    def discard(self, references: Iterable[str]) -> None:
+        """Forget some references; those that are not there are no error."""
+        ...
+
+    def save(self, references: Iterable[str]) -> None:
+        """Make sure that blocks outlive this process."""
+        ...
+
+
+class MemoryStore:
+    """Blocks in the memory of one process; reads what it does not hold from `behind`."""
+
+    def __init__(self, behind: Store | None = None) -> None:
+        self._groups: dict[str, Sequence[Arrays]] = {}
+        self._behind = behind
+        self._read: dict[tuple[str, int], Arrays] = {}
+
+    def get(self, reference: str, key: int = 0) -> Arrays:
+        """Return one group; what comes from the store behind is read once."""
+        if reference in self._groups:
+            return self._groups[reference][key]
+        if self._behind is None:
+            raise KeyError(reference)
+        if (reference, key) not in self._read:
+            self._read[reference, key] = self._behind.get(reference, key)
+        return self._read[reference, key]
+
+    def put(self, reference: str, *groups: Arrays) -> None:
+        """Keep groups; the arrays are not copied."""
+        self._groups[reference] = groups
+
+    def discard(self, references: Iterable[str]) -> None:
+        """Forget blocks so that their memory can be used again."""
+        for reference in references:
+            self._groups.pop(reference, None)
+            for key in [k for k in self._read if k[0] == reference]:
+                del self._read[key]
+
+    def save(self, references: Iterable[str]) -> None:
+        """Write blocks to the store behind, where they outlive this process."""
+        assert self._behind is not None, "this store has no store behind it"
+        for reference in references:
+            if reference in self._groups:
+                self._behind.put(reference, *self._groups[reference])
+
+
+class ParquetStore:
+    """Blocks as Parquet files below one directory that driver and workers share."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def get(self, reference: str, key: int = 0) -> Arrays:
+        """Read one group of a file."""
+        return read_group(self._path(reference), key)
+
+    def put(self, reference: str, *groups: Arrays) -> None:
+        """Write one file, atomically."""
+        write_arrays(self._path(reference), enumerate(groups))
+
+    def discard(self, references: Iterable[str]) -> None:
+        """Delete files."""
+        for reference in references:
+            self._path(reference).unlink(missing_ok=True)
+
+    def save(self, references: Iterable[str]) -> None:
+        """Do nothing: what was put is already there to stay."""
+
+    def _path(self, reference: str) -> Path:
+        return Path(self.root, f"{reference}.parquet")

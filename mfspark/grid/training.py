@@ -1,0 +1,123 @@
+"""The training loop: one place that iterates, records the loss, checkpoints and resumes.
+
+An algorithm writes one iteration; the loop owns the rest. After each iteration the blocks are made
+durable and `state.json` is replaced, so a killed night goes on from its last iteration and ends
+with the same bits.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mfspark.grid.grid import Blocks
+
+if TYPE_CHECKING:
+    from mfspark.grid.grid import Grid
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The root mean squared error after an iteration, on the ratings of one split."""
+
+    iteration: int
+    split: str
+    value: float
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class State:
+    """A model in training: both sides' factor blocks and the losses so far."""
+
+    iteration: int
+    user: Blocks
+    item: Blocks
+    history: tuple[Loss, ...] = ()
+
+    def losses(self, split: str) -> list[float]:
+        """Return the losses of one split in order."""
+        return [loss.value for loss in self.history if loss.split == split]
+
+    @property
+    def references(self) -> set[str]:
+        """All blocks of both sides."""
+        return {*self.user.references, *self.item.references}
+
+
+class Algorithm(Protocol):
+    """One way to fit a factor model."""
+
+    def start(self, grid: Grid, name: str) -> State:
+        """Return the state before the first iteration."""
+        ...
+
+    def step(self, grid: Grid, state: State, name: str) -> State:
+        """Return the state after one more iteration; blocks are kept under `name`."""
+        ...
+
+    def finished(self, state: State) -> bool:
+        """Say whether training ends here."""
+        ...
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a training's state is recorded. `fingerprint` names what is trained, on what."""
+
+    path: Path
+    fingerprint: str
+
+    def read(self) -> State | None:
+        """Return the last recorded state; None where there is none of this very training."""
+        try:
+            record = json.loads(self.path.read_text())
+        except FileNotFoundError:
+            return None
+        return _state(record["state"]) if record["fingerprint"] == self.fingerprint else None
+
+    def write(self, state: State) -> None:
+        """Replace the recorded state atomically."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_text(
+            json.dumps({"fingerprint": self.fingerprint, "state": asdict(state)})
+        )
+        temporary.replace(self.path)
+
+
+def train(grid: Grid, algorithm: Algorithm, name: str, checkpoint: Checkpoint) -> State:
+    """Run an algorithm to its end, or on from its last checkpoint."""
+    state = checkpoint.read()
+    if state is None:
+        state = algorithm.start(grid, f"{name}/0000")
+    while not algorithm.finished(state):
+        began = time.perf_counter()
+        iteration = state.iteration + 1
+        after = algorithm.step(grid, state, f"{name}/{iteration:04d}")
+        after = replace(after, history=_timed(after, iteration, time.perf_counter() - began))
+        grid.store.save(sorted(after.references))
+        checkpoint.write(after)
+        grid.store.discard(state.references - after.references)
+        state = after
+    if checkpoint.read() is None:  # an algorithm without any iteration
+        grid.store.save(sorted(state.references))
+        checkpoint.write(state)
+    return state
+
+
+def _timed(state: State, iteration: int, seconds: float) -> tuple[Loss, ...]:
+    return tuple(
+        replace(loss, seconds=seconds) if loss.iteration == iteration else loss
+        for loss in state.history
+    )
+
+
+def _state(record: dict[str, Any]) -> State:
+    sides = {side: Blocks(side, tuple(record[side]["references"])) for side in ("user", "item")}
+    history = tuple(Loss(**loss) for loss in record["history"])
+    return State(record["iteration"], sides["user"], sides["item"], history)

@@ -1,0 +1,171 @@
+"""Tiles: the ratings of one block of rows for one block of columns, as compressed sparse rows.
+
+Rows and columns are dense indices dealt out to blocks in turn, which makes the blocks even:
+index i lies in block `i mod B` at row `i div B`. With 4 users and 2 blocks:
+
+    user 0 -> block 0, row 0        user 1 -> block 1, row 0
+    user 2 -> block 0, row 1        user 3 -> block 1, row 1
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+Array = Any  # numpy arrays of the shapes and types each docstring gives
+Arrays = dict[str, Array]
+"""The named arrays of one block."""
+
+
+def rows_in_block(block: int, n: int, n_blocks: int) -> int:
+    """Return how many of the indices 0..n-1 lie in a block."""
+    return max(0, -(-(n - block) // n_blocks))
+
+
+def block_indices(block: int, n: int, n_blocks: int) -> NDArray[np.int64]:
+    """Return the indices that lie in a block, in the order of its rows."""
+    return np.arange(block, n, n_blocks, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Ratings of `n_rows` rows for `n_columns` columns in CSR form; columns ascend in each row.
+
+    indptr int64 (n_rows + 1), indices int32 (n), values float32 (n).
+    """
+
+    indptr: NDArray[np.int64]
+    indices: NDArray[np.int32]
+    values: NDArray[np.float32]
+    n_columns: int
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.indptr) - 1
+
+    @property
+    def n_ratings(self) -> int:
+        """Number of ratings."""
+        return len(self.indices)
+
+    @property
+    def degrees(self) -> NDArray[np.int64]:
+        """Ratings a row, int64 (n_rows)."""
+        return np.diff(self.indptr)
+
+    @property
+    def rows(self) -> NDArray[np.int32]:
+        """The row of each rating, int32 (n)."""
+        return np.repeat(np.arange(self.n_rows, dtype=np.int32), self.degrees)
+
+    @classmethod
+    def from_triples(
+        cls, rows: Array, columns: Array, values: Array, n_rows: int, n_columns: int
+    ) -> Tile:
+        """Build a tile from ratings in any order; each (row, column) may occur once."""
+        order = np.lexsort((columns, rows))
+        indptr = np.zeros(n_rows + 1, np.int64)
+        np.cumsum(np.bincount(rows, minlength=n_rows), out=indptr[1:])
+        return cls(
+            indptr,
+            np.asarray(columns)[order].astype(np.int32),
+            np.asarray(values)[order].astype(np.float32),
+            n_columns,
+        )
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Tile:
+        """Read back what `arrays` gave."""
+        return cls(
+            arrays["indptr"], arrays["indices"], arrays["values"], int(arrays["n_columns"])
+        )
+
+    def arrays(self) -> Arrays:
+        """Return the tile as named arrays."""
+        return {
+            "indptr": self.indptr,
+            "indices": self.indices,
+            "values": self.values,
+            "n_columns": np.asarray(self.n_columns, np.int64),
+        }
+
+    def transposed(self) -> Tile:
+        """Return the same ratings with rows and columns exchanged."""
+        from scipy.sparse import csr_array
+
+        matrix = csr_array(
+            (self.values, self.indices, self.indptr), shape=(self.n_rows, self.n_columns)
+        ).tocsc()
+        return Tile(
+            matrix.indptr.astype(np.int64),
+            matrix.indices.astype(np.int32),
+            matrix.data.astype(np.float32),
+            self.n_rows,
+        )
+
+    def take(self, rows: Array) -> Tile:
+        """Return the named rows, in that order, as a tile of their own."""
+        degrees = self.degrees[rows]
+        indptr = np.zeros(len(rows) + 1, np.int64)
+        np.cumsum(degrees, out=indptr[1:])
+        entries = np.repeat(self.indptr[:-1][rows] - indptr[:-1], degrees) + np.arange(indptr[-1])
+        return Tile(indptr, self.indices[entries], self.values[entries], self.n_columns)
+
+
+def stack_rows(tiles: Sequence[Tile]) -> Tile:
+    """Return one tile with the rows of all, one tile below the other; columns must be the same."""
+    if len(tiles) == 1:
+        return tiles[0]
+    offsets = np.cumsum([0, *(t.n_ratings for t in tiles)])
+    indptr = np.concatenate(
+        [[0], *(t.indptr[1:] + o for t, o in zip(tiles, offsets[:-1], strict=True))]
+    ).astype(np.int64)
+    return Tile(
+        indptr,
+        np.concatenate([t.indices for t in tiles]),
+        np.concatenate([t.values for t in tiles]),
+        tiles[0].n_columns,
+    )
+
+
+def stack_columns(tiles: Sequence[Tile]) -> Tile:
+    """Return one tile with the columns of all side by side: those of the first come first."""
+    if len(tiles) == 1:
+        return tiles[0]
+    offsets = np.cumsum([0, *(t.n_columns for t in tiles)])
+    n_rows = tiles[0].n_rows
+    indptr = np.zeros(n_rows + 1, np.int64)
+    np.cumsum(np.sum([t.degrees for t in tiles], axis=0), out=indptr[1:])
+    indices = np.empty(indptr[-1], np.int32)
+    values = np.empty(indptr[-1], np.float32)
+    start = indptr[:-1].copy()  # where the next tile's part of each row begins
+    for tile, offset in zip(tiles, offsets[:-1], strict=True):
+        target = np.repeat(start - tile.indptr[:-1], tile.degrees) + np.arange(tile.n_ratings)
+        indices[target] = tile.indices + offset
+        values[target] = tile.values
+        start += tile.degrees
+    return Tile(indptr, indices, values, int(offsets[-1]))
+
+
+def by_global_column(tiles: Sequence[Tile], n_columns: int) -> Tile:
+    """Return the strip of one row block over all columns, columns by their global index.
+
+    `tiles` are in the order of their column blocks; column c of block q is global c * Q + q.
+    """
+    n_blocks = len(tiles)
+    rows = np.concatenate([t.rows for t in tiles])
+    columns = np.concatenate(
+        [t.indices.astype(np.int64) * n_blocks + q for q, t in enumerate(tiles)]
+    )
+    values = np.concatenate([t.values for t in tiles])
+    if n_blocks == 1:
+        return Tile(tiles[0].indptr, tiles[0].indices, tiles[0].values, n_columns)
+    return Tile.from_triples(rows, columns, values, tiles[0].n_rows, n_columns)

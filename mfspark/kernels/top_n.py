@@ -1,0 +1,110 @@
+"""Partial top-n of score matrices, with one order everywhere: higher score first, then lower index."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from mfspark.kernels.tile import Array, Arrays, Tile
+
+NOBODY = -1
+"""Fills lists that are shorter than n."""
+
+
+@dataclass(frozen=True)
+class RankedLists:
+    """The best n columns of each row: indices int32 and scores float64, both (rows, n).
+
+    Lists that are shorter end with NOBODY and -inf.
+    """
+
+    indices: Array
+    scores: Array
+
+    @classmethod
+    def empty(cls, n_rows: int, n: int) -> RankedLists:
+        """Return lists with nothing in them."""
+        return cls(
+            np.full((n_rows, n), NOBODY, np.int32), np.full((n_rows, n), -np.inf, np.float64)
+        )
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> RankedLists:
+        """Read back what `arrays` gave."""
+        return cls(arrays["indices"], arrays["scores"])
+
+    @property
+    def lengths(self) -> Array:
+        """Entries of each list, int64 (rows)."""
+        return (self.indices != NOBODY).sum(1)
+
+    def arrays(self) -> Arrays:
+        """Return the lists as named arrays."""
+        return {"indices": self.indices, "scores": self.scores}
+
+    def merged(self, other: RankedLists) -> RankedLists:
+        """Return the best n of both; a column must not be in both."""
+        n = self.indices.shape[1]
+        indices = np.concatenate([self.indices, other.indices], axis=1)
+        scores = np.concatenate([self.scores, other.scores], axis=1)
+        # lexsort sorts by its last key first: rows stay together, then score, then index.
+        rows = np.repeat(np.arange(len(indices)), indices.shape[1])
+        order = np.lexsort((indices.ravel(), -scores.ravel(), rows)).reshape(indices.shape)[:, :n]
+        return RankedLists(indices.ravel()[order], scores.ravel()[order])
+
+
+def top_columns(scores: Array, n: int, indices: Array) -> RankedLists:
+    """Return the n best columns of each row of a dense matrix; -inf is never taken.
+
+    scores float32 or float64 (rows, columns); indices (columns), ascending, is what the columns
+    are called. A plain partial sort may drop any of several equal scores, so the n-th best value
+    is found first and everything from there up is put in order.
+    """
+    n_rows, n_columns = scores.shape
+    lists = RankedLists.empty(n_rows, n)
+    if not n_rows or not n_columns:
+        return lists
+    kept = min(n, n_columns)
+    best = torch.topk(torch.from_numpy(scores), kept, dim=1, sorted=False).values
+    threshold = best.amin(dim=1).numpy()
+    rows, columns = np.nonzero((scores >= threshold[:, None]) & (scores > -np.inf))
+    values = scores[rows, columns]
+    order = np.lexsort((columns, -values, rows))
+    rows, columns, values = rows[order], columns[order], values[order]
+    rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
+    taken = rank < n
+    lists.indices[rows[taken], rank[taken]] = np.asarray(indices)[columns[taken]]
+    lists.scores[rows[taken], rank[taken]] = values[taken]
+    return lists
+
+
+def mask_seen(scores: Array, seen: Tile) -> None:
+    """Set the scores of columns a row has already rated to -inf, in place."""
+    scores[seen.rows, seen.indices] = -np.inf
+
+
+def top_up(lists: RankedLists, seen: Tile, order: Array, scores: Array) -> tuple[RankedLists, Array]:
+    """Fill lists that are too short with the first columns of `order` that fit.
+
+    seen: what each row has rated, columns by global index; order (m): columns by preference;
+    scores: function values of (rows, columns), float64 (rows, columns) or (columns,).
+    Returns the filled lists and a mask (rows, n) of the entries that were added.
+    """
+    n = lists.indices.shape[1]
+    indices, filled = lists.indices.copy(), lists.scores.copy()
+    added = np.zeros(indices.shape, bool)
+    for row in np.flatnonzero(lists.lengths < n):
+        have = int(lists.lengths[row])
+        taken = np.union1d(
+            seen.indices[seen.indptr[row] : seen.indptr[row + 1]], indices[row, :have]
+        )
+        # At most len(taken) of the first columns are out, so this prefix is always long enough.
+        prefix = order[: n - have + len(taken)]
+        extra = prefix[~np.isin(prefix, taken)][: n - have]
+        where = slice(have, have + len(extra))
+        indices[row, where] = extra
+        filled[row, where] = scores[row, extra] if scores.ndim == 2 else scores[extra]
+        added[row, where] = True
+    return RankedLists(indices, filled), added

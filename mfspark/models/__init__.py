@@ -1,0 +1,1 @@
+"""One file a model: `fit(context) -> model`, `model.predict(...)`, `model.recommend(...)`."""

@@ -1,0 +1,92 @@
+"""What all models share: how they are fitted, and what a fitted model can do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from mfspark.grid.grid import Grid
+from mfspark.grid.one_task import train_in_one_task
+from mfspark.grid.runners import OnSpark
+from mfspark.grid.training import Checkpoint, train
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pyspark.sql import DataFrame, SparkSession
+
+    from mfspark.config import GridOptions
+    from mfspark.grid.grid import Blocks, TileSet
+    from mfspark.grid.store import Store
+    from mfspark.grid.training import Algorithm, Loss, State
+
+Kind = Literal["rating", "ranking"]
+
+
+@dataclass(frozen=True)
+class FitContext:
+    """Everything a model needs to be fitted on one set of ratings."""
+
+    spark: SparkSession
+    tiles: TileSet
+    store: Store
+    name: str
+    """Prefix of the references this fit may write, such as "train/als"."""
+    seed: int
+    grid_options: GridOptions
+    state_path: Path
+    """Where the training state is recorded."""
+    fingerprint: str
+    """Names the options and ratings; another fingerprint starts training afresh."""
+    ratings: Callable[[], DataFrame]
+    """Gives the ratings as a DataFrame (user_idx, item_idx, rating)."""
+
+    @property
+    def grid(self) -> Grid:
+        """The tiles with Spark running the tasks."""
+        return Grid(self.tiles, self.store, OnSpark(self.spark))
+
+    def train(self, algorithm: Algorithm) -> State:
+        """Run a training loop, in one task while the ratings are few, otherwise by sweeps."""
+        checkpoint = Checkpoint(self.state_path, self.fingerprint)
+        options = self.grid_options
+        small = self.tiles.n_ratings <= options.one_tile_ratings
+        if options.engine == "one_task" or (options.engine == "auto" and small):
+            return train_in_one_task(
+                self.spark, self.tiles, self.store, algorithm, self.name, checkpoint
+            )
+        return train(self.grid, algorithm, self.name, checkpoint)
+
+
+class Model(Protocol):
+    """A fitted model. Its blocks lie in the store it was fitted in."""
+
+    @property
+    def kind(self) -> Kind:
+        """Whether scores are ratings (in the scale) or only rank items."""
+        ...
+
+    @property
+    def history(self) -> tuple[Loss, ...]:
+        """Losses of the fit; empty for models without iterations."""
+        ...
+
+    def predict(self, grid: Grid, pairs: TileSet, name: str) -> Blocks:
+        """Score the pairs of a tile set; NaN where the model knows nothing.
+
+        `grid` holds the ratings the model was fitted on. Blocks of the users: prediction float64
+        (n), in the order of the pairs' strip.
+        """
+        ...
+
+    def recommend(self, grid: Grid, n: int, name: str) -> Blocks:
+        """Rank the n best unseen items of every user.
+
+        Blocks of the users: indices int32 and scores float64, both (users, n); see RankedLists.
+        """
+        ...
+
+    def record(self) -> dict[str, Any]:
+        """Return what is needed to load the model again, as JSON types."""
+        ...

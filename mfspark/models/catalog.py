@@ -1,0 +1,33 @@
+"""The models by name: the one place that knows them all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mfspark.models import als, baseline, popularity, torch_mf, user_knn
+from mfspark.models.factors import FactorModel
+from mfspark.models.user_knn import UserKNN
+
+if TYPE_CHECKING:
+    from mfspark.config import ModelName, Models
+    from mfspark.models.base import FitContext, Model
+
+
+def fit_model(name: ModelName, context: FitContext, options: Models) -> Model:
+    """Fit one model on the ratings of a context."""
+    match name:
+        case "baseline":
+            return baseline.fit(context, options.baseline)
+        case "popularity":
+            return popularity.fit(context, options.popularity)
+        case "user_knn":
+            return user_knn.fit(context, options.user_knn)
+        case "als":
+            return als.fit(context, options.als)
+        case "torch_mf":
+            return torch_mf.fit(context, options.torch_mf)
+
+
+def load_model(name: ModelName, record: dict[str, Any]) -> Model:
+    """Load a model from what its `record` gave."""
+    return UserKNN.from_record(record) if name == "user_knn" else FactorModel.from_record(record)

@@ -1,0 +1,121 @@
+"""User-based nearest neighbors: similarities by all pairs, predictions from neighbors' ratings."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mfspark.grid.grid import Blocks, RowTiles
+from mfspark.kernels.knn import best_items, predict_pairs, predictions, ratings_of_neighbors
+from mfspark.kernels.similarity import Neighbors, cosine_neighbors
+from mfspark.kernels.top_n import RankedLists
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mfspark.config import UserKNNOptions
+    from mfspark.grid.grid import Grid, Strips, TileSet
+    from mfspark.grid.training import Loss
+    from mfspark.kernels.knn import Aggregation
+    from mfspark.kernels.tile import Array, Arrays, Tile
+    from mfspark.models.base import FitContext, Kind
+
+_CHUNK_ROWS = 2048  # users predicted at once; bounds the products held in memory
+
+
+def fit(context: FitContext, options: UserKNNOptions) -> UserKNN:
+    """Find every user's nearest neighbors by one all-pairs motion."""
+    kernel = FindNeighbors(options.num_neighbors, options.min_support)
+    neighbors, _ = context.grid.all_pairs("user", context.name, kernel)
+    return UserKNN(neighbors, options.aggregation)
+
+
+@dataclass(frozen=True)
+class UserKNN:
+    """Neighbor blocks of all users; see kernels.similarity.Neighbors."""
+
+    neighbors: Blocks
+    aggregation: Aggregation
+    kind: Kind = "rating"
+
+    @property
+    def history(self) -> tuple[Loss, ...]:
+        """No iterations, no losses."""
+        return ()
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> UserKNN:
+        """Load what `record` gave."""
+        blocks = Blocks("user", tuple(record["neighbors"]["references"]))
+        return cls(blocks, record["aggregation"])
+
+    def record(self) -> dict[str, Any]:
+        """Return the model as JSON types; the blocks stay where they are."""
+        return asdict(self)
+
+    def predict(self, grid: Grid, pairs: TileSet, name: str) -> Blocks:
+        """Score pairs by one all-pairs motion over the ratings the neighbors were found in."""
+        kernel = _PredictPairs(self.aggregation, pairs)
+        return grid.all_pairs("user", name, kernel, rows=self.neighbors)[0]
+
+    def recommend(self, grid: Grid, n: int, name: str) -> Blocks:
+        """Rank the items that the neighbors rated."""
+        kernel = _RankItems(self.aggregation, n)
+        return grid.all_pairs("user", name, kernel, rows=self.neighbors)[0]
+
+
+@dataclass(frozen=True)
+class FindNeighbors:
+    """All-pairs kernel: the k most similar users of each user of a block."""
+
+    k: int
+    min_support: int
+
+    def __call__(self, rows: Arrays, strips: Strips) -> Arrays:  # noqa: ARG002
+        """Return a block of neighbors."""
+        own = strips.tiles.layout.indices("user", strips.block)
+        k = min(self.k, max(1, strips.tiles.layout.n_users - 1))
+        return cosine_neighbors(strips.own(), own, strips, k, self.min_support).arrays()
+
+
+@dataclass(frozen=True)
+class _PredictPairs:
+    aggregation: Aggregation
+    pairs: TileSet
+
+    def __call__(self, rows: Arrays, strips: Strips) -> Arrays:
+        wanted = RowTiles("user", strips.block, self.pairs, strips.store).strip()
+        found = [np.empty(0)]
+        for chunk, predicted in _in_chunks(rows, strips, self.aggregation):
+            found.append(predict_pairs(predicted, wanted.take(chunk)))
+        return {"prediction": np.concatenate(found)}
+
+
+@dataclass(frozen=True)
+class _RankItems:
+    aggregation: Aggregation
+    n: int
+
+    def __call__(self, rows: Arrays, strips: Strips) -> Arrays:
+        seen = strips.own()
+        lists = [RankedLists.empty(0, self.n)]
+        for chunk, predicted in _in_chunks(rows, strips, self.aggregation):
+            lists.append(best_items(predicted, seen.take(chunk), self.n))
+        return {
+            "indices": np.concatenate([part.indices for part in lists]),
+            "scores": np.concatenate([part.scores for part in lists]),
+        }
+
+
+def _in_chunks(
+    rows: Arrays, strips: Strips, aggregation: Aggregation
+) -> Iterator[tuple[Array, Any]]:
+    """Yield (rows of the block, their sparse predictions) a chunk at a time."""
+    neighbors = Neighbors.from_arrays(rows)
+    known: tuple[Array, Tile] = ratings_of_neighbors(neighbors, strips)
+    n_rows = len(neighbors.indices)
+    for start in range(0, n_rows, _CHUNK_ROWS):
+        chunk = np.arange(start, min(start + _CHUNK_ROWS, n_rows))
+        yield chunk, predictions(neighbors, chunk, known, aggregation)
