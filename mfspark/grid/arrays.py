@@ -10,7 +10,7 @@ one group is read without the others. Nothing is pickled.
 
 from __future__ import annotations
 
-import os
+import uuid
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,7 +40,7 @@ def write_arrays(path: Path, groups: Iterable[tuple[int, Arrays]]) -> None:
     A task that is run twice writes the same bytes twice, so retries and speculation do no harm.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     with pq.ParquetWriter(
         temporary, _SCHEMA, compression="none", use_dictionary=False, write_statistics=False
     ) as writer:

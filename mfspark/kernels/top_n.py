@@ -85,26 +85,28 @@ def mask_seen(scores: Array, seen: Tile) -> None:
     scores[seen.rows, seen.indices] = -np.inf
 
 
-def top_up(lists: RankedLists, seen: Tile, order: Array, scores: Array) -> tuple[RankedLists, Array]:
-    """Fill lists that are too short with the first columns of `order` that fit.
+def top_up(
+    lists: RankedLists, seen: Tile, order: Array, row_scores: Array, column_scores: Array
+) -> tuple[RankedLists, Array]:
+    """Fill lists that are too short with the first columns of `order` that a row has not seen.
 
-    seen: what each row has rated, columns by global index; order (m): columns by preference;
-    scores: function values of (rows, columns), float64 (rows, columns) or (columns,).
-    Returns the filled lists and a mask (rows, n) of the entries that were added.
+    seen: what each row has rated, columns by global index; order (m): columns by preference; an
+    added entry scores row_scores (rows) + column_scores (columns). Returns the filled lists and a
+    mask (rows, n) of the entries that were added.
     """
     n = lists.indices.shape[1]
-    indices, filled = lists.indices.copy(), lists.scores.copy()
+    indices, scores = lists.indices.copy(), lists.scores.copy()
     added = np.zeros(indices.shape, bool)
-    for row in np.flatnonzero(lists.lengths < n):
-        have = int(lists.lengths[row])
-        taken = np.union1d(
-            seen.indices[seen.indptr[row] : seen.indptr[row + 1]], indices[row, :have]
-        )
+    lengths = lists.lengths
+    for row in np.flatnonzero(lengths < n):
+        have = int(lengths[row])
+        rated = seen.indices[seen.indptr[row] : seen.indptr[row + 1]]
+        taken = np.union1d(rated, indices[row, :have])
         # At most len(taken) of the first columns are out, so this prefix is always long enough.
         prefix = order[: n - have + len(taken)]
         extra = prefix[~np.isin(prefix, taken)][: n - have]
         where = slice(have, have + len(extra))
         indices[row, where] = extra
-        filled[row, where] = scores[row, extra] if scores.ndim == 2 else scores[extra]
+        scores[row, where] = row_scores[row] + column_scores[extra]
         added[row, where] = True
-    return RankedLists(indices, filled), added
+    return RankedLists(indices, scores), added

@@ -1,0 +1,8 @@
+"""Refit, write the tables and publish them; run with spark-submit (arguments: --help)."""
+
+import sys
+
+from mfspark.pipeline.entry import run_job
+
+if __name__ == "__main__":
+    sys.exit(run_job("publish"))

@@ -1,0 +1,29 @@
+"""Predictions brought into the scale that ratings have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mfspark.kernels.tile import Array
+
+
+@dataclass(frozen=True)
+class RatingScale:
+    """The smallest and the largest rating, and what to do with predictions."""
+
+    low: float
+    high: float
+    clamp: bool = True
+    round_to: float = 0.0
+    """Step predictions are rounded to, counted from `low`; 0 means not at all."""
+
+    def adjust(self, predictions: Array) -> Array:
+        """Return predictions rounded to the step and kept inside the scale, float64."""
+        result = np.asarray(predictions, np.float64)
+        if self.round_to:
+            # Halves are rounded up: 3.25 on half stars is 3.5, as readers of a star rating expect.
+            steps = np.floor((result - self.low) / self.round_to + 0.5)
+            result = self.low + steps * self.round_to
+        return np.clip(result, self.low, self.high) if self.clamp else result

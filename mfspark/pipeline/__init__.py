@@ -1,0 +1,1 @@
+"""The stages of a night: read typed tables, one readable chain, write."""

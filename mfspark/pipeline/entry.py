@@ -1,0 +1,174 @@
+"""From arguments to one pipeline call: shared by `mfspark` and by the spark-submit jobs."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import traceback
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal, cast
+
+from mfspark.config import Config, ModelName, load_config, parse_run_date
+from mfspark.errors import ExitStatus, MfsparkError
+from mfspark.pipeline.progress import LoggedProgress, Progress
+from mfspark.session import spark_session
+from mfspark.tables.lock import hold_lock
+from mfspark.tables.night import Night
+from mfspark.tables.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import date
+
+Stage = Literal["run", "ingest", "similarity", "train", "evaluate", "publish"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for on a command line."""
+
+    stage: Stage
+    config: str | None = None
+    ratings: tuple[str, ...] = ()
+    items: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    warehouse: str | None = None
+    run_date: str | None = None
+    models: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+    debug: bool = False
+
+    def load(self) -> Config:
+        """Return the configuration with everything from the command line on top."""
+        given = {
+            "inputs.ratings": list(self.ratings),
+            "inputs.items": list(self.items),
+            "inputs.test": list(self.test),
+            "models.run": list(self.models),
+            "warehouse": self.warehouse,
+        }
+        options = [f"{key}={_toml(value)}" for key, value in given.items() if value]
+        if self.test:
+            options.append('evaluation.split="given"')
+        return load_config(self.config, (*options, *self.overrides))
+
+    def date(self) -> date:
+        """Return the run date; today (UTC) where none was given."""
+        return parse_run_date(self.run_date) if self.run_date else datetime.now(UTC).date()
+
+
+def execute(request: Request, progress: Progress, only: Sequence[ModelName] = ()) -> Night:
+    """Do what was asked for and return the night it belongs to.
+
+    `only` limits stage train to some of the configured models. Raises MfsparkError.
+    """
+    from mfspark.pipeline.ingest import InputFiles
+
+    config = request.load()
+    files = InputFiles.of(config)
+    warehouse = Warehouse(config.warehouse)
+    lock = None if request.stage == "run" else "-".join([request.stage, *only])
+    with hold_lock(warehouse, lock):
+        night = Night.begin(warehouse, config, request.date(), files.fingerprints())
+        if not night.published:
+            _run_stage(request.stage, night, files, progress, only or config.models.run)
+    return night
+
+
+def _run_stage(
+    stage: Stage, night: Night, files: object, progress: Progress, names: Sequence[ModelName]
+) -> None:
+    """Start Spark and call one stage; stages before it that have not run are run first."""
+    from mfspark.pipeline import evaluate, ingest, nightly, publish, similarity, train
+    from mfspark.pipeline.ingest import InputFiles
+    from mfspark.pipeline.job import Job
+
+    files = cast("InputFiles", files)
+    with spark_session() as spark:
+        if stage == "run":
+            nightly.run(spark, night, files, progress)
+            return
+        progress.begin(1 if stage == "ingest" else 2)
+        with progress.step("ingest"):
+            ingest.run(spark, night, files)
+        job = Job(spark, night)
+        calls: dict[Stage, Callable[[], object]] = {
+            "similarity": lambda: similarity.run(job),
+            "train": lambda: train.run(job, names),
+            "evaluate": lambda: evaluate.run(job),
+            "publish": lambda: publish.run(job),
+        }
+        if stage in calls:
+            with progress.step(stage):
+                calls[stage]()
+
+
+def run_job(stage: Stage, only: Sequence[ModelName] = ()) -> int:
+    """Run a stage as a spark-submit job with the arguments of this process; return its status."""
+    request = parse_arguments(stage)
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s"
+    )
+    logging.getLogger("py4j").setLevel(logging.WARNING)
+
+    def work() -> None:
+        night = execute(request, LoggedProgress(), only)
+        logging.getLogger("mfspark").info(
+            "%s of run %s done in %s", stage, night.run_id, night.warehouse.root
+        )
+
+    return guarded(work, debug=request.debug)
+
+
+def parse_arguments(stage: Stage, arguments: Sequence[str] | None = None) -> Request:
+    """Parse the arguments of a job; the same options as `mfspark run`."""
+    parser = argparse.ArgumentParser(description=f"mfspark stage {stage}")
+    parser.add_argument("--config", help="TOML file; every key has a default")
+    parser.add_argument("--ratings", action="append", default=[], help="file or glob; repeatable")
+    parser.add_argument("--items", action="append", default=[], help="file or glob; repeatable")
+    parser.add_argument("--test", action="append", default=[], help="test ratings; repeatable")
+    parser.add_argument("--warehouse", help="directory the tables are published under")
+    parser.add_argument("--run-date", help="the night's date, 2026-11-22; today if not given")
+    parser.add_argument("--models", default="", help="comma-separated; see models.run")
+    parser.add_argument("--set", action="append", default=[], help="section.key=value; repeatable")
+    parser.add_argument("--debug", action="store_true", help="show full stack traces")
+    args = parser.parse_args(arguments)
+    return Request(
+        stage, args.config, tuple(args.ratings), tuple(args.items), tuple(args.test),
+        args.warehouse, args.run_date, tuple(filter(None, args.models.split(","))),
+        tuple(args.set), args.debug,
+    )
+
+
+def guarded(work: Callable[[], None], *, debug: bool) -> int:
+    """Run something and return its exit status; errors become one screen on standard error."""
+    try:
+        work()
+    except MfsparkError as error:
+        if debug:
+            traceback.print_exc()
+        print(f"mfspark: {error}", file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        print("mfspark: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        first = (str(error).strip() or repr(error)).splitlines()[0]
+        print(
+            f"mfspark: internal error: {type(error).__name__}: {first[:500]}\n"
+            "  what readers see is unchanged; run again with --debug for the stack trace",
+            file=sys.stderr,
+        )
+        return ExitStatus.INTERNAL
+    return ExitStatus.DONE
+
+
+def _toml(value: object) -> str:
+    """Write a string or a list of strings as TOML, which JSON strings are a part of."""
+    import json
+
+    return json.dumps(value)

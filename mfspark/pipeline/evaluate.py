@@ -1,0 +1,91 @@
+"""Stage evaluate: every model measured on held-out ratings -> test_predictions, metrics."""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F
+
+from mfspark.evaluation import ranking_metrics, rating_metrics, relevant_from
+from mfspark.grid.cut import cut_frame
+from mfspark.pipeline.parts import layout_of, ratings_of, tiles_of
+from mfspark.pipeline.scoring import predict, recommend
+from mfspark.pipeline.train import fitted
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from mfspark.config import ModelName
+    from mfspark.pipeline.job import Job
+
+Metrics = list[dict[str, Any]]
+REFERENCES: tuple[ModelName, ...] = ("baseline", "popularity")
+"""Every model is measured beside these."""
+
+
+def run(job: Job) -> Metrics:
+    """Measure all models on the test part and return the rows of table `metrics`."""
+    if not job.night.finished("evaluate"):
+        evaluated = job.config.evaluation.split != "none"
+        metrics = _measure(job) if evaluated else []
+        job.night.finish("evaluate", {"metrics": metrics})
+    return job.night.facts("evaluate")["metrics"]
+
+
+def models_of(job: Job) -> tuple[ModelName, ...]:
+    """Return the models that are measured: the configured ones and the references."""
+    configured = job.config.models.run
+    return (*configured, *(name for name in REFERENCES if name not in configured))
+
+
+def best_model(job: Job) -> ModelName:
+    """Return the model with the lowest RMSE; the first configured that predicts, if unmeasured."""
+    rmse = {m["model"]: m["value"] for m in run(job) if m["metric"] == "rmse"}
+    measured = [name for name in job.config.models.run if name in rmse]
+    if measured:
+        return min(measured, key=lambda name: rmse[name])
+    predicting = [name for name in job.config.models.run if name != "popularity"]
+    return predicting[0] if predicting else "baseline"
+
+
+def _measure(job: Job) -> Metrics:
+    test = ratings_of(job, "test")
+    predictions = _test_predictions(job)
+    job.write(predictions.join(_test_ids(test), ["user_idx", "item_idx"]).select(
+        "model", "user_id", "item_id", "rating", "prediction", "tier"
+    ), "test_predictions")
+    by_rating = rating_metrics(job.read("test_predictions"))
+    by_rank = _ranking(job, test.select("user_idx", "item_idx", "rating"))
+    split = F.lit(job.config.evaluation.split).alias("split")
+    columns = ["model", split, "metric", "k", "value", "low", "high", "n"]
+    job.write(by_rating.unionByName(by_rank).select(*columns), "metrics")
+    return [row.asDict() for row in job.read("metrics").collect()]
+
+
+def _test_predictions(job: Job) -> DataFrame:
+    """Return every rating model's predictions of the test pairs."""
+    pairs = tiles_of(job, "test")
+    frames = [
+        predict(job, name, "train", pairs).withColumn("model", F.lit(name))
+        for name in models_of(job)
+        if fitted(job, name, "train").kind == "rating"
+    ]
+    return reduce(lambda left, right: left.unionByName(right), frames)
+
+
+def _test_ids(test: DataFrame) -> DataFrame:
+    return test.select("user_idx", "item_idx", "user_id", "item_id", "rating")
+
+
+def _ranking(job: Job, test: DataFrame) -> DataFrame:
+    options = job.config.evaluation
+    frames = [
+        recommend(job, name, "train", options.k).withColumn("model", F.lit(name))
+        for name in models_of(job)
+    ]
+    lists = reduce(lambda left, right: left.unionByName(right), frames)
+    threshold = relevant_from(options, job.report.rating_scale)
+    return ranking_metrics(lists, test, options.k, threshold, job.report.n_items)
+
+

@@ -1,0 +1,101 @@
+"""Stage ingest: files of ratings and items -> ratings, rejected_ratings, users, items."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from mfspark.ingest.night import IngestReport, PreviousNight, ingest
+from mfspark.ingest.sources import find_files, fingerprint
+from mfspark.samples import survey_files
+from mfspark.schemas import IdTypes
+from mfspark.tables.writer import write_table
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyspark.sql import DataFrame, SparkSession
+
+    from mfspark.config import Config
+    from mfspark.schemas import Side
+    from mfspark.tables.night import Night
+
+
+@dataclass(frozen=True)
+class InputFiles:
+    """The files a night reads."""
+
+    ratings: tuple[str, ...]
+    items: tuple[str, ...]
+    test: tuple[str, ...]
+
+    @classmethod
+    def of(cls, config: Config) -> InputFiles:
+        """Expand the configured patterns; no ratings at all means the embedded survey.
+
+        Raises InputError for a pattern that matches nothing.
+        """
+        inputs = config.inputs
+        ratings = find_files(inputs.ratings or (str(survey_files()),))
+        return cls(
+            tuple(ratings),
+            tuple(find_files(inputs.items)) if inputs.items else (),
+            tuple(find_files(inputs.test)) if inputs.test else (),
+        )
+
+    def fingerprints(self) -> list[dict[str, Any]]:
+        """Return name, size and sha256 of each file, with the part it plays."""
+        parts = {"ratings": self.ratings, "items": self.items, "test": self.test}
+        return [
+            {"part": part, **file} for part, files in parts.items() for file in fingerprint(files)
+        ]
+
+
+def run(spark: SparkSession, night: Night, files: InputFiles) -> IngestReport:
+    """Ingest once a night; test ratings are ingested with the others and taken out by the split.
+
+    Raises InputError when the input is unusable or too much of it was rejected.
+    """
+    if not night.finished("ingest"):
+
+        def write(frame: DataFrame, table: str) -> None:
+            write_table(frame, night, table, _ids_of(frame))
+
+        report = ingest(
+            spark,
+            (*files.ratings, *files.test),
+            files.items,
+            night.config,
+            str(night.scratch("ingest")),
+            write,
+            _previous(spark, night),
+        )
+        night.finish("ingest", asdict(report))
+    return report_of(night)
+
+
+def report_of(night: Night) -> IngestReport:
+    """Return what ingest found. Raises MfsparkError before it has finished."""
+    facts = night.facts("ingest")
+    typed = {"ids": IdTypes(**facts["ids"]), "rating_scale": tuple(facts["rating_scale"])}
+    return IngestReport(**{**facts, **typed})
+
+
+def _ids_of(frame: DataFrame) -> IdTypes:
+    """Return how a table stores its ids: the frame itself says so."""
+    types = {f.name: "integer" if f.dataType.typeName() == "long" else "string" for f in frame.schema}
+    return IdTypes(types.get("user_id", "string"), types.get("item_id", "string"))
+
+
+def _previous(spark: SparkSession, night: Night) -> PreviousNight | None:
+    """Return the ids of the run that readers saw, so that indices stay what they were."""
+    if night.parent is None:
+        return None
+
+    def ids_of(side: Side) -> DataFrame:
+        path = night.warehouse.table_dir(f"{side}s", night.parent)
+        frame = spark.read.parquet(str(path))
+        return frame.selectExpr(f"{side}_id as id", f"{side}_idx as idx")
+
+    manifest = night.warehouse.manifest(night.parent)
+    return PreviousNight(ids_of("user"), ids_of("item"), manifest.ids)

@@ -1,0 +1,77 @@
+"""The ratings of a night in parts (train, test, all), each cut into tiles once."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from mfspark.errors import InputError
+from mfspark.evaluation import split_ratings
+from mfspark.grid.cut import cut_frame
+from mfspark.grid.grid import Layout, TileSet
+from mfspark.ingest.ratings import read_ratings
+from mfspark.pipeline.ingest import InputFiles
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from mfspark.pipeline.job import Job, Part
+
+_SMALL = 500_000  # ratings that are not worth cutting at all
+_PER_BLOCK = 1_250_000  # ratings a strip: 10 MB of tiles, some 50 MB while it is cut
+
+
+def ratings_of(job: Job, part: Part) -> DataFrame:
+    """Return the ratings of a part with the columns of table `ratings`."""
+    ratings = job.read("ratings")
+    if part == "all":
+        return ratings
+    options = job.config.evaluation
+    given = _given_test(job, ratings) if options.split == "given" else None
+    train, test = split_ratings(ratings, options, job.config.seed, given)
+    return train if part == "train" else test
+
+
+def tiles_of(job: Job, part: Part) -> TileSet:
+    """Return the tiles of a part; they are cut when first asked for.
+
+    Raises InputError where the split leaves nothing to train on.
+    """
+    stage = f"cut-{part}"
+    if not job.night.finished(stage):
+        frame = ratings_of(job, part)
+        tiles = cut_frame(frame, layout_of(job), f"tiles/{part}", job.store, job.grid_runner)
+        if part != "test" and tiles.n_ratings == 0:
+            raise InputError(
+                f"the split '{job.config.evaluation.split}' leaves no rating to train on",
+                "choose another evaluation.split or a smaller evaluation.test_share",
+            )
+        job.night.finish(stage, {"tiles": asdict(tiles)})
+    facts = job.night.facts(stage)["tiles"]
+    return TileSet(**{**facts, "layout": Layout(**facts["layout"])})
+
+
+def layout_of(job: Job) -> Layout:
+    """Choose the number of blocks: as configured, or by the number of ratings.
+
+    It never depends on the machine, so that every machine gets the same bits.
+    """
+    report = job.report
+    blocks = job.config.grid.blocks
+    if blocks == 0:
+        n = report.n_accepted
+        blocks = 1 if n <= _SMALL else max(4, -(-n // _PER_BLOCK))
+    return Layout(report.n_users, report.n_items, blocks, blocks)
+
+
+def _given_test(job: Job, ratings: DataFrame) -> DataFrame:
+    """Return the ratings whose pair stands in the files of `--test`."""
+    files = InputFiles.of(job.config).test
+    read = read_ratings(job.spark, files, job.config.ingest)
+    types = {field.name: field.dataType for field in ratings.schema.fields}
+    pairs = read.filter("reason is null").select(
+        *(read[name].cast(types[name]) for name in ("user_id", "item_id"))
+    )
+    return ratings.join(pairs.distinct(), ["user_id", "item_id"], "left_semi").select(
+        *ratings.columns
+    )

@@ -1,0 +1,50 @@
+"""Progress of long work: who is told when a step begins and ends."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+log = logging.getLogger("mfspark")
+
+
+class Progress(Protocol):
+    """Told of each step of a night."""
+
+    def begin(self, n_steps: int) -> None:
+        """Say how many steps there will be."""
+        ...
+
+    def step(self, label: str) -> AbstractContextManager[None]:
+        """Surround one step."""
+        ...
+
+
+class LoggedProgress:
+    """One line a step in the log: its number, name and seconds."""
+
+    def __init__(self) -> None:
+        self._n_steps = self._done = 0
+
+    def begin(self, n_steps: int) -> None:
+        """Start counting."""
+        self._n_steps, self._done = n_steps, 0
+
+    @contextmanager
+    def step(self, label: str) -> Iterator[None]:
+        """Log the step when it has ended; a failed step is logged as such."""
+        began = time.perf_counter()
+        try:
+            yield
+        except BaseException:
+            log.error("%s failed after %.1f s", label, time.perf_counter() - began)
+            raise
+        self._done += 1
+        seconds = time.perf_counter() - began
+        log.info("%d/%d %s: %.1f s", self._done, self._n_steps, label, seconds)

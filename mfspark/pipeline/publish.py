@@ -1,0 +1,161 @@
+"""Stage publish: models refitted on all ratings -> top_n, completed, factors; then the pointer."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from functools import partial, reduce
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import functions as F
+
+import mfspark
+from mfspark.grid.cut import cut_frame
+from mfspark.grid.frames import frame_of_blocks
+from mfspark.models.factors import FactorModel
+from mfspark.pipeline import evaluate, similarity
+from mfspark.pipeline.parts import layout_of
+from mfspark.pipeline.scoring import predict, recommend
+from mfspark.pipeline.train import fitted
+from mfspark.schemas import spark_schema
+from mfspark.tables.publish import publish
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from mfspark.grid.grid import Blocks, Layout
+    from mfspark.grid.store import Store
+    from mfspark.pipeline.job import Job, Part
+    from mfspark.schemas import Side
+    from mfspark.tables.manifest import Manifest
+
+_FACTORS = pa.schema(
+    [("idx", pa.int32()), ("bias", pa.float32()), ("factors", pa.list_(pa.float32()))]
+)
+
+
+def run(job: Job) -> Manifest:
+    """Write the remaining tables of the night and make it the run that readers see.
+
+    Publishing a published night again changes nothing. Raises RefusedError or LockedError where
+    another run was published meanwhile.
+    """
+    if not job.night.published:
+        metrics = evaluate.run(job)
+        similarity.run(job)
+        part = published_part(job)
+        job.write(_top_n(job, part), "top_n")
+        _write_completed(job, part)
+        _write_factors(job, part)
+        job.write(_loss_history(job), "loss_history")
+        job.write(_run_row(job), "runs")
+        return publish(job.night, job.ids, metrics, [])
+    return publish(job.night, job.ids, [], [])
+
+
+def published_part(job: Job) -> Part:
+    """Return which ratings the published models are fitted on."""
+    evaluation = job.config.evaluation
+    return "all" if evaluation.refit or evaluation.split == "none" else "train"
+
+
+def _top_n(job: Job, part: Part) -> DataFrame:
+    """Return the lists of all models with ids and titles (joins users and items)."""
+    lists = [
+        recommend(job, name, part, job.config.publish.n).withColumn("model", F.lit(name))
+        for name in job.config.models.run
+    ]
+    interval = [F.lit(None).cast("double").alias(name) for name in ("score_low", "score_high")]
+    return (
+        reduce(lambda left, right: left.unionByName(right), lists)
+        .join(job.read("users").select("user_idx", "user_id"), "user_idx")
+        .join(job.read("items").select("item_idx", "item_id", "title"), "item_idx")
+        .select("model", "user_id", "rank", "item_id", "score", "tier", *interval, "title")
+    )
+
+
+def _write_completed(job: Job, part: Part) -> None:
+    """Write the completed matrix where users x items is small enough."""
+    options, report = job.config.completed, job.report
+    if report.n_users * report.n_items > options.max_cells:
+        return
+    name = evaluate.best_model(job) if options.model == "best" else options.model
+    users = job.read("users").select("user_idx", "user_id")
+    items = job.read("items").select("item_idx", "item_id")
+    cells = users.crossJoin(items)
+    pairs = cut_frame(
+        cells.select("user_idx", "item_idx", F.lit(0.0).alias("rating")),
+        layout_of(job), "tiles/cells", job.store, job.grid_runner,
+    )
+    ratings = job.read("ratings").select("user_idx", "item_idx", "rating")
+    keys = ["user_idx", "item_idx"]
+    completed = predict(job, name, part, pairs).join(cells, keys).join(ratings, keys, "left")
+    job.write(completed.select("user_id", "item_id", "rating", "prediction"), "completed")
+
+
+def _write_factors(job: Job, part: Part) -> None:
+    """Write user_factors and item_factors of the models that have any."""
+    models = {name: fitted(job, name, part) for name in job.config.models.run}
+    factors = {
+        name: model
+        for name, model in models.items()
+        if isinstance(model, FactorModel) and model.kind == "rating"
+    }
+    sides: tuple[Side, Side] = ("user", "item")
+    for side in sides:
+        table = f"{side}_factors"
+        ids = job.read(f"{side}s").selectExpr(f"{side}_idx as idx", f"{side}_id as id")
+        frames = [
+            factor_frame(job, model, side).withColumn("model", F.lit(name))
+            for name, model in factors.items()
+        ]
+        empty = job.spark.createDataFrame([], spark_schema(table, job.ids))
+        rows = [f.join(ids, "idx").select(*empty.columns) for f in frames]
+        job.write(reduce(lambda a, b: a.unionByName(b), rows, empty), table)
+
+
+def factor_frame(job: Job, model: FactorModel, side: Side) -> DataFrame:
+    """Return (idx, bias, factors), one row a user or item."""
+    blocks = model.user if side == "user" else model.item
+    read = partial(_read_factors, job.store, layout_of(job), blocks)
+    return frame_of_blocks(job.spark, len(blocks), read, _FACTORS)
+
+
+def _read_factors(store: Store, layout: Layout, blocks: Blocks, block: int) -> pa.RecordBatch:
+    arrays = store.get(blocks.references[block])
+    n_rows, rank = arrays["factors"].shape
+    offsets = pa.array(np.arange(n_rows + 1) * rank, pa.int32())
+    return pa.record_batch(
+        [
+            layout.indices(blocks.side, block).astype(np.int32),
+            arrays["bias"],
+            pa.ListArray.from_arrays(offsets, arrays["factors"].ravel()),
+        ],
+        schema=_FACTORS,
+    )
+
+
+def _loss_history(job: Job) -> DataFrame:
+    """Return the losses of every fit of this night; a handful of rows."""
+    parts: tuple[Part, ...] = ("train", "all")
+    rows = [
+        (name, part, loss.iteration, loss.split, loss.value, loss.seconds)
+        for part in parts
+        for name in evaluate.models_of(job)
+        if job.night.finished(f"fit-{part}-{name}")
+        for loss in fitted(job, name, part).history
+    ]
+    return job.spark.createDataFrame(rows, spark_schema("loss_history", job.ids))
+
+
+def _run_row(job: Job) -> DataFrame:
+    """Return what table `runs` says of this night: one row."""
+    night, report = job.night, job.report
+    row = (
+        night.run_id, night.run_date.isoformat(), night.parent, datetime.now(UTC),
+        mfspark.__version__, night.config.seed, report.n_accepted, report.n_rejected,
+        json.dumps(night.config.content()), json.dumps(night.inputs),
+    )
+    return job.spark.createDataFrame([row], spark_schema("runs", job.ids))

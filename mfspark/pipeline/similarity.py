@@ -1,0 +1,70 @@
+"""Stage similarity: every user's nearest neighbors -> user_neighbors."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import pyarrow as pa
+
+from mfspark.grid.frames import frame_of_blocks
+from mfspark.kernels.top_n import NOBODY
+from mfspark.pipeline.parts import tiles_of
+from mfspark.pipeline.train import fitted
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from mfspark.grid.grid import Blocks, Layout
+    from mfspark.grid.store import Store
+    from mfspark.models.user_knn import UserKNN
+    from mfspark.pipeline.job import Job
+
+_NEIGHBORS = pa.schema(
+    [("user_idx", pa.int32()), ("neighbor_idx", pa.int32()), ("rank", pa.int32()),
+     ("similarity", pa.float64()), ("n_common", pa.int32())]
+)
+
+
+def run(job: Job) -> int:
+    """Write the neighbors of all users, found in all ratings; return the rows."""
+    if not job.night.finished("similarity"):
+        model = cast("UserKNN", fitted(job, "user_knn", "all"))
+        rows = job.write(_with_ids(job, neighbor_frame(job, model.neighbors)), "user_neighbors")
+        job.night.finish("similarity", {"rows": rows})
+    return job.night.facts("similarity")["rows"]
+
+
+def neighbor_frame(job: Job, neighbors: Blocks) -> DataFrame:
+    """Return (user_idx, neighbor_idx, rank, similarity, n_common), one row a neighbor."""
+    layout = tiles_of(job, "all").layout
+    read = partial(_read_neighbors, job.store, layout, neighbors)
+    return frame_of_blocks(job.spark, len(neighbors), read, _NEIGHBORS)
+
+
+def _with_ids(job: Job, frame: DataFrame) -> DataFrame:
+    """Replace indices by ids (broadcasts or shuffles the users table, by its size)."""
+    users = job.read("users")
+    ids = users.selectExpr("user_idx", "user_id as id")
+    neighbor_ids = users.selectExpr("user_idx as neighbor_idx", "user_id as neighbor_id")
+    return (
+        frame.join(ids, "user_idx")
+        .join(neighbor_ids, "neighbor_idx")
+        .select("id", "neighbor_id", "rank", "similarity", "n_common")
+    )
+
+
+def _read_neighbors(store: Store, layout: Layout, neighbors: Blocks, block: int) -> pa.RecordBatch:
+    arrays = store.get(neighbors.references[block])
+    rows, ranks = np.nonzero(arrays["indices"] != NOBODY)
+    return pa.record_batch(
+        [
+            layout.indices("user", block)[rows].astype(np.int32),
+            arrays["indices"][rows, ranks],
+            (ranks + 1).astype(np.int32),
+            arrays["similarity"][rows, ranks],
+            arrays["n_common"][rows, ranks],
+        ],
+        schema=_NEIGHBORS,
+    )
