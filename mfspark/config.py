@@ -1,4 +1,4 @@
-"""Configuration: one TOML file, `--set section.key=value` on top, everything checked before Spark starts.
+"""Configuration: one TOML file, `--set section.key=value` on top, checked before Spark starts.
 
 Each section is a frozen pydantic model with a line under each field. Unknown keys are refused with
 the nearest known one.
@@ -64,7 +64,7 @@ class Ingest(Section):
     """How ratings are read, cleaned and quarantined."""
 
     format: Format = "auto"
-    """`csv` comma or semicolon, `dat` '::', `tab`; `wide_csv`/`excel` one row a user, one column an item."""
+    """`csv` comma or semicolon, `dat` '::', `tab`; `wide_csv` and `excel`: one row a user."""
     header: bool | None = None
     """Whether the first line names the columns; unset means detected."""
     columns: Columns = Columns()
@@ -248,9 +248,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _test_file_where_given(self) -> Config:
         if (self.evaluation.split == "given") != bool(self.inputs.test):
-            raise ValueError(
-                'evaluation.split = "given" and inputs.test (--test FILE) go together'
-            )
+            raise ValueError('evaluation.split = "given" and inputs.test (--test FILE) go together')
         return self
 
     def content(self) -> dict[str, Any]:
@@ -291,7 +289,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
 
 
-def _set(values: dict[str, Any], override: str) -> None:
+def _set(values: Any, override: str) -> None:
     """Apply one `section.key=value`; the value is TOML, or plain text where it is not."""
     key, equals, text = override.partition("=")
     if not equals or not key.strip():

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from pyspark.sql import SparkSession
 
@@ -40,7 +40,7 @@ _DEFAULTS = {
 
 
 @contextmanager
-def spark_session(settings: dict[str, str] | None = None) -> Iterator[SparkSession]:
+def spark_session(settings: dict[str, str] | None = None) -> Generator[SparkSession]:
     """Yield a configured session and stop it afterwards, unless it was running before.
 
     `settings` are further Spark properties for a session started here. A session that is already
@@ -72,7 +72,7 @@ def _fix(spark: SparkSession) -> None:
 
 
 def _defaults_not_submitted() -> dict[str, str]:
-    """Return defaults for a plain `python` start; under spark-submit its properties file decides."""
+    """Return defaults for a plain `python` start; under spark-submit its properties decide."""
     if "SPARK_ENV_LOADED" in os.environ or "PYSPARK_GATEWAY_PORT" in os.environ:
         return {}
     local = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
@@ -80,7 +80,7 @@ def _defaults_not_submitted() -> dict[str, str]:
 
 
 def _prepare_environment() -> None:
-    """One thread a task (kernels that own the machine raise it), and workers of this same Python."""
+    """One thread a task (kernels that own the machine raise it), workers of this same Python."""
     for name in _THREADS:
         os.environ.setdefault(name, "1")
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)

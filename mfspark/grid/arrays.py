@@ -35,7 +35,7 @@ _SCHEMA = pa.schema(
 
 
 def write_arrays(path: Path, groups: Iterable[tuple[int, Arrays]]) -> None:
-    """Write groups of arrays to one file, atomically: readers see the old file or the whole new one.
+    """Write groups of arrays to one file, atomically: readers see the old file or the new one.
 
     A task that is run twice writes the same bytes twice, so retries and speculation do no harm.
     """

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from mfspark.grid.store import Store
 
 
-def cut_frame(ratings: DataFrame, layout: Layout, name: str, store: Store, runner: Runner) -> TileSet:
+def cut_frame(
+    ratings: DataFrame, layout: Layout, name: str, store: Store, runner: Runner
+) -> TileSet:
     """Cut a DataFrame (user_idx, item_idx, rating) into tiles in a store that workers share.
 
     Shuffles the ratings once, by user block; a task holds one strip (n_ratings / P ratings of 12
@@ -32,20 +34,28 @@ def cut_frame(ratings: DataFrame, layout: Layout, name: str, store: Store, runne
     n_blocks = layout.user_blocks
     numbers = (
         ratings.select(
-            "user_idx", "item_idx", F.col("rating").cast("double").alias("rating"),
+            "user_idx",
+            "item_idx",
+            F.col("rating").cast("double").alias("rating"),
             F.pmod("user_idx", F.lit(n_blocks)).alias("block"),
         )
         .repartitionById(n_blocks, "block")
         .mapInArrow(partial(_cut_strips, store, layout, name), "block int, numbers string")
         .collect()
     )
-    rows = sorted(((row["block"], json.loads(row["numbers"])) for row in numbers))
+    rows = sorted((row["block"], json.loads(row["numbers"])) for row in numbers)
     assert [block for block, _ in rows] == list(range(n_blocks)), "each block is cut exactly once"
     return _finished([numbers for _, numbers in rows], layout, name, store, runner)
 
 
 def cut_arrays(
-    users: Array, items: Array, values: Array, layout: Layout, name: str, store: Store, runner: Runner
+    users: Array,
+    items: Array,
+    values: Array,
+    layout: Layout,
+    name: str,
+    store: Store,
+    runner: Runner,
 ) -> TileSet:
     """Cut ratings given as arrays (n) of user index, item index and rating."""
     numbers = [
@@ -86,8 +96,11 @@ def _put_strip(
     for q in range(layout.item_blocks):
         mask = items % layout.item_blocks == q
         tile = Tile.from_triples(
-            users[mask] // layout.user_blocks, items[mask] // layout.item_blocks, values[mask],
-            layout.rows("user", p), layout.rows("item", q),
+            users[mask] // layout.user_blocks,
+            items[mask] // layout.item_blocks,
+            values[mask],
+            layout.rows("user", p),
+            layout.rows("item", q),
         )
         tiles.append(tile.arrays())
     store.put(f"{name}/user/{p:04d}", *tiles)

@@ -143,7 +143,9 @@ class SweepKernel(Protocol):
 class StratumKernel(Protocol):
     """Updates a user block and an item block from the ratings where they meet."""
 
-    def __call__(self, users: Arrays, items: Arrays, tile: Tile, pair: tuple[int, int]) -> tuple[Arrays, Arrays]:
+    def __call__(
+        self, users: Arrays, items: Arrays, tile: Tile, pair: tuple[int, int]
+    ) -> tuple[Arrays, Arrays]:
         """Return the new user block and the new item block."""
         ...
 
@@ -200,10 +202,14 @@ class Grid:
         return blocks
 
     def sweep(
-        self, side: Side, name: str, kernel: SweepKernel, rows: Blocks | None = None,
+        self,
+        side: Side,
+        name: str,
+        kernel: SweepKernel,
+        rows: Blocks | None = None,
         columns: Blocks | None = None,
     ) -> tuple[Blocks, Numbers]:
-        """Give every row block of `side` its tiles and the column blocks; return the new row blocks.
+        """Give every row block of `side` its tiles and the column blocks; return new row blocks.
 
         Numbers of the kernels are summed in the order of the blocks, so the sum has the same bits
         whoever ran the tasks.
@@ -226,11 +232,16 @@ class Grid:
             new_users = _replaced(users, f"{name}/{s:04d}", {p for p, _ in pairs})
             new_items = _replaced(items, f"{name}/{s:04d}", {q for _, q in pairs})
             task = partial(
-                _stratum, self.store, self.tiles, kernel, pairs, (users, items),
+                _stratum,
+                self.store,
+                self.tiles,
+                kernel,
+                pairs,
+                (users, items),
                 (new_users, new_items),
             )
             totals += self.runner.run(len(pairs), task, f"stratum {name}.{s}")
-            # What this round replaced is of no more use, unless a resumed epoch would start from it.
+            # What this round replaced is of no more use, unless a resumed epoch starts from it.
             kept = first | {*new_users.references, *new_items.references}
             self.store.discard({*users.references, *items.references} - kept)
             users, items = new_users, new_items
@@ -257,8 +268,13 @@ def _create(
 
 
 def _sweep(
-    store: Store, tiles: TileSet, blocks: Blocks, kernel: SweepKernel, rows: Blocks | None,
-    columns: Blocks | None, block: int,
+    store: Store,
+    tiles: TileSet,
+    blocks: Blocks,
+    kernel: SweepKernel,
+    rows: Blocks | None,
+    columns: Blocks | None,
+    block: int,
 ) -> Numbers:
     old = store.get(rows.references[block]) if rows else {}
     new = kernel(old, RowTiles(blocks.side, block, tiles, store, columns))
@@ -267,8 +283,13 @@ def _sweep(
 
 
 def _stratum(
-    store: Store, tiles: TileSet, kernel: StratumKernel, pairs: list[tuple[int, int]], old: tuple[Blocks, Blocks],
-    new: tuple[Blocks, Blocks], number: int,
+    store: Store,
+    tiles: TileSet,
+    kernel: StratumKernel,
+    pairs: list[tuple[int, int]],
+    old: tuple[Blocks, Blocks],
+    new: tuple[Blocks, Blocks],
+    number: int,
 ) -> Numbers:
     p, q = pairs[number]
     tile = Tile.from_arrays(store.get(tiles.strip("user", p), q))
@@ -281,7 +302,12 @@ def _stratum(
 
 
 def _all_pairs(
-    store: Store, tiles: TileSet, blocks: Blocks, kernel: PairKernel, rows: Blocks | None, block: int
+    store: Store,
+    tiles: TileSet,
+    blocks: Blocks,
+    kernel: PairKernel,
+    rows: Blocks | None,
+    block: int,
 ) -> Numbers:
     old = store.get(rows.references[block]) if rows else {}
     new = kernel(old, Strips(blocks.side, block, tiles, store))

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 
 def train_in_one_task(
-    spark: SparkSession, tiles: TileSet, store: Store, algorithm: Algorithm, name: str,
+    spark: SparkSession,
+    tiles: TileSet,
+    store: Store,
+    algorithm: Algorithm,
+    name: str,
     checkpoint: Checkpoint,
 ) -> State:
     """Train in a single task; blocks and checkpoints land in the shared store."""

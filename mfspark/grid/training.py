@@ -84,9 +84,7 @@ class Checkpoint:
         """Replace the recorded state atomically."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(
-            json.dumps({"fingerprint": self.fingerprint, "state": asdict(state)})
-        )
+        temporary.write_text(json.dumps({"fingerprint": self.fingerprint, "state": asdict(state)}))
         temporary.replace(self.path)
 
 

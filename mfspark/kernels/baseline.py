@@ -1,4 +1,4 @@
-"""Baseline biases: r(u, i) = mu + b_u + b_i, damped (Koren 2010, "Factor in the neighbors", eq. 2)."""
+"""Damped biases: r(u, i) = mu + b_u + b_i (Koren 2010, "Factor in the neighbors", eq. 2)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Scores of factor models: s(u, i) = mu + b_u + b_i + x_u . y_i.
 
-A factor block holds factors float32 (rows, k), bias float32 (rows) and n int64 (rows), the number of
-ratings each row was fitted on. Rank 0 makes it a model of biases alone.
+A factor block holds factors float32 (rows, k), bias float32 (rows) and n int64 (rows), the number
+of ratings each row was fitted on. Rank 0 makes it a model of biases alone.
 """
 
 from __future__ import annotations

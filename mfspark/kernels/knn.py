@@ -30,9 +30,9 @@ def ratings_of_neighbors(
 ) -> tuple[Array, Tile]:
     """Gather the ratings of everybody who is a neighbor of somebody in this block.
 
-    strips: (global indices, strip) of every block. Returns the neighbors' global indices, ascending,
-    and their ratings in that order: sums over neighbors then run in the same order however users
-    were cut into blocks.
+    strips: (global indices, strip) of every block. Returns the neighbors' global indices,
+    ascending, and their ratings in that order: sums over neighbors then run in the same order
+    however users were cut into blocks.
     """
     wanted = np.unique(neighbors.indices[neighbors.indices != NOBODY])
     found: list[Array] = []
@@ -50,8 +50,8 @@ def predictions(
 ) -> csr_array:
     """Return the predictions of some rows for all items that their neighbors rated.
 
-    rows: which rows of the block; known: as `ratings_of_neighbors` gave it. Returns a sparse float64
-    (len(rows), n_items); predictions of zero are stored explicitly.
+    rows: which rows of the block; known: as `ratings_of_neighbors` gave it. Returns a sparse
+    float64 (len(rows), n_items); predictions of zero are stored explicitly.
     """
     indices, ratings = known
     listed = neighbors.indices[rows]
@@ -76,9 +76,8 @@ def predictions(
     )
     sums = csr_array(W @ R)
     sums.sort_indices()
-    return csr_array(
-        (sums.data.real / sums.data.imag, sums.indices, sums.indptr), shape=sums.shape
-    )
+    mean = np.real(sums.data) / np.imag(sums.data)
+    return csr_array((mean, sums.indices, sums.indptr), shape=sums.shape)
 
 
 def predict_pairs(predicted: csr_array, pairs: Tile) -> Array:

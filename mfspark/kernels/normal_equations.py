@@ -37,7 +37,9 @@ class RidgeSolver:
     method: Literal["cholesky", "cg"] = "cholesky"
     cg_steps: int = 3
 
-    def solve(self, tile: Tile, features: Array, targets: Array, start: Array) -> tuple[Array, float]:
+    def solve(
+        self, tile: Tile, features: Array, targets: Array, start: Array
+    ) -> tuple[Array, float]:
         """Return the solution of every row and the sum of squared errors it leaves.
 
         tile: the ratings' structure; features float32 (n_columns, k); targets float32 (n_ratings);

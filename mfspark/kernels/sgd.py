@@ -121,9 +121,7 @@ def _embedding(weight: Array, sparse: bool) -> nn.Embedding:
     return nn.Embedding.from_pretrained(torch.tensor(weight), freeze=False, sparse=sparse)
 
 
-def _block(
-    factors: nn.Embedding, bias: nn.Embedding, optimizer: torch.optim.Optimizer
-) -> Arrays:
+def _block(factors: nn.Embedding, bias: nn.Embedding, optimizer: torch.optim.Optimizer) -> Arrays:
     """Return a block's arrays with the optimizer's state of its rows, which travels with it."""
     block: Arrays = {
         "factors": factors.weight.detach().cpu().numpy(),

@@ -54,8 +54,8 @@ def cosine_neighbors(
     """Return the k nearest neighbors of each row of a strip among the rows of all strips.
 
     strip: ratings of this block over all columns; own int64 (rows): global indices of its rows;
-    others: (global indices, strip) of every block; it is gone through twice. A row is never its own neighbor, and rows that
-    share fewer than `min_support` columns are no neighbors.
+    others: (global indices, strip) of every block; it is gone through twice. A row is never its own
+    neighbor, and rows that share fewer than `min_support` columns are no neighbors.
     """
     best = RankedLists.empty(strip.n_rows, k)
     for indices, other in others:

@@ -84,9 +84,7 @@ class Tile:
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Tile:
         """Read back what `arrays` gave."""
-        return cls(
-            arrays["indptr"], arrays["indices"], arrays["values"], int(arrays["n_columns"])
-        )
+        return cls(arrays["indptr"], arrays["indices"], arrays["values"], int(arrays["n_columns"]))
 
     def arrays(self) -> Arrays:
         """Return the tile as named arrays."""

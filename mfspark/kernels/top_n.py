@@ -1,4 +1,4 @@
-"""Partial top-n of score matrices, with one order everywhere: higher score first, then lower index."""
+"""Partial top-n of score matrices in one order: higher score first, then lower index."""
 
 from __future__ import annotations
 

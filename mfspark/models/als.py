@@ -32,7 +32,10 @@ def fit(context: FitContext, options: ALSOptions) -> FactorModel:
 
 @dataclass(frozen=True)
 class ALS:
-    """minimise sum (r - mu - b_u - b_i - x_u . y_i)^2 + reg * sum_u n_u (|x_u|^2 + b_u^2) + same for items."""
+    """Alternates the exact solutions of both sides of
+
+    sum (r - mu - b_u - b_i - x_u . y_i)^2 + reg * sum_u n_u (|x_u|^2 + b_u^2) + the same for items.
+    """
 
     options: ALSOptions
     mean: float

@@ -40,9 +40,7 @@ class Biases:
     def step(self, grid: Grid, state: State, name: str) -> State:
         """Solve both sides once."""
         options = self.options
-        item, _ = grid.sweep(
-            "item", name, _Bias(self.mean, options.reg_item), columns=state.user
-        )
+        item, _ = grid.sweep("item", name, _Bias(self.mean, options.reg_item), columns=state.user)
         user, _ = grid.sweep("user", name, _Bias(self.mean, options.reg_user), columns=item)
         return replace(state, iteration=state.iteration + 1, user=user, item=item)
 

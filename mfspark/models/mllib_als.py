@@ -25,16 +25,21 @@ if TYPE_CHECKING:
 
 def fit_mllib(context: FitContext, options: ALSOptions) -> FactorModel:
     """Fit pyspark.ml.recommendation.ALS and store its factors as blocks. It has no biases."""
-    from pyspark.ml.recommendation import ALS as MLlibALS
+    from pyspark.ml import recommendation
     from pyspark.sql import functions as F
 
     mean = context.tiles.mean
     centered = context.ratings().select(
         "user_idx", "item_idx", (F.col("rating") - F.lit(mean)).alias("rating")
     )
-    fitted = MLlibALS(
-        rank=options.rank, maxIter=options.max_iter, regParam=options.reg, seed=context.seed,
-        userCol="user_idx", itemCol="item_idx", ratingCol="rating",
+    fitted = recommendation.ALS(
+        rank=options.rank,
+        maxIter=options.max_iter,
+        regParam=options.reg,
+        seed=context.seed,
+        userCol="user_idx",
+        itemCol="item_idx",
+        ratingCol="rating",
     ).fit(centered)
     return FactorModel(
         mean,

@@ -136,9 +136,16 @@ def parse_arguments(stage: Stage, arguments: Sequence[str] | None = None) -> Req
     parser.add_argument("--debug", action="store_true", help="show full stack traces")
     args = parser.parse_args(arguments)
     return Request(
-        stage, args.config, tuple(args.ratings), tuple(args.items), tuple(args.test),
-        args.warehouse, args.run_date, tuple(filter(None, args.models.split(","))),
-        tuple(args.set), args.debug,
+        stage,
+        args.config,
+        tuple(args.ratings),
+        tuple(args.items),
+        tuple(args.test),
+        args.warehouse,
+        args.run_date,
+        tuple(filter(None, args.models.split(","))),
+        tuple(args.set),
+        args.debug,
     )
 
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 
 from mfspark.evaluation import ranking_metrics, rating_metrics, relevant_from
-from mfspark.grid.cut import cut_frame
-from mfspark.pipeline.parts import layout_of, ratings_of, tiles_of
+from mfspark.pipeline.parts import ratings_of, tiles_of
 from mfspark.pipeline.scoring import predict, recommend
 from mfspark.pipeline.train import fitted
 
@@ -42,19 +41,22 @@ def models_of(job: Job) -> tuple[ModelName, ...]:
 def best_model(job: Job) -> ModelName:
     """Return the model with the lowest RMSE; the first configured that predicts, if unmeasured."""
     rmse = {m["model"]: m["value"] for m in run(job) if m["metric"] == "rmse"}
-    measured = [name for name in job.config.models.run if name in rmse]
+    measured: list[ModelName] = [name for name in job.config.models.run if name in rmse]
     if measured:
         return min(measured, key=lambda name: rmse[name])
-    predicting = [name for name in job.config.models.run if name != "popularity"]
+    predicting: list[ModelName] = [name for name in job.config.models.run if name != "popularity"]
     return predicting[0] if predicting else "baseline"
 
 
 def _measure(job: Job) -> Metrics:
     test = ratings_of(job, "test")
     predictions = _test_predictions(job)
-    job.write(predictions.join(_test_ids(test), ["user_idx", "item_idx"]).select(
-        "model", "user_id", "item_id", "rating", "prediction", "tier"
-    ), "test_predictions")
+    job.write(
+        predictions.join(_test_ids(test), ["user_idx", "item_idx"]).select(
+            "model", "user_id", "item_id", "rating", "prediction", "tier"
+        ),
+        "test_predictions",
+    )
     by_rating = rating_metrics(job.read("test_predictions"))
     by_rank = _ranking(job, test.select("user_idx", "item_idx", "rating"))
     split = F.lit(job.config.evaluation.split).alias("split")
@@ -87,5 +89,3 @@ def _ranking(job: Job, test: DataFrame) -> DataFrame:
     lists = reduce(lambda left, right: left.unionByName(right), frames)
     threshold = relevant_from(options, job.report.rating_scale)
     return ranking_metrics(lists, test, options.k, threshold, job.report.n_items)
-
-

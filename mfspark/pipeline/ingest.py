@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from mfspark.config import Config
-    from mfspark.schemas import Side
+    from mfspark.schemas import IdType, Side
     from mfspark.tables.night import Night
 
 
@@ -76,15 +76,20 @@ def run(spark: SparkSession, night: Night, files: InputFiles) -> IngestReport:
 
 def report_of(night: Night) -> IngestReport:
     """Return what ingest found. Raises MfsparkError before it has finished."""
-    facts = night.facts("ingest")
-    typed = {"ids": IdTypes(**facts["ids"]), "rating_scale": tuple(facts["rating_scale"])}
-    return IngestReport(**{**facts, **typed})
+    facts: dict[str, Any] = dict(night.facts("ingest"))
+    facts["ids"] = IdTypes(**facts["ids"])
+    facts["rating_scale"] = tuple(facts["rating_scale"])
+    return IngestReport(**facts)
 
 
 def _ids_of(frame: DataFrame) -> IdTypes:
     """Return how a table stores its ids: the frame itself says so."""
-    types = {f.name: "integer" if f.dataType.typeName() == "long" else "string" for f in frame.schema}
-    return IdTypes(types.get("user_id", "string"), types.get("item_id", "string"))
+    types = {field.name: field.dataType.typeName() for field in frame.schema}
+
+    def kind(column: str) -> IdType:
+        return "integer" if types.get(column) == "long" else "string"
+
+    return IdTypes(kind("user_id"), kind("item_id"))
 
 
 def _previous(spark: SparkSession, night: Night) -> PreviousNight | None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from contextlib import AbstractContextManager
 
 log = logging.getLogger("mfspark")
@@ -37,7 +37,7 @@ class LoggedProgress:
         self._n_steps, self._done = n_steps, 0
 
     @contextmanager
-    def step(self, label: str) -> Iterator[None]:
+    def step(self, label: str) -> Generator[None]:
         """Log the step when it has ended; a failed step is logged as such."""
         began = time.perf_counter()
         try:

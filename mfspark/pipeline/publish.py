@@ -87,7 +87,10 @@ def _write_completed(job: Job, part: Part) -> None:
     cells = users.crossJoin(items)
     pairs = cut_frame(
         cells.select("user_idx", "item_idx", F.lit(0.0).alias("rating")),
-        layout_of(job), "tiles/cells", job.store, job.grid_runner,
+        layout_of(job),
+        "tiles/cells",
+        job.store,
+        job.grid_runner,
     )
     ratings = job.read("ratings").select("user_idx", "item_idx", "rating")
     keys = ["user_idx", "item_idx"]
@@ -154,8 +157,15 @@ def _run_row(job: Job) -> DataFrame:
     """Return what table `runs` says of this night: one row."""
     night, report = job.night, job.report
     row = (
-        night.run_id, night.run_date.isoformat(), night.parent, datetime.now(UTC),
-        mfspark.__version__, night.config.seed, report.n_accepted, report.n_rejected,
-        json.dumps(night.config.content()), json.dumps(night.inputs),
+        night.run_id,
+        night.run_date.isoformat(),
+        night.parent,
+        datetime.now(UTC),
+        mfspark.__version__,
+        night.config.seed,
+        report.n_accepted,
+        report.n_rejected,
+        json.dumps(night.config.content()),
+        json.dumps(night.inputs),
     )
     return job.spark.createDataFrame([row], spark_schema("runs", job.ids))

@@ -6,8 +6,7 @@ filled with the most popular unseen items. The column `tier` says who made a row
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +14,7 @@ import pyarrow as pa
 
 from mfspark.grid.frames import frame_of_blocks
 from mfspark.grid.grid import RowTiles
+from mfspark.kernels.factors import bias_scores
 from mfspark.kernels.top_n import NOBODY, RankedLists, top_up
 from mfspark.pipeline.parts import tiles_of
 from mfspark.pipeline.train import fitted, fitted_baseline, fitted_popularity
@@ -26,17 +26,25 @@ if TYPE_CHECKING:
     from mfspark.grid.grid import Blocks, TileSet
     from mfspark.grid.store import Store
     from mfspark.kernels.scale import RatingScale
-    from mfspark.kernels.tile import Arrays
     from mfspark.models.factors import FactorModel
     from mfspark.pipeline.job import Job, Part
 
 _PREDICTIONS = pa.schema(
-    [("user_idx", pa.int32()), ("item_idx", pa.int32()), ("prediction", pa.float64()),
-     ("tier", pa.string())]
+    [
+        ("user_idx", pa.int32()),
+        ("item_idx", pa.int32()),
+        ("prediction", pa.float64()),
+        ("tier", pa.string()),
+    ]
 )
 _LISTS = pa.schema(
-    [("user_idx", pa.int32()), ("rank", pa.int32()), ("item_idx", pa.int32()),
-     ("score", pa.float64()), ("tier", pa.string())]
+    [
+        ("user_idx", pa.int32()),
+        ("rank", pa.int32()),
+        ("item_idx", pa.int32()),
+        ("score", pa.float64()),
+        ("tier", pa.string()),
+    ]
 )
 
 
@@ -48,8 +56,7 @@ def predict(job: Job, name: ModelName, part: Part, pairs: TileSet) -> DataFrame:
     grid = job.grid(tiles_of(job, part))
     reference = f"{part}/{name}/on-{pairs.name.replace('/', '-')}"
     scored = fitted(job, name, part).predict(grid, pairs, reference)
-    baseline = fitted_baseline(job, part).predict(grid, pairs, f"{reference}/baseline")
-    read = partial(_read_predictions, job.store, pairs, scored, baseline, name, job.scale)
+    read = _Predictions(job.store, name, job.scale, pairs, scored, fitted_baseline(job, part))
     return frame_of_blocks(job.spark, len(scored), read, _PREDICTIONS)
 
 
@@ -58,44 +65,101 @@ def recommend(job: Job, name: ModelName, part: Part, n: int) -> DataFrame:
 
     Every user gets n rows while there are n items they have not rated.
     """
-    grid = job.grid(tiles_of(job, part))
+    tiles = tiles_of(job, part)
     model = fitted(job, name, part)
-    reference = f"{part}/{name}/top-{n}"
-    lists = model.recommend(grid, n, reference)
+    lists = model.recommend(job.grid(tiles), n, f"{part}/{name}/top-{n}")
+    popularity = fitted_popularity(job, part)
     rating_kind = model.kind == "rating"
-    filler = fitted_baseline(job, part) if rating_kind else fitted_popularity(job, part)
-    kernel = FillLists(filler, fitted_popularity(job, part))
-    filled, _ = grid.sweep("user", f"{reference}/filled", kernel, rows=lists)
-    scale = job.scale if rating_kind else None
-    read = partial(_read_lists, job.store, grid.tiles, filled, name, scale)
-    return frame_of_blocks(job.spark, len(filled), read, _LISTS)
+    read = _Lists(
+        job.store,
+        name,
+        job.scale if rating_kind else None,
+        tiles,
+        lists,
+        fitted_baseline(job, part) if rating_kind else popularity,
+        popularity,
+    )
+    return frame_of_blocks(job.spark, len(lists), read, _LISTS)
 
 
 @dataclass(frozen=True)
-class FillLists:
-    """Sweep kernel: lists that are too short are filled by popularity.
+class _Predictions:
+    """Reads a block of scored pairs; those the model could not score get the baseline's."""
 
-    `scores` gives the added rows their score: the baseline for ratings, popularity for rankings.
+    store: Store
+    name: str
+    scale: RatingScale
+    pairs: TileSet
+    scored: Blocks
+    baseline: FactorModel
+
+    def __call__(self, block: int) -> pa.RecordBatch:
+        tiles = RowTiles("user", block, self.pairs, self.store)
+        strip = tiles.strip()
+        prediction = self.store.get(self.scored.references[block])["prediction"]
+        unknown = np.isnan(prediction)
+        if unknown.any():
+            users = self.store.get(self.baseline.user.references[block])
+            items = {"bias": _of_all_items(tiles, self.baseline, "bias")}
+            fallback = bias_scores(self.baseline.mean, users, items, strip)
+            prediction = np.where(unknown, fallback, prediction)
+        return pa.record_batch(
+            [
+                tiles.layout.indices("user", block)[strip.rows].astype(np.int32),
+                strip.indices,
+                self.scale.adjust(prediction),
+                pa.array(np.where(unknown, "baseline", self.name)),
+            ],
+            schema=_PREDICTIONS,
+        )
+
+
+@dataclass(frozen=True)
+class _Lists:
+    """Reads a block of lists and fills those that are too short by popularity.
+
+    `filler` gives the added rows their score: the baseline for ratings, popularity for rankings.
     """
 
-    scores: FactorModel
+    store: Store
+    name: str
+    scale: RatingScale | None
+    tiles: TileSet
+    lists: Blocks
+    filler: FactorModel
     popularity: FactorModel
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
-        """Return indices, scores and the mask `added`, all (users, n)."""
-        lists = RankedLists.from_arrays(rows)
-        if (lists.lengths == lists.indices.shape[1]).all():
-            return {**rows, "added": np.zeros(lists.indices.shape, bool)}
-        users = tiles.store.get(self.scores.user.references[tiles.block])
+    def __call__(self, block: int) -> pa.RecordBatch:
+        lists = RankedLists.from_arrays(self.store.get(self.lists.references[block]))
+        added = np.zeros(lists.indices.shape, bool)
+        if (lists.lengths < lists.indices.shape[1]).any():
+            lists, added = self._filled(lists, RowTiles("user", block, self.tiles, self.store))
+        rows, ranks = np.nonzero(lists.indices != NOBODY)
+        scores = lists.scores[rows, ranks]
+        if self.scale is not None:
+            # Lists are ranked by the unrounded score; rounding and clamping keep that order.
+            scores = self.scale.adjust(scores)
+        return pa.record_batch(
+            [
+                self.tiles.layout.indices("user", block)[rows].astype(np.int32),
+                (ranks + 1).astype(np.int32),
+                lists.indices[rows, ranks],
+                scores,
+                pa.array(np.where(added[rows, ranks], "popularity", self.name)),
+            ],
+            schema=_LISTS,
+        )
+
+    def _filled(self, lists: RankedLists, tiles: RowTiles) -> tuple[RankedLists, np.ndarray]:
+        users = self.store.get(self.filler.user.references[tiles.block])
         popular = _of_all_items(tiles, self.popularity, "n")
-        filled, added = top_up(
+        return top_up(
             lists,
             tiles.strip(),
             np.argsort(-popular, kind="stable"),  # ties go to the lower index
-            self.scores.mean + users["bias"].astype(np.float64),
-            _of_all_items(tiles, self.scores, "bias").astype(np.float64),
+            self.filler.mean + users["bias"].astype(np.float64),
+            _of_all_items(tiles, self.filler, "bias").astype(np.float64),
         )
-        return {**filled.arrays(), "added": added}
 
 
 def _of_all_items(tiles: RowTiles, model: FactorModel, name: str) -> np.ndarray:
@@ -105,43 +169,3 @@ def _of_all_items(tiles: RowTiles, model: FactorModel, name: str) -> np.ndarray:
     for q, values in enumerate(blocks):
         whole[tiles.layout.indices("item", q)] = values
     return whole
-
-
-def _read_predictions(
-    store: Store, pairs: TileSet, scored: Blocks, baseline: Blocks, name: str, scale: RatingScale,
-    block: int,
-) -> pa.RecordBatch:
-    strip = RowTiles("user", block, pairs, store).strip()
-    prediction = store.get(scored.references[block])["prediction"]
-    unknown = np.isnan(prediction)
-    known = np.where(unknown, store.get(baseline.references[block])["prediction"], prediction)
-    return pa.record_batch(
-        [
-            pairs.layout.indices("user", block)[strip.rows].astype(np.int32),
-            strip.indices,
-            scale.adjust(known),
-            pa.array(np.where(unknown, "baseline", name)),
-        ],
-        schema=_PREDICTIONS,
-    )
-
-
-def _read_lists(
-    store: Store, tiles: TileSet, lists: Blocks, name: str, scale: RatingScale | None, block: int
-) -> pa.RecordBatch:
-    arrays = store.get(lists.references[block])
-    rows, ranks = np.nonzero(arrays["indices"] != NOBODY)
-    scores = arrays["scores"][rows, ranks]
-    if scale is not None:
-        # Lists are ranked by the unrounded score; rounding and clamping keep that order.
-        scores = scale.adjust(scores)
-    return pa.record_batch(
-        [
-            tiles.layout.indices("user", block)[rows].astype(np.int32),
-            (ranks + 1).astype(np.int32),
-            arrays["indices"][rows, ranks],
-            scores,
-            pa.array(np.where(arrays["added"][rows, ranks], "popularity", name)),
-        ],
-        schema=_LISTS,
-    )

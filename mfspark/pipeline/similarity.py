@@ -22,8 +22,13 @@ if TYPE_CHECKING:
     from mfspark.pipeline.job import Job
 
 _NEIGHBORS = pa.schema(
-    [("user_idx", pa.int32()), ("neighbor_idx", pa.int32()), ("rank", pa.int32()),
-     ("similarity", pa.float64()), ("n_common", pa.int32())]
+    [
+        ("user_idx", pa.int32()),
+        ("neighbor_idx", pa.int32()),
+        ("rank", pa.int32()),
+        ("similarity", pa.float64()),
+        ("n_common", pa.int32()),
+    ]
 )
 
 
