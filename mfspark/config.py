@@ -105,8 +105,6 @@ class GridOptions(Section):
     """Blocks of users and of items; 0 means chosen by size."""
     one_tile_ratings: PositiveInt = 5_000_000
     """Up to this many ratings a whole training loop runs inside one task."""
-    broadcast_mb: PositiveInt = 256
-    """Factor blocks up to this size are broadcast; larger ones are joined by a shuffle."""
 
 
 class BaselineOptions(Section):
@@ -142,7 +140,7 @@ class ALSOptions(Section):
     engine: Literal["torch", "mllib"] = "torch"
     """`torch`: our kernel on the grid; `mllib`: Spark's own ALS, for comparison."""
     rank: PositiveInt = 32
-    reg: PositiveFloat = 0.08
+    reg: PositiveFloat = 0.12
     """L2 regularisation, scaled by the number of ratings of each row."""
     max_iter: PositiveInt = 15
     biases: bool = True
@@ -157,15 +155,15 @@ class TorchMFOptions(Section):
     """Matrix factorization by stochastic gradients in torch."""
 
     rank: PositiveInt = 32
-    epochs: PositiveInt = 20
-    learning_rate: PositiveFloat = 0.02
+    epochs: PositiveInt = 40
+    learning_rate: PositiveFloat = 0.01
     decay: Annotated[float, Field(gt=0, le=1)] = 0.95
     """Factor on the learning rate after each epoch."""
-    reg: NonNegativeFloat = 0.05
+    reg: NonNegativeFloat = 0.08
     """L2 weight on the factors and biases that a rating touches."""
     optimizer: Literal["sgd", "adagrad", "adam"] = "sgd"
-    batch_size: Annotated[int, Field(ge=0)] = 2048
-    """Ratings a step; 0 means full batch."""
+    batch_size: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    """Ratings a step; 0: full batch; `auto`: by the busiest user or item, see kernels.sgd."""
     biases: bool = True
     center: bool = True
     """Whether the global mean is taken off the ratings first."""

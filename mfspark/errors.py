@@ -7,6 +7,10 @@ prints it without a stack trace unless `--debug` is given.
 from __future__ import annotations
 
 from enum import IntEnum
+from unicodedata import category
+
+_STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # controls, formats such as right-to-left overrides
+_HARMLESS = set("\n\t\u200c\u200d")  # the last two join letters in many scripts
 
 
 class ExitStatus(IntEnum):
@@ -19,6 +23,16 @@ class ExitStatus(IntEnum):
     REFUSED = 5
     INTERNAL = 70
     LOCKED = 75
+
+
+def printable(text: str) -> str:
+    """Return a text without the characters that steer a terminal; line breaks and tabs stay.
+
+    Messages and tables quote ids, titles and lines of input files, whoever wrote them.
+    """
+    return "".join(
+        "\ufffd" if category(c) in _STEERING and c not in _HARMLESS else c for c in text
+    )
 
 
 class MfsparkError(Exception):

@@ -203,8 +203,16 @@ def check_schema(found: pa.Schema, table: str, ids: IdTypes) -> None:
     expected = {field.name: field.type for field in table_schema(table, ids)}
     actual = {field.name: field.type for field in found}
     differences = [
-        *(f"missing column '{name}' ({kind})" for name, kind in expected.items() if name not in actual),
-        *(f"unexpected column '{name}' ({kind})" for name, kind in actual.items() if name not in expected),
+        *(
+            f"missing column '{name}' ({kind})"
+            for name, kind in expected.items()
+            if name not in actual
+        ),
+        *(
+            f"unexpected column '{name}' ({kind})"
+            for name, kind in actual.items()
+            if name not in expected
+        ),
         *(
             f"column '{name}' is {actual[name]}, should be {kind}"
             for name, kind in expected.items()

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
+from mfspark.errors import MfsparkError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -51,14 +53,29 @@ class OnSpark:
 
         def run_tasks(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             for batch in batches:
-                numbers = [json.dumps(task(i)) for i in batch["id"].to_pylist()]
-                yield pa.RecordBatch.from_pydict({"id": batch["id"], "numbers": numbers})
+                outcomes = [json.dumps(_outcome(task, i)) for i in batch["id"].to_pylist()]
+                yield pa.RecordBatch.from_pydict({"id": batch["id"], "outcome": outcomes})
 
         # A range of n numbers in n partitions: one number, and so one task, in each.
         frame = self._spark.range(0, n_tasks, 1, n_tasks)
         self._spark.addTag(label)
         try:
-            rows: list[Any] = frame.mapInArrow(run_tasks, "id long, numbers string").collect()
+            rows: list[Any] = frame.mapInArrow(run_tasks, "id long, outcome string").collect()
         finally:
             self._spark.removeTag(label)
-        return [json.loads(row["numbers"]) for row in sorted(rows, key=lambda r: r["id"])]
+        outcomes = [json.loads(row["outcome"]) for row in sorted(rows, key=lambda r: r["id"])]
+        for outcome in outcomes:
+            if "error" in outcome:
+                raise MfsparkError(*outcome["error"])
+        return [outcome["numbers"] for outcome in outcomes]
+
+
+def _outcome(task: Callable[[int], Numbers], i: int) -> dict[str, Any]:
+    """Run a task; an error with a remedy travels as data, so that no stack trace buries it.
+
+    Running the task again would give the same error, which is why Spark is not told to.
+    """
+    try:
+        return {"numbers": task(i)}
+    except MfsparkError as error:
+        return {"error": [error.message, error.hint]}

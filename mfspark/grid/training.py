@@ -8,12 +8,14 @@ with the same bits.
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mfspark.errors import MfsparkError
 from mfspark.grid.grid import Blocks
 
 if TYPE_CHECKING:
@@ -98,6 +100,7 @@ def train(grid: Grid, algorithm: Algorithm, name: str, checkpoint: Checkpoint) -
         iteration = state.iteration + 1
         after = algorithm.step(grid, state, f"{name}/{iteration:04d}")
         after = replace(after, history=_timed(after, iteration, time.perf_counter() - began))
+        _check_finite(after, name)
         grid.store.save(sorted(after.references))
         checkpoint.write(after)
         grid.store.discard(state.references - after.references)
@@ -106,6 +109,17 @@ def train(grid: Grid, algorithm: Algorithm, name: str, checkpoint: Checkpoint) -
         grid.store.save(sorted(state.references))
         checkpoint.write(state)
     return state
+
+
+def _check_finite(state: State, name: str) -> None:
+    """Stop at the first loss that is no number: nothing after it would be one."""
+    for loss in state.history:
+        if not math.isfinite(loss.value):
+            raise MfsparkError(
+                f"training {name} diverged: the {loss.split} loss of iteration {loss.iteration} "
+                f"is {loss.value}",
+                "use a smaller learning_rate or batch_size, or a larger reg",
+            )
 
 
 def _timed(state: State, iteration: int, seconds: float) -> tuple[Loss, ...]:

@@ -1,4 +1,4 @@
-"""Cosine similarity of users with unrated = 0: sim(u, v) = r_u . r_v / (|r_u| |r_v|).
+"""Cosine similarity of rows with unrated = 0: sim(u, v) = r_u . r_v / (|r_u| |r_v|).
 
 Dot products of whole- and half-star ratings are exact in float64, so neighbors do not depend on
 how users were cut into blocks.

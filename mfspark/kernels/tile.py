@@ -109,6 +109,14 @@ class Tile:
             self.n_rows,
         )
 
+    def used_columns(self) -> tuple[Tile, Array]:
+        """Return the tile with only the columns that have ratings, and which those are (m)."""
+        used = np.zeros(self.n_columns, bool)
+        used[self.indices] = True
+        position = (np.cumsum(used) - 1).astype(np.int32)
+        columns = np.flatnonzero(used)
+        return Tile(self.indptr, position[self.indices], self.values, len(columns)), columns
+
     def take(self, rows: Array) -> Tile:
         """Return the named rows, in that order, as a tile of their own."""
         degrees = self.degrees[rows]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mfspark.config import ALSOptions
     from mfspark.grid.grid import Grid, RowTiles
     from mfspark.grid.training import State
-    from mfspark.kernels.tile import Arrays
+    from mfspark.kernels.tile import Arrays, Tile
     from mfspark.models.base import FitContext
 
 
@@ -70,9 +70,10 @@ class HalfStep:
     def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
         """Return factors, bias, n and the number squared_error of one block.
 
-        Memory: the strip (8 bytes a rating) and all column factors (4 * rank bytes a column).
+        Memory: the strip (8 bytes a rating) and the factors of its columns (4 * rank bytes for each
+        column, or for each rating where those are fewer).
         """
-        met = list(tiles)
+        met = [_only_used(tile, columns) for tile, columns in tiles]
         strip = stack_columns([tile for tile, _ in met])
         features = np.concatenate([columns["factors"] for _, columns in met])
         targets = strip.values - np.float32(self.mean)
@@ -92,3 +93,11 @@ class HalfStep:
             "n": strip.degrees,
             "squared_error": np.asarray(squared_error),
         }
+
+
+def _only_used(tile: Tile, columns: Arrays) -> tuple[Tile, Arrays]:
+    """Leave out columns without ratings where a tile is so sparse that it is worth the while."""
+    if tile.n_ratings >= tile.n_columns:
+        return tile, columns
+    compact, used = tile.used_columns()
+    return compact, {name: columns[name][used] for name in ("factors", "bias")}

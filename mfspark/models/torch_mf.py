@@ -10,7 +10,7 @@ import torch
 
 from mfspark.grid.training import Loss
 from mfspark.kernels.random import derive_seed, uniform
-from mfspark.kernels.sgd import Epoch
+from mfspark.kernels.sgd import Epoch, steady_batch_size
 from mfspark.models.factors import FactorModel, start_state
 
 if TYPE_CHECKING:
@@ -83,7 +83,9 @@ class MeetBlocks:
             optimizer=options.optimizer,
             learning_rate=options.learning_rate * options.decay ** (self.epoch - 1),
             reg=options.reg,
-            batch_size=options.batch_size,
+            batch_size=(
+                steady_batch_size(tile) if options.batch_size == "auto" else options.batch_size
+            ),
             biases=options.biases,
             mean=self.mean,
             seed=derive_seed(self.seed, _SHUFFLE, self.epoch, *pair),

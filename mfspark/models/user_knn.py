@@ -21,15 +21,21 @@ if TYPE_CHECKING:
     from mfspark.kernels.knn import Aggregation
     from mfspark.kernels.tile import Array, Arrays, Tile
     from mfspark.models.base import FitContext, Kind
+    from mfspark.schemas import Side
 
 _CHUNK_ROWS = 2048  # users predicted at once; bounds the products held in memory
 
 
 def fit(context: FitContext, options: UserKNNOptions) -> UserKNN:
     """Find every user's nearest neighbors by one all-pairs motion."""
-    kernel = FindNeighbors(options.num_neighbors, options.min_support)
-    neighbors, _ = context.grid.all_pairs("user", context.name, kernel)
+    neighbors = nearest_neighbors(context.grid, "user", context.name, options)
     return UserKNN(neighbors, options.aggregation)
+
+
+def nearest_neighbors(grid: Grid, side: Side, name: str, options: UserKNNOptions) -> Blocks:
+    """Find the nearest neighbors of every user or of every item."""
+    kernel = FindNeighbors(options.num_neighbors, options.min_support)
+    return grid.all_pairs(side, name, kernel)[0]
 
 
 @dataclass(frozen=True)
@@ -68,15 +74,16 @@ class UserKNN:
 
 @dataclass(frozen=True)
 class FindNeighbors:
-    """All-pairs kernel: the k most similar users of each user of a block."""
+    """All-pairs kernel: the k most similar rows of each row of a block."""
 
     k: int
     min_support: int
 
     def __call__(self, rows: Arrays, strips: Strips) -> Arrays:  # noqa: ARG002
         """Return a block of neighbors."""
-        own = strips.tiles.layout.indices("user", strips.block)
-        k = min(self.k, max(1, strips.tiles.layout.n_users - 1))
+        layout = strips.tiles.layout
+        own = layout.indices(strips.side, strips.block)
+        k = min(self.k, max(1, layout.n(strips.side) - 1))
         return cosine_neighbors(strips.own(), own, strips, k, self.min_support).arrays()
 
 

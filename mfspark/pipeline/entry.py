@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, cast
 
 from mfspark.config import Config, ModelName, load_config, parse_run_date
-from mfspark.errors import ExitStatus, MfsparkError
+from mfspark.errors import ExitStatus, MfsparkError, printable
 from mfspark.pipeline.progress import LoggedProgress, Progress
 from mfspark.session import spark_session
 from mfspark.tables.lock import hold_lock
@@ -156,7 +156,7 @@ def guarded(work: Callable[[], None], *, debug: bool) -> int:
     except MfsparkError as error:
         if debug:
             traceback.print_exc()
-        print(f"mfspark: {error}", file=sys.stderr)
+        print(printable(f"mfspark: {error}"), file=sys.stderr)
         return error.status
     except KeyboardInterrupt:
         print("mfspark: interrupted; the same command goes on from here", file=sys.stderr)
@@ -166,7 +166,7 @@ def guarded(work: Callable[[], None], *, debug: bool) -> int:
             traceback.print_exc()
         first = (str(error).strip() or repr(error)).splitlines()[0]
         print(
-            f"mfspark: internal error: {type(error).__name__}: {first[:500]}\n"
+            f"mfspark: internal error: {type(error).__name__}: {printable(first[:500])}\n"
             "  what readers see is unchanged; run again with --debug for the stack trace",
             file=sys.stderr,
         )

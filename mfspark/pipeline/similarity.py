@@ -1,4 +1,4 @@
-"""Stage similarity: every user's nearest neighbors -> user_neighbors."""
+"""Stage similarity: nearest neighbors of users and items -> user_neighbors, item_neighbors."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from mfspark.grid.frames import frame_of_blocks
 from mfspark.kernels.top_n import NOBODY
+from mfspark.models.user_knn import nearest_neighbors
 from mfspark.pipeline.parts import tiles_of
 from mfspark.pipeline.train import fitted
 
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
     from mfspark.grid.store import Store
     from mfspark.models.user_knn import UserKNN
     from mfspark.pipeline.job import Job
+    from mfspark.schemas import Side
 
 _NEIGHBORS = pa.schema(
     [
-        ("user_idx", pa.int32()),
+        ("idx", pa.int32()),
         ("neighbor_idx", pa.int32()),
         ("rank", pa.int32()),
         ("similarity", pa.float64()),
@@ -32,29 +34,37 @@ _NEIGHBORS = pa.schema(
 )
 
 
-def run(job: Job) -> int:
-    """Write the neighbors of all users, found in all ratings; return the rows."""
+def run(job: Job) -> dict[str, int]:
+    """Write the neighbors of all users and items, found in all ratings; return rows a table."""
     if not job.night.finished("similarity"):
-        model = cast("UserKNN", fitted(job, "user_knn", "all"))
-        rows = job.write(_with_ids(job, neighbor_frame(job, model.neighbors)), "user_neighbors")
+        users = cast("UserKNN", fitted(job, "user_knn", "all")).neighbors
+        options = job.config.models.user_knn
+        grid = job.grid(tiles_of(job, "all"))
+        items = nearest_neighbors(grid, "item", "all/item_knn", options)
+        rows = {
+            f"{blocks.side}_neighbors": job.write(
+                _with_ids(job, neighbor_frame(job, blocks), blocks.side), f"{blocks.side}_neighbors"
+            )
+            for blocks in (users, items)
+        }
         job.night.finish("similarity", {"rows": rows})
     return job.night.facts("similarity")["rows"]
 
 
 def neighbor_frame(job: Job, neighbors: Blocks) -> DataFrame:
-    """Return (user_idx, neighbor_idx, rank, similarity, n_common), one row a neighbor."""
+    """Return (idx, neighbor_idx, rank, similarity, n_common), one row a neighbor."""
     layout = tiles_of(job, "all").layout
     read = partial(_read_neighbors, job.store, layout, neighbors)
     return frame_of_blocks(job.spark, len(neighbors), read, _NEIGHBORS)
 
 
-def _with_ids(job: Job, frame: DataFrame) -> DataFrame:
-    """Replace indices by ids (broadcasts or shuffles the users table, by its size)."""
-    users = job.read("users")
-    ids = users.selectExpr("user_idx", "user_id as id")
-    neighbor_ids = users.selectExpr("user_idx as neighbor_idx", "user_id as neighbor_id")
+def _with_ids(job: Job, frame: DataFrame, side: Side) -> DataFrame:
+    """Replace indices by ids (broadcasts or shuffles the users or items, by their size)."""
+    rows = job.read(f"{side}s")
+    ids = rows.selectExpr(f"{side}_idx as idx", f"{side}_id as id")
+    neighbor_ids = rows.selectExpr(f"{side}_idx as neighbor_idx", f"{side}_id as neighbor_id")
     return (
-        frame.join(ids, "user_idx")
+        frame.join(ids, "idx")
         .join(neighbor_ids, "neighbor_idx")
         .select("id", "neighbor_id", "rank", "similarity", "n_common")
     )
@@ -65,7 +75,7 @@ def _read_neighbors(store: Store, layout: Layout, neighbors: Blocks, block: int)
     rows, ranks = np.nonzero(arrays["indices"] != NOBODY)
     return pa.record_batch(
         [
-            layout.indices("user", block)[rows].astype(np.int32),
+            layout.indices(neighbors.side, block)[rows].astype(np.int32),
             arrays["indices"][rows, ranks],
             (ranks + 1).astype(np.int32),
             arrays["similarity"][rows, ranks],

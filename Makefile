@@ -1,0 +1,60 @@
+# `make` alone prints the targets. Every target does the set-up it needs first.
+MFSPARK_VENV ?= .venv
+export MFSPARK_VENV
+# The checksum of this clone's path: an environment that was set up for another clone is not ours.
+STAMP := $(MFSPARK_VENV)/.mfspark-setup-$(shell pwd -P | cksum | cut -d ' ' -f 1)
+IN_ENV := scripts/in_env.sh
+SHELL := bash
+
+# make run RATINGS=ratings.csv ITEMS=movies.csv WAREHOUSE=out ARGS='--models als --set seed=7'
+RATINGS ?=
+ITEMS ?=
+WAREHOUSE ?= warehouse
+ARGS ?=
+# make test TESTS=tests/evaluation
+TESTS ?=
+BENCH ?=
+DATE ?= 2026-11-22
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check format bench test-airflow clean distclean
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make .venv, install the packages, find or install Java (a second call is instant)
+
+$(STAMP): pyproject.toml scripts/setup.sh scripts/find_java.sh
+	@scripts/setup.sh
+
+run: $(STAMP) ## Set up, then run the nightly on the embedded survey, or on RATINGS=... ITEMS=... WAREHOUSE=...
+	@$(IN_ENV) mfspark run --warehouse '$(WAREHOUSE)' \
+	  $(foreach file,$(RATINGS),--ratings '$(file)') $(foreach file,$(ITEMS),--items '$(file)') $(ARGS)
+
+test: $(STAMP) ## Set up, then run the tests, or only TESTS=tests/...
+	@$(IN_ENV) pytest $(TESTS)
+
+check: $(STAMP) ## Lint, formatting, types, import contracts, dependencies
+	@$(IN_ENV) ruff check .
+	@$(IN_ENV) ruff format --check .
+	@$(IN_ENV) basedpyright
+	@$(IN_ENV) lint-imports
+	@$(IN_ENV) deptry .
+
+format: $(STAMP) ## Format the code and mend what the linter can
+	@$(IN_ENV) ruff check --fix .
+	@$(IN_ENV) ruff format .
+
+bench: $(STAMP) ## Measure every stage (BENCH=... passes options; see benchmarks/README.md)
+	@$(IN_ENV) python -m benchmarks $(BENCH)
+
+test-airflow: $(STAMP) ## Run the Airflow DAG for DATE in a real Airflow 3, in an environment of its own
+	@$(IN_ENV) tests/airflow/run_dag.sh $(DATE)
+
+clean: ## Remove caches and build output; tables and environments stay
+	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache \
+	  spark-warehouse metastore_db derby.log artifacts
+	@find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
+
+distclean: clean ## Remove the virtual environments too
+	@rm -rf '$(MFSPARK_VENV)' .venv-airflow

@@ -1,0 +1,50 @@
+"""The command `mfspark`.
+
+Modules that need pyspark, torch or pyarrow are imported by the commands that use them, so that help
+and `mfspark path` answer at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from io import TextIOWrapper
+from typing import Annotated
+
+import typer
+
+import mfspark
+from mfspark.cli import doctor, reading, sample, stages
+
+app = typer.Typer(
+    name="mfspark",
+    help="Nightly recommender jobs on Apache Spark: ratings in, completed top-N tables out.",
+    epilog="First time here? Try: mfspark run, which takes the embedded survey, and then: "
+    'mfspark show "Respondent 45"',
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(sample.app, name="sample", rich_help_panel="Trying out")
+for stage, text in stages.STAGES.items():
+    app.command(stage, help=text, rich_help_panel="Nights")(stages.stage_command(stage))
+for command in (reading.show, reading.predict, reading.neighbors, reading.path, reading.runs):
+    app.command(rich_help_panel="Reading what was published")(command)
+app.command("doctor", rich_help_panel="Trying out")(doctor.doctor)
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Take the options that stand before a command."""
+    if version:
+        print(f"mfspark {mfspark.__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; the console script `mfspark`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a title that the terminal cannot show
+    app()

@@ -1,0 +1,83 @@
+"""The closing summary of a night, as tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from mfspark.cli.terminal import cell, count, table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from mfspark.pipeline.summary import Measured, Summary
+
+_NARROW = 110  # columns; below it an interval goes under its figure
+
+
+def print_summary(out: Console, summary: Summary, warehouse: Path, seconds: float) -> None:
+    """Print what a published night amounts to."""
+    if summary.models:
+        out.print(_metrics(summary, narrow=out.width < _NARROW))
+    out.print(table(("table", "rows"), _table_rows(summary), title="Tables", numbers="rows"))
+    read = f"{count(summary.n_rows, 'row')} read, {summary.n_accepted:,} accepted"
+    rejected = [(reason, f"{n:,}") for reason, n in summary.rejected.items()]
+    if rejected:
+        title = f"Rejected ({read}); the rows are in table rejected_ratings"
+        out.print(table(("reason", "rows"), rejected, title=title, numbers="rows"))
+    else:
+        out.print(cell(f"{read}, none rejected"))
+    for file, how in summary.read_as.items():
+        out.print(cell(f"{file}: {how}"), soft_wrap=True)
+    for note in summary.notes:
+        out.print(Text("note: ", style="yellow") + cell(note), soft_wrap=True)
+    out.print()
+    out.print(
+        Text(f"run {summary.run_id}", style="bold green"),
+        cell(f"is published in {summary.directory} ({seconds:.0f} s)"),
+        soft_wrap=True,
+    )
+    out.print(cell(f"  {_next_step(summary, warehouse)}"), soft_wrap=True)
+
+
+def _metrics(summary: Summary, *, narrow: bool) -> Table:
+    k = summary.k
+    titles = {
+        "rmse": "RMSE",
+        "mae": "MAE",
+        "ndcg": f"NDCG@{k}",
+        "recall": f"recall@{k}",
+        "coverage": f"coverage@{k}",
+    }
+    rows = [
+        [model.model, *(_figure(model.measured.get(metric), narrow=narrow) for metric in titles)]
+        for model in summary.models
+    ]
+    title = f"Metrics on test ratings, split {summary.split} (95% interval; * best)"
+    return table(("model", *titles.values()), rows, title=title)
+
+
+def _figure(measured: Measured | None, *, narrow: bool) -> Text:
+    """Return such as `0.913* 0.730-1.064`."""
+    if measured is None:
+        return cell("-", "dim")
+    mark, style = ("*", "bold green") if measured.best else ("", "")
+    figure = cell(f"{measured.value:.3f}{mark}", style)
+    if measured.low is None or measured.high is None:
+        return figure
+    interval = f"{measured.low:.3f}-{measured.high:.3f}"
+    return figure + Text(("\n" if narrow else " ") + interval, style="dim")
+
+
+def _table_rows(summary: Summary) -> list[tuple[str, str]]:
+    return [(name, f"{rows:,}") for name, rows in summary.table_rows.items()]
+
+
+def _next_step(summary: Summary, warehouse: Path) -> str:
+    user = summary.example_user or "USER"
+    quoted = f'"{user}"' if " " in user else user
+    return f"see a list: mfspark show {quoted} --warehouse {warehouse}"

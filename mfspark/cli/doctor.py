@@ -1,0 +1,39 @@
+"""`mfspark doctor`: is everything there that a night needs?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from mfspark.cli.options import ConfigFile, Overrides, WarehouseDir
+from mfspark.cli.terminal import cell, console
+from mfspark.errors import ExitStatus
+
+_STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+
+def doctor(
+    spark: Annotated[bool, typer.Option("--spark", help="Also start Spark once.")] = False,
+    warehouse: WarehouseDir = None,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+) -> None:
+    """Check Java, Python, the packages, memory, disk, the warehouse and the configuration.
+
+    Ends with exit status 2 if something fails; each line says what to do about it.
+    """
+    from mfspark.cli.stages import quiet_spark
+    from mfspark.pipeline.doctor import examine
+
+    quiet_spark()
+    out, failed = console(), 0
+    for finding in examine(config, tuple(overrides or ()), warehouse, spark=spark):
+        failed += finding.level == "fail"
+        line = Text(f"{finding.level:<5}", style=_STYLES[finding.level])
+        out.print(line + cell(f"{finding.what}: {finding.found}"), soft_wrap=True)
+        if finding.remedy:
+            out.print(cell(f"       {finding.remedy}"), soft_wrap=True)
+    if failed:
+        raise typer.Exit(int(ExitStatus.USAGE))

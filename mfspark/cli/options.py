@@ -1,0 +1,52 @@
+"""Options that several commands share, and how a command ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WarehouseDir = Annotated[
+    str | None,
+    typer.Option(
+        "--warehouse",
+        "-w",
+        envvar="MFSPARK_WAREHOUSE",
+        metavar="DIR",
+        help="Where the tables are published. Default: the configuration's, else ./warehouse.",
+    ),
+]
+ConfigFile = Annotated[
+    str | None,
+    typer.Option("--config", "-c", metavar="FILE", help="TOML file; every key has a default."),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change one key, such as models.als.rank=16; repeatable."
+    ),
+]
+RunId = Annotated[
+    str | None,
+    typer.Option("--run-id", metavar="RUN", help="Another published run; see: mfspark runs."),
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show full stack traces.")]
+
+
+def end_with(work: Callable[[], None], *, debug: bool = False) -> None:
+    """Do the work of a command; errors become one screen and the exit status they stand for."""
+    from mfspark.pipeline.entry import guarded
+
+    status = guarded(work, debug=debug)
+    if status:
+        raise typer.Exit(int(status))
+
+
+def warehouse_of(warehouse: str | None, config: str | None) -> str:
+    """Return the warehouse to read from. Raises ConfigError for a wrong configuration file."""
+    from mfspark.config import load_config
+
+    return warehouse or load_config(config).warehouse

@@ -1,0 +1,208 @@
+"""Commands that read what was published: path, show, neighbors, predict, runs. No Spark."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from mfspark.cli.options import ConfigFile, Debug, RunId, WarehouseDir, end_with, warehouse_of
+from mfspark.cli.terminal import cell, console, count, name_of, table
+
+if TYPE_CHECKING:
+    from mfspark.pipeline.pair import Pair
+    from mfspark.pipeline.queries import Neighborhood, RunLine, UserList
+
+User = Annotated[str, typer.Argument(metavar="USER", help="A user id.", show_default=False)]
+
+
+def path(
+    name: Annotated[str, typer.Argument(metavar="TABLE", help="Such as top_n or ratings.")],
+    warehouse: WarehouseDir = None,
+    run_id: RunId = None,
+    config: ConfigFile = None,
+    debug: Debug = False,
+) -> None:
+    """Print the directory of a published table, and nothing else.
+
+    It never changes: read it for as long as you like.
+    """
+
+    def work() -> None:
+        from mfspark.tables.warehouse import Warehouse
+
+        print(Warehouse(warehouse_of(warehouse, config)).table_dir(name, run_id))
+
+    end_with(work, debug=debug)
+
+
+def show(
+    user: User,
+    n: Annotated[int, typer.Option("-n", min=1, help="Rows to show.")] = 10,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="Whose list. Default: als, if it was published."),
+    ] = None,
+    warehouse: WarehouseDir = None,
+    run_id: RunId = None,
+    config: ConfigFile = None,
+    debug: Debug = False,
+) -> None:
+    """Show a user's list, and what they rated best themselves."""
+
+    def work() -> None:
+        from mfspark.pipeline.queries import PublishedRun, list_of
+
+        run = PublishedRun(warehouse_of(warehouse, config), run_id)
+        found = list_of(run, user, model, n)
+        published = run.manifest.config["publish"]["n"]
+        _print_list(found, others=run.models, wanted=n, published=published)
+
+    end_with(work, debug=debug)
+
+
+def neighbors(
+    user: User,
+    n: Annotated[int, typer.Option("-n", min=1, max=20, help="Neighbors to show.")] = 5,
+    n_items: Annotated[int, typer.Option("--items", min=1, help="Items to show.")] = 15,
+    warehouse: WarehouseDir = None,
+    run_id: RunId = None,
+    config: ConfigFile = None,
+    debug: Debug = False,
+) -> None:
+    """Show who is like a user, with everybody's ratings side by side."""
+
+    def work() -> None:
+        from mfspark.pipeline.queries import PublishedRun, neighborhood
+
+        run = PublishedRun(warehouse_of(warehouse, config), run_id)
+        _print_neighborhood(neighborhood(run, user, n, n_items))
+
+    end_with(work, debug=debug)
+
+
+def predict(
+    user: User,
+    item: Annotated[
+        str, typer.Argument(metavar="ITEM", help="An item id or exact title.", show_default=False)
+    ],
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="One model. Default: all of them.")
+    ] = None,
+    warehouse: WarehouseDir = None,
+    run_id: RunId = None,
+    config: ConfigFile = None,
+    debug: Debug = False,
+) -> None:
+    """Predict one rating by every model, beside the known rating.
+
+    Users and items that nobody knows are answered too, from what is known of the other one.
+    """
+
+    def work() -> None:
+        from mfspark.pipeline.pair import predict_pair
+        from mfspark.pipeline.queries import PublishedRun
+
+        run = PublishedRun(warehouse_of(warehouse, config), run_id)
+        _print_pair(predict_pair(run, user, item, model))
+
+    end_with(work, debug=debug)
+
+
+def runs(warehouse: WarehouseDir = None, config: ConfigFile = None, debug: Debug = False) -> None:
+    """List the nights that are kept, newest first."""
+
+    def work() -> None:
+        from mfspark.pipeline.queries import published_runs
+
+        columns = ("run", "date", "age", "ratings", "rejected", "best RMSE", "")
+        lines = [_run_cells(line) for line in published_runs(warehouse_of(warehouse, config))]
+        console().print(table(columns, lines, numbers="age,ratings,rejected"))
+
+    end_with(work, debug=debug)
+
+
+def _print_list(found: UserList, *, others: tuple[str, ...], wanted: int, published: int) -> None:
+    out, user = console(), found.user
+    rows = [
+        (row["rank"], name_of(row["item_id"], row["title"]), f"{row['score']:.2f}", row["tier"])
+        for row in found.rows
+    ]
+    title = f"For {user['id']}, by {found.model}"
+    out.print(table(("rank", "item", "score", "tier"), rows, title=title, numbers="rank,score"))
+    if wanted > published:
+        out.print(cell(f"{published} rows a user were published (publish.n)", "dim"))
+    elif len(rows) < wanted:
+        out.print(cell("there are no further unseen items", "dim"))
+    rated = f"{count(user['n_ratings'], 'rating')}, {user['mean']:.2f} on average"
+    own = [(name_of(r["item_id"], r["title"]), f"{r['rating']:g}") for r in found.favourites]
+    best = table(("item", "rating"), own, title=f"Rated best ({rated})", numbers="rating")
+    out.print(best)
+    out.print(cell(f"models: {', '.join(others)}", "dim"), soft_wrap=True)
+
+
+def _print_neighborhood(found: Neighborhood) -> None:
+    out, user = console(), found.user
+    if not found.neighbors:
+        out.print(cell(f"{user['id']} has no neighbors: nobody shares enough items with them"))
+    nearest = [
+        (row["rank"], row["id"], f"{row['similarity']:.4f}", row["n_common"])
+        for row in found.neighbors
+    ]
+    columns = ("rank", "neighbor", "similarity", "items in common")
+    title = f"Nearest to {user['id']} ({count(user['n_ratings'], 'rating')})"
+    numbers = "rank,similarity,items in common"
+    out.print(table(columns, nearest, title=title, numbers=numbers))
+    ids = [user["id"], *(row["id"] for row in found.neighbors)]
+    ratings = [
+        (
+            name_of(item["item_id"], item["title"]),
+            *(_rating(item["ratings"].get(key)) for key in ids),
+        )
+        for item in found.items
+    ]
+    title = "Ratings of the items that most of them rated"
+    numbers = ",".join(map(str, ids))
+    out.print(table(("item", *map(str, ids)), ratings, title=title, numbers=numbers))
+
+
+def _rating(value: float | None) -> Text:
+    return cell("-", "dim") if value is None else cell(f"{value:g}")
+
+
+def _print_pair(pair: Pair) -> None:
+    out = console()
+    for note in pair.notes:
+        out.print(Text("note: ", style="yellow") + cell(note), soft_wrap=True)
+    known = "not rated" if pair.rating is None else f"rated {pair.rating:g}"
+    rows = [
+        (
+            opinion.model,
+            f"{opinion.prediction:.2f}",
+            "-" if pair.rating is None else f"{pair.rating:g}",
+            opinion.tier,
+            opinion.basis,
+        )
+        for opinion in pair.opinions
+    ]
+    title = f"{pair.user}, {name_of(pair.item, pair.title)}: {known}"
+    columns = ("model", "prediction", "rating", "tier", "from")
+    out.print(table(columns, rows, title=title, numbers="prediction,rating"))
+
+
+def _run_cells(line: RunLine) -> tuple[object, ...]:
+    mark = cell("CURRENT", "bold green") if line.current else ""
+    if line.problem:
+        return (line.run_id, "", "", "", "", cell(line.problem, "red"), mark)
+    best = f"{line.best[1]:.4f} {line.best[0]}" if line.best else "-"
+    counts = ("-" if n is None else f"{n:,}" for n in (line.n_ratings, line.n_rejected))
+    return (line.run_id, line.run_date, _age(line.age_hours()), *counts, best, mark)
+
+
+def _age(hours: float | None) -> str:
+    if hours is None:
+        return "-"
+    if hours < 1:
+        return f"{max(0, hours) * 60:.0f} min"
+    return f"{hours:.0f} h" if hours < 72 else f"{hours / 24:.0f} d"

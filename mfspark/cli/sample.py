@@ -1,0 +1,102 @@
+"""`mfspark sample`: data to try things out with."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mfspark.cli.options import Debug, end_with
+from mfspark.cli.terminal import console, count
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+app = typer.Typer(help="Write data to try things out with.", no_args_is_help=True)
+
+Out = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where to write.")]
+Count = Annotated[int, typer.Option(min=1)]
+
+
+class FileFormat(StrEnum):
+    """How ratings are written."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+@app.command()
+def survey(out: Out, debug: Debug = False) -> None:
+    """Copy the embedded survey, as a wide Excel sheet and as a long CSV file."""
+
+    def work() -> None:
+        from mfspark.samples import copy_survey
+
+        files = copy_survey(out)
+        _say_written(files)
+        _say_next(files[:1], [])
+
+    end_with(work, debug=debug)
+
+
+@app.command()
+def synthetic(
+    out: Out,
+    users: Annotated[int, typer.Option("--users", min=1, help="Number of users.")] = 1000,
+    items: Annotated[int, typer.Option("--items", min=1, help="Number of items.")] = 500,
+    ratings: Annotated[
+        int, typer.Option("--ratings", min=1, help="Number of ratings, up to 100 million or more.")
+    ] = 50_000,
+    rank: Annotated[int, typer.Option("--rank", min=1, help="Rank of the planted factors.")] = 8,
+    noise: Annotated[float, typer.Option("--noise", min=0, help="In stars.")] = 0.6,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed, the same data.")] = 42,
+    file_format: Annotated[
+        FileFormat, typer.Option("--format", help="How ratings are written.")
+    ] = FileFormat.CSV,
+    debug: Debug = False,
+) -> None:
+    """Make ratings with planted factors, and popularity and activity as skewed as real ones.
+
+    Memory does not grow with the number of ratings.
+    """
+
+    def work() -> None:
+        from mfspark.samples import SyntheticSpec, write_synthetic
+
+        spec = SyntheticSpec(users, items, ratings, rank, noise, seed)
+        with _bar(f"writing {count(ratings, 'rating')}") as progress:
+            files = write_synthetic(spec, out, file_format.value, progress)
+        _say_written(files)
+        folder = out / "ratings" / "*.parquet"
+        _say_next([folder] if file_format is FileFormat.PARQUET else files[:1], files[-1:])
+
+    end_with(work, debug=debug)
+
+
+@contextmanager
+def _bar(label: str) -> Generator[Callable[[float], None] | None]:
+    """Yield what to call with the share done; None where there is no terminal to show it on."""
+    out = console(stderr=True)
+    if not out.is_terminal:
+        yield None
+        return
+    from rich.progress import Progress
+
+    with Progress(console=out, transient=True) as bar:
+        task = bar.add_task(label, total=1.0)
+        yield lambda share: bar.update(task, completed=share)
+
+
+def _say_written(files: list[Path]) -> None:
+    for file in files[:5]:
+        print(file)
+    if len(files) > 5:
+        print(f"and {len(files) - 5} more")
+
+
+def _say_next(ratings: list[Path], items: list[Path]) -> None:
+    options = [f"--ratings '{path}'" for path in ratings] + [f"--items '{path}'" for path in items]
+    console(stderr=True).print(f"next: mfspark run {' '.join(options)}", soft_wrap=True)

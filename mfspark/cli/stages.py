@@ -1,0 +1,206 @@
+"""`mfspark run` and the single stages: arguments -> one pipeline call -> the closing summary."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from mfspark.cli.options import ConfigFile, Debug, Overrides, WarehouseDir, end_with
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from mfspark.pipeline.entry import Request, Stage
+    from mfspark.pipeline.progress import Progress
+    from mfspark.tables.night import Night
+
+STAGES = {
+    "run": (
+        "The whole night: read ratings, fit and measure the models, publish the tables. Without "
+        "--ratings the embedded survey is used. An interrupted night goes on where it stopped."
+    ),
+    "ingest": "Read and clean the ratings and items; bad rows are set aside with their reason.",
+    "similarity": "Find every user's nearest neighbors (ingests first where that is not done).",
+    "train": "Fit the models on the training ratings (ingests first where that is not done).",
+    "evaluate": "Measure the models on held-out ratings (fits them first where that is not done).",
+    "publish": "Write the lists and make the night the one that readers see (does what is missing)",
+}
+
+Ratings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ratings",
+        "-r",
+        metavar="FILE",
+        help="CSV, ::, tab, Excel, Parquet, also gzipped; a quoted glob is fine; repeatable.",
+    ),
+]
+Items = Annotated[
+    list[str] | None,
+    typer.Option("--items", "-i", metavar="FILE", help="Titles and genres; repeatable."),
+]
+Test = Annotated[
+    list[str] | None,
+    typer.Option("--test", metavar="FILE", help="Measure on these ratings (split 'given')."),
+]
+RunDate = Annotated[
+    str | None,
+    typer.Option("--run-date", metavar="DATE", help="The night's date, 2026-11-22. Default: today."),
+]
+ModelNames = Annotated[
+    str, typer.Option("--models", "-m", metavar="A,B", help="Only these, such as als,torch_mf.")
+]
+
+
+def stage_command(stage: str) -> Callable[..., None]:
+    """Return the command of one stage; all of them take the same options."""
+
+    def command(
+        ratings: Ratings = None,
+        items: Items = None,
+        test: Test = None,
+        warehouse: WarehouseDir = None,
+        run_date: RunDate = None,
+        models: ModelNames = "",
+        config: ConfigFile = None,
+        overrides: Overrides = None,
+        debug: Debug = False,
+    ) -> None:
+        from mfspark.pipeline.entry import Request
+
+        request = Request(
+            cast("Stage", stage),
+            config,
+            tuple(ratings or ()),
+            tuple(items or ()),
+            tuple(test or ()),
+            warehouse,
+            run_date,
+            tuple(name.strip() for name in models.split(",") if name.strip()),
+            tuple(overrides or ()),
+            debug,
+        )
+        end_with(lambda: _do(request), debug=debug)
+
+    return command
+
+
+def _do(request: Request) -> None:
+    """Run a stage with progress and a log file, and say what came of it."""
+    from mfspark.cli.terminal import console
+    from mfspark.pipeline.entry import execute
+    from mfspark.pipeline.java import require_java
+
+    config = request.load()
+    require_java()
+    quiet_spark()
+    out = console(stderr=True)
+    if not config.inputs.ratings:
+        out.print("no --ratings: the embedded survey is used", style="dim")
+    began = time.monotonic()
+    with _reported(request, Path(config.warehouse)) as progress:
+        counted = _Counted(progress)
+        night = execute(request, counted)
+        if not counted.begun:
+            out.print(f"run {night.run_id} was already published; there was nothing left to do")
+        logging.getLogger("mfspark").info("%s of run %s is done", request.stage, night.run_id)
+    _conclude(request, night, time.monotonic() - began)
+
+
+def _conclude(request: Request, night: Night, seconds: float) -> None:
+    from mfspark.cli.closing import print_summary
+    from mfspark.cli.terminal import console
+    from mfspark.pipeline.queries import PublishedRun
+    from mfspark.pipeline.summary import summarise
+
+    if night.published:
+        summary = summarise(PublishedRun(night.warehouse.root, night.run_id))
+        print_summary(console(), summary, night.warehouse.root, seconds)
+        return
+    console().print(
+        f"{request.stage} of run {night.run_id} is done in {seconds:.0f} s; its tables so far are "
+        f"in {night.scratch('tables')}, and readers see them after: mfspark publish",
+        soft_wrap=True,
+    )
+
+
+class _Counted:
+    """Passes progress on, and remembers whether there was any."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self.begun = False
+        self.step = progress.step
+
+    def begin(self, n_steps: int) -> None:
+        """Say how many steps there will be."""
+        self.begun = True
+        self._progress.begin(n_steps)
+
+
+@contextmanager
+def _reported(request: Request, warehouse: Path) -> Generator[Progress]:
+    """Yield the progress: a bar on a terminal, otherwise a line a step; always a log file."""
+    from mfspark.cli.progress import StepClock, TerminalProgress, read_step_times, write_step_times
+    from mfspark.cli.terminal import console
+    from mfspark.pipeline.progress import LoggedProgress
+    from mfspark.tables.store import explain_os_errors
+
+    logs = warehouse.expanduser() / "logs"
+    with explain_os_errors(logs, "create"):
+        logs.mkdir(parents=True, exist_ok=True)
+        handlers: list[logging.Handler] = [logging.FileHandler(logs / f"{request.date()}.log")]
+    terminal = console(stderr=True)
+    if not terminal.is_terminal:
+        handlers.append(logging.StreamHandler())
+    with _logging_to(handlers):
+        if not terminal.is_terminal:
+            yield LoggedProgress()
+            return
+        times = logs / f"steps-{request.stage}.json"
+        known = read_step_times(times)
+        clock = StepClock(known)
+        bar = TerminalProgress(terminal, clock)
+        with bar.shown():
+            yield bar
+        if clock.taken:
+            write_step_times(times, known, clock.taken)
+
+
+@contextmanager
+def _logging_to(handlers: list[logging.Handler]) -> Generator[None]:
+    """Send what mfspark logs to some handlers; a failure is logged with its first line."""
+    log = logging.getLogger("mfspark")
+    level = log.level
+    form = logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S")
+    for handler in handlers:
+        handler.setFormatter(form)
+        log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    except Exception as error:
+        first = (str(error).strip() or repr(error)).splitlines()[0]
+        handlers[0].emit(log.makeRecord(log.name, logging.ERROR, "", 0, first, (), None))
+        raise
+    finally:
+        log.setLevel(level)
+        for handler in handlers:
+            log.removeHandler(handler)
+            handler.close()
+
+
+def quiet_spark() -> None:
+    """Let Spark log errors only, where nobody configured its log."""
+    given = os.environ.get("SPARK_SUBMIT_OPTS", "")
+    if "SPARK_CONF_DIR" not in os.environ and "log4j" not in given:
+        settings = resources.files("mfspark") / "data" / "log4j2.properties"
+        option = f"-Dlog4j2.configurationFile=file:{settings}"
+        os.environ["SPARK_SUBMIT_OPTS"] = f"{given} {option}".strip()

@@ -1,0 +1,58 @@
+"""What the commands print: plain tables on standard output, never interpreting what data says."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from mfspark.errors import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_PIPED_WIDTH = 140  # a file or pipe has no width; rows stay on one line
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console that takes `[...]` in texts as text."""
+    made = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
+        made.width = _PIPED_WIDTH
+    return made
+
+
+def cell(value: object, style: str = "") -> Text:
+    """Return a table cell: nothing for None, and no character that steers the terminal."""
+    if isinstance(value, Text):
+        return value
+    text = "" if value is None else str(value)
+    return Text(" ".join(printable(text).splitlines()).replace("\t", " "), style=style)
+
+
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", numbers: str = ""
+) -> Table:
+    """Return a table; `numbers` names the columns set flush right, separated by commas."""
+    made = Table(box=box.SIMPLE_HEAD, title=cell(title, "bold") if title else None)
+    made.title_justify = "left"
+    right = set(numbers.split(","))
+    for name in columns:
+        made.add_column(cell(name), justify="right" if name in right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(cell(value) for value in row))
+    return made
+
+
+def name_of(item_id: object, title: str | None) -> str:
+    """Name an item by its title with its id, or by its id alone."""
+    return f"{title} ({item_id})" if title else str(item_id)
+
+
+def count(n: int, noun: str) -> str:
+    """Return such as `1 rating` or `1,000 ratings`."""
+    return f"{n:,} {noun}" + ("" if n == 1 else "s")

@@ -1,0 +1,179 @@
+"""Metrics of rating predictions and of ranked lists, with 95% confidence intervals.
+
+Each function is one lazy Spark aggregate over all models at once and returns rows of
+`(model, metric, k, value, low, high, n)`. Formulas: docs/evaluation.md.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyspark.sql import Column, DataFrame
+
+    from mfspark.config import Evaluation
+
+Z95 = 1.96
+"""Half-width of a 95% interval of the normal distribution, in standard deviations."""
+
+_PER_USER = ("precision", "recall", "recall_capped", "ndcg", "hit_rate", "mrr", "map")
+
+
+def relevant_from(options: Evaluation, scale: tuple[float, float]) -> float:
+    """Return the rating from which a test item is relevant: the option, or 3/4 up the scale."""
+    if options.relevant_rating is not None:
+        return options.relevant_rating
+    low, high = scale
+    return low + 0.75 * (high - low)
+
+
+def rating_metrics(predictions: DataFrame) -> DataFrame:
+    """Return RMSE and MAE of each model, with intervals clustered by user.
+
+    `predictions`: model, user_id, rating, prediction (never null), one row a model and test pair.
+    `n` is the number of test ratings. Intervals are null below two users. Two shuffles: by (model,
+    user), then by model.
+    """
+    error = F.col("prediction") - F.col("rating")
+    users = predictions.groupBy("model", "user_id").agg(
+        F.sum(error * error).alias("squared"),
+        F.sum(F.abs(error)).alias("absolute"),
+        F.count(F.lit(1)).alias("n"),
+    )
+    models = users.groupBy("model").agg(
+        F.count(F.lit(1)).alias("n_users"),
+        F.sum("n").alias("n"),
+        F.sum(F.col("n") * F.col("n")).alias("nn"),
+        *_clustered_sums("squared"),
+        *_clustered_sums("absolute"),
+    )
+    return _rows(
+        models,
+        _clustered("rmse", "squared", F.sqrt),
+        _clustered("mae", "absolute", lambda loss: loss),
+    )
+
+
+def _clustered_sums(loss: str) -> tuple[Column, Column, Column]:
+    """Return the sums over users of S_u, S_u^2 and S_u n_u, where S_u is a user's summed loss."""
+    total = F.col(loss)
+    return (
+        F.sum(total).alias(loss),
+        F.sum(total * total).alias(f"{loss}_sq"),
+        F.sum(total * F.col("n")).alias(f"{loss}_n"),
+    )
+
+
+def _clustered(metric: str, loss: str, scale: Callable[[Column], Column]) -> Column:
+    """Return the row of a mean loss L = sum S_u / sum n_u whose ratings are clustered by user.
+
+    Var(L) = sum (S_u - L n_u)^2 / (sum n_u)^2, the linearisation of a ratio of two sums; expanded,
+    so that no second pass over the users is needed. `scale` maps L and its interval's ends to the
+    metric's unit.
+    """
+    n = F.col("n")
+    mean = F.col(loss) / n
+    residual = F.col(f"{loss}_sq") - 2 * mean * F.col(f"{loss}_n") + mean * mean * F.col("nn")
+    half = Z95 * F.sqrt(F.greatest(residual, F.lit(0.0))) / n  # rounding may leave it below 0
+    known = F.col("n_users") >= 2
+    low = F.when(known, scale(F.greatest(mean - half, F.lit(0.0))))
+    return _row(metric, None, scale(mean), low, F.when(known, scale(mean + half)), n)
+
+
+def ranking_metrics(
+    lists: DataFrame, test: DataFrame, k: int, relevant_from: float, n_candidates: int | None
+) -> DataFrame:
+    """Return precision, recall, recall_capped, NDCG, hit rate, MRR and MAP at k, and coverage.
+
+    `lists`: model, user_idx, rank (from 1), item_idx, no item twice in a list; rows ranked below k
+    are left out. `test`: user_idx, item_idx, rating; ratings from `relevant_from` on are relevant.
+    Means are over all users with a relevant test item (`n` of them; value null where there are
+    none), and a user without a list counts as 0. `coverage`, the share of the `n_candidates` items
+    that is in any list, is given where `n_candidates` is. A model without any list has no rows.
+    Shuffles the top-k lists by (user, item), and only the hits by (model, user). `lists` and `test`
+    are read twice: give them from disk or persisted, not as an unfinished computation.
+    """
+    top = lists.filter(F.col("rank") <= k).select("model", "user_idx", "rank", "item_idx")
+    relevant = test.filter(F.col("rating") >= relevant_from).select("user_idx", "item_idx")
+    n_relevant = relevant.groupBy("user_idx").agg(F.count(F.lit(1)).alias("n_relevant"))
+    users = _hit_users(top, relevant, n_relevant, k)
+    sums = [F.sum(name).alias(name) for name in _PER_USER]
+    squares = [F.sum(F.col(name) * F.col(name)).alias(f"{name}_sq") for name in _PER_USER]
+    models = (
+        top.groupBy("model")
+        .agg(F.count_distinct("item_idx").alias("n_covered"))
+        .join(users.groupBy("model").agg(*sums, *squares), "model", "left")  # null: not one hit
+        .crossJoin(n_relevant.agg(F.count(F.lit(1)).alias("n_users")))  # one row
+    )
+    rows = [_mean_over_users(name, k) for name in _PER_USER]
+    if n_candidates:
+        covered = F.col("n_covered") / F.lit(float(n_candidates))
+        rows.append(_row("coverage", k, covered, None, None, F.lit(n_candidates)))
+    return _rows(models, *rows)
+
+
+def _hit_users(top: DataFrame, relevant: DataFrame, n_relevant: DataFrame, k: int) -> DataFrame:
+    """Return the metrics of every (model, user) with at least one hit; all others' are 0."""
+    hits = top.join(relevant, ["user_idx", "item_idx"])
+    ranks = hits.groupBy("model", "user_idx").agg(
+        F.sort_array(F.collect_list("rank")).alias("ranks")
+    )
+    n_hits, capped = F.size("ranks"), F.least(F.col("n_relevant"), F.lit(k))
+    precisions = F.transform("ranks", lambda rank, index: (index + 1) / rank)  # at each hit
+    gains = F.transform("ranks", lambda rank: 1 / F.log2(rank + 1))
+    ideal = F.transform(F.sequence(F.lit(1), capped), lambda rank: 1 / F.log2(rank + 1))
+    return ranks.join(n_relevant, "user_idx").select(
+        "model",
+        (n_hits / F.lit(k)).alias("precision"),
+        (n_hits / F.col("n_relevant")).alias("recall"),
+        (n_hits / capped).alias("recall_capped"),
+        (_total(gains) / _total(ideal)).alias("ndcg"),
+        F.lit(1.0).alias("hit_rate"),
+        (1 / F.element_at("ranks", 1)).alias("mrr"),
+        (_total(precisions) / capped).alias("map"),
+    )
+
+
+def _total(numbers: Column) -> Column:
+    """Sum an array of doubles from left to right."""
+    return F.aggregate(numbers, F.lit(0.0), lambda total, number: total + number)
+
+
+def _mean_over_users(metric: str, k: int) -> Column:
+    """Return the row mean +- 1.96 s / sqrt(n) over users, kept inside [0, 1].
+
+    Users without a hit add nothing to the sums, and count in n.
+    """
+    n = F.col("n_users")
+    total = F.coalesce(F.col(metric), F.lit(0.0))
+    squares = F.coalesce(F.col(f"{metric}_sq"), F.lit(0.0))
+    mean = F.when(n > 0, total / F.greatest(n, F.lit(1)))
+    spread = F.greatest(squares - mean * total, F.lit(0.0)) / F.greatest(n - 1, F.lit(1))
+    half = F.when(n > 1, Z95 * F.sqrt(spread / n))
+    # greatest() skips nulls, so an unknown interval must not reach it
+    low = F.when(half.isNotNull(), F.greatest(mean - half, F.lit(0.0)))
+    high = F.when(half.isNotNull(), F.least(mean + half, F.lit(1.0)))
+    return _row(metric, k, mean, low, high, n)
+
+
+def _row(
+    metric: str, k: int | None, value: Column, low: Column | None, high: Column | None, n: Column
+) -> Column:
+    unknown = F.lit(None).cast("double")
+    return F.struct(
+        F.lit(metric).alias("metric"),
+        F.lit(k).cast("int").alias("k"),
+        value.alias("value"),
+        (unknown if low is None else low).alias("low"),
+        (unknown if high is None else high).alias("high"),
+        n.cast("bigint").alias("n"),
+    )
+
+
+def _rows(models: DataFrame, *rows: Column) -> DataFrame:
+    """Turn one wide row a model into one row a metric."""
+    return models.select("model", F.inline(F.array(*rows)))

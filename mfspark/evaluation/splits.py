@@ -1,0 +1,149 @@
+"""Splits of ratings into train and test.
+
+Every split is a function of the ratings as a set: the order of rows, their partitioning and the
+dense indices do not matter. Ties and random choices go by one hash of (seed, user_id, item_id).
+Train and test never share a (user_id, item_id) pair.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyspark.sql import Window
+from pyspark.sql import functions as F
+
+from mfspark.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, Row
+
+    from mfspark.config import Evaluation
+
+PAIR = ["user_id", "item_id"]
+
+
+def split_ratings(
+    ratings: DataFrame, options: Evaluation, seed: int, given_test: DataFrame | None = None
+) -> tuple[DataFrame, DataFrame]:
+    """Return (train, test), both with the columns of `ratings`, as `options.split` asks.
+
+    `ratings` has one row a (user_id, item_id); `given_test` has its columns and is used by the
+    split `given` only. Both results are lazy and read `ratings` again. Small jobs run at once:
+    `temporal` brings a count a day and the one row of the cut to the driver, `leave_last` looks for
+    one time. Raises ConfigError where a split by time meets ratings none of which has a `rated_at`,
+    and where `given` has no test ratings.
+    """
+    match options.split:
+        case "random":
+            return _cut(ratings, _hash_share(seed) < options.test_share)
+        case "temporal":
+            return _cut(ratings, _is_latest(ratings, options.test_share, seed))
+        case "leave_last":
+            return _take_out(ratings, _last_of_each_user(ratings, seed))
+        case "given":
+            if given_test is None:
+                raise ConfigError(
+                    'evaluation.split = "given", but there are no test ratings',
+                    "name their file with --test FILE (inputs.test), or choose another split",
+                )
+            train, _ = _take_out(ratings, given_test.select(*PAIR))
+            return train, given_test.select(*ratings.columns)
+        case "none":
+            return ratings, ratings.filter(F.lit(False))
+
+
+def _cut(ratings: DataFrame, is_test: Column) -> tuple[DataFrame, DataFrame]:
+    """Cut by a condition that is never null."""
+    return ratings.filter(~is_test), ratings.filter(is_test)
+
+
+def _take_out(ratings: DataFrame, pairs: DataFrame) -> tuple[DataFrame, DataFrame]:
+    """Cut by a table of test pairs (a shuffle, or a broadcast where the pairs are few)."""
+    train = ratings.join(pairs, PAIR, "left_anti").select(*ratings.columns)
+    test = ratings.join(pairs, PAIR, "left_semi").select(*ratings.columns)
+    return train, test
+
+
+def _pair_hash(seed: int) -> Column:
+    """Hash a pair to 64 bits; ids go in as text, so their stored type does not matter."""
+    return F.xxhash64(F.lit(seed), *(F.col(name).cast("string") for name in PAIR))
+
+
+def _hash_share(seed: int) -> Column:
+    """Map a pair to [0, 1): the upper 53 bits of its hash, as many as a double holds exactly."""
+    return F.shiftrightunsigned(_pair_hash(seed), 11).cast("double") / float(2**53)
+
+
+def _is_latest(ratings: DataFrame, share: float, seed: int) -> Column:
+    """Return the condition for the latest `share` of all ratings, by (rated_at, hash).
+
+    A rating without time is never the latest; it counts in "all" and stays in train. Two jobs: the
+    counts a day (one row a day to the driver), then the cut itself within one day (one row).
+    """
+    counts = {row["day"]: row["n"] for row in _count_by_day(ratings)}
+    undated = counts.pop(None, 0)
+    if not counts:
+        raise _no_times("temporal")
+    n_test = round(share * (undated + sum(counts.values())))
+    cut_day, n_within = _day_of_the_cut(counts, n_test)
+    if n_within == 0:
+        return F.lit(False)
+    cut_time, cut_hash = _nth_latest(ratings.filter(_day() == cut_day), n_within, seed)
+    is_later = (_time() > cut_time) | ((_time() == cut_time) & (_pair_hash(seed) >= cut_hash))
+    return F.coalesce(is_later, F.lit(False))
+
+
+def _time() -> Column:
+    """Microseconds since 1970: comparing integers keeps the driver's time zone out of it."""
+    return F.unix_micros(F.col("rated_at"))
+
+
+def _day() -> Column:
+    return F.floor(_time() / F.lit(86_400_000_000))
+
+
+def _count_by_day(ratings: DataFrame) -> list[Row]:
+    return ratings.groupBy(_day().alias("day")).agg(F.count(F.lit(1)).alias("n")).collect()
+
+
+def _day_of_the_cut(counts: dict[int, int], n_test: int) -> tuple[int, int]:
+    """Return the day that the n-th latest rating lies in, and how many of that day are test."""
+    for day in sorted(counts, reverse=True):
+        if n_test <= counts[day]:
+            return day, n_test
+        n_test -= counts[day]
+    first_day = min(counts)  # more is wanted than has a time: take all that has one
+    return first_day, counts[first_day]
+
+
+def _nth_latest(ratings: DataFrame, n: int, seed: int) -> tuple[int, int]:
+    """Return (microseconds, hash) of the n-th latest rating; sorts these ratings in one task."""
+    keys = ratings.select(_time().alias("time"), _pair_hash(seed).alias("hash"))
+    latest_first = Window.orderBy(F.desc("time"), F.desc("hash"))
+    numbered = keys.withColumn("number", F.row_number().over(latest_first))
+    row = numbered.filter(F.col("number") == n).collect()[0]
+    return row["time"], row["hash"]
+
+
+def _last_of_each_user(ratings: DataFrame, seed: int) -> DataFrame:
+    """Return (user_id, item_id) of the last dated rating of each user with two or more ratings.
+
+    One shuffle by user. Ties go by hash, then by item.
+    """
+    by_time = F.struct(_time().alias("time"), _pair_hash(seed).alias("hash"), "item_id")
+    last = ratings.groupBy("user_id").agg(
+        F.max(F.when(F.col("rated_at").isNotNull(), by_time)).alias("last"),
+        F.count(F.lit(1)).alias("n"),
+    )
+    if ratings.filter(F.col("rated_at").isNotNull()).isEmpty():
+        raise _no_times("leave_last")
+    chosen = last.filter((F.col("n") >= 2) & F.col("last").isNotNull())
+    return chosen.select("user_id", F.col("last.item_id").alias("item_id"))
+
+
+def _no_times(split: str) -> ConfigError:
+    return ConfigError(
+        f'evaluation.split = "{split}" needs times, but no rating has one (column rated_at)',
+        "name the column with the times in ingest.columns.timestamp, "
+        'or set evaluation.split = "random"',
+    )

@@ -1,0 +1,234 @@
+"""One night's intake: raw files to the tables ratings, rejected_ratings, users and items."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pyarrow.compute as pc
+from pyspark.sql import functions as F
+
+from mfspark.errors import InputError
+from mfspark.ingest.cleaning import plain_integers
+from mfspark.ingest.duplicates import SUPERSEDED, as_rejected, split_duplicates
+from mfspark.ingest.ids import SPARK_TYPE, decide_type, number_and_count
+from mfspark.ingest.items import ITEM_SCHEMA, Catalogue, read_items
+from mfspark.ingest.ratings import READ_SCHEMA, input_errors, plan_ratings, read_planned
+from mfspark.ingest.sources import display_names
+from mfspark.ingest.statistics import with_statistics
+from mfspark.ingest.summary import ACCEPTED, LATER, kind_of, summarise, too_many_rejected, unusable
+from mfspark.schemas import IdTypes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import date
+
+    from pyspark.sql import DataFrame, SparkSession
+
+    from mfspark.config import Config
+    from mfspark.ingest.summary import Summary
+    from mfspark.schemas import Side
+
+    Write = Callable[[DataFrame, str], None]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PreviousNight:
+    """What the published tables say of the night before: (id, idx) of both sides, and id types."""
+
+    users: DataFrame
+    items: DataFrame
+    ids: IdTypes
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What came in. n_rows = n_accepted + n_rejected + n_later."""
+
+    n_rows: int
+    n_accepted: int
+    """Rows of the `ratings` table."""
+    n_rejected: int
+    """Rows of the `rejected_ratings` table, duplicates included."""
+    n_later: int
+    """Ratings after the night's date; they belong to a later night."""
+    rejected_by_reason: dict[str, int]
+    rating_scale: tuple[float, float]
+    """The configured scale, or the smallest and largest rating found."""
+    rating_step: float | None
+    """Largest of 1, 0.5, 0.25, 0.2, 0.1 that all ratings are multiples of, if any."""
+    ids: IdTypes
+    n_users: int
+    """Users of this and all earlier nights."""
+    n_items: int
+    """Items of this and all earlier nights, those without ratings included."""
+    n_catalogue: int = 0
+    """Items in the item files; `n_catalogue_unrated` of them have no rating."""
+    n_catalogue_unrated: int = 0
+    n_catalogue_duplicates: int = 0
+    n_catalogue_skipped: int = 0
+    read_as: dict[str, str] = field(default_factory=dict)
+    """In words, how each ratings file was understood."""
+
+
+def ingest(
+    spark: SparkSession,
+    ratings_files: Sequence[str],
+    items_files: Sequence[str],
+    config: Config,
+    scratch: str,
+    write: Write,
+    previous: PreviousNight | None = None,
+    until: date | None = None,
+) -> IngestReport:
+    """Read, clean, number and describe one night's ratings, and write its tables.
+
+    `write(frame, table)` receives frames with exactly the columns of `schemas.py`; order and
+    checks are its own. Parsed rows, and ids, are written once below `scratch` and read back.
+    `until`: ratings on later UTC dates are left for a later night.
+    Raises InputError for unusable files, when more than `ingest.max_rejected_share` of the rows
+    are rejected (the rejected rows are written first), and when nothing is accepted.
+    """
+    catalogue = read_items(items_files, config.ingest)
+    with input_errors():
+        plan = plan_ratings(spark, ratings_files, config.ingest)
+        read_planned(spark, plan).write.mode("overwrite").parquet(f"{scratch}/read")
+    names = display_names(ratings_files)
+    for name, how in zip(names, plan.read_as, strict=True):
+        log.info("%s: %s", name, how)
+    rows = spark.read.schema(READ_SCHEMA).parquet(f"{scratch}/read")
+    summary = summarise(rows, until)
+    rejected = rows.where("reason is not null")
+    if too_many_rejected(summary, config.ingest) or not summary.by_kind.get(ACCEPTED):
+        write(_named(rejected, names), "rejected_ratings")
+        raise unusable(summary, names, config.ingest, until)
+
+    ids, catalogue = _types(summary, catalogue, config, previous)
+    accepted = _typed(rows.where(kind_of(until) == ACCEPTED), ids)
+    newest, superseded = split_duplicates(accepted, f"{scratch}/newest")
+    n_superseded = 0 if superseded is None else superseded.count()
+    if superseded is not None:
+        rejected = rejected.unionByName(as_rejected(superseded))
+
+    items = _catalogue_frame(spark, catalogue, ids)
+    rated = newest.select(F.col("item_id").alias("id")).distinct()
+    n_unrated = _check_overlap(items, rated, catalogue, items_files)
+    everything = rated if items is None else rated.union(items.select("item_id")).distinct()
+    who = newest.select(F.col("user_id").alias("id")).distinct()
+    users_before, items_before = _before(previous, ids)
+    with ThreadPoolExecutor(2) as both:  # small jobs mostly wait; two at once take the time of one
+        users = both.submit(number_and_count, who, users_before, f"{scratch}/user_ids")
+        items_ = both.submit(number_and_count, everything, items_before, f"{scratch}/item_ids")
+    (user_ids, n_users), (item_ids, n_items) = users.result(), items_.result()
+
+    write(_indexed(newest, user_ids, item_ids), "ratings")
+    write(_named(rejected, names), "rejected_ratings")
+    write(with_statistics(user_ids, newest, "user"), "users")
+    write(_with_titles(with_statistics(item_ids, newest, "item"), items), "items")
+
+    reasons = summary.rejected | ({SUPERSEDED: n_superseded} if n_superseded else {})
+    return IngestReport(
+        n_rows=summary.n_rows,
+        n_accepted=summary.by_kind[ACCEPTED] - n_superseded,
+        n_rejected=sum(reasons.values()),
+        n_later=summary.by_kind.get(LATER, 0),
+        rejected_by_reason=reasons,
+        rating_scale=config.ingest.rating_scale or (summary.low, summary.high),
+        rating_step=summary.step,
+        ids=ids,
+        n_users=n_users,
+        n_items=n_items,
+        n_catalogue=len(catalogue.table),
+        n_catalogue_unrated=n_unrated,
+        n_catalogue_duplicates=catalogue.n_duplicates,
+        n_catalogue_skipped=catalogue.n_skipped,
+        read_as=dict(zip(names, plan.read_as, strict=True)),
+    )
+
+
+def _types(
+    summary: Summary, catalogue: Catalogue, config: Config, previous: PreviousNight | None
+) -> tuple[IdTypes, Catalogue]:
+    """Choose the id types; where items must be integers, drop the item rows that are not."""
+    option, before = config.ids.type, previous.ids if previous else None
+    plain = plain_integers(catalogue.table["item_id"])
+    if option == "integer" or (before and before.item == "integer"):
+        catalogue = catalogue.keep(plain)
+        items_plain = summary.items_plain
+    else:
+        items_plain = summary.items_plain and bool(pc.all(plain, min_count=0).as_py())
+    user = decide_type("user", summary.users_plain, option, before)
+    return IdTypes(user, decide_type("item", items_plain, option, before)), catalogue
+
+
+def _typed(accepted: DataFrame, ids: IdTypes) -> DataFrame:
+    kinds = {"user_id": SPARK_TYPE[ids.user], "item_id": SPARK_TYPE[ids.item]}
+    return accepted.withColumns({name: F.col(name).cast(kind) for name, kind in kinds.items()})
+
+
+def _named(rejected: DataFrame, names: Sequence[str]) -> DataFrame:
+    """Return the rejected_ratings table; the file names, a row a file, are broadcast."""
+    rows = list(enumerate(names))
+    files = rejected.sparkSession.createDataFrame(rows, "file int, source_file string")
+    columns = ("source_file", "line", "raw", "reason")
+    return rejected.select("file", *columns[1:]).join(F.broadcast(files), "file").select(*columns)
+
+
+def _before(
+    previous: PreviousNight | None, ids: IdTypes
+) -> tuple[DataFrame | None, DataFrame | None]:
+    if previous is None:
+        return None, None
+
+    def typed(frame: DataFrame, side: Side) -> DataFrame:
+        return frame.select(F.col("id").cast(SPARK_TYPE[ids.of(side)]), F.col("idx").cast("int"))
+
+    return typed(previous.users, "user"), typed(previous.items, "item")
+
+
+def _catalogue_frame(spark: SparkSession, catalogue: Catalogue, ids: IdTypes) -> DataFrame | None:
+    if not len(catalogue.table):
+        return None
+    frame = spark.createDataFrame(catalogue.table.cast(ITEM_SCHEMA))
+    return frame.withColumn("item_id", F.col("item_id").cast(SPARK_TYPE[ids.item]))
+
+
+def _check_overlap(
+    items: DataFrame | None, rated: DataFrame, catalogue: Catalogue, files: Sequence[str]
+) -> int:
+    """Return how many catalogue items have no rating. Raises InputError where none has."""
+    if not files:
+        return 0
+    n = len(catalogue.table)
+    matched = 0
+    if items is not None:
+        known = items.select(F.col("item_id").alias("id"))
+        matched = known.join(rated, "id", "left_semi").count()
+    if not matched:
+        raise InputError(
+            f"none of the {n:,} items in {', '.join(display_names(files)[:3])} is rated",
+            "probably the wrong file, or ids written differently (leading zeros?)",
+        )
+    return n - matched
+
+
+def _indexed(ratings: DataFrame, user_ids: DataFrame, item_ids: DataFrame) -> DataFrame:
+    """Return the ratings table. Joins the ids: broadcast while they are small, else a shuffle."""
+    users = user_ids.select(F.col("id").alias("user_id"), F.col("idx").alias("user_idx"))
+    items = item_ids.select(F.col("id").alias("item_id"), F.col("idx").alias("item_idx"))
+    return (
+        ratings.join(users, "user_id")
+        .join(items, "item_id")
+        .select("user_id", "item_id", "rating", "rated_at", "user_idx", "item_idx")
+    )
+
+
+def _with_titles(statistics: DataFrame, items: DataFrame | None) -> DataFrame:
+    if items is None:
+        nothing = {"title": F.lit(None).cast("string"), "genres": F.lit(None).cast("array<string>")}
+        return statistics.withColumns(nothing)
+    return statistics.join(items, "item_id", "left")

@@ -1,0 +1,116 @@
+"""Parquet files of ratings: row groups as ranges, and any column types that fit."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mfspark.errors import InputError
+from mfspark.ingest.cleaning import Fields
+from mfspark.ingest.layout import find_long
+from mfspark.ingest.sources import open_input
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from mfspark.config import Columns
+    from mfspark.ingest.layout import Long
+
+_ROWS_A_BATCH = 1 << 18
+
+
+def parquet_layout(path: str, columns: Columns) -> tuple[Long, list[str]]:
+    """Return which columns are the parts, and the names of all. Raises InputError."""
+    with _opened(path) as file:
+        schema = file.schema_arrow
+    found = find_long(schema.names, len(schema.names), [], columns, path)
+    for i in (found.user, found.item, found.rating, found.timestamp):
+        kind = schema.field(i).type if i >= 0 else pa.string()
+        if pa.types.is_nested(kind):
+            raise InputError(
+                f"{path}: column '{schema.names[i]}' is {kind}, not a single value",
+                "name another column in ingest.columns",
+            )
+    return found, list(schema.names)
+
+
+def row_group_ranges(path: str, range_bytes: int) -> list[tuple[int, int, int]]:
+    """Cut a file into (first row group, end, first line) of about `range_bytes` each."""
+    with _opened(path) as file:
+        groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+    ranges: list[tuple[int, int, int]] = []
+    start, size, line, first_line = 0, 0, 1, 1
+    for i, group in enumerate(groups):
+        if i > start and size + group.total_byte_size > range_bytes:
+            ranges.append((start, i, first_line))
+            start, size, first_line = i, 0, line
+        size += group.total_byte_size
+        line += group.num_rows
+    return [*ranges, (start, len(groups), first_line)] if groups else []
+
+
+def read_row_groups(
+    path: str, columns: Long, start: int, end: int, first_line: int
+) -> Iterator[Fields]:
+    """Yield the parts of the rows of some row groups; the line is the row's number in the file."""
+    with _opened(path) as file:
+        names = file.schema_arrow.names
+        parts = [columns.user, columns.item, columns.rating, columns.timestamp]
+        wanted = list(dict.fromkeys(names[i] for i in parts if i >= 0))
+        for batch in file.iter_batches(_ROWS_A_BATCH, list(range(start, end)), wanted):
+            arrays = [_plain(batch.column(names[i])) if i >= 0 else None for i in parts]
+            user, item, rating, timestamp = arrays
+            lines = pa.array(np.arange(first_line, first_line + batch.num_rows, dtype=np.int64))
+            first_line += batch.num_rows
+            yield Fields(lines, _as_text(user), _as_text(item), _as_number(rating), timestamp)
+
+
+def _plain(values: pa.Array) -> pa.Array:
+    """Undo dictionary encoding, and bytes or long strings, into the types that cleaning knows."""
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    kind = values.type
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_large_string(kind):
+        return pc.cast(values, pa.string())
+    if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
+        return pc.cast(values, pa.string())
+    return pc.cast(values, pa.string()) if pa.types.is_boolean(kind) else values
+
+
+def _as_text(values: pa.Array | None) -> pa.Array:
+    """Return ids as text; whole floats (a column with blanks, through pandas) lose their .0."""
+    assert values is not None
+    if pa.types.is_floating(values.type):
+        finite = pc.if_else(pc.is_nan(values), None, values)
+        whole = pc.and_(pc.equal(finite, pc.floor(finite)), pc.less(pc.abs(finite), 2.0**53))
+        integers = pc.cast(pc.cast(pc.if_else(whole, finite, None), pa.int64()), pa.string())
+        return pc.coalesce(integers, pc.cast(finite, pa.string()))
+    return pc.cast(values, pa.string())
+
+
+def _as_number(values: pa.Array | None) -> pa.Array:
+    """Return ratings as text or float64; dates and times become text, which is no number."""
+    assert values is not None
+    if pa.types.is_integer(values.type) or pa.types.is_decimal(values.type):
+        return pc.cast(values, pa.float64(), safe=False)
+    if pa.types.is_floating(values.type):
+        return pc.cast(values, pa.float64())
+    return pc.cast(values, pa.string())
+
+
+@contextmanager
+def _opened(path: str) -> Generator[pq.ParquetFile]:
+    with open_input(path) as stream:
+        try:
+            with pq.ParquetFile(stream) as file:
+                yield file
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+            raise InputError(
+                f"{path} is a broken Parquet file: {str(error).splitlines()[0]}",
+                "it may be cut off or still being written; copy it again",
+            ) from None

@@ -1,0 +1,49 @@
+"""Statistics of each user and each item, as pandas' `describe` computes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from mfspark.schemas import Side
+
+_NUMBERS = ("mean", "std", "min", "q25", "median", "q75", "max")
+
+
+def with_statistics(ids: DataFrame, ratings: DataFrame, side: Side) -> DataFrame:
+    """Return the statistics columns of the `users` or `items` table, a row for each of `ids`.
+
+    `ids` is (id, idx); `ratings` has the side's id, rating and rated_at. The standard deviation is
+    the sample's (null for a single rating); quartiles are interpolated linearly. An id without
+    ratings has n_ratings 0 and nulls. Shuffles the ratings by id.
+    """
+    id_column = f"{side}_id"
+    quartiles = F.percentile("rating", F.array(F.lit(0.25), F.lit(0.5), F.lit(0.75)))
+    grouped = ratings.groupBy(id_column).agg(
+        F.count("*").alias("n_ratings"),
+        F.avg("rating").alias("mean"),
+        F.stddev_samp("rating").alias("std"),
+        F.min("rating").alias("min"),
+        quartiles.alias("quartiles"),
+        F.max("rating").alias("max"),
+        F.min("rated_at").alias("first_rated_at"),
+        F.max("rated_at").alias("last_rated_at"),
+    )
+    named = [F.col("quartiles")[i].alias(name) for i, name in enumerate(("q25", "median", "q75"))]
+    statistics = grouped.select("*", *named)
+    return (
+        ids.select(F.col("id").alias(id_column), F.col("idx").alias(f"{side}_idx"))
+        .join(statistics, id_column, "left")
+        .select(
+            id_column,
+            f"{side}_idx",
+            F.coalesce("n_ratings", F.lit(0)).cast("bigint").alias("n_ratings"),
+            *_NUMBERS,
+            "first_rated_at",
+            "last_rated_at",
+        )
+    )

@@ -1,0 +1,294 @@
+"""Questions to one published run, answered with DuckDB over its Parquet files; needs no Spark.
+
+A run is opened once: the pointer is read then, and nights published meanwhile change no answer.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from mfspark.errors import MfsparkError, NotFoundError
+from mfspark.tables.reader import read_table
+from mfspark.tables.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from datetime import date
+    from pathlib import Path
+
+    from mfspark.schemas import Side
+    from mfspark.tables.manifest import Manifest
+
+Id = int | str
+Row = dict[str, Any]
+
+_TABLE = re.compile(r"\{(\w+)\}")
+_INTEGER = re.compile(r"-?\d{1,18}")
+_REFERENCES = ("baseline", "popularity")
+
+
+class PublishedRun:
+    """One published run of a warehouse.
+
+    Raises NotFoundError when the warehouse or the run does not exist.
+    """
+
+    def __init__(self, warehouse: str | Path, run_id: str | None = None) -> None:
+        self.warehouse = Warehouse(warehouse)
+        self.manifest: Manifest = self.warehouse.manifest(run_id)
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run."""
+        return self.manifest.run_id
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models whose lists were published, in the configured order."""
+        return tuple(self.manifest.config["models"]["run"])
+
+    @property
+    def part(self) -> str:
+        """Which ratings the published models were fitted on: all, or those left for training."""
+        evaluation = self.manifest.config["evaluation"]
+        return "all" if evaluation["refit"] or evaluation["split"] == "none" else "train"
+
+    def facts(self, stage: str) -> Row:
+        """Return what a stage recorded; empty where it did not run."""
+        return self.manifest.stages.get(stage, {})
+
+    def has(self, table: str) -> bool:
+        """Return whether the run published a table."""
+        return table in self.manifest.tables
+
+    def rows(self, query: str, *parameters: object) -> list[Row]:
+        """Run a query in which `{table}` stands for a table of this run and `?` for a parameter.
+
+        Raises NotFoundError for a table the run has not.
+        """
+        for table in set(_TABLE.findall(query)) - self._registered:
+            self._connection.register(table, read_table(self.warehouse.root, table, self.run_id))
+            self._registered.add(table)
+        cursor = self._connection.execute(_TABLE.sub(r'"\1"', query), list(parameters))
+        names = [column[0] for column in cursor.description or []]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    @cached_property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        return duckdb.connect()
+
+    @cached_property
+    def _registered(self) -> set[str]:
+        return set()
+
+
+def as_id(run: PublishedRun, side: Side, text: str) -> Id | None:
+    """Return an id in the type of the run's tables; None where the text cannot be one of them."""
+    text = text.strip()
+    if run.manifest.ids.of(side) == "string":
+        return text
+    return int(text) if _INTEGER.fullmatch(text) else None
+
+
+def find_user(run: PublishedRun, text: str) -> Row:
+    """Return a user's row of table `users`. Raises NotFoundError that names near matches."""
+    found = look_up(run, "user", text)
+    if found is None:
+        raise NotFoundError(f"run {run.run_id} has no user '{text}'", near_matches(run, text))
+    return found
+
+
+def look_up(run: PublishedRun, side: Side, text: str) -> Row | None:
+    """Return the row of a user or an item by its id; None where there is none."""
+    key = as_id(run, side, text)
+    if key is None:
+        return None
+    columns = f"{side}_id as id, n_ratings, mean" + (", title" if side == "item" else "")
+    rows = run.rows(f"select {columns} from {{{side}s}} where {side}_id = ?", key)
+    return rows[0] if rows else None
+
+
+def look_up_item(run: PublishedRun, text: str) -> Row | None:
+    """Return an item's row by its id or else its exact title; None where there is none.
+
+    Raises NotFoundError with the ids where several items have the title.
+    """
+    found = look_up(run, "item", text)
+    if found is not None:
+        return found
+    rows = run.rows(
+        "select item_id as id, n_ratings, mean, title from {items} where title = ? order by id",
+        text.strip(),
+    )
+    if len(rows) > 1:
+        ids = ", ".join(str(row["id"]) for row in rows[:10])
+        raise NotFoundError(f"{len(rows)} items have the title '{text}'", f"name one by id: {ids}")
+    return rows[0] if rows else None
+
+
+def near_matches(run: PublishedRun, text: str) -> str:
+    """Say which user ids are spelled most like a text (one pass over `users`)."""
+    near = run.rows(
+        """select cast(user_id as varchar) as id from {users}
+           order by levenshtein(lower(cast(user_id as varchar)), lower(?)), user_id limit 3""",
+        text.strip(),
+    )
+    return f"near: {', '.join(str(row['id']) for row in near)}"
+
+
+def near_items(run: PublishedRun, text: str) -> str:
+    """Say which items are named most like a text (one pass over `items`)."""
+    near = run.rows(
+        """select cast(item_id as varchar) as id, title, coalesce(title, id) as name from {items}
+           order by not contains(lower(name), lower($1)), levenshtein(lower(name), lower($1)), id
+           limit 3""",
+        text.strip(),
+    )
+    names = [f"{row['id']} ({row['title']})" if row["title"] else str(row["id"]) for row in near]
+    return f"near: {', '.join(names)}"
+
+
+@dataclass(frozen=True)
+class UserList:
+    """What one user gets from one model, and what they like best themselves."""
+
+    user: Row
+    """id, n_ratings, mean."""
+    model: str
+    rows: list[Row]
+    """rank, item_id, title, score, tier."""
+    favourites: list[Row]
+    """item_id, title, rating, rated_at: the best-rated ones, the latest first."""
+
+
+def list_of(run: PublishedRun, user_text: str, model: str | None, n: int) -> UserList:
+    """Return a user's published list, and `n` of their own best ratings.
+
+    Without a model: als where it was published, otherwise the first one that is no reference.
+    Raises NotFoundError for an unknown user or model.
+    """
+    chosen = model or default_model(run)
+    if chosen not in run.models:
+        raise NotFoundError(
+            f"run {run.run_id} has no list of model '{chosen}'", f"models: {', '.join(run.models)}"
+        )
+    user = find_user(run, user_text)
+    rows = run.rows(
+        """select rank, item_id, title, score, tier from {top_n}
+           where user_id = ? and model = ? and rank <= ? order by rank""",
+        user["id"],
+        chosen,
+        n,
+    )
+    favourites = run.rows(
+        """select r.item_id, i.title, r.rating from {ratings} r left join {items} i using (item_id)
+           where r.user_id = ? order by r.rating desc, r.rated_at desc nulls last, r.item_id
+           limit ?""",
+        user["id"],
+        n,
+    )
+    return UserList(user, chosen, rows, favourites)
+
+
+def default_model(run: PublishedRun) -> str:
+    """Return whose lists are shown where nobody said: als, else the first that is no reference."""
+    own = [name for name in run.models if name not in _REFERENCES]
+    return "als" if "als" in own else (own or list(run.models))[0]
+
+
+@dataclass(frozen=True)
+class Neighborhood:
+    """A user's nearest neighbors and everybody's ratings of the items most of them rated."""
+
+    user: Row
+    neighbors: list[Row]
+    """rank, id, similarity, n_common; nearest first."""
+    items: list[Row]
+    """item_id, title, n_raters and `ratings`, a rating by user id."""
+
+
+def neighborhood(run: PublishedRun, user_text: str, n: int, n_items: int) -> Neighborhood:
+    """Return the n nearest neighbors of a user, with ratings of the n_items commonest items.
+
+    Commonest: rated by most of these users, those rated by the user first where equal.
+    Raises NotFoundError for an unknown user.
+    """
+    user = find_user(run, user_text)
+    neighbors = run.rows(
+        """select rank, neighbor_id as id, similarity, n_common from {user_neighbors}
+           where id = ? and rank <= ? order by rank""",
+        user["id"],
+        n,
+    )
+    users = [user["id"], *(row["id"] for row in neighbors)]
+    among = ", ".join("?" * len(users))
+    items = run.rows(
+        f"""select r.item_id, any_value(i.title) as title, count(*) as n_raters,
+                   list(r.user_id) as raters, list(r.rating) as given
+            from {{ratings}} r left join {{items}} i using (item_id)
+            where r.user_id in ({among}) group by r.item_id
+            order by n_raters desc, list_contains(raters, ?) desc, r.item_id limit ?""",
+        *users,
+        user["id"],
+        n_items,
+    )
+    for item in items:
+        item["ratings"] = dict(zip(item.pop("raters"), item.pop("given"), strict=True))
+    return Neighborhood(user, neighbors, items)
+
+
+@dataclass(frozen=True)
+class RunLine:
+    """One published run in a listing; `problem` says why nothing else is known of it."""
+
+    run_id: str
+    current: bool
+    run_date: date | None = None
+    published_at: datetime | None = None
+    n_ratings: int | None = None
+    n_rejected: int | None = None
+    best: tuple[str, float] | None = None
+    """The model with the lowest RMSE, and its RMSE."""
+    problem: str = ""
+
+    def age_hours(self, now: datetime | None = None) -> float | None:
+        """Return the hours since it was published."""
+        if self.published_at is None:
+            return None
+        return ((now or datetime.now(UTC)) - self.published_at).total_seconds() / 3600
+
+
+def published_runs(warehouse: str | Path) -> list[RunLine]:
+    """Return the kept runs, newest first; a damaged manifest is reported in its own line.
+
+    Raises NotFoundError when there is no warehouse or nothing was published in it.
+    """
+    opened = Warehouse(warehouse)
+    current = opened.current()
+    if current is None:
+        opened.manifest()  # raises, and says which of the two it is
+    return [_line(opened, run_id, current == run_id) for run_id in opened.run_ids()]
+
+
+def _line(warehouse: Warehouse, run_id: str, current: bool) -> RunLine:
+    try:
+        manifest = warehouse.manifest(run_id)
+    except MfsparkError as error:
+        return RunLine(run_id, current, problem=error.message)
+    rmse = {m["model"]: m["value"] for m in manifest.metrics if m.get("metric") == "rmse"}
+    best = min(rmse, key=lambda model: rmse[model]) if rmse else None
+    ingest = manifest.stages.get("ingest", {})
+    return RunLine(
+        run_id,
+        current,
+        manifest.run_date,
+        manifest.published_at,
+        ingest.get("n_accepted"),
+        ingest.get("n_rejected"),
+        (best, rmse[best]) if best else None,
+    )

@@ -1,0 +1,192 @@
+"""What a published night amounts to: its metrics, tables, rejected rows, and what is worth knowing.
+
+Only reads what was published, so the summary of an old run is the same as on its night.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from mfspark.pipeline.queries import PublishedRun, Row
+
+SHOWN_METRICS = ("rmse", "mae", "ndcg", "recall", "coverage")
+LOWER_IS_BETTER = frozenset({"rmse", "mae"})
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One figure with its 95% interval, where it has one."""
+
+    value: float
+    low: float | None
+    high: float | None
+    best: bool
+    """Whether no other model has a better value."""
+
+
+@dataclass(frozen=True)
+class ModelMetrics:
+    """The figures of one model by metric; a metric it does not have is missing."""
+
+    model: str
+    measured: dict[str, Measured]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Everything the closing summary says."""
+
+    run_id: str
+    directory: Path
+    split: str
+    k: int
+    models: list[ModelMetrics]
+    table_rows: dict[str, int]
+    n_rows: int
+    n_accepted: int
+    rejected: dict[str, int]
+    """Rejected rows by reason."""
+    read_as: dict[str, str]
+    """How each file was read."""
+    example_user: str | None
+    """A user of the run, for `mfspark show`."""
+    notes: list[str]
+
+
+def summarise(run: PublishedRun) -> Summary:
+    """Collect what the closing summary of a published run says."""
+    ingest, manifest = run.facts("ingest"), run.manifest
+    evaluation = manifest.config["evaluation"]
+    users = run.rows("select cast(user_id as varchar) as id from {users} order by user_id limit 1")
+    return Summary(
+        run.run_id,
+        run.warehouse.run_dir(run.run_id),
+        evaluation["split"],
+        evaluation["k"],
+        _metrics(manifest.metrics, run.models),
+        {name: table.rows for name, table in manifest.tables.items()},
+        ingest["n_rows"],
+        ingest["n_accepted"],
+        dict(ingest["rejected_by_reason"]),
+        dict(ingest["read_as"]),
+        str(users[0]["id"]) if users else None,
+        list(_notes(run)),
+    )
+
+
+def _metrics(rows: list[dict[str, Any]], configured: tuple[str, ...]) -> list[ModelMetrics]:
+    """Return the shown figures: configured models in their order, then the references."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in rows:
+        if row["metric"] in SHOWN_METRICS and row["value"] is not None:
+            found.setdefault(row["model"], {})[row["metric"]] = row
+    best = {metric: _best(metric, found) for metric in SHOWN_METRICS}
+    order = [name for name in configured if name in found]
+    order += [name for name in found if name not in configured]
+    return [
+        ModelMetrics(
+            name,
+            {
+                metric: Measured(
+                    row["value"], row["low"], row["high"], best=row["value"] == best[metric]
+                )
+                for metric, row in found[name].items()
+            },
+        )
+        for name in order
+    ]
+
+
+def _best(metric: str, found: dict[str, dict[str, dict[str, Any]]]) -> float | None:
+    values = [
+        row["value"] for rows in found.values() for name, row in rows.items() if name == metric
+    ]
+    choose = min if metric in LOWER_IS_BETTER else max
+    return choose(values) if len(set(values)) > 1 else None  # all equal: none is best
+
+
+def _notes(run: PublishedRun) -> Iterator[str]:
+    """Say what was asked for and cannot be had, and what a reader might not expect."""
+    ingest = run.facts("ingest")
+    yield from _about_input(ingest)
+    yield from _about_lists(run, ingest)
+    yield from _about_sizes(run, ingest)
+    yield from _about_metrics(run)
+
+
+def _about_input(ingest: Row) -> Iterator[str]:
+    if ingest["n_later"]:
+        yield f"{ingest['n_later']:,} ratings are later than the run date and left for later nights"
+    if ingest["n_catalogue_unrated"]:
+        yield f"{ingest['n_catalogue_unrated']:,} items of the catalogue have no rating"
+    if ingest["n_catalogue_duplicates"]:
+        yield f"{ingest['n_catalogue_duplicates']:,} items are listed more than once; the first counts"
+    if ingest["n_catalogue_skipped"]:
+        yield f"{ingest['n_catalogue_skipped']:,} rows of the item files could not be read"
+
+
+def _about_lists(run: PublishedRun, ingest: Row) -> Iterator[str]:
+    n, n_items = run.manifest.config["publish"]["n"], ingest["n_items"]
+    short = run.rows(
+        """select count(*) as users, min($1 - n_ratings) as fewest, max($1 - n_ratings) as most
+           from {users} where $1 - n_ratings < $2""",
+        n_items,
+        n,
+    )[0]
+    if short["users"]:
+        fewest, most = short["fewest"], short["most"]
+        unseen = f"{most}" if fewest == most else f"{fewest} to {most}"
+        users = "1 user" if short["users"] == 1 else f"{short['users']:,} users"
+        yield (
+            f"publish.n = {n} asked, only {unseen} unseen items exist for {users} "
+            f"({n_items:,} items in all): their lists are that long"
+        )
+
+
+def _about_sizes(run: PublishedRun, ingest: Row) -> Iterator[str]:
+    config, n_users, n_items = run.manifest.config, ingest["n_users"], ingest["n_items"]
+    k = config["models"]["user_knn"]["num_neighbors"]
+    if k > n_users - 1:
+        yield (
+            f"models.user_knn.num_neighbors = {k}, and a user has {n_users - 1:,} others at most: "
+            "everybody with a common item is a neighbor"
+        )
+    for name in run.models:
+        rank = config["models"].get(name, {}).get("rank", 0)
+        if rank > min(n_users, n_items):
+            yield (
+                f"models.{name}.rank = {rank} is above the smaller side of the ratings "
+                f"({min(n_users, n_items):,}): a smaller rank fits as well"
+            )
+    if config["evaluation"]["split"] != "none" and config["evaluation"]["k"] >= n_items:
+        yield (
+            f"evaluation.k = {config['evaluation']['k']} reaches the whole catalogue "
+            f"({n_items:,} items): recall and coverage say little"
+        )
+    cells = config["completed"]["max_cells"]
+    if cells and not run.has("completed"):
+        yield (
+            f"table completed was left out: {n_users:,} x {n_items:,} cells are more than "
+            f"completed.max_cells = {cells:,}"
+        )
+
+
+def _about_metrics(run: PublishedRun) -> Iterator[str]:
+    rmse = {m["model"]: m["value"] for m in run.manifest.metrics if m["metric"] == "rmse"}
+    reference = rmse.pop("baseline", None)
+    worse = [name for name, value in rmse.items() if reference is not None and value > reference]
+    if worse:
+        yield (
+            f"{' and '.join(worse)} predict{'s' * (len(worse) == 1)} ratings no better than the "
+            "baseline of averages here"
+        )
+    ranked = [m for m in run.manifest.metrics if m["metric"] == "ndcg"]
+    if ranked and all(m["value"] is None for m in ranked):
+        yield "no test rating is relevant (evaluation.relevant_rating): lists were not measured"
+    if run.part != "all":
+        yield "published models were fitted on the training ratings only (evaluation.refit = false)"

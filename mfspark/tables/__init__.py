@@ -1,0 +1,1 @@
+"""Published tables: immutable run directories, one pointer, manifests, locks and readers."""

@@ -1,0 +1,178 @@
+"""The manifest of a run: what was published, from what, by what, and how good it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import platform
+import re
+from datetime import date, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+import mfspark
+from mfspark.errors import MfsparkError
+from mfspark.schemas import SORTED_BY, IdType, IdTypes, check_schema
+
+if TYPE_CHECKING:
+    from mfspark.tables.store import Store
+
+MANIFEST = "manifest.json"
+_PACKAGES = ("pyspark", "torch", "numpy", "pyarrow", "pandas")
+
+REDACTED = "***"
+# What a name ends with when its value is a secret; "key" only as a word of its own (not "monkey").
+_SECRET = (
+    r"(?:(?i:password|passwd|secret|token|credential|signature|api[_-]?key)[\w.-]*"
+    r"|(?i:(?<![a-z])(?:key|sig))s?|(?<=[a-z])Keys?)"
+)
+_SECRET_KEY = re.compile(rf"{_SECRET}$")
+_SECRET_PARAMETER = re.compile(rf"({_SECRET}\s*=\s*)[^\s&;,\"']+")
+_URL_LOGIN = re.compile(r"(\w://)[^/\s]*@")  # to the last @, as a password may hold one
+
+
+class FileEntry(BaseModel):
+    """One Parquet file of a table."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class TableEntry(BaseModel):
+    """One published table."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    rows: int
+    bytes: int
+    columns: dict[str, str] = Field(alias="schema")
+    """Column names with their arrow types, in order."""
+    sorted_by: tuple[str, ...]
+    files: tuple[FileEntry, ...]
+
+
+class Manifest(BaseModel):
+    """Everything known about one run; `manifest.json` beside its tables."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    run_date: date
+    parent: str | None
+    """The run that readers saw when this one began."""
+    published_at: datetime
+    config: dict[str, Any]
+    seed: int
+    versions: dict[str, str]
+    inputs: list[dict[str, Any]]
+    id_types: dict[str, IdType]
+    tables: dict[str, TableEntry]
+    metrics: list[dict[str, Any]]
+    verdicts: list[dict[str, Any]]
+    stages: dict[str, dict[str, Any]]
+    """What each stage recorded when it finished."""
+
+    @property
+    def ids(self) -> IdTypes:
+        """The types of this run's ids, as schemas want them."""
+        return IdTypes(self.id_types["user"], self.id_types["item"])
+
+    def to_json(self) -> bytes:
+        """Return the bytes of `manifest.json`."""
+        return as_json(self.model_dump(mode="json", by_alias=True))
+
+
+def parse_manifest(content: bytes, where: Path) -> Manifest:
+    """Read `manifest.json`. Raises MfsparkError when it is damaged."""
+    try:
+        return Manifest.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise MfsparkError(
+            f"the manifest {where} is damaged: {'.'.join(map(str, first['loc']))}: {first['msg']}",
+            "restore it from a backup, or roll back to another run: mfspark rollback RUN_ID",
+        ) from None
+
+
+def describe_table(directory: Path, table: str, ids: IdTypes, store: Store) -> TableEntry:
+    """Read the footers and the bytes of a table's files. Raises SchemaError, MfsparkError."""
+    paths = [directory / name for name in store.names(directory) if name.endswith(".parquet")]
+    if not paths:
+        raise MfsparkError(
+            f"table '{table}' has no files in {directory}",
+            "the stage that writes it must run again",
+        )
+    schema = pq.read_schema(paths[0])
+    for path in paths:
+        check_schema(pq.read_schema(path), table, ids)
+    files = tuple(_describe_file(path) for path in paths)
+    return TableEntry(
+        rows=sum(file.rows for file in files),
+        bytes=sum(file.bytes for file in files),
+        schema={field.name: str(field.type) for field in schema},
+        sorted_by=SORTED_BY[table],
+        files=files,
+    )
+
+
+def _describe_file(path: Path) -> FileEntry:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    rows = int(pq.read_metadata(path).num_rows)
+    return FileEntry(name=path.name, rows=rows, bytes=path.stat().st_size, sha256=digest)
+
+
+def installed_versions() -> dict[str, str]:
+    """Return the versions of Python, mfspark and what answers depend on, importing none."""
+    versions = {"python": platform.python_version(), "mfspark": mfspark.__version__}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions
+
+
+def as_json(value: object) -> bytes:
+    """Write a plain value as readable UTF-8 JSON with a final newline."""
+    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON can hold it, with secrets redacted.
+
+    The values of keys that look secret, `secret=...` in texts and logins in URLs become `***`;
+    NaN and infinities become null; numpy scalars, dates and paths become plain.
+    """
+    if isinstance(value, dict):
+        items = cast("dict[Any, Any]", value).items()
+        return {str(k): REDACTED if _hides(str(k), v) else plain(v) for k, v in items}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(v) for v in cast("list[Any]", value)]
+    if isinstance(value, str):
+        return _URL_LOGIN.sub(rf"\1{REDACTED}@", _SECRET_PARAMETER.sub(rf"\1{REDACTED}", value))
+    if isinstance(value, bool | int) or value is None:
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, date):  # datetime is one too
+        return value.isoformat()
+    if hasattr(value, "tolist"):  # numpy scalars and arrays
+        return plain(value.tolist())
+    if isinstance(value, pa.Scalar):
+        return plain(value.as_py())
+    return plain(str(value))
+
+
+def _hides(key: str, value: Any) -> bool:
+    return value is not None and _SECRET_KEY.search(key) is not None

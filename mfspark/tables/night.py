@@ -1,0 +1,160 @@
+"""A run in progress, under `scratch/<run_id>/`: its tables, its finished stages, its parent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from mfspark.errors import ConfigError, MfsparkError
+from mfspark.tables.lock import hold_pointer_lock
+from mfspark.tables.manifest import Manifest, as_json, plain
+from mfspark.tables.warehouse import check_name
+
+if TYPE_CHECKING:
+    from datetime import date
+    from pathlib import Path
+
+    from mfspark.config import Config
+    from mfspark.tables.warehouse import Warehouse
+
+
+@dataclass
+class Night:
+    """One run of a run date, configuration and inputs; the same three always give the same run.
+
+    `inputs` are fingerprints of what is read. `parent` is the run that readers saw when this night
+    first began. Once `published`, the tables lie in the run directory and nothing is written.
+    """
+
+    warehouse: Warehouse
+    config: Config
+    run_date: date
+    run_id: str
+    inputs: list[dict[str, Any]]
+    parent: str | None = None
+    published: bool = False
+
+    @classmethod
+    def begin(
+        cls, warehouse: Warehouse, config: Config, run_date: date, inputs: list[dict[str, Any]]
+    ) -> Night:
+        """Start a night, go on with one that was interrupted, or recognise one already published.
+
+        Raises ConfigError when the warehouse cannot be written, LockedError when this night is just
+        being published by another process.
+        """
+        run_id = name_run(config, run_date, inputs)
+        night = cls(warehouse, config, run_date, run_id, plain(inputs))
+        # A kill may have left the run directory moved but not published, or scratch not removed.
+        if warehouse.store.is_dir(warehouse.run_dir(run_id)):
+            with hold_pointer_lock(warehouse):
+                night.settle()
+        if night.published:
+            night.parent = warehouse.manifest(run_id).parent
+        else:
+            night.parent = night._first_parent()
+        return night
+
+    def scratch(self, *parts: str) -> Path:
+        """Return a path under `scratch/<run_id>/`; its parent directory exists."""
+        path = self.warehouse.scratch_dir(self.run_id).joinpath(*parts)
+        if not path.resolve().is_relative_to(self.warehouse.scratch_dir(self.run_id).resolve()):
+            raise ConfigError(f"scratch path {'/'.join(parts)} leaves the night's own directory")
+        self.warehouse.store.make_dir(path.parent)
+        return path
+
+    def table_dir(self, table: str) -> Path:
+        """Return where a table of this night lies: in scratch, or in the run once published."""
+        check_name(table, "table")
+        if self.published:
+            return self.warehouse.run_dir(self.run_id) / table
+        return self.scratch("tables", table)
+
+    def finished(self, stage: str) -> bool:
+        """Return whether a stage was finished, now or by an interrupted run of this night."""
+        return self._recorded(stage) is not None
+
+    def facts(self, stage: str) -> dict[str, Any]:
+        """Return what a finished stage recorded. Raises MfsparkError when it has not finished."""
+        recorded = self._recorded(stage)
+        if recorded is None:
+            raise MfsparkError(
+                f"stage '{stage}' of run {self.run_id} has not finished", "run it first"
+            )
+        return recorded
+
+    def finish(self, stage: str, facts: dict[str, Any]) -> None:
+        """Record, durably and at once, that a stage is done; the facts must fit JSON."""
+        name = f"{check_name(stage, 'stage')}.json"
+        self.warehouse.store.replace_file(self.scratch("stages", name), as_json(plain(facts)))
+
+    def all_facts(self) -> dict[str, dict[str, Any]]:
+        """Return the facts of every finished stage."""
+        if self.published:
+            return self._manifest().stages
+        names = self.warehouse.store.names(self.warehouse.scratch_dir(self.run_id) / "stages")
+        stages = [name.removesuffix(".json") for name in names if name.endswith(".json")]
+        return {stage: self.facts(stage) for stage in stages}
+
+    def settle(self) -> None:
+        """Put right what a killed publish left; the caller holds the pointer lock.
+
+        A run directory that CURRENT does not list goes back to scratch: no reader was ever sent to
+        it. What scratch still holds of a published run is discarded.
+        """
+        store, run_dir = self.warehouse.store, self.warehouse.run_dir(self.run_id)
+        if self.run_id in self.warehouse.run_ids():
+            self.published = True
+            store.discard(self.warehouse.scratch_dir(self.run_id))
+        elif store.is_dir(run_dir):
+            tables = self.scratch("tables")
+            if store.is_dir(tables):  # written since, so newer than what was moved
+                store.discard(run_dir)
+            else:
+                store.move_dir(run_dir, tables)
+
+    def _first_parent(self) -> str | None:
+        """Return the parent noted when this night first began; note it where that is now."""
+        path = self.scratch("night.json")
+        content = self.warehouse.store.read(path)
+        if content is not None:
+            return json.loads(content)["parent"]
+        parent = self.warehouse.current()
+        note = {
+            "run_id": self.run_id,
+            "run_date": self.run_date.isoformat(),
+            "parent": parent,
+            "begun_at": datetime.now(UTC).isoformat(),
+            "config": plain(self.config.content()),
+            "inputs": self.inputs,
+        }
+        self.warehouse.store.replace_file(path, as_json(note))
+        return parent
+
+    def _recorded(self, stage: str) -> dict[str, Any] | None:
+        if self.published:
+            return self._manifest().stages.get(stage)
+        path = (
+            self.warehouse.scratch_dir(self.run_id)
+            / "stages"
+            / f"{check_name(stage, 'stage')}.json"
+        )
+        content = self.warehouse.store.read(path)
+        return None if content is None else json.loads(content)
+
+    def _manifest(self) -> Manifest:
+        return self.warehouse.manifest(self.run_id)
+
+
+def name_run(config: Config, run_date: date, inputs: list[dict[str, Any]]) -> str:
+    """Return the run id: the date and 8 hex digits of what decides the content of the tables.
+
+    Secrets are redacted before hashing, so that a new password does not make a new run.
+    """
+    content = json.dumps(
+        plain({"config": config.content(), "inputs": inputs}), sort_keys=True, separators=(",", ":")
+    )
+    return f"{run_date.isoformat()}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"

@@ -1,0 +1,126 @@
+"""Publishing: seal the night's tables, move them by one rename, then move the pointer, last.
+
+Each step leaves a state from which the same call, or a rerun of the night, goes on rightly; see
+docs/publishing.md for the table of what a kill leaves.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+
+from mfspark.errors import MfsparkError, RefusedError
+from mfspark.schemas import SORTED_BY, IdTypes, table_schema
+from mfspark.tables.lock import hold_pointer_lock
+from mfspark.tables.manifest import MANIFEST, Manifest, describe_table, installed_versions, plain
+from mfspark.tables.store import explain_os_errors
+
+if TYPE_CHECKING:
+    from mfspark.tables.night import Night
+
+EXPORTED = "top_n"
+_log = logging.getLogger(__name__)
+
+
+def publish(
+    night: Night, ids: IdTypes, metrics: list[dict[str, Any]], verdicts: list[dict[str, Any]]
+) -> Manifest:
+    """Make a finished night the run that readers see, and return its manifest.
+
+    Publishing a published run again changes nothing. Raises LockedError while another process
+    publishes, RefusedError when another run was published since this night began, SchemaError when
+    a table does not fit; in all three cases readers see what they saw.
+    """
+    warehouse, store = night.warehouse, night.warehouse.store
+    with hold_pointer_lock(warehouse):
+        night.settle()
+        if night.published:
+            return warehouse.manifest(night.run_id)
+        _check_parent_is_current(night)
+
+        manifest = describe_night(night, ids, metrics, verdicts)
+        tables, run_dir = night.scratch("tables"), warehouse.run_dir(night.run_id)
+        store.replace_file(tables / MANIFEST, manifest.to_json())
+        store.seal(tables)
+        store.make_dir(run_dir.parent)
+        store.move_dir(tables, run_dir)
+        if night.config.publish.single_file:
+            export_single_file(night, manifest)
+
+        warehouse.point_at(night.run_id)  # from here on the run is published
+        night.published = True
+        try:
+            store.discard(warehouse.scratch_dir(night.run_id))
+        except MfsparkError as error:  # readers have the run; the next night removes the rest
+            _log.warning("run %s is published, but: %s", night.run_id, error.message)
+    return manifest
+
+
+def describe_night(
+    night: Night, ids: IdTypes, metrics: list[dict[str, Any]], verdicts: list[dict[str, Any]]
+) -> Manifest:
+    """Build the manifest from the tables in scratch: each file is read once, for its hash.
+
+    Raises MfsparkError where there are no tables, SchemaError where one does not fit.
+    """
+    directory, store = night.scratch("tables"), night.warehouse.store
+    names = [name for name in store.names(directory) if store.is_dir(directory / name)]
+    if not names:
+        raise MfsparkError(
+            f"run {night.run_id} has no tables in {directory}", "run its stages first"
+        )
+    return Manifest(
+        run_id=night.run_id,
+        run_date=night.run_date,
+        parent=night.parent,
+        published_at=datetime.now(UTC),
+        config=plain(night.config.content()),
+        seed=night.config.seed,
+        versions=installed_versions(),
+        inputs=night.inputs,
+        id_types={"user": ids.user, "item": ids.item},
+        tables={name: describe_table(directory / name, name, ids, store) for name in names},
+        metrics=plain(metrics),
+        verdicts=plain(verdicts),
+        stages=night.all_facts(),
+    )
+
+
+def export_single_file(night: Night, manifest: Manifest) -> None:
+    """Replace `exports/top_n.parquet` with the run's list, row group by row group, in order."""
+    if EXPORTED not in manifest.tables:
+        return
+    warehouse = night.warehouse
+    source, target = warehouse.run_dir(night.run_id) / EXPORTED, warehouse.root / "exports"
+    warehouse.store.make_dir(target)
+    beside = target / f".{EXPORTED}.parquet.tmp"  # hidden: no reader's glob finds it
+    schema = table_schema(EXPORTED, manifest.ids)
+    order = [pq.SortingColumn(schema.get_field_index(name)) for name in SORTED_BY[EXPORTED]]
+    with (
+        explain_os_errors(beside, "write"),
+        pq.ParquetWriter(beside, schema, compression="zstd", sorting_columns=order) as writer,
+    ):
+        for file in manifest.tables[EXPORTED].files:
+            with pq.ParquetFile(source / file.name) as parquet:
+                for i in range(parquet.num_row_groups):
+                    group = parquet.read_row_group(i, columns=schema.names)
+                    writer.write_table(group.select(schema.names).cast(schema))
+    warehouse.store.adopt_file(beside, target / f"{EXPORTED}.parquet")
+
+
+def _check_parent_is_current(night: Night) -> None:
+    """Compare-and-swap on CURRENT: only the run that this night was built upon may be replaced."""
+    current = night.warehouse.current()
+    if current == night.parent:
+        return
+    scratch = night.warehouse.scratch_dir(night.run_id)
+    raise RefusedError(
+        f"run {night.run_id} began when readers saw {night.parent or 'nothing'}, "
+        f"but {current or 'nothing'} is current now; it was not replaced",
+        f"to keep {current or 'things as they are'} do nothing; "
+        f"to publish this night on top of it, remove {os.fspath(scratch)} and run the night again",
+    )

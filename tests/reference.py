@@ -1,0 +1,149 @@
+"""Slow, dense definitions in plain numpy that the fast code is compared with.
+
+Nothing here imports mfspark: each function is written from the formula in its docstring, one user,
+item or pair at a time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+# --- evaluation ---------------------------------------------------------------------------------
+
+
+def ranking_of_user(ranked: list[int], relevant: set[int], k: int) -> dict[str, float]:
+    """Metrics of one user's list, best item first, against a non-empty set of relevant items.
+
+    DCG = sum over hits of 1 / log2(rank + 1); AP = mean over min(k, |relevant|) of precision@hit.
+    """
+    top = ranked[:k]
+    is_hit = [item in relevant for item in top]
+    most = min(k, len(relevant))
+    dcg = sum(1 / np.log2(rank + 1) for rank, hit in enumerate(is_hit, 1) if hit)
+    ideal = sum(1 / np.log2(rank + 1) for rank in range(1, most + 1))
+    precisions = [sum(is_hit[:rank]) / rank for rank, hit in enumerate(is_hit, 1) if hit]
+    return {
+        "precision": sum(is_hit) / k,
+        "recall": sum(is_hit) / len(relevant),
+        "recall_capped": sum(is_hit) / most,
+        "ndcg": float(dcg / ideal),
+        "hit_rate": float(any(is_hit)),
+        "mrr": next((1 / rank for rank, hit in enumerate(is_hit, 1) if hit), 0.0),
+        "map": sum(precisions) / most,
+    }
+
+
+def mean_interval(values: list[float]) -> tuple[float, float, float]:
+    """Mean and mean -+ 1.96 s / sqrt(n), cut to [0, 1]."""
+    x = np.array(values)
+    half = 1.96 * x.std(ddof=1) / np.sqrt(len(x))
+    return float(x.mean()), max(0.0, float(x.mean() - half)), min(1.0, float(x.mean() + half))
+
+
+def clustered_interval(losses: dict[str, list[float]]) -> tuple[float, float, float]:
+    """Mean loss L and L -+ 1.96 sqrt(sum_u (S_u - L n_u)^2) / n: the users are the clusters."""
+    everything = np.concatenate([np.array(values) for values in losses.values()])
+    mean, n = everything.mean(), len(everything)
+    residuals = [sum(values) - mean * len(values) for values in losses.values()]
+    half = 1.96 * np.sqrt(np.sum(np.square(residuals))) / n
+    return float(mean), max(0.0, float(mean - half)), float(mean + half)
+
+
+# --- kernels ------------------------------------------------------------------------------------
+#
+# Ratings are a dense float64 matrix R (users, items); NaN means not rated.
+
+
+def ridge_rows(
+    R: np.ndarray, F: np.ndarray, reg: float
+) -> tuple[np.ndarray, float]:
+    """Solve (sum_i f_i f_i' + reg n_u I) w_u = sum_i f_i r_ui a row at a time; rows without: 0.
+
+    F: features (items, k). Returns the solutions (users, k) and sum (r_ui - w_u . f_i)^2.
+    """
+    W, loss = np.zeros((len(R), F.shape[1])), 0.0
+    for u, ratings in enumerate(R):
+        rated = ~np.isnan(ratings)
+        if rated.any():
+            f, r = F[rated], ratings[rated]
+            W[u] = np.linalg.solve(f.T @ f + reg * rated.sum() * np.eye(F.shape[1]), f.T @ r)
+            loss += float(np.sum((r - f @ W[u]) ** 2))
+    return W, loss
+
+
+def damped_biases(
+    R: np.ndarray, mean: float, other_bias: np.ndarray, damping: float
+) -> np.ndarray:
+    """b_u = sum_i (r_ui - mean - b_i) / (damping + n_u); 0 without ratings."""
+    rated = ~np.isnan(R)
+    total = np.where(rated, R - mean - other_bias, 0.0).sum(1)
+    return np.divide(total, damping + rated.sum(1), out=np.zeros(len(R)), where=rated.any(1))
+
+
+def sgd_step(
+    ratings: list[tuple[int, int, float]],
+    X: np.ndarray,
+    Y: np.ndarray,
+    b: np.ndarray,
+    c: np.ndarray,
+    mean: float,
+    learning_rate: float,
+    reg: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """One gradient step on sum (r - mean - b_u - c_i - x_u.y_i)^2 + reg (|x|^2+|y|^2+b^2+c^2).
+
+    The sum is over the ratings given, so a user with two ratings is regularised twice.
+    """
+    gX, gY, gb, gc = (np.zeros_like(a) for a in (X, Y, b, c))
+    for u, i, r in ratings:
+        e = r - mean - b[u] - c[i] - X[u] @ Y[i]
+        gX[u] += -2 * e * Y[i] + 2 * reg * X[u]
+        gY[i] += -2 * e * X[u] + 2 * reg * Y[i]
+        gb[u] += -2 * e + 2 * reg * b[u]
+        gc[i] += -2 * e + 2 * reg * c[i]
+    return tuple(a - learning_rate * g for a, g in ((X, gX), (Y, gY), (b, gb), (c, gc)))  # type: ignore[return-value]
+
+
+def best_of_row(scores: np.ndarray, n: int) -> list[int]:
+    """Columns of the n highest scores, best first, ties to the lower column; -inf is left out."""
+    order = sorted(range(len(scores)), key=lambda column: (-scores[column], column))
+    return [column for column in order if scores[column] > -np.inf][:n]
+
+
+def cosine_neighbors(
+    R: np.ndarray, k: int, min_support: int
+) -> list[list[tuple[int, float, int]]]:
+    """(neighbor, similarity, items in common) of each user: r_u . r_v / (|r_u| |r_v|), unrated = 0.
+
+    A user is never its own neighbor; without enough items in common there is no neighbor. Ratings
+    that are all zero have no direction: similarity 0.
+    """
+    filled, rated = np.nan_to_num(R), ~np.isnan(R)
+    lists = []
+    for u in range(len(R)):
+        similarity, common = np.full(len(R), -np.inf), np.zeros(len(R), int)
+        for v in range(len(R)):
+            common[v] = np.sum(rated[u] & rated[v])
+            if v != u and common[v] >= min_support:
+                norm = np.linalg.norm(filled[u]) * np.linalg.norm(filled[v])
+                similarity[v] = filled[u] @ filled[v] / norm if norm else 0.0
+        best = best_of_row(similarity, k)
+        lists.append([(v, float(similarity[v]), int(common[v])) for v in best])
+    return lists
+
+
+def knn_predictions(
+    R: np.ndarray, neighbors: list[list[tuple[int, float, int]]], aggregation: str
+) -> np.ndarray:
+    """sum w r_vi / sum w over the listed neighbors v that rated i (w = 1, or similarity > 0)."""
+    P = np.full(R.shape, np.nan)
+    for u, listed in enumerate(neighbors):
+        for i in range(R.shape[1]):
+            pairs = [
+                (1.0 if aggregation == "mean" else similarity, R[v, i])
+                for v, similarity, _ in listed
+                if not np.isnan(R[v, i]) and (aggregation == "mean" or similarity > 0)
+            ]
+            if pairs:
+                P[u, i] = sum(w * r for w, r in pairs) / sum(w for w, _ in pairs)
+    return P

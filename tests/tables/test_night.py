@@ -1,0 +1,95 @@
+"""A night in progress: its id, its finished stages, its parent."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mfspark.config import Config
+from mfspark.errors import ConfigError, MfsparkError
+from mfspark.tables.night import Night, name_run
+from mfspark.tables.publish import publish
+from mfspark.tables.warehouse import Warehouse
+from tests.tables import made_nights as made
+
+INPUTS = [{"path": "a.csv", "sha256": "00"}]
+
+
+def test_run_id_follows_date_configuration_and_inputs_only() -> None:
+    base = name_run(Config(), made.RUN_DATE, INPUTS)
+    assert base.startswith("2026-11-22-")
+    assert len(base) == 19
+    elsewhere = Config.model_validate({"warehouse": "other"})
+    reordered = [{"sha256": "00", "path": "a.csv"}]
+    assert name_run(elsewhere, made.RUN_DATE, reordered) == base
+    others = [
+        name_run(Config(), date(2026, 11, 23), INPUTS),
+        name_run(Config.model_validate({"seed": 1}), made.RUN_DATE, INPUTS),
+        name_run(Config(), made.RUN_DATE, [{"path": "a.csv", "sha256": "01"}]),
+    ]
+    assert len({base, *others}) == 4
+
+
+def test_a_new_password_is_not_a_new_run() -> None:
+    runs = {
+        name_run(Config(), made.RUN_DATE, [{"path": f"ftp://me:{word}@host/a.csv"}])
+        for word in ("old", "n@w")
+    }
+    assert len(runs) == 1
+
+
+def test_a_rerun_finds_finished_stages_and_keeps_its_parent(tmp_path: Path) -> None:
+    first = made.begin(tmp_path, 1.0)
+    assert not first.finished("ingest")
+    with pytest.raises(MfsparkError, match=r"'ingest' .* has not finished"):
+        first.facts("ingest")
+    first.finish("ingest", {"rows": np.int64(7), "mean": np.float32(0.5), "worst": float("nan")})
+    made.publish_marked(tmp_path, 2.0)
+
+    again = made.begin(tmp_path, 1.0)
+    assert (again.run_id, again.parent, again.published) == (first.run_id, None, False)
+    assert again.finished("ingest")
+    assert again.facts("ingest") == {"rows": 7, "mean": 0.5, "worst": None}
+    assert made.begin(tmp_path, 3.0).parent == Warehouse(tmp_path).current()
+
+
+def test_a_published_night_answers_from_its_manifest(tmp_path: Path) -> None:
+    publish(made.ready(tmp_path, 1.0), made.IDS, [], [])
+    night = made.begin(tmp_path, 1.0)
+    assert night.published
+    assert night.finished("top_n")
+    assert not night.finished("ingest")
+    assert night.facts("top_n") == {"rows": 120}
+    assert night.table_dir("top_n") == tmp_path / "runs" / night.run_id / "top_n"
+
+
+def test_night_json_tells_what_is_running(tmp_path: Path) -> None:
+    night = made.begin(tmp_path, 1.0)
+    note = json.loads((night.scratch("night.json")).read_text())
+    assert note["run_id"] == night.run_id
+    assert note["inputs"] == [{"path": "ratings.csv", "mark": 1.0}]
+    assert note["config"]["seed"] == 42
+
+
+def test_paths_stay_inside_the_night(tmp_path: Path) -> None:
+    night = made.begin(tmp_path, 1.0)
+    assert night.scratch("sweeps", "als", "3").parent.is_dir()
+    for parts in (("..", "x"), ("a", "..", "..", "x"), ("/etc/passwd",)):
+        with pytest.raises(ConfigError, match="leaves the night"):
+            night.scratch(*parts)
+    for name in ("../x", "a/b", "", ".hidden", "a b"):
+        with pytest.raises(ConfigError, match="is not a name"):
+            night.table_dir(name)
+        with pytest.raises(ConfigError, match="is not a name"):
+            night.finish(name, {})
+
+
+def test_two_nights_of_one_date_lie_apart(tmp_path: Path) -> None:
+    one, two = made.begin(tmp_path, 1.0), made.begin(tmp_path, 2.0)
+    one.finish("ingest", {})
+    assert not two.finished("ingest")
+    assert isinstance(two, Night)

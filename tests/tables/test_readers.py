@@ -1,0 +1,134 @@
+"""DuckDB, pandas, pyarrow and Spark read what was published, also while it is replaced."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+
+import mfspark
+from mfspark.tables.warehouse import Warehouse
+from tests.tables import made_nights as made
+
+ROWS = made.FILES * made.ROWS_A_FILE
+Reader = Callable[[Path], list[float]]
+
+
+def by_duckdb(directory: Path) -> list[float]:
+    with duckdb.connect() as connection:
+        rows = connection.execute(f"from '{directory}/*.parquet' select score").fetchall()
+    return [score for (score,) in rows]
+
+
+def by_pandas(directory: Path) -> list[float]:
+    return pd.read_parquet(directory)["score"].tolist()
+
+
+def by_pyarrow(directory: Path) -> list[float]:
+    return pq.read_table(directory)["score"].to_pylist()
+
+
+READERS: list[Reader] = [by_duckdb, by_pandas, by_pyarrow]
+
+spawning = multiprocessing.get_context("forkserver")
+
+
+def fault(read: Callable[[], list[float]]) -> str:
+    """Read once, and say what was wrong with it: torn, short, failed, or nothing."""
+    try:
+        scores = read()
+    except Exception as error:  # any failure of a reader counts
+        return f"failed: {error}"
+    if len(scores) != ROWS:
+        return f"{len(scores)} rows"
+    return f"torn: {set(scores)}" if len(set(scores)) > 1 else ""
+
+
+@contextmanager
+def running(target: Callable[..., None], *args: Any) -> Iterator[Any]:
+    process = spawning.Process(target=target, args=args)
+    process.start()
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.join()
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_readers_see_one_whole_night(tmp_path: Path, reader: Reader) -> None:
+    made.publish_marked(tmp_path, 1.0)
+    made.publish_marked(tmp_path, 2.0)
+    assert reader(Warehouse(tmp_path).table_dir("top_n")) == [2.0] * ROWS
+
+
+def test_spark_reads_a_published_table(tmp_path: Path, spark: SparkSession) -> None:
+    made.publish_marked(tmp_path, 2.0)
+    df = spark.read.parquet(str(Warehouse(tmp_path).table_dir("top_n")))
+    assert df.count() == ROWS
+    assert {row.score for row in df.select("score").distinct().collect()} == {2.0}
+
+
+def test_read_table_gives_a_dataset_that_pandas_and_duckdb_take(tmp_path: Path) -> None:
+    made.publish_marked(tmp_path, 2.0)
+    top_n = mfspark.read_table(tmp_path, "top_n")
+    assert top_n.to_table().to_pandas()["rank"].max() == 10
+    with duckdb.connect() as connection:
+        connection.register("top_n", top_n)
+        assert connection.execute("select count(*) from top_n").fetchone() == (ROWS,)
+
+
+def test_a_dataset_opened_before_a_night_still_reads_after_it(tmp_path: Path) -> None:
+    made.publish_marked(tmp_path, 1.0)
+    opened = mfspark.read_table(tmp_path, "top_n")
+    made.publish_marked(tmp_path, 2.0)
+    assert set(opened.to_table()["score"].to_pylist()) == {1.0}
+
+
+def test_the_export_is_read_whole_and_in_order(tmp_path: Path) -> None:
+    made.publish_marked(tmp_path, 1.0, publish={"single_file": True})
+    made.publish_marked(tmp_path, 2.0, publish={"single_file": True})
+    assert [p.name for p in (tmp_path / "exports").iterdir()] == ["top_n.parquet"]
+    exported = pq.read_table(tmp_path / "exports" / "top_n.parquet")
+    assert exported.equals(mfspark.read_table(tmp_path, "top_n").to_table())
+    assert exported["score"][0].as_py() == 2.0
+
+
+def test_100_nights_published_under_readers(tmp_path: Path) -> None:
+    """No reader ever fails or sees two nights; every kind of reader saw several nights."""
+    made.publish_marked(tmp_path, 0.0)
+    warehouse, seen = Warehouse(tmp_path), {reader: set[float]() for reader in READERS}
+    with running(made.publish_many, str(tmp_path), [float(m) for m in range(1, 101)]) as writer:
+        while writer.is_alive():
+            for reader in READERS:
+                scores: list[float] = []
+
+                def read(reader: Reader = reader, into: list[float] = scores) -> list[float]:
+                    into += reader(warehouse.table_dir("top_n"))
+                    return into
+
+                assert fault(read) == ""
+                seen[reader].update(scores)
+        assert writer.exitcode == 0
+    assert by_pyarrow(warehouse.table_dir("top_n"))[0] == 100.0
+    assert min(len(nights) for nights in seen.values()) > 5
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_the_check_catches_files_overwritten_in_place(tmp_path: Path, reader: Reader) -> None:
+    """The control: the same check on a table whose files are replaced one by one."""
+    made.write_list(tmp_path, 0.0)
+    marks = [float(m) for m in range(1, 20_000)]
+    with running(made.overwrite_in_place, str(tmp_path), marks) as writer:
+        while writer.is_alive():
+            if fault(lambda: reader(tmp_path)):
+                return
+    pytest.fail("thousands of overwrites in place, and the check saw nothing wrong")

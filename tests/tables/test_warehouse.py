@@ -1,0 +1,125 @@
+"""The warehouse as readers and commands see it: pointer, runs, manifests, refusals."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mfspark.errors import ConfigError, MfsparkError, NotFoundError, SchemaError
+from mfspark.tables.manifest import MANIFEST
+from mfspark.tables.reader import read_table
+from mfspark.tables.warehouse import Warehouse
+from tests.tables import made_nights as made
+
+
+def test_looking_creates_nothing(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path / "none")
+    assert warehouse.current() is None
+    assert warehouse.run_ids() == []
+    with pytest.raises(NotFoundError, match="no warehouse at"):
+        warehouse.manifest()
+    assert not warehouse.root.exists()
+    with pytest.raises(NotFoundError, match="nothing was published") as told:
+        Warehouse(tmp_path).table_dir("top_n")
+    assert "mfspark run" in told.value.hint
+
+
+def test_runs_newest_first_and_each_readable(tmp_path: Path) -> None:
+    runs = [made.publish_marked(tmp_path, mark) for mark in (1.0, 2.0, 3.0)]
+    warehouse = Warehouse(tmp_path)
+    assert warehouse.current() == runs[-1]
+    assert warehouse.run_ids() == runs[::-1]
+    published = [warehouse.manifest(run).published_at for run in runs]
+    assert published == sorted(published)
+    assert read_table(tmp_path, "top_n", runs[0]).to_table()["score"][0].as_py() == 1.0
+
+
+def test_pointing_back_keeps_every_run(tmp_path: Path) -> None:
+    runs = [made.publish_marked(tmp_path, mark) for mark in (1.0, 2.0)]
+    warehouse = Warehouse(tmp_path)
+    warehouse.point_at(runs[0])
+    assert warehouse.current() == runs[0]
+    assert warehouse.run_ids() == runs[::-1]
+    assert made.seen(tmp_path) == 1.0
+
+
+def test_missing_tables_and_runs_are_told_with_what_is_there(tmp_path: Path) -> None:
+    run = made.publish_marked(tmp_path, 1.0)
+    warehouse = Warehouse(tmp_path)
+    with pytest.raises(NotFoundError, match=f"run {run} has no table 'completed'") as told:
+        warehouse.table_dir("completed")
+    assert told.value.hint == "tables there: metrics, top_n"
+    with pytest.raises(NotFoundError, match="no table is named 'topn'"):
+        read_table(tmp_path, "topn")
+    with pytest.raises(NotFoundError, match="no run 2020-01-01-00000000") as told:
+        warehouse.manifest("2020-01-01-00000000")
+    assert run in told.value.hint
+
+
+@pytest.mark.parametrize("run_id", ["..", "../x", "a/b", "/etc", "", ".x", "a\nb"])
+def test_run_ids_cannot_leave_the_warehouse(tmp_path: Path, run_id: str) -> None:
+    made.publish_marked(tmp_path, 1.0)
+    with pytest.raises(ConfigError, match="is not a name"):
+        read_table(tmp_path, "top_n", run_id)
+    (tmp_path / "CURRENT").write_text(json.dumps({"run_id": run_id}))
+    with pytest.raises(MfsparkError, match=r"pointer .* is damaged"):
+        read_table(tmp_path, "top_n")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"run_id": 3}', b"\xff"])
+def test_a_damaged_pointer_is_told(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "CURRENT").write_bytes(content)
+    with pytest.raises(MfsparkError, match="is damaged") as told:
+        Warehouse(tmp_path).current()
+    assert "run_id" in told.value.hint
+
+
+def test_a_run_that_was_moved_but_never_pointed_at_is_no_run(tmp_path: Path) -> None:
+    made.publish_marked(tmp_path, 1.0)
+    night = made.ready(tmp_path, 2.0)
+    night.scratch("tables").rename(tmp_path / "runs" / night.run_id)
+    warehouse = Warehouse(tmp_path)
+    assert night.run_id not in warehouse.run_ids()
+    with pytest.raises(NotFoundError, match="no run"):
+        warehouse.manifest(night.run_id)
+
+
+def test_damage_to_a_run_is_told(tmp_path: Path) -> None:
+    run = made.publish_marked(tmp_path, 1.0)
+    directory = tmp_path / "runs" / run
+    part = directory / "top_n" / "part-1.parquet"
+    content = part.read_bytes()
+    part.unlink()
+    with pytest.raises(MfsparkError, match=r"lacks part-1.parquet"):
+        read_table(tmp_path, "top_n")
+    part.write_bytes(content)
+    manifest = json.loads((directory / MANIFEST).read_text())
+    manifest["id_types"]["user"] = "string"
+    (directory / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(SchemaError, match="'user_id' is int64, should be string"):
+        read_table(tmp_path, "top_n")
+    (directory / MANIFEST).write_text('{"run_id": 1}')
+    with pytest.raises(MfsparkError, match=r"manifest .* is damaged"):
+        read_table(tmp_path, "top_n")
+    (directory / MANIFEST).unlink()
+    with pytest.raises(NotFoundError, match="is gone"):
+        read_table(tmp_path, "top_n")
+
+
+def test_strays_in_a_run_directory_are_not_read(tmp_path: Path) -> None:
+    run = made.publish_marked(tmp_path, 1.0)
+    directory = tmp_path / "runs" / run / "top_n"
+    (directory / "part-9.parquet").write_bytes((directory / "part-0.parquet").read_bytes())
+    assert read_table(tmp_path, "top_n").count_rows() == 120
+
+
+def test_only_local_places(tmp_path: Path) -> None:
+    for url in ("s3://bucket/w", "hdfs://host/w", "s3a:/bucket"):
+        with pytest.raises(ConfigError, match="not on a local file system"):
+            Warehouse(url)
+    assert Warehouse(f"file://{tmp_path}").root == tmp_path
+    assert Warehouse("relative").root == Path.cwd() / "relative"
+    with pytest.raises(ConfigError, match="empty"):
+        Warehouse("")

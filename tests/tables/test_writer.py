@@ -1,0 +1,165 @@
+"""write_table: schema, order, files, row groups; through the driver's memory and through Spark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from mfspark.errors import RefusedError, SchemaError
+from mfspark.schemas import SORTED_BY, IdTypes, check_schema, spark_schema, table_names
+from mfspark.tables import writer
+from mfspark.tables.writer import write_table
+from tests.tables import made_nights as made
+
+
+@pytest.fixture(params=["driver", "spark"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways to sort; a limit below any size forces the one for large tables."""
+    if request.param == "spark":
+        monkeypatch.setattr(writer, "DRIVER_ROWS", -1)
+    return request.param
+
+
+def lists(spark: SparkSession, n_users: int, model: str = "als") -> DataFrame:
+    """Ten rows a user, in no order, columns in another order than the table's."""
+    return (
+        spark.range(n_users * 10)
+        .select(
+            (F.col("id") % n_users).alias("user_id"),
+            (F.floor(F.col("id") / n_users) + 1).cast("int").alias("rank"),
+            F.lit(model).alias("model"),
+            F.concat(F.lit("i"), F.col("id")).alias("item_id"),
+            F.lit(0.5).alias("score"),
+            F.lit("als").alias("tier"),
+            F.lit(None).cast("double").alias("score_low"),
+            F.lit(None).cast("double").alias("score_high"),
+            F.lit(None).cast("string").alias("title"),
+        )
+        .repartition(3, "item_id")
+    )
+
+
+@pytest.mark.usefixtures("way")
+def test_rows_are_ordered_and_files_clean(spark: SparkSession, tmp_path: Path) -> None:
+    night = made.begin(tmp_path, 1.0)
+    assert write_table(lists(spark, 500), night, "top_n", made.IDS) == 5000
+    directory = night.table_dir("top_n")
+    files = list(directory.iterdir())
+    assert len(files) == 1, "a small table is one file"
+    assert all(p.suffix == ".parquet" and p.name.startswith("part-") for p in files)
+    table = pq.read_table(directory)
+    check_schema(pq.read_schema(files[0]), "top_n", made.IDS)
+    assert table.schema.names == spark_schema("top_n", made.IDS).names
+    keys = list(zip(*(table[c].to_pylist() for c in SORTED_BY["top_n"]), strict=True))
+    assert keys == sorted(keys)
+    assert len(set(keys)) == 5000
+    assert not [p for p in night.scratch("writing").rglob("*") if p.is_file()]
+
+
+@pytest.mark.usefixtures("way")
+def test_one_users_list_lies_in_one_row_group(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "ROWS_A_GROUP", 1000)
+    monkeypatch.setattr(writer, "BYTES_A_FILE", 30_000)
+    night = made.begin(tmp_path, 1.0)
+    write_table(lists(spark, 2000), night, "top_n", made.IDS)
+    footers = [pq.read_metadata(p) for p in night.table_dir("top_n").iterdir()]
+    groups = [m.row_group(i) for m in footers for i in range(m.num_row_groups)]
+    ranges = sorted((s.min, s.max) for s in (g.column(1).statistics for g in groups))
+    assert len(ranges) >= 20
+    holding = [r for r in ranges if r[0] <= 777 <= r[1]]
+    assert 1 <= len(holding) <= 2, "statistics leave one group, or two where a list is cut"
+    found = ds.dataset(night.table_dir("top_n")).to_table(filter=ds.field("user_id") == 777)
+    assert found.num_rows == 10
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("table", table_names())
+def test_a_table_without_rows_leaves_one_readable_file(
+    spark: SparkSession, tmp_path: Path, table: str
+) -> None:
+    night, ids = made.begin(tmp_path, 1.0), IdTypes("string", "integer")
+    empty = spark.createDataFrame([], spark_schema(table, ids))
+    assert write_table(empty, night, table, ids) == 0
+    (file,) = night.table_dir(table).iterdir()
+    check_schema(pq.read_schema(file), table, ids)
+    assert spark.read.parquet(str(night.table_dir(table))).count() == 0
+
+
+@pytest.mark.usefixtures("way")
+def test_times_are_utc_microseconds_and_nulls_last(spark: SparkSession, tmp_path: Path) -> None:
+    night = made.begin(tmp_path, 1.0)
+    rows = spark.sql(
+        """select * from values
+            (bigint(2), 'b', 4.0D, timestamp'2026-11-22T01:02:03.000004Z', 1, 1),
+            (bigint(null), 'a', 1.0D, null, 0, 0),
+            (bigint(1), 'ü', 5.0D, timestamp'1969-12-31T23:59:59.999999Z', 0, 2)
+           as (user_id, item_id, rating, rated_at, user_idx, item_idx)"""
+    )
+    write_table(rows, night, "ratings", made.IDS)
+    (file,) = night.table_dir("ratings").iterdir()
+    logical = str(pq.ParquetFile(file).schema.column(3).logical_type)
+    assert "isAdjustedToUTC=true" in logical
+    assert "microseconds" in logical
+    table = pq.read_table(file)
+    assert table["user_id"].to_pylist() == [1, 2, None]
+    assert table["rated_at"].cast(pa.int64()).to_pylist() == [-1, 1795309323000004, None]
+
+
+def test_all_differences_are_told_before_anything_runs(spark: SparkSession, tmp_path: Path) -> None:
+    night = made.begin(tmp_path, 1.0)
+    failing = F.raise_error(F.lit("it ran")).cast("string")
+    df = lists(spark, 5).drop("tier").withColumn("rank", F.lit(1.0)).withColumn("extra", failing)
+    with pytest.raises(SchemaError) as told:
+        write_table(df, night, "top_n", made.IDS)
+    for difference in ("missing column 'tier'", "unexpected column 'extra'", "'rank' is double"):
+        assert difference in told.value.message
+    with pytest.raises(SchemaError, match="'user_id' is int64, should be string"):
+        write_table(lists(spark, 5), night, "top_n", IdTypes("string", "string"))
+    assert not night.table_dir("top_n").exists()
+
+
+def test_a_table_is_computed_once(spark: SparkSession, tmp_path: Path, way: str) -> None:
+    night = made.begin(tmp_path, 1.0)
+    ran = spark.sparkContext.accumulator(0)
+
+    @F.udf("string")
+    def counted(tier: str) -> str:
+        ran.add(1)
+        return tier
+
+    df = lists(spark, 50).withColumn("tier", counted.asNondeterministic()("tier"))
+    write_table(df, night, "top_n", made.IDS)
+    assert ran.value == 500, way
+
+
+@pytest.mark.usefixtures("way")
+def test_writing_again_replaces_and_may_read_what_it_replaces(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    night = made.begin(tmp_path, 1.0)
+    write_table(lists(spark, 10), night, "top_n", made.IDS)
+    first = spark.read.parquet(str(night.table_dir("top_n")))
+    both = first.unionByName(lists(spark, 10, model="popularity"))
+    assert write_table(both, night, "top_n", made.IDS) == 200
+    assert write_table(lists(spark, 3), night, "top_n", made.IDS) == 30
+    assert pq.read_table(night.table_dir("top_n")).num_rows == 30
+
+
+def test_a_published_run_is_not_written(spark: SparkSession, tmp_path: Path) -> None:
+    made.publish_marked(tmp_path, 1.0)
+    with pytest.raises(RefusedError, match="is published"):
+        write_table(lists(spark, 3), made.begin(tmp_path, 1.0), "top_n", made.IDS)
+    assert made.seen(tmp_path) == 1.0
+
+
+def test_a_place_with_blanks_and_accents(spark: SparkSession, tmp_path: Path) -> None:
+    night = made.begin(tmp_path / "ma nuit é", 1.0)
+    assert write_table(lists(spark, 3), night, "top_n", made.IDS) == 30
