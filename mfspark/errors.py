@@ -30,9 +30,7 @@ def printable(text: str) -> str:
 
     Messages and tables quote ids, titles and lines of input files, whoever wrote them.
     """
-    return "".join(
-        "\ufffd" if category(c) in _STEERING and c not in _HARMLESS else c for c in text
-    )
+    return "".join("\ufffd" if category(c) in _STEERING and c not in _HARMLESS else c for c in text)
 
 
 class MfsparkError(Exception):

@@ -32,14 +32,22 @@ for command in (reading.show, reading.predict, reading.neighbors, reading.path, 
 app.command("doctor", rich_help_panel="Trying out")(doctor.doctor)
 
 
-@app.callback()
-def options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> None:
-    """Take the options that stand before a command."""
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         print(f"mfspark {mfspark.__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
 
 
 def main() -> None:

@@ -11,8 +11,7 @@ from mfspark.cli.terminal import cell, count, table
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rich.console import Console
-    from rich.table import Table
+    from rich.console import Console, RenderableType
 
     from mfspark.pipeline.summary import Measured, Summary
 
@@ -23,12 +22,12 @@ def print_summary(out: Console, summary: Summary, warehouse: Path, seconds: floa
     """Print what a published night amounts to."""
     if summary.models:
         out.print(_metrics(summary, narrow=out.width < _NARROW))
-    out.print(table(("table", "rows"), _table_rows(summary), title="Tables", numbers="rows"))
+    out.print(table(("table", "rows"), _table_rows(summary), title="Tables", numbers=("rows",)))
     read = f"{count(summary.n_rows, 'row')} read, {summary.n_accepted:,} accepted"
     rejected = [(reason, f"{n:,}") for reason, n in summary.rejected.items()]
     if rejected:
         title = f"Rejected ({read}); the rows are in table rejected_ratings"
-        out.print(table(("reason", "rows"), rejected, title=title, numbers="rows"))
+        out.print(table(("reason", "rows"), rejected, title=title, numbers=("rows",)))
     else:
         out.print(cell(f"{read}, none rejected"))
     for file, how in summary.read_as.items():
@@ -44,7 +43,7 @@ def print_summary(out: Console, summary: Summary, warehouse: Path, seconds: floa
     out.print(cell(f"  {_next_step(summary, warehouse)}"), soft_wrap=True)
 
 
-def _metrics(summary: Summary, *, narrow: bool) -> Table:
+def _metrics(summary: Summary, *, narrow: bool) -> RenderableType:
     k = summary.k
     titles = {
         "rmse": "RMSE",

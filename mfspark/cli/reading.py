@@ -118,7 +118,7 @@ def runs(warehouse: WarehouseDir = None, config: ConfigFile = None, debug: Debug
 
         columns = ("run", "date", "age", "ratings", "rejected", "best RMSE", "")
         lines = [_run_cells(line) for line in published_runs(warehouse_of(warehouse, config))]
-        console().print(table(columns, lines, numbers="age,ratings,rejected"))
+        console().print(table(columns, lines, numbers=("age", "ratings", "rejected")))
 
     end_with(work, debug=debug)
 
@@ -130,14 +130,16 @@ def _print_list(found: UserList, *, others: tuple[str, ...], wanted: int, publis
         for row in found.rows
     ]
     title = f"For {user['id']}, by {found.model}"
-    out.print(table(("rank", "item", "score", "tier"), rows, title=title, numbers="rank,score"))
+    out.print(
+        table(("rank", "item", "score", "tier"), rows, title=title, numbers=("rank", "score"))
+    )
     if wanted > published:
         out.print(cell(f"{published} rows a user were published (publish.n)", "dim"))
     elif len(rows) < wanted:
         out.print(cell("there are no further unseen items", "dim"))
     rated = f"{count(user['n_ratings'], 'rating')}, {user['mean']:.2f} on average"
     own = [(name_of(r["item_id"], r["title"]), f"{r['rating']:g}") for r in found.favourites]
-    best = table(("item", "rating"), own, title=f"Rated best ({rated})", numbers="rating")
+    best = table(("item", "rating"), own, title=f"Rated best ({rated})", numbers=("rating",))
     out.print(best)
     out.print(cell(f"models: {', '.join(others)}", "dim"), soft_wrap=True)
 
@@ -152,7 +154,7 @@ def _print_neighborhood(found: Neighborhood) -> None:
     ]
     columns = ("rank", "neighbor", "similarity", "items in common")
     title = f"Nearest to {user['id']} ({count(user['n_ratings'], 'rating')})"
-    numbers = "rank,similarity,items in common"
+    numbers = ("rank", "similarity", "items in common")
     out.print(table(columns, nearest, title=title, numbers=numbers))
     ids = [user["id"], *(row["id"] for row in found.neighbors)]
     ratings = [
@@ -163,8 +165,8 @@ def _print_neighborhood(found: Neighborhood) -> None:
         for item in found.items
     ]
     title = "Ratings of the items that most of them rated"
-    numbers = ",".join(map(str, ids))
-    out.print(table(("item", *map(str, ids)), ratings, title=title, numbers=numbers))
+    names = [str(key) for key in ids]
+    out.print(table(("item", *names), ratings, title=title, numbers=names))
 
 
 def _rating(value: float | None) -> Text:
@@ -188,7 +190,7 @@ def _print_pair(pair: Pair) -> None:
     ]
     title = f"{pair.user}, {name_of(pair.item, pair.title)}: {known}"
     columns = ("model", "prediction", "rating", "tier", "from")
-    out.print(table(columns, rows, title=title, numbers="prediction,rating"))
+    out.print(table(columns, rows, title=title, numbers=("prediction", "rating")))
 
 
 def _run_cells(line: RunLine) -> tuple[object, ...]:

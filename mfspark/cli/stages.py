@@ -7,7 +7,6 @@ import os
 import time
 from contextlib import contextmanager
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -16,21 +15,23 @@ from mfspark.cli.options import ConfigFile, Debug, Overrides, WarehouseDir, end_
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from pathlib import Path
 
     from mfspark.pipeline.entry import Request, Stage
     from mfspark.pipeline.progress import Progress
     from mfspark.tables.night import Night
 
 STAGES = {
-    "run": (
-        "The whole night: read ratings, fit and measure the models, publish the tables. Without "
-        "--ratings the embedded survey is used. An interrupted night goes on where it stopped."
-    ),
-    "ingest": "Read and clean the ratings and items; bad rows are set aside with their reason.",
-    "similarity": "Find every user's nearest neighbors (ingests first where that is not done).",
-    "train": "Fit the models on the training ratings (ingests first where that is not done).",
-    "evaluate": "Measure the models on held-out ratings (fits them first where that is not done).",
-    "publish": "Write the lists and make the night the one that readers see (does what is missing)",
+    "run": "The whole night: read ratings, fit, measure, publish.\n\n"
+    "Without --ratings the embedded survey is used. A night is a date, a configuration and inputs: "
+    "the same three again go on where they were interrupted, or find the night published.",
+    "ingest": "Read and clean the ratings and items.\n\n"
+    "Rows that cannot be used are set aside with their reason, in table rejected_ratings.",
+    "similarity": "Find every user's nearest neighbors.\n\nIngests first where that is not done.",
+    "train": "Fit the models on the training ratings.\n\nIngests first where that is not done.",
+    "evaluate": "Measure the models on held-out ratings.\n\nFits them first where needed.",
+    "publish": "Write the lists, and make the night the one that readers see.\n\n"
+    "Does first what is missing of the night.",
 }
 
 Ratings = Annotated[
@@ -52,7 +53,9 @@ Test = Annotated[
 ]
 RunDate = Annotated[
     str | None,
-    typer.Option("--run-date", metavar="DATE", help="The night's date, 2026-11-22. Default: today."),
+    typer.Option(
+        "--run-date", metavar="DATE", help="The night's date, 2026-11-22. Default: today."
+    ),
 ]
 ModelNames = Annotated[
     str, typer.Option("--models", "-m", metavar="A,B", help="Only these, such as als,torch_mf.")
@@ -97,6 +100,7 @@ def _do(request: Request) -> None:
     from mfspark.cli.terminal import console
     from mfspark.pipeline.entry import execute
     from mfspark.pipeline.java import require_java
+    from mfspark.tables.warehouse import Warehouse
 
     config = request.load()
     require_java()
@@ -105,7 +109,7 @@ def _do(request: Request) -> None:
     if not config.inputs.ratings:
         out.print("no --ratings: the embedded survey is used", style="dim")
     began = time.monotonic()
-    with _reported(request, Path(config.warehouse)) as progress:
+    with _reported(request, Warehouse(config.warehouse).root) as progress:
         counted = _Counted(progress)
         night = execute(request, counted)
         if not counted.begun:
@@ -153,7 +157,7 @@ def _reported(request: Request, warehouse: Path) -> Generator[Progress]:
     from mfspark.pipeline.progress import LoggedProgress
     from mfspark.tables.store import explain_os_errors
 
-    logs = warehouse.expanduser() / "logs"
+    logs = warehouse / "logs"
     with explain_os_errors(logs, "create"):
         logs.mkdir(parents=True, exist_ok=True)
         handlers: list[logging.Handler] = [logging.FileHandler(logs / f"{request.date()}.log")]

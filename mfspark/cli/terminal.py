@@ -6,14 +6,16 @@ import os
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
 from mfspark.errors import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
+
+    from rich.console import RenderableType
 
 _PIPED_WIDTH = 140  # a file or pipe has no width; rows stay on one line
 
@@ -35,17 +37,20 @@ def cell(value: object, style: str = "") -> Text:
 
 
 def table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", numbers: str = ""
-) -> Table:
-    """Return a table; `numbers` names the columns set flush right, separated by commas."""
-    made = Table(box=box.SIMPLE_HEAD, title=cell(title, "bold") if title else None)
-    made.title_justify = "left"
-    right = set(numbers.split(","))
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str = "",
+    numbers: Collection[str] = (),
+) -> RenderableType:
+    """Return a table below its title; `numbers` names the columns that are set flush right."""
+    made = Table(box=box.SIMPLE_HEAD)
     for name in columns:
-        made.add_column(cell(name), justify="right" if name in right else "left", overflow="fold")
+        made.add_column(cell(name), justify="right" if name in numbers else "left", overflow="fold")
     for row in rows:
         made.add_row(*(cell(value) for value in row))
-    return made
+    # A title of its own: rich would fold it to the width of the table.
+    return Group(cell(title, "bold"), made) if title else made
 
 
 def name_of(item_id: object, title: str | None) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _PADDED_ENTRIES = 1 << 15  # entries of one batch: 2^15 rows of 65 float32 are 8 MiB
 _HEAVY = 1 << 14  # longer rows are accumulated in chunks of this many ratings
+_LEAST_DIAGONAL = 1e-6  # of the trace of A; float32 has 1.2e-7
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,9 @@ def _gram_of_heavy_row(
 def _cholesky(A: torch.Tensor, b: torch.Tensor, diagonal: torch.Tensor) -> torch.Tensor:
     """Solve (A + diag) w = b for a batch; A is left as it is."""
     system = A.clone()
-    system.diagonal(dim1=1, dim2=2).add_(diagonal.unsqueeze(1))
+    # Less than this is lost to rounding, and A alone is singular where a row has few ratings.
+    least = _LEAST_DIAGONAL * A.diagonal(dim1=1, dim2=2).sum(1)
+    system.diagonal(dim1=1, dim2=2).add_(torch.maximum(diagonal, least).unsqueeze(1))
     factor, _ = torch.linalg.cholesky_ex(system)
     return torch.cholesky_solve(b.unsqueeze(2), factor).squeeze(2)
 

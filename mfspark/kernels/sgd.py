@@ -98,7 +98,9 @@ class Epoch:
         generator = torch.Generator().manual_seed(self.seed)
         order = train[torch.randperm(len(train), generator=generator).to(self.device)]
         train_error = torch.zeros((), dtype=torch.float64, device=self.device)
-        for batch in order.split(self.batch_size or max(1, len(order))):
+        # No rating, no step: even a gradient of 0 would move rows that have momentum.
+        batches = order.split(self.batch_size or len(order)) if len(order) else ()
+        for batch in batches:
             optimizer.zero_grad()
             prediction, penalty = model(u[batch], i[batch])
             error = r[batch] - prediction
@@ -159,9 +161,10 @@ def _load_state(
         (model.item_bias, items, "bias"),
     ):
         keys = [k for k in block if k.startswith(f"{name}.")]
-        state = {k.partition(".")[2]: torch.tensor(block[k]) for k in keys}
+        device = embedding.weight.device
+        state = {k.partition(".")[2]: torch.tensor(block[k], device=device) for k in keys}
         if "step" in state:
-            step = state["step"][0]
+            step = state["step"][0].cpu()  # where torch keeps it, on every device
             state["step"] = step if step.is_floating_point() else int(step)  # pyright: ignore
         if state:
             optimizer.state[embedding.weight].update(state)

@@ -1,7 +1,8 @@
 """Cosine similarity of rows with unrated = 0: sim(u, v) = r_u . r_v / (|r_u| |r_v|).
 
 Dot products of whole- and half-star ratings are exact in float64, so neighbors do not depend on
-how users were cut into blocks.
+how users were cut into blocks. The quotient is taken before the root, sim^2 = dot^2 / (r_u^2 r_v^2),
+so that similarities which are equal as fractions are equal as numbers: ties are ties.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ def cosine_neighbors(
 
     strip: ratings of this block over all columns; own int64 (rows): global indices of its rows;
     others: (global indices, strip) of every block; it is gone through twice. A row is never its own
-    neighbor, and rows that share fewer than `min_support` columns are no neighbors.
+    neighbor, and rows that share fewer than `min_support` columns are no neighbors. Rows whose shared
+    ratings cancel out, or are all 0, have similarity 0.
     """
     best = RankedLists.empty(strip.n_rows, k)
     for indices, other in others:
@@ -70,9 +72,11 @@ def _best_of_block(
     strip: Tile, own: Array, indices: Array, other: Tile, k: int, min_support: int
 ) -> RankedLists:
     """Return the k most similar rows of one other block for each row of the strip."""
-    norms, other_norms = _norms(strip), _norms(other)
+    squares, other_squares = _squares(strip), _squares(other)
     columns = _matrix(other).T.tocsr()
-    columns_ones = _ones(other).T.tocsr() if min_support > 1 else None
+    # Of positive ratings the dot product alone tells that something is shared: it is not 0.
+    counted = min_support > 1 or min(strip.values.min(initial=1), other.values.min(initial=1)) <= 0
+    columns_ones = _ones(other).T.tocsr() if counted else None
     chunk = max(1, _CHUNK_CELLS // max(1, other.n_rows))
     parts = [RankedLists.empty(0, k)]
     for start in range(0, strip.n_rows, chunk):
@@ -80,10 +84,12 @@ def _best_of_block(
         part = strip.take(rows)
         product = (_matrix(part) @ columns).tocoo()
         scores = np.full((len(rows), other.n_rows), -np.inf)
-        scale = norms[rows][product.row] * other_norms[product.col]
-        scores[product.row, product.col] = product.data / scale
+        scale = squares[rows][product.row] * other_squares[product.col]
+        cosine = np.sign(product.data) * np.sqrt(product.data**2 / scale)
+        scores[product.row, product.col] = cosine
         if columns_ones is not None:
             support = (_ones(part) @ columns_ones).toarray()
+            scores[scores == -np.inf] = 0.0
             scores[support < min_support] = -np.inf
         scores[own[rows][:, None] == indices] = -np.inf
         parts.append(top_columns(scores, k, indices))
@@ -115,8 +121,7 @@ def _ones(tile: Tile) -> csr_array:
     return csr_array((ones, tile.indices, tile.indptr), shape=(tile.n_rows, tile.n_columns))
 
 
-def _norms(tile: Tile) -> Array:
-    squares = np.bincount(
-        tile.rows, weights=tile.values.astype(np.float64) ** 2, minlength=tile.n_rows
-    )
-    return np.sqrt(squares)
+def _squares(tile: Tile) -> Array:
+    """Return |r_u|^2 of each row, float64."""
+    squares = tile.values.astype(np.float64) ** 2
+    return np.bincount(tile.rows, weights=squares, minlength=tile.n_rows)

@@ -99,8 +99,11 @@ def _write_completed(job: Job, part: Part) -> None:
 
 
 def _write_factors(job: Job, part: Part) -> None:
-    """Write user_factors and item_factors of the models that have any."""
-    models = {name: fitted(job, name, part) for name in job.config.models.run}
+    """Write user_factors and item_factors of the models that have any.
+
+    Those of the baseline are always there: it answers for models that know nothing of a pair.
+    """
+    models = {name: fitted(job, name, part) for name in evaluate.models_of(job)}
     factors = {
         name: model
         for name, model in models.items()

@@ -125,7 +125,7 @@ def _about_input(ingest: Row) -> Iterator[str]:
     if ingest["n_catalogue_unrated"]:
         yield f"{ingest['n_catalogue_unrated']:,} items of the catalogue have no rating"
     if ingest["n_catalogue_duplicates"]:
-        yield f"{ingest['n_catalogue_duplicates']:,} items are listed more than once; the first counts"
+        yield f"{ingest['n_catalogue_duplicates']:,} items are listed twice or more; the first counts"
     if ingest["n_catalogue_skipped"]:
         yield f"{ingest['n_catalogue_skipped']:,} rows of the item files could not be read"
 
