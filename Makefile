@@ -46,6 +46,7 @@ format: $(STAMP) ## Format the code and mend what the linter can
 	@$(IN_ENV) ruff format .
 
 bench: $(STAMP) ## Measure every stage (BENCH=... passes options; see benchmarks/README.md)
+	@$(IN_ENV) python -m pip install -qq --disable-pip-version-check --editable ".[bench]"
 	@$(IN_ENV) python -m benchmarks $(BENCH)
 
 test-airflow: $(STAMP) ## Run the Airflow DAG for DATE in a real Airflow 3, in an environment of its own

@@ -1,0 +1,90 @@
+"""Seconds and peak memory of each stage of a night on synthetic ratings.
+
+    python -m benchmarks                       1 M and 5 M ratings
+    python -m benchmarks --ratings 20000000    another size
+    python -m benchmarks --set models.run='["als"]'
+
+Each size runs the whole nightly in one process, as `mfspark run` does, and prints one table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.memory import PeakMemory
+from mfspark.pipeline.entry import Request, execute
+from mfspark.samples import SyntheticSpec, write_synthetic
+
+
+@dataclass
+class MeasuredProgress:
+    """Notes seconds and peak memory of every step."""
+
+    steps: list[tuple[str, float, float]] = field(default_factory=list)
+
+    def begin(self, n_steps: int) -> None:
+        """Start a new night."""
+        self.steps.clear()
+
+    @contextmanager
+    def step(self, label: str) -> Generator[None]:
+        """Measure one step."""
+        began = time.perf_counter()
+        with PeakMemory() as peak:
+            yield
+        self.steps.append((label, time.perf_counter() - began, peak.gib))
+
+
+def shape_of(n_ratings: int) -> SyntheticSpec:
+    """Return users and items in the proportions of MovieLens: 20 M ratings, 138 k x 27 k."""
+    scale = n_ratings / 20_000_000
+    return SyntheticSpec(
+        n_users=max(100, round(138_000 * scale)),
+        n_items=max(100, round(27_000 * scale**0.5)),
+        n_ratings=n_ratings,
+        seed=1,
+    )
+
+
+def measure(n_ratings: int, overrides: tuple[str, ...]) -> list[tuple[str, float, float]]:
+    """Run one night on synthetic ratings and return (step, seconds, GiB)."""
+    progress = MeasuredProgress()
+    with tempfile.TemporaryDirectory(prefix="mfspark-bench-") as folder:
+        files = write_synthetic(shape_of(n_ratings), Path(folder, "data"), "parquet")
+        request = Request(
+            "run",
+            ratings=tuple(str(f) for f in files if f.suffix == ".parquet"),
+            items=tuple(str(f) for f in files if f.suffix == ".csv"),
+            warehouse=str(Path(folder, "warehouse")),
+            run_date="2026-11-22",
+            overrides=overrides,
+        )
+        execute(request, progress)
+    return progress.steps
+
+
+def main() -> None:
+    """Measure the sizes asked for and print a table in Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--ratings", type=int, nargs="+", default=[1_000_000, 5_000_000])
+    parser.add_argument("--set", action="append", default=[], help="section.key=value")
+    args = parser.parse_args()
+    for n_ratings in args.ratings:
+        spec = shape_of(n_ratings)
+        print(f"\n{n_ratings:,} ratings, {spec.n_users:,} users x {spec.n_items:,} items\n")
+        steps = measure(n_ratings, tuple(args.set))
+        print("| stage | seconds | peak GiB |\n|---|---:|---:|")
+        for label, seconds, gib in steps:
+            print(f"| {label} | {seconds:.1f} | {gib:.2f} |")
+        total, peak = sum(s for _, s, _ in steps), max(g for _, _, g in steps)
+        print(f"| **all** | **{total:.1f}** | **{peak:.2f}** |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

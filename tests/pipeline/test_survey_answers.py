@@ -1,0 +1,105 @@
+"""What the commands answer from tables is what the night itself computed and what is golden."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from mfspark import read_table
+from mfspark.config import Config
+from mfspark.pipeline.pair import predict_pair
+from mfspark.pipeline.queries import PublishedRun, list_of, neighborhood
+from mfspark.pipeline.summary import summarise
+from mfspark.tables.night import Night
+from mfspark.tables.publish import publish
+from mfspark.tables.warehouse import Warehouse
+
+
+@pytest.fixture(scope="module")
+def survey(survey_night: Night) -> PublishedRun:
+    return PublishedRun(survey_night.warehouse.root, survey_night.run_id)
+
+
+def test_predictions_are_the_scores_of_the_published_lists(survey: PublishedRun) -> None:
+    rows = survey.rows("select * from {top_n} where model != 'popularity' and tier = model")
+    assert {row["model"] for row in rows} == {"baseline", "user_knn", "als", "torch_mf"}
+    for row in rows[::5]:
+        (opinion,) = predict_pair(survey, row["user_id"], row["item_id"], row["model"]).opinions
+        assert opinion.tier == row["model"]
+        assert opinion.prediction == pytest.approx(row["score"], abs=1e-5)  # lists are float32
+
+
+def test_predictions_of_rated_pairs_are_those_of_the_completed_table(survey: PublishedRun) -> None:
+    rmse = {m["model"]: m["value"] for m in survey.manifest.metrics if m["metric"] == "rmse"}
+    best = min(rmse, key=lambda model: rmse[model])
+    cells = survey.rows("select * from {completed} where user_id <= 'Respondent 03'")
+    assert len(cells) == 30
+    for row in cells:
+        pair = predict_pair(survey, row["user_id"], row["item_id"], best)
+        assert pair.rating == row["rating"]
+        assert pair.opinions[0].prediction == pytest.approx(row["prediction"], abs=1e-9)
+
+
+@pytest.fixture(scope="module")
+def five_neighbors(survey: PublishedRun, tmp_path_factory: pytest.TempPathFactory) -> PublishedRun:
+    """The survey's tables published again with the five nearest neighbors alone."""
+    root = tmp_path_factory.mktemp("five")
+    config = Config.model_validate({"models": {"user_knn": {"num_neighbors": 5}}})
+    manifest = survey.manifest
+    night = Night.begin(Warehouse(root), config, manifest.run_date, manifest.inputs)
+    for name in manifest.tables:
+        table = read_table(survey.warehouse.root, name, survey.run_id).to_table()
+        if name == "user_neighbors":
+            table = table.filter(pc.field("rank") <= 5)
+        night.table_dir(name).mkdir(parents=True)
+        pq.write_table(table, night.table_dir(name) / "part-00000.parquet")
+    for stage, facts in manifest.stages.items():
+        night.finish(stage, facts)
+    publish(night, manifest.ids, manifest.metrics, [])
+    return PublishedRun(root)
+
+
+def test_five_neighbors_predict_the_golden_figures(
+    five_neighbors: PublishedRun, golden: Any
+) -> None:
+    knn = golden("survey")["knn_mean_k5"]
+    for item, expected in knn["predictions"].items():
+        (opinion,) = predict_pair(five_neighbors, knn["user"], item, "user_knn").opinions
+        if expected is None:
+            assert opinion.tier == "baseline"
+        else:
+            assert (opinion.prediction, opinion.tier) == (pytest.approx(expected), "user_knn")
+
+
+def test_neighbors_are_the_golden_ones(survey: PublishedRun, golden: Any) -> None:
+    cosine = golden("survey")["cosine_zero_filled"]
+    found = neighborhood(survey, cosine["user"], 5, 10)
+    assert [row["id"] for row in found.neighbors] == [row["user"] for row in cosine["top5"]]
+    assert [row["similarity"] for row in found.neighbors] == pytest.approx(
+        [row["similarity"] for row in cosine["top5"]]
+    )
+    assert len(found.items) == 10
+
+
+def test_lists_hold_every_unseen_item_once(survey: PublishedRun) -> None:
+    found = list_of(survey, "Respondent 45", "torch_mf", 50)
+    rated = {row["item_id"] for row in found.favourites}
+    assert {row["item_id"] for row in found.rows} | rated == {
+        row["item_id"] for row in survey.rows("select item_id from {items}")
+    }
+    assert len(found.rows) + found.user["n_ratings"] == 10
+
+
+def test_the_summary_says_what_was_asked_for_beyond_what_there_is(survey: PublishedRun) -> None:
+    summary = summarise(survey)
+    notes = "\n".join(summary.notes)
+    assert "publish.n = 10 asked, only 0 to 7 unseen items exist for 45 users" in notes
+    assert "models.user_knn.num_neighbors = 50, and a user has 44 others at most" in notes
+    assert "models.als.rank = 32 is above the smaller side of the ratings (10)" in notes
+    assert "evaluation.k = 10 reaches the whole catalogue (10 items)" in notes
+    assert (summary.n_rows, summary.n_accepted, summary.rejected) == (376, 376, {})
+    assert summary.table_rows["completed"] == 450
+    assert {model.model for model in summary.models} == set(survey.models)
