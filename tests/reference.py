@@ -6,6 +6,9 @@ item or pair at a time.
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
+
 import numpy as np
 
 # --- evaluation ---------------------------------------------------------------------------------
@@ -54,9 +57,7 @@ def clustered_interval(losses: dict[str, list[float]]) -> tuple[float, float, fl
 # Ratings are a dense float64 matrix R (users, items); NaN means not rated.
 
 
-def ridge_rows(
-    R: np.ndarray, F: np.ndarray, reg: float
-) -> tuple[np.ndarray, float]:
+def ridge_rows(R: np.ndarray, F: np.ndarray, reg: float) -> tuple[np.ndarray, float]:
     """Solve (sum_i f_i f_i' + reg n_u I) w_u = sum_i f_i r_ui a row at a time; rows without: 0.
 
     F: features (items, k). Returns the solutions (users, k) and sum (r_ui - w_u . f_i)^2.
@@ -71,37 +72,60 @@ def ridge_rows(
     return W, loss
 
 
-def damped_biases(
-    R: np.ndarray, mean: float, other_bias: np.ndarray, damping: float
-) -> np.ndarray:
+def damped_biases(R: np.ndarray, mean: float, other_bias: np.ndarray, damping: float) -> np.ndarray:
     """b_u = sum_i (r_ui - mean - b_i) / (damping + n_u); 0 without ratings."""
     rated = ~np.isnan(R)
     total = np.where(rated, R - mean - other_bias, 0.0).sum(1)
     return np.divide(total, damping + rated.sum(1), out=np.zeros(len(R)), where=rated.any(1))
 
 
-def sgd_step(
-    ratings: list[tuple[int, int, float]],
-    X: np.ndarray,
-    Y: np.ndarray,
-    b: np.ndarray,
-    c: np.ndarray,
-    mean: float,
-    learning_rate: float,
-    reg: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """One gradient step on sum (r - mean - b_u - c_i - x_u.y_i)^2 + reg (|x|^2+|y|^2+b^2+c^2).
+Parameters = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
-    The sum is over the ratings given, so a user with two ratings is regularised twice.
+
+def mf_gradients(R: np.ndarray, parameters: Parameters, mean: float, reg: float) -> Parameters:
+    """Gradients of sum (r - mean - b_u - c_i - x_u.y_i)^2 + reg (|x_u|^2 + |y_i|^2 + b_u^2 + c_i^2)
+    for X, Y, b, c. The sum is over ratings: a user with two of them is regularised twice.
     """
-    gX, gY, gb, gc = (np.zeros_like(a) for a in (X, Y, b, c))
-    for u, i, r in ratings:
-        e = r - mean - b[u] - c[i] - X[u] @ Y[i]
+    X, Y, b, c = parameters
+    gX, gY, gb, gc = (np.zeros_like(a) for a in parameters)
+    for u, i in np.argwhere(~np.isnan(R)):
+        e = R[u, i] - mean - b[u] - c[i] - X[u] @ Y[i]
         gX[u] += -2 * e * Y[i] + 2 * reg * X[u]
         gY[i] += -2 * e * X[u] + 2 * reg * Y[i]
         gb[u] += -2 * e + 2 * reg * b[u]
         gc[i] += -2 * e + 2 * reg * c[i]
-    return tuple(a - learning_rate * g for a, g in ((X, gX), (Y, gY), (b, gb), (c, gc)))  # type: ignore[return-value]
+    return gX, gY, gb, gc
+
+
+def descend(
+    R: np.ndarray,
+    start: Parameters,
+    steps: int,
+    optimizer: str,
+    rate: float,
+    mean: float,
+    reg: float,
+) -> Parameters:
+    """Full-batch steps of gradient descent, Adagrad (Duchi 2011) or Adam (Kingma & Ba 2015)."""
+    values = [np.array(a, np.float64) for a in start]
+    m, v = [np.zeros_like(a) for a in values], [np.zeros_like(a) for a in values]
+    for t in range(1, steps + 1):
+        X, Y, b, c = values
+        gradients = mf_gradients(R, (X, Y, b, c), mean, reg)
+        if optimizer == "sgd":
+            moves = list(gradients)
+        elif optimizer == "adagrad":
+            v = [s + g**2 for s, g in zip(v, gradients, strict=True)]
+            moves = [g / (np.sqrt(s) + 1e-10) for g, s in zip(gradients, v, strict=True)]
+        else:
+            m = [0.9 * s + 0.1 * g for s, g in zip(m, gradients, strict=True)]
+            v = [0.999 * s + 0.001 * g**2 for s, g in zip(v, gradients, strict=True)]
+            moves = [
+                (s / (1 - 0.9**t)) / (np.sqrt(q / (1 - 0.999**t)) + 1e-8)
+                for s, q in zip(m, v, strict=True)
+            ]
+        values = [a - rate * move for a, move in zip(values, moves, strict=True)]
+    return values[0], values[1], values[2], values[3]
 
 
 def best_of_row(scores: np.ndarray, n: int) -> list[int]:
@@ -110,25 +134,28 @@ def best_of_row(scores: np.ndarray, n: int) -> list[int]:
     return [column for column in order if scores[column] > -np.inf][:n]
 
 
-def cosine_neighbors(
-    R: np.ndarray, k: int, min_support: int
-) -> list[list[tuple[int, float, int]]]:
+def cosine_neighbors(R: np.ndarray, k: int, min_support: int) -> list[list[tuple[int, float, int]]]:
     """(neighbor, similarity, items in common) of each user: r_u . r_v / (|r_u| |r_v|), unrated = 0.
 
     A user is never its own neighbor; without enough items in common there is no neighbor. Ratings
-    that are all zero have no direction: similarity 0.
+    that are all zero have no direction: similarity 0. Ranked by sign * similarity^2 as fractions,
+    which are exact, so that ties are ties.
     """
-    filled, rated = np.nan_to_num(R), ~np.isnan(R)
+    rated = ~np.isnan(R)
+    exact = [[Fraction(float(x)) for x in row] for row in np.nan_to_num(R)]
+    squares = [sum(x * x for x in row) for row in exact]
     lists = []
     for u in range(len(R)):
-        similarity, common = np.full(len(R), -np.inf), np.zeros(len(R), int)
+        common = (rated[u] & rated).sum(1)
+        found = []
         for v in range(len(R)):
-            common[v] = np.sum(rated[u] & rated[v])
             if v != u and common[v] >= min_support:
-                norm = np.linalg.norm(filled[u]) * np.linalg.norm(filled[v])
-                similarity[v] = filled[u] @ filled[v] / norm if norm else 0.0
-        best = best_of_row(similarity, k)
-        lists.append([(v, float(similarity[v]), int(common[v])) for v in best])
+                dot = sum(x * y for x, y in zip(exact[u], exact[v], strict=True))
+                found.append((dot * abs(dot) / (squares[u] * squares[v] or 1), v))
+        found.sort(key=lambda pair: (-pair[0], pair[1]))
+        lists.append(
+            [(v, math.copysign(math.sqrt(abs(s)), s), int(common[v])) for s, v in found[:k]]
+        )
     return lists
 
 

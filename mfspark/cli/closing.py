@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from mfspark.cli.terminal import cell, count, table
+from mfspark.cli.terminal import cell, table
+from mfspark.pipeline.summary import count
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +51,7 @@ def _metrics(summary: Summary, *, narrow: bool) -> RenderableType:
         "mae": "MAE",
         "ndcg": f"NDCG@{k}",
         "recall": f"recall@{k}",
-        "coverage": f"coverage@{k}",
+        "coverage": f"cov@{k}" if narrow else f"coverage@{k}",  # 80 columns are just enough
     }
     rows = [
         [model.model, *(_figure(model.measured.get(metric), narrow=narrow) for metric in titles)]

@@ -34,7 +34,7 @@ class StepClock:
         self._known, self._now = known, now
         self._n_steps = 0
         self._began = now()
-        self._step_began = self._began
+        self._step_began = self._ended = self._began
         self._label = ""
         self.taken: dict[str, float] = {}
         """Seconds of each finished step."""
@@ -51,7 +51,8 @@ class StepClock:
 
     def end(self) -> None:
         """The step has ended."""
-        self.taken[self._label] = self._now() - self._step_began
+        self._ended = self._now()
+        self.taken[self._label] = self._ended - self._step_began
         self._label = ""
 
     def share(self) -> float:
@@ -67,11 +68,17 @@ class StepClock:
         return min(1.0, done / max(sum(self._known.values()), 1e-9))
 
     def seconds_left(self) -> float | None:
-        """Return the seconds to go at the pace so far; None before anything can be said."""
-        share = self.share()
-        if not share:
-            return sum(self._known.values()) or None
-        return (self._now() - self._began) * (1 - share) / share
+        """Return the seconds to go at the pace so far; None where nothing can be said."""
+        elapsed = self._now() - self._began
+        if self._known:
+            share = self.share()
+            return elapsed * (1 - share) / share if share else sum(self._known.values())
+        if not self.taken:
+            return None
+        # Judged when the last step ended, so that the time left never grows within a step.
+        ended = self._ended - self._began
+        left = ended * self._n_steps / len(self.taken) - elapsed
+        return left if left > 0 or len(self.taken) == self._n_steps else None
 
 
 class TerminalProgress:
@@ -103,8 +110,8 @@ class TerminalProgress:
     @contextmanager
     def step(self, label: str) -> Generator[None]:
         """Surround one step."""
-        self._bar.update(self._task, description=label)
         self._clock.start(label)
+        self._bar.update(self._task, description=label, refresh=True)
         with self._logged.step(label):
             yield
         self._clock.end()

@@ -8,11 +8,13 @@ import typer
 from rich.text import Text
 
 from mfspark.cli.options import ConfigFile, Debug, RunId, WarehouseDir, end_with, warehouse_of
-from mfspark.cli.terminal import cell, console, count, name_of, table
+from mfspark.cli.terminal import cell, console, name_of, table
+from mfspark.pipeline.summary import count
 
 if TYPE_CHECKING:
     from mfspark.pipeline.pair import Pair
-    from mfspark.pipeline.queries import Neighborhood, RunLine, UserList
+    from mfspark.pipeline.queries import Neighborhood, UserList
+    from mfspark.pipeline.runs import RunLine
 
 User = Annotated[str, typer.Argument(metavar="USER", help="A user id.", show_default=False)]
 
@@ -114,7 +116,7 @@ def runs(warehouse: WarehouseDir = None, config: ConfigFile = None, debug: Debug
     """List the nights that are kept, newest first."""
 
     def work() -> None:
-        from mfspark.pipeline.queries import published_runs
+        from mfspark.pipeline.runs import published_runs
 
         columns = ("run", "date", "age", "ratings", "rejected", "best RMSE", "")
         lines = [_run_cells(line) for line in published_runs(warehouse_of(warehouse, config))]
@@ -137,7 +139,8 @@ def _print_list(found: UserList, *, others: tuple[str, ...], wanted: int, publis
         out.print(cell(f"{published} rows a user were published (publish.n)", "dim"))
     elif len(rows) < wanted:
         out.print(cell("there are no further unseen items", "dim"))
-    rated = f"{count(user['n_ratings'], 'rating')}, {user['mean']:.2f} on average"
+    mean = "" if user["mean"] is None else f", {user['mean']:.2f} on average"
+    rated = f"{count(user['n_ratings'], 'rating')}{mean}"
     own = [(name_of(r["item_id"], r["title"]), f"{r['rating']:g}") for r in found.favourites]
     best = table(("item", "rating"), own, title=f"Rated best ({rated})", numbers=("rating",))
     out.print(best)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mfspark.cli.options import Debug, end_with
-from mfspark.cli.terminal import console, count
+from mfspark.cli.terminal import console
+from mfspark.pipeline.summary import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -15,6 +15,7 @@ from mfspark.cli.options import ConfigFile, Debug, Overrides, WarehouseDir, end_
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from datetime import date
     from pathlib import Path
 
     from mfspark.pipeline.entry import Request, Stage
@@ -102,14 +103,14 @@ def _do(request: Request) -> None:
     from mfspark.pipeline.java import require_java
     from mfspark.tables.warehouse import Warehouse
 
-    config = request.load()
+    config, run_date = request.load(), request.date()  # whatever is wrong with them, first
     require_java()
     quiet_spark()
     out = console(stderr=True)
     if not config.inputs.ratings:
         out.print("no --ratings: the embedded survey is used", style="dim")
     began = time.monotonic()
-    with _reported(request, Warehouse(config.warehouse).root) as progress:
+    with _reported(request.stage, run_date, Warehouse(config.warehouse).root) as progress:
         counted = _Counted(progress)
         night = execute(request, counted)
         if not counted.begun:
@@ -150,7 +151,7 @@ class _Counted:
 
 
 @contextmanager
-def _reported(request: Request, warehouse: Path) -> Generator[Progress]:
+def _reported(stage: str, run_date: date, warehouse: Path) -> Generator[Progress]:
     """Yield the progress: a bar on a terminal, otherwise a line a step; always a log file."""
     from mfspark.cli.progress import StepClock, TerminalProgress, read_step_times, write_step_times
     from mfspark.cli.terminal import console
@@ -160,7 +161,7 @@ def _reported(request: Request, warehouse: Path) -> Generator[Progress]:
     logs = warehouse / "logs"
     with explain_os_errors(logs, "create"):
         logs.mkdir(parents=True, exist_ok=True)
-        handlers: list[logging.Handler] = [logging.FileHandler(logs / f"{request.date()}.log")]
+        handlers: list[logging.Handler] = [logging.FileHandler(logs / f"{run_date}.log")]
     terminal = console(stderr=True)
     if not terminal.is_terminal:
         handlers.append(logging.StreamHandler())
@@ -168,7 +169,7 @@ def _reported(request: Request, warehouse: Path) -> Generator[Progress]:
         if not terminal.is_terminal:
             yield LoggedProgress()
             return
-        times = logs / f"steps-{request.stage}.json"
+        times = logs / f"steps-{stage}.json"
         known = read_step_times(times)
         clock = StepClock(known)
         bar = TerminalProgress(terminal, clock)

@@ -55,9 +55,4 @@ def table(
 
 def name_of(item_id: object, title: str | None) -> str:
     """Name an item by its title with its id, or by its id alone."""
-    return f"{title} ({item_id})" if title else str(item_id)
-
-
-def count(n: int, noun: str) -> str:
-    """Return such as `1 rating` or `1,000 ratings`."""
-    return f"{n:,} {noun}" + ("" if n == 1 else "s")
+    return f"{title} [{item_id}]" if title else str(item_id)  # titles often end with (a year)

@@ -41,12 +41,15 @@ def write_arrays(path: Path, groups: Iterable[tuple[int, Arrays]]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    with pq.ParquetWriter(
-        temporary, _SCHEMA, compression="none", use_dictionary=False, write_statistics=False
-    ) as writer:
-        for key, arrays in groups:
-            writer.write_table(_to_table(key, arrays))
-    temporary.replace(path)
+    try:
+        with pq.ParquetWriter(
+            temporary, _SCHEMA, compression="none", use_dictionary=False, write_statistics=False
+        ) as writer:
+            for key, arrays in groups:
+                writer.write_table(_to_table(key, arrays))
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)  # there only where writing failed
 
 
 def read_group(path: Path, key: int = 0) -> Arrays:

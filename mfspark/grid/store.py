@@ -60,11 +60,12 @@ class MemoryStore:
         self._groups[reference] = groups
 
     def discard(self, references: Iterable[str]) -> None:
-        """Forget blocks so that their memory can be used again."""
-        for reference in references:
-            self._groups.pop(reference, None)
-            for key in [k for k in self._read if k[0] == reference]:
-                del self._read[key]
+        """Forget blocks, here and in the store behind, where they may have been saved."""
+        gone = set(references)
+        self._groups = {r: groups for r, groups in self._groups.items() if r not in gone}
+        self._read = {key: arrays for key, arrays in self._read.items() if key[0] not in gone}
+        if self._behind is not None:
+            self._behind.discard(gone)
 
     def save(self, references: Iterable[str]) -> None:
         """Write blocks to the store behind, where they outlive this process."""

@@ -35,6 +35,7 @@ CLEANED = pa.schema(
 """Cleaned rows; `raw` and `reason` are null where a row is accepted, the rest where it is not."""
 
 _DECIMAL = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+_ZONED = r"[T ]\d\d.*([Zz]|[+-]\d\d(:?\d\d)?)$"
 _LAST_MICROSECOND = 9_214_646_400_000_000 - 1  # the end of 2261 UTC
 _MICROSECONDS_PER_DAY = 86_400_000_000
 
@@ -204,9 +205,16 @@ def _from_text(values: pa.Array) -> pa.Array:
     epochs = _from_epoch(_numbers(numbers), is_number)
     if pc.all(pc.or_(is_number, pc.equal(text, ""))).as_py():
         return epochs
-    dates = pc.if_else(is_number, None, text).to_pandas()
-    parsed = pd.to_datetime(dates, format="ISO8601", utc=True, errors="coerce")
-    return pc.if_else(is_number, epochs, _from_date(pa.array(parsed)))
+    # apart, because pandas gives a time without a zone the zone of the one before it
+    zoned = pc.match_substring_regex(text, _ZONED)
+    with_zone = _iso_dates(pc.if_else(zoned, text, None))
+    without = _iso_dates(pc.if_else(pc.or_(zoned, is_number), None, text))
+    return pc.if_else(is_number, epochs, pc.coalesce(with_zone, without))
+
+
+def _iso_dates(texts: pa.Array) -> pa.Array:
+    parsed = pd.to_datetime(texts.to_pandas(), format="ISO8601", utc=True, errors="coerce")
+    return _from_date(pa.array(parsed))
 
 
 def _from_date(values: pa.Array) -> pa.Array:

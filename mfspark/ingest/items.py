@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 ITEM_SCHEMA = pa.schema(
     [("item_id", pa.string()), ("title", pa.string()), ("genres", pa.list_(pa.string()))]
 )
-_GENRE_LINE: str = (
+_GENRE_LINE = (
     "unknown Action Adventure Animation Children's Comedy Crime Documentary Drama Fantasy "
     "Film-Noir Horror Musical Mystery Romance Sci-Fi Thriller War Western"
 )
-ML100K_GENRES: list[str] = _GENRE_LINE.split(" ")
+ML100K_GENRES = tuple(_GENRE_LINE.split(" "))
 """The genre flags of MovieLens 100K's u.item, where no u.genre lies beside it."""
 
 _BEFORE_FLAGS = 5  # u.item: id, title, two dates and an address come before the flags
@@ -171,7 +171,7 @@ def _flags(path: str, columns: Sequence[pa.ChunkedArray]) -> pa.Array | None:
     return pa.ListArray.from_arrays(pa.array(offsets), values)
 
 
-def _genre_names(path: str) -> list[str]:
+def _genre_names(path: str) -> Sequence[str]:
     """Read `u.genre` (name|number a line) beside the file, or take the standard names."""
     try:
         with open_input(posixpath.join(posixpath.dirname(path), "u.genre")) as stream:

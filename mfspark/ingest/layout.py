@@ -27,7 +27,8 @@ _NAMES: dict[str, frozenset[str]] = {
         "reviewerid respondent respondentid visitor visitorid account accountid name yourname "
         "fullname",
         "item": "item itemid iid itemidx movie movieid product productid asin isbn book bookid "
-        "song songid track trackid artist artistid business businessid game gameid anime animeid sku",
+        "song songid track trackid artist artistid business businessid game gameid anime "
+        "animeid sku",
         "rating": "rating ratings score stars star overall bookrating ratingvalue starrating "
         "userrating",
         "timestamp": "timestamp time ts date datetime ratedat unixreviewtime createdat reviewdate "

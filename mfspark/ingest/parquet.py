@@ -63,28 +63,23 @@ def read_row_groups(
         parts = [columns.user, columns.item, columns.rating, columns.timestamp]
         wanted = list(dict.fromkeys(names[i] for i in parts if i >= 0))
         for batch in file.iter_batches(_ROWS_A_BATCH, list(range(start, end)), wanted):
-            arrays = [_plain(batch.column(names[i])) if i >= 0 else None for i in parts]
-            user, item, rating, timestamp = arrays
+            user, item, rating = (batch.column(names[i]) for i in parts[:3])
+            time = _as_time(batch.column(names[columns.timestamp])) if parts[3] >= 0 else None
             lines = pa.array(np.arange(first_line, first_line + batch.num_rows, dtype=np.int64))
             first_line += batch.num_rows
-            yield Fields(lines, _as_text(user), _as_text(item), _as_number(rating), timestamp)
+            yield Fields(lines, _as_text(user), _as_text(item), _as_number(rating), time)
 
 
-def _plain(values: pa.Array) -> pa.Array:
-    """Undo dictionary encoding, and bytes or long strings, into the types that cleaning knows."""
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
+def _as_time(values: pa.Array) -> pa.Array:
+    """Return numbers, dates and timestamps as they are, and anything else as text."""
     kind = values.type
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_large_string(kind):
-        return pc.cast(values, pa.string())
-    if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
-        return pc.cast(values, pa.string())
-    return pc.cast(values, pa.string()) if pa.types.is_boolean(kind) else values
+    numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    temporal = pa.types.is_timestamp(kind) or pa.types.is_date(kind)
+    return values if numeric or temporal else pc.cast(values, pa.string())
 
 
-def _as_text(values: pa.Array | None) -> pa.Array:
+def _as_text(values: pa.Array) -> pa.Array:
     """Return ids as text; whole floats (a column with blanks, through pandas) lose their .0."""
-    assert values is not None
     if pa.types.is_floating(values.type):
         finite = pc.if_else(pc.is_nan(values), None, values)
         whole = pc.and_(pc.equal(finite, pc.floor(finite)), pc.less(pc.abs(finite), 2.0**53))
@@ -93,9 +88,8 @@ def _as_text(values: pa.Array | None) -> pa.Array:
     return pc.cast(values, pa.string())
 
 
-def _as_number(values: pa.Array | None) -> pa.Array:
+def _as_number(values: pa.Array) -> pa.Array:
     """Return ratings as text or float64; dates and times become text, which is no number."""
-    assert values is not None
     if pa.types.is_integer(values.type) or pa.types.is_decimal(values.type):
         return pc.cast(values, pa.float64(), safe=False)
     if pa.types.is_floating(values.type):

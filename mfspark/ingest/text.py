@@ -100,11 +100,8 @@ def _parse(
         numbers = _numbers_between(record, batch.num_rows, [n for n, _ in here])
         begins = _physical_lines(numbers, batch, here, record, line, multiline)
         lines, columns = begins[numbers - record], batch.columns
-        malformed = [
-            (int(begins[n - record]), text.replace(UNIT_SEPARATOR, "::"))
-            for n, text in here
-            if n > skip
-        ]
+        texts = [(int(begins[n - record]), text) for n, text in here]
+        malformed = [(at, text.replace(UNIT_SEPARATOR, "::")) for at, text in texts]
         if record <= skip:
             below = pa.array(numbers > skip)
             lines, columns = lines[numbers > skip], [c.filter(below) for c in columns]

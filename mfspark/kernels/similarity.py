@@ -1,8 +1,8 @@
 """Cosine similarity of rows with unrated = 0: sim(u, v) = r_u . r_v / (|r_u| |r_v|).
 
 Dot products of whole- and half-star ratings are exact in float64, so neighbors do not depend on
-how users were cut into blocks. The quotient is taken before the root, sim^2 = dot^2 / (r_u^2 r_v^2),
-so that similarities which are equal as fractions are equal as numbers: ties are ties.
+how users were cut into blocks. The quotient dot^2 / (|r_u|^2 |r_v|^2) is taken before the
+root: similarities that are equal as fractions are then equal as numbers, so that ties are ties.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def cosine_neighbors(
 
     strip: ratings of this block over all columns; own int64 (rows): global indices of its rows;
     others: (global indices, strip) of every block; it is gone through twice. A row is never its own
-    neighbor, and rows that share fewer than `min_support` columns are no neighbors. Rows whose shared
-    ratings cancel out, or are all 0, have similarity 0.
+    neighbor, and rows that share fewer than `min_support` columns are no neighbors. Where shared
+    ratings cancel out, or are all 0, the similarity is 0.
     """
     best = RankedLists.empty(strip.n_rows, k)
     for indices, other in others:

@@ -107,7 +107,7 @@ def declared_range(name: str) -> str:
         return ""
     for requirement in declared:
         found = re.match(rf"{re.escape(name)}\s*([<>=!~][^;]*)", requirement)
-        if found and "extra ==" not in requirement:
+        if found:
             # The metadata sorts the bounds; the lower one is read first.
             return ",".join(sorted(found[1].strip().split(","), reverse=True))
     return ""
@@ -200,8 +200,8 @@ def _disk(root: str) -> Finding:
 
 
 def _existing(path: Path) -> Path:
-    """Return the nearest directory above a path that exists."""
-    return next(p for p in (path, *path.parents) if p.is_dir())
+    """Return the path, or the nearest one above it that exists."""
+    return next(p for p in (path, *path.parents) if p.exists())
 
 
 def _spark() -> Finding:

@@ -141,11 +141,14 @@ class _Scorer:
     def _factors(self, model: str, side: Side) -> Row | None:
         """Return bias and factors; None where the model has none for this row, or never fitted it.
 
-        A row without ratings in the part the model was fitted on is published as zeros.
+        A row without ratings in the part the model was fitted on is published as zeros. (A fitted
+        row can be zeros too, where all ratings are equal.)
         """
-        row = self._published(model, side)
-        fitted = row is not None and (row["bias"] != 0 or any(row["factors"]))
-        return row if fitted else None
+        row, known = self._published(model, side), self.user if side == "user" else self.item
+        if row is None or known is None:
+            return None
+        rated = self.run.part == "all" and known["n_ratings"] > 0
+        return row if rated or row["bias"] != 0 or any(row["factors"]) else None
 
     def _published(self, model: str, side: Side) -> Row | None:
         known = self.user if side == "user" else self.item

@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from mfspark.errors import MfsparkError, NotFoundError
-from mfspark.tables.reader import read_table
+from mfspark.errors import NotFoundError
+from mfspark.tables.reader import files_of
 from mfspark.tables.warehouse import Warehouse
 
 if TYPE_CHECKING:
-    from datetime import date
     from pathlib import Path
 
     from mfspark.schemas import Side
@@ -69,12 +67,10 @@ class PublishedRun:
     def rows(self, query: str, *parameters: object) -> list[Row]:
         """Run a query in which `{table}` stands for a table of this run and `?` for a parameter.
 
-        Raises NotFoundError for a table the run has not.
+        Raises NotFoundError for a table the run has not, MfsparkError where files are missing.
         """
-        for table in set(_TABLE.findall(query)) - self._registered:
-            self._connection.register(table, read_table(self.warehouse.root, table, self.run_id))
-            self._registered.add(table)
-        cursor = self._connection.execute(_TABLE.sub(r'"\1"', query), list(parameters))
+        sql = _TABLE.sub(lambda found: self._source(found[1]), query)
+        cursor = self._connection.execute(sql, list(parameters))
         names = [column[0] for column in cursor.description or []]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
@@ -82,9 +78,11 @@ class PublishedRun:
     def _connection(self) -> duckdb.DuckDBPyConnection:
         return duckdb.connect()
 
-    @cached_property
-    def _registered(self) -> set[str]:
-        return set()
+    def _source(self, table: str) -> str:
+        """Return a table's files as DuckDB reads them: row groups that cannot match are skipped."""
+        paths = (str(path) for path in files_of(self.warehouse, self.manifest, table))
+        quoted = ("'" + path.replace("'", "''") + "'" for path in paths)
+        return f"read_parquet([{', '.join(quoted)}])"
 
 
 def as_id(run: PublishedRun, side: Side, text: str) -> Id | None:
@@ -108,7 +106,9 @@ def look_up(run: PublishedRun, side: Side, text: str) -> Row | None:
     key = as_id(run, side, text)
     if key is None:
         return None
-    columns = f"{side}_id as id, n_ratings, mean" + (", title" if side == "item" else "")
+    columns = f"{side}_id as id, coalesce(n_ratings, 0) as n_ratings, mean" + (
+        ", title" if side == "item" else ""
+    )
     rows = run.rows(f"select {columns} from {{{side}s}} where {side}_id = ?", key)
     return rows[0] if rows else None
 
@@ -122,7 +122,8 @@ def look_up_item(run: PublishedRun, text: str) -> Row | None:
     if found is not None:
         return found
     rows = run.rows(
-        "select item_id as id, n_ratings, mean, title from {items} where title = ? order by id",
+        """select item_id as id, coalesce(n_ratings, 0) as n_ratings, mean, title from {items}
+           where title = ? order by id""",
         text.strip(),
     )
     if len(rows) > 1:
@@ -149,7 +150,7 @@ def near_items(run: PublishedRun, text: str) -> str:
            limit 3""",
         text.strip(),
     )
-    names = [f"{row['id']} ({row['title']})" if row["title"] else str(row["id"]) for row in near]
+    names = [f"{row['title']} [{row['id']}]" if row["title"] else str(row["id"]) for row in near]
     return f"near: {', '.join(names)}"
 
 
@@ -240,55 +241,3 @@ def neighborhood(run: PublishedRun, user_text: str, n: int, n_items: int) -> Nei
     for item in items:
         item["ratings"] = dict(zip(item.pop("raters"), item.pop("given"), strict=True))
     return Neighborhood(user, neighbors, items)
-
-
-@dataclass(frozen=True)
-class RunLine:
-    """One published run in a listing; `problem` says why nothing else is known of it."""
-
-    run_id: str
-    current: bool
-    run_date: date | None = None
-    published_at: datetime | None = None
-    n_ratings: int | None = None
-    n_rejected: int | None = None
-    best: tuple[str, float] | None = None
-    """The model with the lowest RMSE, and its RMSE."""
-    problem: str = ""
-
-    def age_hours(self, now: datetime | None = None) -> float | None:
-        """Return the hours since it was published."""
-        if self.published_at is None:
-            return None
-        return ((now or datetime.now(UTC)) - self.published_at).total_seconds() / 3600
-
-
-def published_runs(warehouse: str | Path) -> list[RunLine]:
-    """Return the kept runs, newest first; a damaged manifest is reported in its own line.
-
-    Raises NotFoundError when there is no warehouse or nothing was published in it.
-    """
-    opened = Warehouse(warehouse)
-    current = opened.current()
-    if current is None:
-        opened.manifest()  # raises, and says which of the two it is
-    return [_line(opened, run_id, current == run_id) for run_id in opened.run_ids()]
-
-
-def _line(warehouse: Warehouse, run_id: str, current: bool) -> RunLine:
-    try:
-        manifest = warehouse.manifest(run_id)
-    except MfsparkError as error:
-        return RunLine(run_id, current, problem=error.message)
-    rmse = {m["model"]: m["value"] for m in manifest.metrics if m.get("metric") == "rmse"}
-    best = min(rmse, key=lambda model: rmse[model]) if rmse else None
-    ingest = manifest.stages.get("ingest", {})
-    return RunLine(
-        run_id,
-        current,
-        manifest.run_date,
-        manifest.published_at,
-        ingest.get("n_accepted"),
-        ingest.get("n_rejected"),
-        (best, rmse[best]) if best else None,
-    )

@@ -58,6 +58,11 @@ class Summary:
     notes: list[str]
 
 
+def count(n: int, noun: str) -> str:
+    """Return such as `1 rating` or `1,000 ratings`."""
+    return f"{n:,} {noun}" + ("" if n == 1 else "s")
+
+
 def summarise(run: PublishedRun) -> Summary:
     """Collect what the closing summary of a published run says."""
     ingest, manifest = run.facts("ingest"), run.manifest
@@ -120,28 +125,30 @@ def _notes(run: PublishedRun) -> Iterator[str]:
 
 
 def _about_input(ingest: Row) -> Iterator[str]:
-    if ingest["n_later"]:
-        yield f"{ingest['n_later']:,} ratings are later than the run date and left for later nights"
-    if ingest["n_catalogue_unrated"]:
-        yield f"{ingest['n_catalogue_unrated']:,} items of the catalogue have no rating"
-    if ingest["n_catalogue_duplicates"]:
-        yield f"{ingest['n_catalogue_duplicates']:,} items are listed twice or more; the first counts"
-    if ingest["n_catalogue_skipped"]:
-        yield f"{ingest['n_catalogue_skipped']:,} rows of the item files could not be read"
+    later, unrated = ingest["n_later"], ingest["n_catalogue_unrated"]
+    twice, skipped = ingest["n_catalogue_duplicates"], ingest["n_catalogue_skipped"]
+    if later:
+        yield f"left for later nights: {count(later, 'rating')} made after the run date"
+    if unrated:
+        yield f"nobody rated {count(unrated, 'item')} of the catalogue"
+    if twice:
+        yield f"passed over: {count(twice, 'row')} of item files that list an item once more"
+    if skipped:
+        yield f"passed over: {count(skipped, 'row')} of item files that cannot be read"
 
 
 def _about_lists(run: PublishedRun, ingest: Row) -> Iterator[str]:
     n, n_items = run.manifest.config["publish"]["n"], ingest["n_items"]
     short = run.rows(
-        """select count(*) as users, min($1 - n_ratings) as fewest, max($1 - n_ratings) as most
-           from {users} where $1 - n_ratings < $2""",
+        """with unseen as (select $1 - coalesce(n_ratings, 0) as n from {users})
+           select count(*) as users, min(n) as fewest, max(n) as most from unseen where n < $2""",
         n_items,
         n,
     )[0]
     if short["users"]:
         fewest, most = short["fewest"], short["most"]
         unseen = f"{most}" if fewest == most else f"{fewest} to {most}"
-        users = "1 user" if short["users"] == 1 else f"{short['users']:,} users"
+        users = count(short["users"], "user")
         yield (
             f"publish.n = {n} asked, only {unseen} unseen items exist for {users} "
             f"({n_items:,} items in all): their lists are that long"
@@ -177,16 +184,25 @@ def _about_sizes(run: PublishedRun, ingest: Row) -> Iterator[str]:
 
 
 def _about_metrics(run: PublishedRun) -> Iterator[str]:
-    rmse = {m["model"]: m["value"] for m in run.manifest.metrics if m["metric"] == "rmse"}
-    reference = rmse.pop("baseline", None)
-    worse = [name for name, value in rmse.items() if reference is not None and value > reference]
-    if worse:
-        yield (
-            f"{' and '.join(worse)} predict{'s' * (len(worse) == 1)} ratings no better than the "
-            "baseline of averages here"
-        )
-    ranked = [m for m in run.manifest.metrics if m["metric"] == "ndcg"]
-    if ranked and all(m["value"] is None for m in ranked):
+    rmse, ndcg = (_figures(run, metric) for metric in ("rmse", "ndcg"))
+    if worse := _not_better("baseline", rmse, lower=True):
+        yield f"ratings are predicted no better than by the averages of baseline: {worse}"
+    if worse := _not_better("popularity", ndcg, lower=False):
+        yield f"lists rank no better than those of popularity (NDCG): {worse}"
+    if ndcg and all(value is None for value in ndcg.values()):
         yield "no test rating is relevant (evaluation.relevant_rating): lists were not measured"
     if run.part != "all":
         yield "published models were fitted on the training ratings only (evaluation.refit = false)"
+
+
+def _figures(run: PublishedRun, metric: str) -> dict[str, float | None]:
+    return {m["model"]: m["value"] for m in run.manifest.metrics if m["metric"] == metric}
+
+
+def _not_better(reference: str, figures: dict[str, float | None], *, lower: bool) -> str:
+    """Name the models, but the two references, whose figure does not beat the reference's."""
+    sign, bar = (-1 if lower else 1), figures.get(reference)
+    if bar is None:
+        return ""
+    others = {name: f for name, f in figures.items() if name not in ("baseline", "popularity")}
+    return ", ".join(n for n, f in others.items() if f is not None and sign * f <= sign * bar)

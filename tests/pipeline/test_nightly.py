@@ -80,7 +80,7 @@ def test_a_rerun_of_a_published_night_changes_nothing(
     assert (night / "CURRENT").read_bytes() == before
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for a kill in the middle of a night."""
 
 
@@ -92,10 +92,10 @@ class KilledIn(LoggedProgress):
         self._label = label
 
     @contextmanager
-    def step(self, label: str):  # noqa: ANN201
+    def step(self, label: str):
         """Raise at the chosen step."""
         if label == self._label:
-            raise Killed
+            raise KilledError
         with super().step(label):
             yield
 
@@ -104,7 +104,7 @@ class KilledIn(LoggedProgress):
 def test_a_killed_night_goes_on_and_publishes_the_same_content(
     spark: SparkSession, night: Path, synthetic: Path, tmp_path: Path, label: str
 ) -> None:
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         run_night(spark, tmp_path, *SMALL, **inputs(synthetic), progress=KilledIn(label))
     assert not (tmp_path / "CURRENT").exists()
     finished = {path.stem for path in tmp_path.glob("scratch/*/stages/*.json")}
@@ -121,9 +121,7 @@ def shuffled(folder: Path, target: Path) -> Path:
     return target
 
 
-@pytest.mark.parametrize(
-    ("blocks", "engine"), [(1, "spark"), (2, "spark"), (7, "one_task")]
-)
+@pytest.mark.parametrize(("blocks", "engine"), [(1, "spark"), (2, "spark"), (7, "one_task")])
 def test_the_cut_and_the_order_of_rows_do_not_matter(
     spark: SparkSession, night: Path, synthetic: Path, tmp_path: Path, blocks: int, engine: str
 ) -> None:

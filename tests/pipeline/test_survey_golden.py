@@ -47,9 +47,9 @@ def test_neighbors_of_every_user(knn_night: Path, golden: Any) -> None:
     neighbors = table(knn_night, "user_neighbors").sort_values(["id", "rank"])
     found = neighbors.groupby("id")["neighbor_id"].apply(list).to_dict()
     expected = golden("survey")["all_users_top5"]
-    # One cell of the golden file breaks its own rule "ties by lower user index": Respondents 13 and
-    # 31 are equally near to Respondent 15, both 162 / sqrt(158 * 182), and rounding in the reference
-    # put 31 first. The rule gives 13.
+    # One cell of the golden file breaks its own rule "ties by lower user index": Respondents 13
+    # and 31 are equally near to Respondent 15, both 162 / sqrt(158 * 182), and rounding in the
+    # reference put 31 first. The rule gives 13.
     assert expected["Respondent 15"][4] == "Respondent 31"
     expected["Respondent 15"][4] = "Respondent 13"
     assert found == expected

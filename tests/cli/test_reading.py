@@ -1,0 +1,161 @@
+"""path, show, neighbors, predict, runs: what they print and how they end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from mfspark.tables.warehouse import Warehouse
+from tests import made_run as made
+from tests.cli.conftest import Command
+
+
+def lines(text: str) -> list[list[str]]:
+    """The words of each line that has any."""
+    return [line.split() for line in text.splitlines() if line.strip()]
+
+
+def test_path_prints_the_directory_and_nothing_else(mfspark: Command, made_warehouse: Path) -> None:
+    result = mfspark("path", "ratings", "--warehouse", made_warehouse)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"{Warehouse(made_warehouse).table_dir('ratings')}\n"
+    rows = duckdb.sql(f"from '{result.stdout.strip()}/*.parquet'").fetchall()
+    assert len(rows) == len(made.RATINGS)
+
+
+def test_path_of_another_run(mfspark: Command, tmp_path: Path) -> None:
+    first = made.publish_run(tmp_path)
+    made.publish_run(tmp_path, mark=1)
+    result = mfspark("path", "top_n", "-w", tmp_path, "--run-id", first)
+    assert result.stdout.strip().endswith(f"runs/{first}/top_n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("path", "nix"), "no table is named 'nix'"),
+        (("path", "completed"), "has no table 'completed'"),
+        (("path", "top_n", "--run-id", "2026-01-01-00000000"), "no run 2026-01-01-00000000"),
+        (("show", "77"), "no user '77'\n  near: "),
+        (("show", "1", "--model", "svd"), "no list of model 'svd'"),
+        (("neighbors", "x"), "no user 'x'"),
+        (("predict", "1", "Twice"), "name one by id: i2, i3"),
+        (("predict", "1", "i1", "--model", "popularity"), "predicts no ratings"),
+        (("show", "1", "--config", "nowhere.toml", "-w", ""), "cannot read the configuration"),
+    ],
+)
+def test_what_cannot_be_answered_ends_with_2_and_says_why(
+    mfspark: Command, made_warehouse: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    result = mfspark(arguments[0], "-w", made_warehouse, *arguments[1:])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("mfspark: ")
+    assert message in result.stderr
+
+
+def test_the_warehouse_comes_from_the_option_the_environment_or_the_configuration(
+    mfspark: Command, made_warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = f"{Warehouse(made_warehouse).table_dir('users')}\n"
+    config = tmp_path / "nightly.toml"
+    config.write_text(f'warehouse = "{made_warehouse}"\n')
+    assert mfspark("path", "users", "--config", config).stdout == expected
+    monkeypatch.setenv("MFSPARK_WAREHOUSE", str(made_warehouse))
+    assert mfspark("path", "users").stdout == expected
+    monkeypatch.setenv("MFSPARK_WAREHOUSE", str(tmp_path))
+    assert mfspark("path", "users", "-w", made_warehouse).stdout == expected
+    monkeypatch.delenv("MFSPARK_WAREHOUSE")
+    monkeypatch.chdir(tmp_path)
+    result = mfspark("path", "users")
+    assert result.exit_code == 2
+    assert f"there is no warehouse at {tmp_path / 'warehouse'}" in result.stderr
+
+
+def test_show_prints_the_list_and_the_own_best_ratings(
+    mfspark: Command, made_warehouse: Path
+) -> None:
+    result = mfspark("show", "1", "-n", "2", "--model", "user_knn", "-w", made_warehouse)
+    assert result.exit_code == 0
+    found = lines(result.stdout)
+    assert found[0] == ["For", "1,", "by", "user_knn"]
+    assert ["2", "Twice", "[i3]", "3.00", "user_knn"] in found
+    assert ["First", "(1999)", "[i1]", "5"] in found
+    assert ["Rated", "best", "(2", "ratings,", "4.00", "on", "average)"] in found
+    assert not [line for line in found if "i5" in line]
+
+
+def test_titles_are_never_taken_for_markup_or_control_codes(
+    mfspark: Command, made_warehouse: Path
+) -> None:
+    for arguments in (("show", "1"), ("neighbors", "3"), ("predict", "1", "i4")):
+        result = mfspark(*arguments, "-w", made_warehouse)
+        assert "[bold]Odd[/bold] \ufffd[31mred [i4]" in result.stdout
+        assert "\x1b" not in result.stdout
+
+
+def test_show_says_why_a_list_is_short(mfspark: Command, made_warehouse: Path) -> None:
+    more = mfspark("show", "1", "-n", "50", "-w", made_warehouse).stdout
+    assert "4 rows a user were published (publish.n)" in more
+    fewer = mfspark("show", "1", "-n", "4", "-w", made_warehouse).stdout
+    assert "there are no further unseen items" in fewer
+
+
+def test_neighbors_stand_side_by_side(mfspark: Command, made_warehouse: Path) -> None:
+    found = lines(mfspark("neighbors", "1", "-w", made_warehouse).stdout)
+    assert ["1", "2", "0.7500", "1"] in found
+    assert ["2", "3", "0.5000", "1"] in found
+    assert ["item", "1", "2", "3"] in found
+    assert ["First", "(1999)", "[i1]", "5", "4", "-"] in found
+
+
+def test_a_user_without_neighbors_is_told_so(mfspark: Command, made_warehouse: Path) -> None:
+    result = mfspark("neighbors", "4", "-w", made_warehouse)
+    assert result.exit_code == 0
+    assert "4 has no neighbors" in result.stdout
+
+
+def test_predict_puts_every_model_beside_the_known_rating(
+    mfspark: Command, made_warehouse: Path
+) -> None:
+    found = lines(mfspark("predict", "1", "First (1999)", "-w", made_warehouse).stdout)
+    assert found[0] == ["1,", "First", "(1999)", "[i1]:", "rated", "5"]
+    basis = ["1", "of", "2", "neighbors", "rated", "it"]
+    assert ["user_knn", "4.00", "5", "user_knn", *basis] in found
+    assert found[-2][:4] == ["als", "4.62", "5", "als"]
+    assert found[-1][:4] == ["baseline", "4.12", "5", "baseline"]
+
+
+def test_predict_answers_for_unknown_users_and_items(
+    mfspark: Command, made_warehouse: Path
+) -> None:
+    result = mfspark("predict", "77", "nothing", "-w", made_warehouse)
+    assert result.exit_code == 0
+    assert "note: user '77' is unknown" in result.stdout
+    assert "note: item 'nothing' is unknown" in result.stdout
+    assert lines(result.stdout)[-1] == ["baseline", "3.38", "-", "baseline", "3.38", "mean"]
+
+
+def test_predict_by_one_model(mfspark: Command, made_warehouse: Path) -> None:
+    found = lines(mfspark("predict", "1", "i3", "-m", "als", "-w", made_warehouse).stdout)
+    assert [line[0] for line in found[3:]] == ["als"]
+
+
+def test_runs_mark_the_current_one(mfspark: Command, tmp_path: Path) -> None:
+    first = made.publish_run(tmp_path)
+    second = made.publish_run(tmp_path, mark=1)
+    result = mfspark("runs", "-w", tmp_path)
+    found = lines(result.stdout)
+    assert found[-2][0] == second
+    assert found[-2][-5:] == ["8", "2", "0.8750", "als", "CURRENT"]
+    assert found[-1][0] == first
+    assert "CURRENT" not in found[-1]
+
+
+def test_piped_tables_are_not_folded_to_eighty_columns(
+    mfspark: Command, made_warehouse: Path
+) -> None:
+    result = mfspark("predict", "1", "First (1999)", "-w", made_warehouse)
+    (line,) = [line for line in result.stdout.splitlines() if line.split()[:1] == ["als"]]
+    assert "3.38 mean +0.50 user +0.25 item +0.50 taste" in line

@@ -1,0 +1,210 @@
+"""`mfspark run` and the stages: arguments, progress, log file, summary, exit statuses."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mfspark.config import Config
+from mfspark.errors import ConfigError, InputError, LockedError, MfsparkError, RefusedError
+from mfspark.pipeline import entry
+from mfspark.tables.night import Night
+from mfspark.tables.warehouse import Warehouse
+from tests import made_run as made
+from tests.cli.conftest import Command
+
+Work = Callable[[entry.Request, Any], Night]
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Work], list[entry.Request]]:
+    """Put a function in the place of the pipeline; returns the requests it gets."""
+    monkeypatch.setenv("SPARK_SUBMIT_OPTS", "")
+
+    def put(work: Work) -> list[entry.Request]:
+        requests: list[entry.Request] = []
+
+        def execute(request: entry.Request, progress: Any) -> Night:
+            requests.append(request)
+            return work(request, progress)
+
+        monkeypatch.setattr(entry, "execute", execute)
+        return requests
+
+    return put
+
+
+def publish(request: entry.Request, progress: Any) -> Night:
+    """A night of two steps that publishes the made run."""
+    progress.begin(2)
+    with progress.step("ingest"):
+        pass
+    with progress.step("publish"):
+        run_id = made.publish_run(Path(request.warehouse or ""))
+    return _night(request, run_id, published=True)
+
+
+def _night(request: entry.Request, run_id: str, *, published: bool) -> Night:
+    warehouse = Warehouse(request.warehouse or "")
+    return Night(warehouse, Config(), request.date(), run_id, [], published=published)
+
+
+def test_every_option_reaches_the_pipeline(
+    mfspark: Command, stand_in: Callable[[Work], list[entry.Request]], tmp_path: Path
+) -> None:
+    requests = stand_in(publish)
+    config = tmp_path / "c.toml"
+    config.write_text("seed = 7\n")
+    result = mfspark(
+        "train", "--config", config, "--ratings", "a.csv", "-r", "b.csv", "--items", "i.csv",
+        "--test", "t.csv", "--warehouse", tmp_path / "w", "--run-date", "2026-11-22",
+        "--models", "als, torch_mf", "--set", "publish.n=3", "--set", "seed=8", "--debug",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert requests == [
+        entry.Request(
+            "train", str(config), ("a.csv", "b.csv"), ("i.csv",), ("t.csv",), str(tmp_path / "w"),
+            "2026-11-22", ("als", "torch_mf"), ("publish.n=3", "seed=8"), debug=True,
+        )
+    ]  # fmt: skip
+
+
+def test_a_published_night_is_summarised(
+    mfspark: Command, stand_in: Callable[[Work], list[entry.Request]], tmp_path: Path
+) -> None:
+    stand_in(publish)
+    result = mfspark("run", "--warehouse", tmp_path, "--run-date", "2026-11-22")
+    assert result.exit_code == 0
+    found = [line.split() for line in result.stdout.splitlines()]
+    assert ["als", "0.875*", "0.750-1.000", "-", "0.500", "0.375-0.625", "-", "-"] in found
+    assert ["ratings", "8"] in found
+    assert ["missing_user", "1"] in found
+    assert "11 rows read, 8 accepted" in result.stdout
+    assert "ratings.csv: text split by ','" in result.stdout
+    assert "note: publish.n = 4 asked, only 2 to 3 unseen items" in result.stdout
+    (run_id,) = Warehouse(tmp_path).run_ids()
+    assert f"run {run_id} is published in {tmp_path}/runs/{run_id} (0 s)" in result.stdout
+    assert f"mfspark show 1 --warehouse {tmp_path}" in result.stdout
+
+
+def test_steps_are_lines_on_standard_error_and_in_the_log_file(
+    mfspark: Command, stand_in: Callable[[Work], list[entry.Request]], tmp_path: Path
+) -> None:
+    stand_in(publish)
+    result = mfspark("run", "--warehouse", tmp_path, "--run-date", "2026-11-22")
+    log = (tmp_path / "logs" / "2026-11-22.log").read_text()
+    for text in (result.stderr, log):
+        assert "1/2 ingest: 0.0 s" in text
+        assert "2/2 publish: 0." in text
+    assert "no --ratings: the embedded survey is used" in result.stderr
+    assert "run of run " in log.splitlines()[-1]
+    assert logging.getLogger("mfspark").handlers == []
+
+
+def test_a_night_that_was_already_published_says_so(
+    mfspark: Command, stand_in: Callable[[Work], list[entry.Request]], tmp_path: Path
+) -> None:
+    run_id = made.publish_run(tmp_path)
+    stand_in(lambda request, _: _night(request, run_id, published=True))
+    result = mfspark("run", "--warehouse", tmp_path)
+    assert result.exit_code == 0
+    assert f"run {run_id} was already published" in result.stderr
+    assert f"run {run_id} is published" in result.stdout
+
+
+def test_a_single_stage_says_where_its_tables_are(
+    mfspark: Command, stand_in: Callable[[Work], list[entry.Request]], tmp_path: Path
+) -> None:
+    stand_in(lambda request, _: _night(request, "2026-11-22-0", published=False))
+    root = tmp_path / "[red]wide" / ("long" * 40)  # no markup, and never folded
+    result = mfspark("ingest", "--warehouse", root, "--ratings", "r.csv")
+    assert result.exit_code == 0
+    assert f"{root}/scratch/2026-11-22-0/tables" in result.stdout
+    assert "survey" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ConfigError("wrong"), 2),
+        (InputError("unusable"), 3),
+        (RefusedError("refused"), 5),
+        (MfsparkError("broken"), 70),
+        (ValueError("a defect"), 70),
+        (LockedError("held"), 75),
+    ],
+)
+def test_failures_end_with_their_status_on_one_screen(
+    mfspark: Command,
+    stand_in: Callable[[Work], list[entry.Request]],
+    tmp_path: Path,
+    error: Exception,
+    status: int,
+) -> None:
+    def fail(request: entry.Request, progress: Any) -> Night:  # noqa: ARG001
+        progress.begin(1)
+        with progress.step("ingest"):
+            raise error
+
+    stand_in(fail)
+    result = mfspark("run", "--warehouse", tmp_path, "--run-date", "2026-11-22")
+    assert (result.exit_code, result.stdout) == (status, "")
+    assert str(error) in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "exit code" not in result.stderr.lower()
+    log = (tmp_path / "logs" / "2026-11-22.log").read_text().splitlines()
+    assert "ingest failed after" in log[0]
+    assert log[1].endswith(str(error))
+
+
+def test_debug_shows_the_stack(
+    mfspark: Command, stand_in: Callable[[Work], list[entry.Request]], tmp_path: Path
+) -> None:
+    def fail(request: entry.Request, progress: Any) -> Night:  # noqa: ARG001
+        raise ValueError("a defect")
+
+    stand_in(fail)
+    result = mfspark("run", "--warehouse", tmp_path, "--debug")
+    assert result.exit_code == 70
+    assert "Traceback" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--set", "publish.m=3"), "unknown key 'publish.m'"),
+        (("--set", "models.als.rank=-1"), "models.als.rank = -1"),
+        (("--models", "als,sdv"), "models.run"),
+        (("--run-date", "tomorrow"), "run date 'tomorrow' is not a date"),
+        (("--warehouse", "s3://bucket/w"), "not on a local file system"),
+    ],
+)
+def test_a_wrong_request_is_refused_before_anything_is_made(
+    mfspark: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...], message: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    result = mfspark("run", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_java_a_night_is_refused_with_the_remedy(
+    mfspark: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    result = mfspark("run", "--warehouse", tmp_path / "w")
+    assert result.exit_code == 2
+    assert "install Java 17 or 21" in result.stderr
+
+
+def test_a_warehouse_that_cannot_be_made_is_named(mfspark: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = mfspark("run", "--warehouse", tmp_path / "file" / "w")
+    assert result.exit_code == 2
+    assert f"cannot create {tmp_path}/file/w" in result.stderr

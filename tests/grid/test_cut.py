@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mfspark.grid.grid import Layout, RowTiles
+from mfspark.grid.store import MemoryStore
+from mfspark.kernels.tile import Tile
+from mfspark.schemas import Side, other
+from tests.grids import Array, Ratings, cut, grid_of, stars
+
+
+def to_dense(tile: Tile) -> Array:
+    R = np.full((tile.n_rows, tile.n_columns), np.nan)
+    R[tile.rows, tile.indices] = tile.values
+    return R
+
+
+def test_drawn_matrix() -> None:
+    """The 4 x 3 matrix of the grid's docstring: rating = 10 * user + item, in 2 x 2 tiles."""
+    R = 10.0 * np.arange(4)[:, None] + np.arange(3)
+    grid = grid_of(Ratings.of_dense(R), 2, 2)
+    strip = RowTiles("user", 1, grid.tiles, grid.store)
+    assert to_dense(strip.tile(0)).tolist() == [[10, 12], [30, 32]]  # users 1, 3, items 0, 2
+    assert to_dense(strip.tile(1)).tolist() == [[11], [31]]  # users 1, 3, item 1
+    items = RowTiles("item", 1, grid.tiles, grid.store)
+    assert to_dense(items.tile(0)).tolist() == [[1, 21]]  # item 1, users 0, 2
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    n_users=st.integers(1, 7),
+    n_items=st.integers(1, 7),
+    P=st.integers(1, 9),
+    Q=st.integers(1, 9),
+    seed=st.integers(0, 99),
+)
+def test_tiles_of_both_sides(n_users: int, n_items: int, P: int, Q: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    R = np.where(rng.random((n_users, n_items)) < 0.4, rng.normal(size=(n_users, n_items)), np.nan)
+    ratings = Ratings.of_dense(R.astype(np.float32).astype(np.float64))
+    grid = grid_of(ratings.shuffled(seed), P, Q)
+    for side, dense in (("user", ratings.dense), ("item", ratings.dense.T)):
+        check_side(grid.tiles.layout, side, dense, grid)  # type: ignore[arg-type]
+
+
+def check_side(layout: Layout, side: Side, dense: Array, grid: object) -> None:
+    n_blocks, n_columns = layout.blocks(side), layout.blocks(other(side))
+    for block in range(n_blocks):
+        row_tiles = RowTiles(side, block, grid.tiles, grid.store)  # type: ignore[attr-defined]
+        rows = layout.indices(side, block)
+        assert len(rows) == layout.rows(side, block)
+        for q in range(n_columns):
+            np.testing.assert_array_equal(
+                to_dense(row_tiles.tile(q)), dense[rows][:, layout.indices(other(side), q)]
+            )
+        np.testing.assert_array_equal(to_dense(row_tiles.strip()), dense[rows])
+
+
+@pytest.mark.parametrize("blocks", [(1, 1), (3, 2), (20, 30)])
+def test_numbers_of_the_whole(blocks: tuple[int, int]) -> None:
+    ratings = stars(1, 12, 9, 0.4)
+    tiles = grid_of(ratings.shuffled(2), *blocks).tiles
+    assert tiles.n_ratings == len(ratings)
+    assert tiles.mean == pytest.approx(ratings.values.mean(), rel=1e-14)
+    assert (tiles.low, tiles.high) == (ratings.values.min(), ratings.values.max())
+
+
+def test_no_ratings() -> None:
+    tiles = grid_of(Ratings.of_dense(np.full((3, 2), np.nan)), 2, 2).tiles
+    assert (tiles.n_ratings, tiles.mean) == (0, 0.0)
+
+
+def test_whole_stars_as_integers() -> None:
+    """Also where a block has none of them."""
+    ones = np.array([1, 1])
+    tiles = grid_of(Ratings(np.array([0, 2]), np.array([0, 1]), 4 * ones, 4, 2), 2, 2).tiles
+    assert (tiles.n_ratings, tiles.mean, tiles.low, tiles.high) == (2, 4.0, 4.0, 4.0)
+
+
+def test_the_order_of_the_ratings_does_not_matter() -> None:
+    ratings = Ratings.of_dense(np.random.default_rng(1).normal(size=(9, 7)))
+    stores = []
+    for shuffled in (ratings, ratings.shuffled(1), ratings.shuffled(2)):
+        store = MemoryStore()
+        tiles = cut(shuffled, 2, 3, "tiles", store)
+        strips = [tiles.strip("user", p) for p in range(2)]
+        arrays = [store.get(s, q) for s in strips for q in range(3)]
+        stores.append((tiles, [{n: a.tobytes() for n, a in t.items()} for t in arrays]))
+    assert stores[0] == stores[1] == stores[2]

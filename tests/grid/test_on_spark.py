@@ -1,0 +1,167 @@
+"""The Spark grid against the grid in this process: the same kernels must give the same bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from mfspark.config import ALSOptions, TorchMFOptions
+from mfspark.grid.cut import cut_frame
+from mfspark.grid.frames import frame_of_blocks
+from mfspark.grid.grid import Grid, Layout, TileSet
+from mfspark.grid.one_task import train_in_one_task
+from mfspark.grid.runners import InProcess, OnSpark
+from mfspark.grid.store import MemoryStore, ParquetStore, Store
+from mfspark.grid.training import Algorithm, Checkpoint, State, train
+from mfspark.kernels.tile import Arrays
+from mfspark.models.als import ALS
+from mfspark.models.factors import StartRows
+from mfspark.models.torch_mf import MeetBlocks, TorchMF
+from mfspark.models.user_knn import FindNeighbors
+from tests.grids import Array, Ratings, bits, cut, stars
+
+RATINGS = stars(1, 31, 20, 0.3)
+P, Q = 2, 3
+SGD = TorchMFOptions(rank=3, epochs=2, batch_size=16, optimizer="adam")
+
+
+def frame_of(spark: SparkSession, ratings: Ratings, partitions: int = 1) -> DataFrame:
+    columns = {
+        "user_idx": ratings.users.astype(np.int32),
+        "item_idx": ratings.items.astype(np.int32),
+        "rating": ratings.values,
+    }
+    return spark.createDataFrame(pa.table(columns)).repartition(partitions)
+
+
+def all_tiles(tiles: TileSet, store: Store) -> list[dict[str, bytes]]:
+    layout = tiles.layout
+    return [
+        {name: array.tobytes() for name, array in store.get(tiles.strip(side, b), q).items()}
+        for side, other in (("user", "item"), ("item", "user"))
+        for b in range(layout.blocks(side))  # type: ignore[arg-type]
+        for q in range(layout.blocks(other))  # type: ignore[arg-type]
+    ]
+
+
+@pytest.fixture
+def grids(spark: SparkSession, tmp_path: Path) -> tuple[Grid, Grid]:
+    """One set of ratings on both grids, in the same blocks."""
+    memory = MemoryStore(behind=MemoryStore())
+    files = ParquetStore(tmp_path / "blocks")
+    here = Grid(cut(RATINGS, P, Q, "tiles", memory), memory, InProcess())
+    there = Grid(cut(RATINGS, P, Q, "tiles", files), files, OnSpark(spark))
+    return here, there
+
+
+@pytest.mark.parametrize(
+    ("ratings", "blocks"), [(RATINGS, (P, Q)), (stars(2, 4, 3, 0.5), (6, 2))], ids=["2x3", "empty"]
+)
+def test_cut_frame_gives_the_tiles_of_cut_arrays(
+    spark: SparkSession, tmp_path: Path, ratings: Ratings, blocks: tuple[int, int]
+) -> None:
+    """However the rows are ordered and partitioned; also with more blocks than users."""
+    memory = MemoryStore()
+    expected = cut(ratings, *blocks, "tiles", memory)
+    for number, partitions in enumerate((1, 5)):
+        store = ParquetStore(tmp_path / str(number))
+        frame = frame_of(spark, ratings.shuffled(number), partitions)
+        tiles = cut_frame(frame, expected.layout, "tiles", store, OnSpark(spark))
+        assert tiles == expected
+        assert all_tiles(tiles, store) == all_tiles(expected, memory)
+
+
+def test_cut_frame_of_no_ratings(spark: SparkSession, tmp_path: Path) -> None:
+    """What a split without test ratings asks for."""
+    none = frame_of(spark, RATINGS).filter("rating > 99")
+    store = ParquetStore(tmp_path)
+    layout = Layout(RATINGS.n_users, RATINGS.n_items, P, Q)
+    tiles = cut_frame(none, layout, "tiles", store, OnSpark(spark))
+    assert (tiles.n_ratings, tiles.mean) == (0, 0.0)
+    assert len(all_tiles(tiles, store)) == 2 * P * Q
+
+
+def test_the_motions_give_the_same_bits(grids: tuple[Grid, Grid]) -> None:
+    ends = []
+    for grid in grids:
+        user, _ = grid.sweep("user", "start", StartRows(3, 0.1, seed=5))
+        item, _ = grid.sweep("item", "start", StartRows(3, 0.1, seed=5))
+        meet = MeetBlocks(SGD, 3.2, 42, 1, grid.layout)
+        new_user, new_item, numbers = grid.strata("epoch", meet, user, item)
+        neighbors, _ = grid.all_pairs("user", "neighbors", FindNeighbors(5, 1))
+        ends.append((numbers, bits(grid.store, user, item, new_user, new_item, neighbors)))
+    assert ends[0][0]["n_train"] == len(RATINGS)
+    assert ends[0] == ends[1]
+
+
+ALGORITHMS: list[Callable[[], Algorithm]] = [
+    lambda: ALS(ALSOptions(rank=3, max_iter=2), 3.2, 42),
+    lambda: TorchMF(SGD, 3.2, 42),
+]
+
+
+def losses(state: State) -> list[tuple[int, str, float]]:
+    return [(loss.iteration, loss.split, loss.value) for loss in state.history]
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=["als", "torch_mf"])
+def test_training_gives_the_same_bits(
+    spark: SparkSession,
+    grids: tuple[Grid, Grid],
+    tmp_path: Path,
+    algorithm: Callable[[], Algorithm],
+) -> None:
+    """In this process, as Spark jobs, and inside one Spark task."""
+    here, there = grids
+
+    def checkpoint(name: str) -> Checkpoint:
+        return Checkpoint(tmp_path / f"{name}.json", "one")
+
+    local = train(here, algorithm(), "fit", checkpoint("local"))
+    swept = train(there, algorithm(), "fit", checkpoint("swept"))
+    assert losses(swept) == losses(local)
+    assert bits(there.store, swept.user, swept.item) == bits(here.store, local.user, local.item)
+
+    alone = train_in_one_task(
+        spark, there.tiles, there.store, algorithm(), "alone", checkpoint("alone")
+    )
+    assert [loss[:2] for loss in losses(alone)] == [loss[:2] for loss in losses(local)]
+    # The task uses all cores, and sums of more threads may end with other bits.
+    rmse = [[loss[2] for loss in losses(state)] for state in (alone, local)]
+    np.testing.assert_allclose(rmse[0], rmse[1], atol=1e-6)
+    files = {str(p.relative_to(tmp_path / "blocks")) for p in tmp_path.rglob("alone/**/*.parquet")}
+    assert files == {f"{reference}.parquet" for reference in alone.references}
+
+
+def test_a_failing_kernel_is_raised_with_its_message(grids: tuple[Grid, Grid]) -> None:
+    def fail(indices: Array) -> Arrays:
+        raise ValueError(f"no such user: {indices[0]}")
+
+    for grid in grids:
+        with pytest.raises(Exception, match="no such user"):
+            grid.create("user", "wrong", fail)
+
+
+def test_frame_of_blocks_reads_every_block_once(
+    spark: SparkSession, grids: tuple[Grid, Grid]
+) -> None:
+    _, there = grids
+    users, _ = there.sweep("user", "start", StartRows(2, 0.1, seed=5))
+    schema = pa.schema([("block", pa.int32()), ("user_idx", pa.int64()), ("n", pa.int64())])
+    store, layout = there.store, there.layout
+
+    def read(block: int) -> pa.RecordBatch:
+        rows = layout.indices("user", block)
+        n = store.get(users.references[block])["n"]
+        return pa.record_batch([np.full(len(rows), block, np.int32), rows, n], schema=schema)
+
+    rows = frame_of_blocks(spark, P, read, schema).collect()
+    degrees = (~np.isnan(RATINGS.dense)).sum(1)
+    assert sorted(tuple(row) for row in rows) == sorted(
+        (u % P, u, int(degrees[u])) for u in range(RATINGS.n_users)
+    )

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mfspark.config import ALSOptions, TorchMFOptions
+from mfspark.errors import MfsparkError
+from mfspark.grid.grid import Grid
+from mfspark.grid.runners import InProcess
+from mfspark.grid.store import MemoryStore, ParquetStore, Store
+from mfspark.grid.training import Algorithm, Checkpoint, Loss, State, train
+from mfspark.models.als import ALS
+from mfspark.models.torch_mf import TorchMF
+from tests.grids import bits, cut, stars
+
+RATINGS = stars(1, 23, 15, 0.4)
+SEED, LAST = 42, 5
+
+
+class KilledError(Exception):
+    """The night ends here."""
+
+
+@dataclass(frozen=True)
+class Dies:
+    """An algorithm that dies in the middle of an iteration: its blocks are half written."""
+
+    algorithm: Algorithm
+    at: int
+
+    def start(self, grid: Grid, name: str) -> State:
+        return self.algorithm.start(grid, name)
+
+    def step(self, grid: Grid, state: State, name: str) -> State:
+        after = self.algorithm.step(grid, state, name)
+        if after.iteration == self.at:
+            raise KilledError
+        return after
+
+    def finished(self, state: State) -> bool:
+        return self.algorithm.finished(state)
+
+
+def als(seed: int = SEED) -> Algorithm:
+    return ALS(ALSOptions(rank=3, max_iter=LAST, solver="cg"), 3.2, seed)
+
+
+def adam(seed: int = SEED) -> Algorithm:
+    options = TorchMFOptions(rank=3, epochs=LAST, optimizer="adam", batch_size=16)
+    return TorchMF(options, 3.2, seed)
+
+
+ALGORITHMS = pytest.mark.parametrize("algorithm", [als, adam], ids=["als", "adam"])
+
+
+@dataclass(frozen=True)
+class Site:
+    """A directory that outlives processes; each `grid()` is what a new process would open."""
+
+    root: Path
+    in_memory: bool
+
+    @property
+    def durable(self) -> Store:
+        return ParquetStore(self.root / "blocks")
+
+    def grid(self) -> Grid:
+        tiles = cut(RATINGS, 3, 2, "tiles", self.durable)
+        store = MemoryStore(behind=self.durable) if self.in_memory else self.durable
+        return Grid(tiles, store, InProcess())
+
+    def train(self, algorithm: Algorithm, fingerprint: str = "one") -> State:
+        return train(self.grid(), algorithm, "fit", self.checkpoint(fingerprint))
+
+    def checkpoint(self, fingerprint: str = "one") -> Checkpoint:
+        return Checkpoint(self.root / "state.json", fingerprint)
+
+    def files(self) -> set[str]:
+        blocks = self.root / "blocks"
+        found = {str(p.relative_to(blocks)) for p in blocks.rglob("*") if p.is_file()}
+        return {name for name in found if not name.startswith("tiles")}
+
+    def ends(self, state: State) -> object:
+        """Everything that training leaves behind, but for the seconds it took."""
+        losses = [(loss.iteration, loss.split, loss.value) for loss in state.history]
+        return state.user, state.item, losses, bits(self.durable, state.user, state.item)
+
+
+@pytest.fixture(params=["memory", "parquet"])
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Site]:
+    return lambda name: Site(tmp_path / name, request.param == "memory")
+
+
+@ALGORITHMS
+@pytest.mark.parametrize("at", [1, 2, LAST])
+def test_a_killed_run_goes_on_and_ends_with_the_same_bits(
+    site: Callable[[str], Site], algorithm: Callable[[], Algorithm], at: int
+) -> None:
+    undisturbed, killed = site("undisturbed"), site("killed")
+    expected = undisturbed.train(algorithm())
+    with pytest.raises(KilledError):
+        killed.train(Dies(algorithm(), at))
+    recorded = killed.checkpoint().read()
+    assert (recorded.iteration if recorded else 0) == at - 1
+    resumed = killed.train(algorithm())
+    assert killed.ends(resumed) == undisturbed.ends(expected)
+    assert [loss.iteration for loss in resumed.history] == list(range(1, LAST + 1))
+
+
+@ALGORITHMS
+def test_both_stores_end_with_the_same_bits(
+    tmp_path: Path, algorithm: Callable[[], Algorithm]
+) -> None:
+    sites = [Site(tmp_path / str(in_memory), in_memory) for in_memory in (True, False)]
+    assert sites[0].ends(sites[0].train(algorithm())) == sites[1].ends(sites[1].train(algorithm()))
+
+
+@ALGORITHMS
+def test_only_the_last_blocks_remain(
+    site: Callable[[str], Site], algorithm: Callable[[], Algorithm]
+) -> None:
+    here = site("here")
+    with pytest.raises(KilledError):
+        here.train(Dies(algorithm(), 3))
+    state = here.train(algorithm())
+    assert here.files() == {f"{reference}.parquet" for reference in state.references}
+    assert not list(here.root.glob("*.tmp"))
+
+
+def test_a_finished_training_is_not_run_again(site: Callable[[str], Site]) -> None:
+    here = site("here")
+    state = here.train(als())
+    assert here.train(Dies(als(), 1)) == state
+
+
+@ALGORITHMS
+def test_another_fingerprint_starts_afresh(
+    site: Callable[[str], Site], algorithm: Callable[..., Algorithm]
+) -> None:
+    here, there = site("here"), site("there")
+    with pytest.raises(KilledError):
+        here.train(Dies(algorithm(7), 3), "other options")
+    assert here.checkpoint("one").read() is None
+    assert here.ends(here.train(algorithm())) == there.ends(there.train(algorithm()))
+    assert here.checkpoint("other options").read() is None
+
+
+def test_no_iterations_leave_the_start(site: Callable[[str], Site]) -> None:
+    class Nothing(ALS):
+        def finished(self, state: State) -> bool:  # noqa: ARG002
+            return True
+
+    here = site("here")
+    state = here.train(Nothing(ALSOptions(rank=3), 3.2, SEED))
+    assert state.iteration == 0
+    assert here.files() == {f"{reference}.parquet" for reference in state.references}
+    assert here.checkpoint().read() == state
+
+
+def test_a_loss_that_is_no_number_stops_the_training(site: Callable[[str], Site]) -> None:
+    """And the last good state is what a mended configuration would not go on from."""
+    wild = TorchMF(TorchMFOptions(rank=3, learning_rate=1e6, epochs=9), 3.2, SEED)
+    with pytest.raises(MfsparkError, match="learning_rate"):
+        site("here").train(wild)
+
+
+def test_losses_round_trip_exactly(tmp_path: Path) -> None:
+    losses = (Loss(1, "train", 0.1 + 0.2, 1e-9), Loss(1, "validation", 1 / 3))
+    site = Site(tmp_path, in_memory=False)
+    start = als().start(site.grid(), "fit/0000")
+    state = State(1, start.user, start.item, losses)
+    site.checkpoint().write(state)
+    assert site.checkpoint().read() == state
+
+
+@pytest.mark.parametrize(
+    ("losses", "finished"),
+    [
+        ([1.0, 0.9, 0.8], False),
+        ([1.0, 0.9, 0.91, 0.92], False),
+        ([1.0, 0.9, 0.91, 0.92, 0.93], True),
+        ([1.0, 0.9, 0.9, 0.9, 0.9], True),
+        ([1.0, 0.9, 0.91, 0.92, 0.89], False),
+    ],
+)
+def test_early_stopping(tmp_path: Path, losses: list[float], finished: bool) -> None:
+    """Patience 3: three epochs that are no better than the best before them."""
+    grid = Site(tmp_path, in_memory=False).grid()
+    algorithm = TorchMF(TorchMFOptions(epochs=99, patience=3), 3.2, SEED)
+    state = algorithm.start(grid, "start")
+    history = tuple(Loss(i, "validation", value) for i, value in enumerate(losses, 1))
+    assert algorithm.finished(State(len(losses), state.user, state.item, history)) is finished

@@ -1,0 +1,234 @@
+"""Small sets of ratings, and grids and fits of them in this process: no JVM."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from mfspark.config import GridOptions, ModelName, Models
+from mfspark.grid.cut import cut_arrays
+from mfspark.grid.grid import Blocks, Grid, Layout, TileSet
+from mfspark.grid.runners import InProcess
+from mfspark.grid.store import MemoryStore, Store
+from mfspark.grid.training import Algorithm, Checkpoint, State, train
+from mfspark.kernels.threads import use_threads
+from mfspark.kernels.tile import Tile
+from mfspark.kernels.top_n import NOBODY
+from mfspark.models.base import FitContext, Model
+from mfspark.models.catalog import fit_model
+from mfspark.samples import survey_files
+
+Array = np.ndarray
+
+use_threads(1)  # for a few rows, more threads would only wait for each other
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """Ratings as arrays (n): user index int64, item index int64, value float64."""
+
+    users: Array
+    items: Array
+    values: Array
+    n_users: int
+    n_items: int
+
+    @classmethod
+    def of_dense(cls, R: Array) -> Ratings:
+        """Take the numbers of a dense matrix; NaN means not rated."""
+        users, items = np.nonzero(~np.isnan(R))
+        return cls(users, items, R[users, items].astype(np.float64), *R.shape)
+
+    @property
+    def dense(self) -> Array:
+        R = np.full((self.n_users, self.n_items), np.nan)
+        R[self.users, self.items] = self.values
+        return R
+
+    @property
+    def tile(self) -> Tile:
+        return Tile.from_triples(self.users, self.items, self.values, self.n_users, self.n_items)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, chosen: Array) -> Ratings:
+        """Return the ratings at some positions, or under a mask."""
+        parts = (self.users[chosen], self.items[chosen], self.values[chosen])
+        return Ratings(*parts, self.n_users, self.n_items)
+
+    def shuffled(self, seed: int) -> Ratings:
+        return self.take(np.random.default_rng(seed).permutation(len(self)))
+
+    def widened(self, users: int, items: int) -> Ratings:
+        """Add users and items at the end that have no ratings."""
+        n_users, n_items = self.n_users + users, self.n_items + items
+        return Ratings(self.users, self.items, self.values, n_users, n_items)
+
+
+def stars(seed: int, n_users: int, n_items: int, share: float) -> Ratings:
+    """Half stars with some structure; every user and every item has a rating."""
+    rng = np.random.default_rng(seed)
+    taste = rng.normal(size=(n_users, 2)) @ rng.normal(size=(2, n_items))
+    R = np.clip(np.round(2 * (3.3 + taste)) / 2, 0.5, 5.0)
+    rated = rng.random(R.shape) < share
+    rated[np.arange(n_users), np.arange(n_users) % n_items] = True
+    rated[np.arange(n_items) % n_users, np.arange(n_items)] = True
+    return Ratings.of_dense(np.where(rated, R, np.nan))
+
+
+def planted(
+    seed: int, n_users: int, n_items: int, n: int, noise: float = 0.3, rank: int = 3
+) -> tuple[Ratings, Ratings]:
+    """Return train and test ratings (a fifth) 3.5 + b_u + b_i + x_u.y_i + noise, x.y of std 0.8."""
+    rng = np.random.default_rng(seed)
+    scale = np.sqrt(0.8 / np.sqrt(rank))
+    X, Y = scale * rng.normal(size=(n_users, rank)), scale * rng.normal(size=(n_items, rank))
+    b, c = 0.4 * rng.normal(size=n_users), 0.4 * rng.normal(size=n_items)
+    users, items = np.divmod(rng.choice(n_users * n_items, n, replace=False), n_items)
+    values = 3.5 + b[users] + c[items] + (X[users] * Y[items]).sum(1) + noise * rng.normal(size=n)
+    every = Ratings(users, items, values, n_users, n_items)
+    test = np.arange(n) % 5 == 0
+    return every.take(~test), every.take(test)
+
+
+def survey() -> tuple[Ratings, list[str], list[str]]:
+    """Return the embedded survey with its users and items, both in the order of their names."""
+    with survey_files().with_name("survey_long.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    users = sorted({row["user_id"] for row in rows})
+    items = sorted({row["item_id"] for row in rows})
+    u = np.array([users.index(row["user_id"]) for row in rows])
+    i = np.array([items.index(row["item_id"]) for row in rows])
+    values = np.array([float(row["rating"]) for row in rows])
+    return Ratings(u, i, values, len(users), len(items)), users, items
+
+
+def movielens(folder: Path) -> tuple[Ratings, Ratings]:
+    """Return the train and the test part u1 of MovieLens 100K."""
+    train_part, test_part = (np.loadtxt(folder / f"u1.{part}", int) for part in ("base", "test"))
+    made = [
+        Ratings(table[:, 0] - 1, table[:, 1] - 1, table[:, 2].astype(np.float64), 943, 1682)
+        for table in (train_part, test_part)
+    ]
+    return made[0], made[1]
+
+
+def cut(ratings: Ratings, P: int, Q: int, name: str, store: Store) -> TileSet:
+    layout = Layout(ratings.n_users, ratings.n_items, P, Q)
+    return cut_arrays(
+        ratings.users, ratings.items, ratings.values, layout, name, store, InProcess()
+    )
+
+
+def grid_of(ratings: Ratings, P: int, Q: int, store: Store | None = None) -> Grid:
+    """Cut ratings into P x Q tiles in a store (default: in memory)."""
+    store = store or MemoryStore()
+    return Grid(cut(ratings, P, Q, "tiles", store), store, InProcess())
+
+
+def whole(grid: Grid, blocks: Blocks, array: str) -> Array:
+    """Put one array of all blocks together, rows by their global index."""
+    parts = [grid.store.get(reference)[array] for reference in blocks.references]
+    result = np.empty((grid.layout.n(blocks.side), *parts[0].shape[1:]), parts[0].dtype)
+    for block, part in enumerate(parts):
+        result[grid.layout.indices(blocks.side, block)] = part
+    return result
+
+
+def bits(store: Store, *sides: Blocks) -> list[dict[str, tuple[Any, bytes]]]:
+    """Return all arrays of all blocks as shape and bytes, to be compared for equal bits."""
+    return [
+        {name: (value.shape, value.tobytes()) for name, value in store.get(reference).items()}
+        for blocks in sides
+        for reference in blocks.references
+    ]
+
+
+class InProcessContext(FitContext):
+    """Fits in this process what a pipeline would fit on Spark."""
+
+    @property
+    def grid(self) -> Grid:
+        return Grid(self.tiles, self.store, InProcess())
+
+    def train(self, algorithm: Algorithm) -> State:
+        return train(self.grid, algorithm, self.name, Checkpoint(self.state_path, self.fingerprint))
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A model with the grid it was fitted on."""
+
+    model: Model
+    grid: Grid
+
+    def predict(self, users: Array, items: Array) -> Array:
+        """Predict pairs, float64 (n), in the order given."""
+        n_users, n_items = self.grid.layout.n_users, self.grid.layout.n_items
+        asked = Ratings(
+            np.asarray(users), np.asarray(items), np.zeros(len(users)), n_users, n_items
+        )
+        layout = self.grid.layout
+        pairs = cut(asked, layout.user_blocks, layout.item_blocks, "pairs", self.grid.store)
+        blocks = self.model.predict(self.grid, pairs, "predicted")
+        P = np.full((n_users, n_items), np.nan)
+        for p, reference in enumerate(blocks.references):
+            mine = asked.take(asked.users % layout.user_blocks == p)
+            order = np.lexsort((mine.items, mine.users))  # the order of the pairs' strip
+            P[mine.users[order], mine.items[order]] = self.grid.store.get(reference)["prediction"]
+        return P[asked.users, asked.items]
+
+    @property
+    def predictions(self) -> Array:
+        """All pairs, float64 (users, items)."""
+        shape = self.grid.layout.n_users, self.grid.layout.n_items
+        users, items = np.divmod(np.arange(shape[0] * shape[1]), shape[1])
+        return self.predict(users, items).reshape(shape)
+
+    def ranked(self, n: int) -> tuple[Array, Array]:
+        """Return indices and scores of the n best unseen items of every user, both (users, n)."""
+        blocks = self.model.recommend(self.grid, n, "ranked")
+        return whole(self.grid, blocks, "indices"), whole(self.grid, blocks, "scores")
+
+    def lists(self, n: int) -> list[list[int]]:
+        return [[int(i) for i in row if i != NOBODY] for row in self.ranked(n)[0]]
+
+    def rmse(self, test: Ratings) -> float:
+        """Error on test ratings; the global mean stands in where nothing is known."""
+        prediction = self.predict(test.users, test.items)
+        known = np.where(np.isnan(prediction), self.grid.tiles.mean, prediction)
+        return float(np.sqrt(np.mean((known - test.values) ** 2)))
+
+
+Fit = Callable[..., Fitted]
+
+
+def fitter(folder: Path, name: ModelName, options: Models) -> Fit:
+    """Return `fit(ratings, blocks=1)`, each time on a store of its own."""
+    count = 0
+
+    def fit(ratings: Ratings, blocks: int = 1, seed: int = 42, item_blocks: int = 0) -> Fitted:
+        nonlocal count
+        count += 1
+        store = MemoryStore(behind=MemoryStore())
+        tiles = cut(ratings, blocks, item_blocks or blocks, "tiles", store)
+        context = InProcessContext(
+            spark=cast("Any", None),
+            tiles=tiles,
+            store=store,
+            name="fit",
+            seed=seed,
+            grid_options=GridOptions(),
+            state_path=folder / f"{count}.json",
+            fingerprint="test",
+            ratings=cast("Any", None),
+        )
+        return Fitted(fit_model(name, context, options), context.grid)
+
+    return fit

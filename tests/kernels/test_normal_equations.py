@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mfspark.kernels.normal_equations import RidgeSolver
+from mfspark.kernels.tile import Tile
+from tests.grids import Ratings, stars
+from tests.reference import ridge_rows
+
+Array = np.ndarray
+
+
+def solved(
+    solver: RidgeSolver, ratings: Ratings, F: Array, start: Array | None = None
+) -> tuple[Array, float]:
+    tile = ratings.tile
+    if start is None:
+        start = np.zeros((tile.n_rows, F.shape[1]))
+    return solver.solve(tile, F.astype(np.float32), tile.values.copy(), start.astype(np.float32))
+
+
+def features(seed: int, n: int, k: int) -> Array:
+    return np.random.default_rng(seed).normal(size=(n, k))
+
+
+def lopsided(seed: int) -> Ratings:
+    """Rows of 0, 1, 2, ... and of all columns, in no order."""
+    rng = np.random.default_rng(seed)
+    degrees = rng.permutation([0, 0, 1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 60, 60])
+    R = np.full((len(degrees), 60), np.nan)
+    for row, degree in enumerate(degrees):
+        R[row, rng.choice(60, degree, replace=False)] = rng.integers(1, 11, degree) / 2 - 3
+    return Ratings.of_dense(R)
+
+
+@pytest.mark.parametrize("k", [1, 4, 20, 70])
+@pytest.mark.parametrize("reg", [0.02, 0.5])
+def test_cholesky_solves_the_normal_equations(k: int, reg: float) -> None:
+    ratings, F = lopsided(k), features(1, 60, k)
+    W, loss = solved(RidgeSolver(reg), ratings, F)
+    expected, expected_loss = ridge_rows(ratings.dense, F, reg)
+    assert W.dtype == np.float32
+    np.testing.assert_allclose(W, expected, atol=2e-4)
+    assert loss == pytest.approx(expected_loss, rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.parametrize("method", ["cholesky", "cg"])
+def test_rows_without_ratings_are_zero(method: str) -> None:
+    ratings, F = lopsided(3), features(2, 60, 4)
+    start = np.ones((14, 4))  # the last solution must not shine through
+    W, _ = solved(RidgeSolver(0.1, method), ratings, F, start)  # type: ignore[arg-type]
+    empty = ratings.tile.degrees == 0
+    assert empty.sum() == 2
+    assert (W[empty] == 0).all()
+    assert (W[~empty] != 0).any(1).all()
+
+
+def test_loss_is_that_of_the_solution_returned() -> None:
+    """Also where conjugate gradients stop early, far from the best solution."""
+    ratings, F = stars(5, 30, 40, 0.4), features(3, 40, 6)
+    for solver in (RidgeSolver(0.1), RidgeSolver(0.1, "cg", 1), RidgeSolver(0.1, "cg", 3)):
+        W, loss = solved(solver, ratings, F)
+        assert loss == pytest.approx(np.nansum((ratings.dense - W @ F.T) ** 2), rel=1e-4)
+
+
+def test_conjugate_gradients_converge_to_the_exact_solution() -> None:
+    ratings, F = lopsided(4), features(4, 60, 8)
+    expected, loss = ridge_rows(ratings.dense, F, 0.1)
+    errors = []
+    for steps in (1, 3, 30):
+        W, cg_loss = solved(RidgeSolver(0.1, "cg", steps), ratings, F)
+        errors.append(np.abs(W - expected).max())
+    assert errors[0] > errors[1] > errors[2]
+    assert errors[2] < 1e-3
+    assert cg_loss == pytest.approx(loss, rel=1e-3)
+
+
+def test_conjugate_gradients_go_on_from_the_last_solution() -> None:
+    ratings, F = lopsided(4), features(4, 60, 8)
+    expected, _ = ridge_rows(ratings.dense, F, 0.1)
+    cold, _ = solved(RidgeSolver(0.1, "cg", 2), ratings, F)
+    warm, _ = solved(RidgeSolver(0.1, "cg", 2), ratings, F, expected + 0.01)
+    there, _ = solved(RidgeSolver(0.1, "cg", 2), ratings, F, expected)
+    assert np.abs(warm - expected).max() < 0.1 * np.abs(cold - expected).max()
+    np.testing.assert_allclose(there, expected, atol=1e-4)
+
+
+def test_a_row_with_more_ratings_than_a_batch_holds() -> None:
+    """40,000 and 70,000 ratings in one row beside rows with a few and with none."""
+    rng = np.random.default_rng(6)
+    n_columns, degrees = 70_000, np.array([3, 70_000, 0, 40_000, 100])
+    columns = [np.sort(rng.choice(n_columns, n, replace=False)) for n in degrees]
+    values = rng.normal(size=degrees.sum())
+    rows = np.repeat(np.arange(5), degrees)
+    tile = Tile.from_triples(rows, np.concatenate(columns), values, 5, n_columns)
+    F = rng.normal(size=(n_columns, 3))
+    W, loss = RidgeSolver(0.1).solve(
+        tile, F.astype(np.float32), tile.values.copy(), np.zeros((5, 3), np.float32)
+    )
+    expected, expected_loss = np.zeros((5, 3)), 0.0
+    for row in range(5):  # a dense row at a time: the matrix would be large
+        dense = np.full((1, n_columns), np.nan)
+        dense[0, columns[row]] = values[rows == row]
+        solution, row_loss = ridge_rows(dense, F, 0.1)
+        expected[row], expected_loss = solution[0], expected_loss + row_loss
+    np.testing.assert_allclose(W, expected, atol=1e-5)
+    assert loss == pytest.approx(expected_loss, rel=1e-5)
+
+
+def test_a_row_does_not_depend_on_its_neighbors() -> None:
+    """Rows are padded to the longest of their batch; the padding must not leak."""
+    ratings, F = lopsided(7), features(7, 60, 5)
+    W, _ = solved(RidgeSolver(0.1), ratings, F)
+    for row in range(ratings.n_users):
+        R = ratings.dense[[row]]
+        alone, _ = solved(RidgeSolver(0.1), Ratings.of_dense(R), F)
+        np.testing.assert_allclose(alone[0], W[row], atol=1e-5)
+
+
+def test_hardly_any_regularisation_keeps_the_solution_in_bounds() -> None:
+    """Three ratings, 16 features: A has rank 3, and float32 sees no 1e-9 on its diagonal."""
+    rng = np.random.default_rng(0)
+    R = np.full((40, 20), np.nan)
+    for row in range(40):
+        R[row, rng.choice(20, 3, replace=False)] = rng.normal(size=3)
+    ratings, F = Ratings.of_dense(R), features(8, 20, 16)
+    shortest = ridge_rows(R, F, 1e-4)[0]
+    W, loss = solved(RidgeSolver(1e-9), ratings, F)
+    assert np.isfinite(W).all()
+    assert np.linalg.norm(W) < 1.5 * np.linalg.norm(shortest)
+    assert loss == pytest.approx(np.nansum((R - W @ F.T) ** 2), abs=1e-2)
+
+
+def test_no_rows() -> None:
+    W, loss = solved(RidgeSolver(0.1), Ratings.of_dense(np.empty((0, 4))), features(1, 4, 2))
+    assert (W.shape, loss) == ((0, 2), 0.0)

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from mfspark.config import ModelName
+from mfspark.models.factors import FactorModel
+from tests.grids import Fit, Fitted, Ratings, fitter, movielens, whole
+from tests.models.contract import RATINGS, FactorContract, options_of
+from tests.reference import ridge_rows
+
+
+class TestALS(FactorContract):
+    name: ClassVar[ModelName] = "als"
+    options: ClassVar[dict[str, Any]] = {"rank": 4, "reg": 0.1, "max_iter": 8}
+    planted_options: ClassVar[dict[str, Any]] = {"rank": 3, "reg": 0.02, "max_iter": 15}
+    planted_rmse: ClassVar[float] = 0.35
+    tolerance: ClassVar[float] = 1e-3
+    score_error: ClassVar[float] = 1e-5
+
+    def check_same_answers(self, found: Fitted, expected: Fitted, ratings: Ratings) -> None:  # noqa: ARG002
+        np.testing.assert_allclose(found.predictions, expected.predictions, atol=self.tolerance)
+        for one, other in zip(self.factors(found), self.factors(expected), strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-3)
+
+    def test_the_last_half_step_solves_its_normal_equations(self, fit: Fit) -> None:
+        """The items were solved last, given the users: a dense solution finds the same."""
+        fitted, solver = fit(RATINGS, 3), self.options.get("solver", "cholesky")
+        model = fitted.model
+        assert isinstance(model, FactorModel)
+        X, Y = self.factors(fitted)
+        b_u, b_i = (whole(fitted.grid, side, "bias") for side in (model.user, model.item))
+        targets = RATINGS.dense.T - model.mean - b_u
+        features, solution = X.astype(np.float64), Y
+        if self.options.get("biases", True):
+            features = np.column_stack([features, np.ones(len(X))])
+            solution = np.column_stack([Y, b_i])
+        else:
+            assert (b_u == 0).all()
+            assert (b_i == 0).all()
+        expected, loss = ridge_rows(targets, features, 0.1)
+        atol = 1e-4 if solver == "cholesky" else 0.05
+        np.testing.assert_allclose(solution, expected, atol=atol)
+        rmse = (loss / len(RATINGS)) ** 0.5
+        assert model.history[-1].value == pytest.approx(rmse, rel=1e-4 if atol < 0.01 else 0.02)
+
+    def test_the_recorded_loss_is_that_of_the_predictions(self, fit: Fit) -> None:
+        fitted = fit(RATINGS, 2)
+        assert fitted.model.history[-1].value == pytest.approx(fitted.rmse(RATINGS), rel=1e-4)
+
+
+class TestALSConjugateGradients(TestALS):
+    options: ClassVar[dict[str, Any]] = TestALS.options | {"solver": "cg"}
+    planted_options: ClassVar[dict[str, Any]] = TestALS.planted_options | {"solver": "cg"}
+
+
+class TestALSWithoutBiases(TestALS):
+    options: ClassVar[dict[str, Any]] = TestALS.options | {"biases": False}
+    planted_options: ClassVar[dict[str, Any]] = TestALS.planted_options | {
+        "biases": False,
+        "rank": 5,  # a column of ones on either side takes the place of the biases
+    }
+    planted_rmse: ClassVar[float] = 0.38
+
+
+@pytest.mark.parametrize("solver", ["cholesky", "cg"])
+def test_movielens(data_set: Any, tmp_path: Path, solver: str) -> None:
+    """Baseline: 0.962. In any number of blocks."""
+    train, test = movielens(data_set("ml-100k"))
+    options = options_of("als", rank=16, reg=0.1, max_iter=10, solver=solver)
+    fit = fitter(tmp_path, "als", options)
+    one, seven = (fit(train, blocks) for blocks in (1, 7))
+    assert 0.92 < one.rmse(test) < 0.945
+    assert seven.rmse(test) == pytest.approx(one.rmse(test), abs=1e-3)
