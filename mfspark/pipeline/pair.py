@@ -131,12 +131,10 @@ class _Scorer:
         if user is None or item is None:
             return None
         x, y = (np.asarray(row["factors"], np.float64) for row in (user, item))
+        mean, b_u, b_i = float(_record(self.run, model)["mean"]), user["bias"], item["bias"]
         dot = float(x @ y)
-        mean = float(_record(self.run, model)["mean"])
-        biases = f"{user['bias']:+.2f} user {item['bias']:+.2f} item"
-        return mean + user["bias"] + item[
-            "bias"
-        ] + dot, f"{mean:.2f} mean {biases} {dot:+.2f} taste"
+        basis = f"{mean:.2f} mean {b_u:+.2f} user {b_i:+.2f} item {dot:+.2f} taste"
+        return mean + b_u + b_i + dot, basis
 
     def _factors(self, model: str, side: Side) -> Row | None:
         """Return bias and factors; None where the model has none for this row, or never fitted it.

@@ -169,6 +169,11 @@ def test_typed_timestamps(values):
     assert bad is None
 
 
+def test_hexadecimal_is_no_epoch_even_among_whole_numbers():
+    times, bad = parse_timestamps(pa.array(["0x1f", "1000000000"]))
+    assert (times.to_pylist(), bad.to_pylist()) == ([None, WHEN], [True, False])
+
+
 def test_zones_may_be_mixed():
     texts = ["2001-09-09T01:46:40Z", "2001-09-09T03:46:40+02:00", "2001-09-09 01:46:40"]
     assert parse_timestamps(pa.array(texts))[0].to_pylist() == [WHEN] * 3

@@ -18,7 +18,7 @@ from mfspark.models.factors import FactorModel
 from tests.grids import Fitted, Ratings, cut, planted, whole
 from tests.models.contract import options_of
 
-ENGINE = {"engine": "mllib", "rank": 4, "reg": 0.05, "max_iter": 8}
+ENGINE = {"engine": "mllib", "rank": 5, "reg": 0.02, "max_iter": 6}
 
 
 def fitted_on(spark: SparkSession, folder: Path, ratings: Ratings, blocks: int) -> Fitted:
@@ -49,19 +49,19 @@ def fitted_on(spark: SparkSession, folder: Path, ratings: Ratings, blocks: int) 
 
 def test_mllib_als(spark: SparkSession, tmp_path: Path) -> None:
     """It recovers a planted matrix, and knows what it does not know."""
-    train, test = planted(1, 100, 80, 5_000)
+    train, test = planted(1, 80, 60, 3_000)
     wide = train.widened(2, 3)
     fitted = fitted_on(spark, tmp_path, wide, 3)
     predictions = fitted.predictions
-    assert np.isnan(predictions[100:]).all()
-    assert np.isnan(predictions[:, 80:]).all()
-    assert np.isfinite(predictions[:100, :80]).all()
-    error = (predictions[:100, :80] - test.dense)[test.users, test.items]
-    assert np.sqrt(np.mean(error**2)) < 0.5  # no biases, so further from the noise of 0.3
+    assert np.isnan(predictions[80:]).all()
+    assert np.isnan(predictions[:, 60:]).all()
+    assert np.isfinite(predictions[:80, :60]).all()
+    error = (predictions[:80, :60] - test.dense)[test.users, test.items]
+    assert 0.3 < np.sqrt(np.mean(error**2)) < 0.4
     lists = fitted.lists(5)
-    assert lists[100:] == [[], []]
-    assert all(len(listed) == 5 for listed in lists[:100])
-    assert not any(train.dense[u, i] > -np.inf for u in range(100) for i in lists[u])
+    assert lists[80:] == [[], []]
+    assert all(len(listed) == 5 for listed in lists[:80])
+    assert not any(train.dense[u, i] > -np.inf for u in range(80) for i in lists[u])
     model = fitted.model
     assert isinstance(model, FactorModel)
     assert load_model("als", model.record()) == model
