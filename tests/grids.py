@@ -16,7 +16,7 @@ from mfspark.grid.grid import Blocks, Grid, Layout, TileSet
 from mfspark.grid.runners import InProcess
 from mfspark.grid.store import MemoryStore, Store
 from mfspark.grid.training import Algorithm, Checkpoint, State, train
-from mfspark.kernels.threads import use_threads
+from mfspark.kernels.threads import one_thread_a_kernel
 from mfspark.kernels.tile import Tile
 from mfspark.kernels.top_n import NOBODY
 from mfspark.models.base import FitContext, Model
@@ -25,7 +25,7 @@ from mfspark.samples import survey_files
 
 Array = np.ndarray
 
-use_threads(1)  # for a few rows, more threads would only wait for each other
+one_thread_a_kernel()  # as in every task of a grid
 
 
 @dataclass(frozen=True)

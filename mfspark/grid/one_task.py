@@ -1,7 +1,7 @@
 """A whole training loop inside one Spark task, for ratings that fit one machine easily.
 
-No Spark round per iteration, and all cores for the kernels. The same trainer code runs as on the
-Spark grid: only the store (memory, with Parquet behind it) and the runner (in process) differ.
+No Spark round per iteration, and all cores, which share out the blocks. The same trainer code runs
+as on the Spark grid: only the store (memory, with Parquet behind it) and the runner differ.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from mfspark.grid.grid import Grid, TileSet
 from mfspark.grid.runners import InProcess, Numbers, OnSpark
 from mfspark.grid.store import MemoryStore, Store
 from mfspark.grid.training import Algorithm, Checkpoint, State, train
-from mfspark.kernels.threads import use_threads
+from mfspark.kernels.threads import one_thread_a_kernel
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -30,12 +30,9 @@ def train_in_one_task(
     threads = _cores_of_one_machine(spark)
 
     def task(_: int) -> Numbers:
-        use_threads(threads)
-        grid = Grid(tiles, MemoryStore(behind=store), InProcess())
-        try:
-            train(grid, algorithm, name, checkpoint)
-        finally:
-            use_threads(1)  # the worker process is used again for tasks that run beside others
+        one_thread_a_kernel()
+        grid = Grid(tiles, MemoryStore(behind=store), InProcess(threads))
+        train(grid, algorithm, name, checkpoint)
         return {}
 
     OnSpark(spark).run(1, task, f"train {name}")

@@ -5,6 +5,10 @@ from __future__ import annotations
 import torch
 
 
-def use_threads(n: int) -> None:
-    """Let torch use n threads: one in a task beside others, all cores in a task that is alone."""
-    torch.set_num_threads(n)
+def one_thread_a_kernel() -> None:
+    """Keep torch to one thread: cores share out blocks, never one product.
+
+    Measured on ratings that fit one block: two threads a product were slower than one, ten times so
+    beside other work, because waiting threads spin.
+    """
+    torch.set_num_threads(1)

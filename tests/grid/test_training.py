@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -116,6 +116,18 @@ def test_both_stores_end_with_the_same_bits(
 ) -> None:
     sites = [Site(tmp_path / str(in_memory), in_memory) for in_memory in (True, False)]
     assert sites[0].ends(sites[0].train(algorithm())) == sites[1].ends(sites[1].train(algorithm()))
+
+
+@ALGORITHMS
+def test_any_number_of_threads_ends_with_the_same_bits(
+    tmp_path: Path, algorithm: Callable[[], Algorithm]
+) -> None:
+    ends = []
+    for threads in (1, 2, 5):
+        site = Site(tmp_path / str(threads), in_memory=True)
+        grid = replace(site.grid(), runner=InProcess(threads))
+        ends.append(site.ends(train(grid, algorithm(), "fit", site.checkpoint())))
+    assert ends[0] == ends[1] == ends[2]
 
 
 @ALGORITHMS

@@ -59,7 +59,10 @@ class TestAdagrad(TestSGD):
 
 
 class TestAdam(TestSGD):
-    options: ClassVar[dict[str, Any]] = TestSGD.options | {"optimizer": "adam"}
+    options: ClassVar[dict[str, Any]] = TestSGD.options | {
+        "optimizer": "adam",
+        "learning_rate": 0.02,
+    }
     planted_options: ClassVar[dict[str, Any]] = TestSGD.planted_options | {"optimizer": "adam"}
 
 
