@@ -225,7 +225,7 @@ class Completed(Section):
 
     max_cells: Annotated[int, Field(ge=0)] = 2_000_000
     """Written only where users x items is at most this; 0 means never."""
-    model: ModelName | Literal["best"] = "best"
+    model: Literal["best", "baseline", "user_knn", "als", "torch_mf"] = "best"
     """Whose predictions fill it; `best` is the lowest RMSE."""
 
 

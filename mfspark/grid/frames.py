@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from pyspark.sql import DataFrame, SparkSession
+
+
+@dataclass(frozen=True)
+class ReadEach:
+    """Reads the blocks of several things one after the other, as if they were one."""
+
+    readers: Sequence[Callable[[int], pa.RecordBatch]]
+    n_blocks: int
+    """Blocks of each thing."""
+
+    def __call__(self, number: int) -> pa.RecordBatch:
+        """Read block `number mod n_blocks` of thing `number div n_blocks`."""
+        thing, block = divmod(number, self.n_blocks)
+        return self.readers[thing](block)
+
+    def frame(self, spark: SparkSession, schema: pa.Schema) -> DataFrame:
+        """Return all rows as one DataFrame: one plan, however many things there are."""
+        return frame_of_blocks(spark, len(self.readers) * self.n_blocks, self, schema)
 
 
 def frame_of_blocks(

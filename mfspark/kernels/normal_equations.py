@@ -52,7 +52,7 @@ class RidgeSolver:
         indices = torch.from_numpy(tile.indices)
         degrees = tile.degrees
         loss = 0.0
-        for rows in _batches(degrees):
+        for rows in _batches(degrees, features.shape[1]):
             A, b, squares = _gram(tile, rows, degrees[rows], F, t, indices)
             diagonal = self.reg * torch.from_numpy(degrees[rows]).to(torch.float32)
             if self.method == "cholesky":
@@ -69,14 +69,17 @@ class RidgeSolver:
         return solution, max(loss, 0.0)
 
 
-def _batches(degrees: Array) -> Iterator[Array]:
-    """Yield row numbers in batches of similar degree; rows without ratings are left out."""
+def _batches(degrees: Array, k: int) -> Iterator[Array]:
+    """Yield row numbers in batches of similar degree; rows without ratings are left out.
+
+    A row takes as much memory as its ratings or, where it has fewer than k, its k x k system.
+    """
     order = np.argsort(degrees, kind="stable")
     order = order[np.searchsorted(degrees[order], 1) :]
     end = len(order)
     while end:
         longest = int(degrees[order[end - 1]])
-        size = max(1, _PADDED_ENTRIES // longest)
+        size = max(1, _PADDED_ENTRIES // max(longest, k))
         start = max(0, end - size)
         yield order[start:end]
         end = start

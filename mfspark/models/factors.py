@@ -16,6 +16,7 @@ from mfspark.kernels.top_n import RankedLists
 if TYPE_CHECKING:
     from mfspark.kernels.tile import Arrays
     from mfspark.models.base import Kind
+    from mfspark.schemas import Side
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,10 @@ class FactorModel:
             tuple(Loss(**loss) for loss in record["history"]),
             record["total"],
         )
+
+    def blocks(self, side: Side) -> Blocks:
+        """Return the factor blocks of one side."""
+        return self.user if side == "user" else self.item
 
     def record(self) -> dict[str, Any]:
         """Return the model as JSON types; the blocks stay where they are."""

@@ -86,7 +86,8 @@ def _run_stage(
     from mfspark.pipeline.job import Job
 
     files = cast("InputFiles", files)
-    with spark_session() as spark:
+    size = sum(file["bytes"] for file in night.inputs)
+    with spark_session(input_bytes=size) as spark:
         if stage == "run":
             nightly.run(spark, night, files, progress)
             return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
@@ -10,7 +9,6 @@ from pyspark.sql import functions as F
 from mfspark.evaluation import ranking_metrics, rating_metrics, relevant_from
 from mfspark.pipeline.parts import ratings_of, tiles_of
 from mfspark.pipeline.scoring import predict, recommend
-from mfspark.pipeline.train import fitted
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -50,7 +48,7 @@ def best_model(job: Job) -> ModelName:
 
 def _measure(job: Job) -> Metrics:
     test = ratings_of(job, "test")
-    predictions = _test_predictions(job)
+    predictions = predict(job, models_of(job), "train", tiles_of(job, "test"))
     job.write(
         predictions.join(_test_ids(test), ["user_idx", "item_idx"]).select(
             "model", "user_id", "item_id", "rating", "prediction", "tier"
@@ -65,27 +63,12 @@ def _measure(job: Job) -> Metrics:
     return [row.asDict() for row in job.read("metrics").collect()]
 
 
-def _test_predictions(job: Job) -> DataFrame:
-    """Return every rating model's predictions of the test pairs."""
-    pairs = tiles_of(job, "test")
-    frames = [
-        predict(job, name, "train", pairs).withColumn("model", F.lit(name))
-        for name in models_of(job)
-        if fitted(job, name, "train").kind == "rating"
-    ]
-    return reduce(lambda left, right: left.unionByName(right), frames)
-
-
 def _test_ids(test: DataFrame) -> DataFrame:
     return test.select("user_idx", "item_idx", "user_id", "item_id", "rating")
 
 
 def _ranking(job: Job, test: DataFrame) -> DataFrame:
     options = job.config.evaluation
-    frames = [
-        recommend(job, name, "train", options.k).withColumn("model", F.lit(name))
-        for name in models_of(job)
-    ]
-    lists = reduce(lambda left, right: left.unionByName(right), frames)
+    lists = recommend(job, models_of(job), "train", options.k)
     threshold = relevant_from(options, job.report.rating_scale)
     return ranking_metrics(lists, test, options.k, threshold, job.report.n_items)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from functools import partial, reduce
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 import mfspark
 from mfspark.grid.cut import cut_frame
-from mfspark.grid.frames import frame_of_blocks
+from mfspark.grid.frames import ReadEach
 from mfspark.models.factors import FactorModel
 from mfspark.pipeline import evaluate, similarity
 from mfspark.pipeline.parts import layout_of
@@ -23,6 +23,8 @@ from mfspark.schemas import spark_schema
 from mfspark.tables.publish import publish
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pyspark.sql import DataFrame
 
     from mfspark.grid.grid import Blocks, Layout
@@ -32,7 +34,12 @@ if TYPE_CHECKING:
     from mfspark.tables.manifest import Manifest
 
 _FACTORS = pa.schema(
-    [("idx", pa.int32()), ("bias", pa.float32()), ("factors", pa.list_(pa.float32()))]
+    [
+        ("model", pa.string()),
+        ("idx", pa.int32()),
+        ("bias", pa.float32()),
+        ("factors", pa.list_(pa.float32())),
+    ]
 )
 
 
@@ -63,13 +70,9 @@ def published_part(job: Job) -> Part:
 
 def _top_n(job: Job, part: Part) -> DataFrame:
     """Return the lists of all models with ids and titles (joins users and items)."""
-    lists = [
-        recommend(job, name, part, job.config.publish.n).withColumn("model", F.lit(name))
-        for name in job.config.models.run
-    ]
     interval = [F.lit(None).cast("double").alias(name) for name in ("score_low", "score_high")]
     return (
-        reduce(lambda left, right: left.unionByName(right), lists)
+        recommend(job, job.config.models.run, part, job.config.publish.n)
         .join(job.read("users").select("user_idx", "user_id"), "user_idx")
         .join(job.read("items").select("item_idx", "item_id", "title"), "item_idx")
         .select("model", "user_id", "rank", "item_id", "score", "tier", *interval, "title")
@@ -94,7 +97,7 @@ def _write_completed(job: Job, part: Part) -> None:
     )
     ratings = job.read("ratings").select("user_idx", "item_idx", "rating")
     keys = ["user_idx", "item_idx"]
-    completed = predict(job, name, part, pairs).join(cells, keys).join(ratings, keys, "left")
+    completed = predict(job, [name], part, pairs).join(cells, keys).join(ratings, keys, "left")
     job.write(completed.select("user_id", "item_id", "rating", "prediction"), "completed")
 
 
@@ -111,30 +114,30 @@ def _write_factors(job: Job, part: Part) -> None:
     }
     sides: tuple[Side, Side] = ("user", "item")
     for side in sides:
-        table = f"{side}_factors"
         ids = job.read(f"{side}s").selectExpr(f"{side}_idx as idx", f"{side}_id as id")
-        frames = [
-            factor_frame(job, model, side).withColumn("model", F.lit(name))
-            for name, model in factors.items()
-        ]
-        empty = job.spark.createDataFrame([], spark_schema(table, job.ids))
-        rows = [f.join(ids, "idx").select(*empty.columns) for f in frames]
-        job.write(reduce(lambda a, b: a.unionByName(b), rows, empty), table)
+        rows = factor_frame(job, factors, side).join(ids, "idx")
+        job.write(rows.select("model", "id", "bias", "factors"), f"{side}_factors")
 
 
-def factor_frame(job: Job, model: FactorModel, side: Side) -> DataFrame:
-    """Return (idx, bias, factors), one row a user or item."""
-    blocks = model.user if side == "user" else model.item
-    read = partial(_read_factors, job.store, layout_of(job), blocks)
-    return frame_of_blocks(job.spark, len(blocks), read, _FACTORS)
+def factor_frame(job: Job, models: Mapping[str, FactorModel], side: Side) -> DataFrame:
+    """Return (model, idx, bias, factors), one row a model and user or item."""
+    layout = layout_of(job)
+    readers = [
+        partial(_read_factors, job.store, layout, name, model.blocks(side))
+        for name, model in models.items()
+    ]
+    return ReadEach(readers, layout.blocks(side)).frame(job.spark, _FACTORS)
 
 
-def _read_factors(store: Store, layout: Layout, blocks: Blocks, block: int) -> pa.RecordBatch:
+def _read_factors(
+    store: Store, layout: Layout, name: str, blocks: Blocks, block: int
+) -> pa.RecordBatch:
     arrays = store.get(blocks.references[block])
     n_rows, rank = arrays["factors"].shape
     offsets = pa.array(np.arange(n_rows + 1) * rank, pa.int32())
     return pa.record_batch(
         [
+            pa.array([name] * n_rows, pa.string()),
             layout.indices(blocks.side, block).astype(np.int32),
             arrays["bias"],
             pa.ListArray.from_arrays(offsets, arrays["factors"].ravel()),

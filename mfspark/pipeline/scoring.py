@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from mfspark.grid.frames import frame_of_blocks
+from mfspark.grid.frames import ReadEach
 from mfspark.grid.grid import RowTiles
 from mfspark.kernels.factors import bias_scores
 from mfspark.kernels.top_n import NOBODY, RankedLists, top_up
@@ -20,6 +20,8 @@ from mfspark.pipeline.parts import tiles_of
 from mfspark.pipeline.train import fitted, fitted_baseline, fitted_popularity
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyspark.sql import DataFrame
 
     from mfspark.config import ModelName
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 _PREDICTIONS = pa.schema(
     [
+        ("model", pa.string()),
         ("user_idx", pa.int32()),
         ("item_idx", pa.int32()),
         ("prediction", pa.float64()),
@@ -39,6 +42,7 @@ _PREDICTIONS = pa.schema(
 )
 _LISTS = pa.schema(
     [
+        ("model", pa.string()),
         ("user_idx", pa.int32()),
         ("rank", pa.int32()),
         ("item_idx", pa.int32()),
@@ -48,38 +52,40 @@ _LISTS = pa.schema(
 )
 
 
-def predict(job: Job, name: ModelName, part: Part, pairs: TileSet) -> DataFrame:
-    """Predict pairs with a model fitted on a part: (user_idx, item_idx, prediction, tier).
+def predict(job: Job, names: Sequence[ModelName], part: Part, pairs: TileSet) -> DataFrame:
+    """Predict pairs with models fitted on a part: (model, user_idx, item_idx, prediction, tier).
 
-    Predictions are never null and are brought into the rating scale as configured.
+    Predictions are never null and are brought into the rating scale as configured. Models that only
+    rank are left out.
     """
     grid = job.grid(tiles_of(job, part))
-    reference = f"{part}/{name}/on-{pairs.name.replace('/', '-')}"
-    scored = fitted(job, name, part).predict(grid, pairs, reference)
-    read = _Predictions(job.store, name, job.scale, pairs, scored, fitted_baseline(job, part))
-    return frame_of_blocks(job.spark, len(scored), read, _PREDICTIONS)
+    baseline = fitted_baseline(job, part)
+    readers: list[_Predictions] = []
+    for name in names:
+        model = fitted(job, name, part)
+        if model.kind == "rating":
+            reference = f"{part}/{name}/on-{pairs.name.replace('/', '-')}"
+            scored = model.predict(grid, pairs, reference)
+            readers.append(_Predictions(job.store, name, job.scale, pairs, scored, baseline))
+    return ReadEach(readers, pairs.layout.user_blocks).frame(job.spark, _PREDICTIONS)
 
 
-def recommend(job: Job, name: ModelName, part: Part, n: int) -> DataFrame:
-    """Rank n unseen items for every user: (user_idx, rank, item_idx, score, tier).
+def recommend(job: Job, names: Sequence[ModelName], part: Part, n: int) -> DataFrame:
+    """Rank n unseen items for every user: (model, user_idx, rank, item_idx, score, tier).
 
-    Every user gets n rows while there are n items they have not rated.
+    Every user gets n rows of each model while there are n items they have not rated.
     """
     tiles = tiles_of(job, part)
-    model = fitted(job, name, part)
-    lists = model.recommend(job.grid(tiles), n, f"{part}/{name}/top-{n}")
-    popularity = fitted_popularity(job, part)
-    rating_kind = model.kind == "rating"
-    read = _Lists(
-        job.store,
-        name,
-        job.scale if rating_kind else None,
-        tiles,
-        lists,
-        fitted_baseline(job, part) if rating_kind else popularity,
-        popularity,
-    )
-    return frame_of_blocks(job.spark, len(lists), read, _LISTS)
+    grid = job.grid(tiles)
+    baseline, popularity = fitted_baseline(job, part), fitted_popularity(job, part)
+    readers: list[_Lists] = []
+    for name in names:
+        model = fitted(job, name, part)
+        lists = model.recommend(grid, n, f"{part}/{name}/top-{n}")
+        rating_kind = model.kind == "rating"
+        scale, filler = (job.scale, baseline) if rating_kind else (None, popularity)
+        readers.append(_Lists(job.store, name, scale, tiles, lists, filler, popularity))
+    return ReadEach(readers, tiles.layout.user_blocks).frame(job.spark, _LISTS)
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,7 @@ class _Predictions:
             prediction = np.where(unknown, fallback, prediction)
         return pa.record_batch(
             [
+                pa.array([self.name] * strip.n_ratings, pa.string()),
                 tiles.layout.indices("user", block)[strip.rows].astype(np.int32),
                 strip.indices,
                 self.scale.adjust(prediction),
@@ -141,6 +148,7 @@ class _Lists:
             scores = self.scale.adjust(scores)
         return pa.record_batch(
             [
+                pa.array([self.name] * len(rows), pa.string()),
                 self.tiles.layout.indices("user", block)[rows].astype(np.int32),
                 (ranks + 1).astype(np.int32),
                 lists.indices[rows, ranks],

@@ -47,6 +47,7 @@ def test_groups_round_trip(tmp_path: Path) -> None:
 def test_what_was_read_can_be_written_to(tmp_path: Path) -> None:
     write_arrays(tmp_path / "block", [(0, {"x": np.zeros(3)})])
     first = read_group(tmp_path / "block")
+    assert first["x"].flags.owndata  # aligned, and not a part of the mapped file
     first["x"] += 1
     assert read_group(tmp_path / "block")["x"].tolist() == [0.0, 0.0, 0.0]
 

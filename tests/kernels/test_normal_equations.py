@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from mfspark.kernels.normal_equations import RidgeSolver
 from mfspark.kernels.tile import Tile
@@ -130,6 +131,23 @@ def test_hardly_any_regularisation_keeps_the_solution_in_bounds() -> None:
     assert np.isfinite(W).all()
     assert np.linalg.norm(W) < 1.5 * np.linalg.norm(shortest)
     assert loss == pytest.approx(np.nansum((R - W @ F.T) ** 2), abs=1e-2)
+
+
+def test_many_rows_with_one_rating_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """30,000 systems of 64 x 64 are 492 MB at once, and the long tail of items is like that."""
+    sizes: list[int] = []
+    cholesky = torch.linalg.cholesky_ex
+
+    def watched(systems: torch.Tensor) -> object:
+        sizes.append(systems.nbytes)
+        return cholesky(systems)
+
+    monkeypatch.setattr(torch.linalg, "cholesky_ex", watched)
+    n = 30_000
+    tile = Tile.from_triples(np.arange(n), np.arange(n) % 10, np.ones(n), n, 10)
+    F = features(1, 10, 64).astype(np.float32)
+    RidgeSolver(0.1).solve(tile, F, tile.values.copy(), np.zeros((n, 64), np.float32))
+    assert max(sizes) <= 1 << 24
 
 
 def test_no_rows() -> None:

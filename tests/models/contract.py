@@ -173,6 +173,12 @@ class FactorContract(ModelContract):
             whole(fitted.grid, fitted.model.item, "factors"),
         )
 
+    def test_rows_without_ratings_have_no_factors(self, fit: Fit) -> None:
+        users, items = self.factors(fit(RATINGS.widened(3, 2), 2))
+        assert (users[40:] == 0).all()
+        assert (items[25:] == 0).all()
+        assert (users[:40] != 0).any(1).all()
+
     def test_another_seed_gives_other_factors(self, fit: Fit) -> None:
         one, other = (self.factors(fit(RATINGS, seed=seed))[0] for seed in (1, 2))
         assert not np.allclose(one, other, atol=1e-3)

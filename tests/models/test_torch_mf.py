@@ -29,11 +29,14 @@ class TestSGD(FactorContract):
         "device": "cpu",
     }
     planted_rmse: ClassVar[float] = 0.36
+    halfway: ClassVar[float] = 0.08
+    """By how much the error may differ between cuts after a few epochs; see the planted matrix for
+    what it ends with."""
     tolerance: ClassVar[float] = 1e-4  # of one block count: only the number of items differs
 
     def check_same_answers(self, found: Fitted, expected: Fitted, ratings: Ratings) -> None:
         """Steps come in another order in other blocks: it is the errors that agree."""
-        assert found.rmse(ratings) == pytest.approx(expected.rmse(ratings), abs=0.08)
+        assert found.rmse(ratings) == pytest.approx(expected.rmse(ratings), abs=self.halfway)
         known = [len(row) for row in found.lists(8)]
         assert known == [len(row) for row in expected.lists(8)]
 
@@ -59,9 +62,9 @@ class TestAdagrad(TestSGD):
 
 
 class TestAdam(TestSGD):
+    halfway: ClassVar[float] = 0.15  # a block counts its own steps, by which Adam scales them
     options: ClassVar[dict[str, Any]] = TestSGD.options | {
         "optimizer": "adam",
-        "learning_rate": 0.02,
     }
     planted_options: ClassVar[dict[str, Any]] = TestSGD.planted_options | {"optimizer": "adam"}
 
