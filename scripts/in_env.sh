@@ -19,4 +19,9 @@ export JAVA_HOME
 export VIRTUAL_ENV=$venv PATH="$venv/bin:$JAVA_HOME/bin:$PATH"
 # spark-submit starts `python3` of PATH unless told otherwise: pin the driver and the workers.
 export PYSPARK_PYTHON=${PYSPARK_PYTHON:-$venv/bin/python}
+# Spark's own log is for errors, unless somebody configured it otherwise.
+if [[ -z ${SPARK_CONF_DIR:-} && ${SPARK_SUBMIT_OPTS:-} != *log4j* ]]; then
+    quiet=-Dlog4j2.configurationFile=file:$root/mfspark/data/log4j2.properties
+    export SPARK_SUBMIT_OPTS="${SPARK_SUBMIT_OPTS:-} $quiet"
+fi
 exec "$@"

@@ -26,6 +26,8 @@ def spark() -> Iterator[SparkSession]:
         "spark.sql.shuffle.partitions": "2",  # tables of a few rows: more would only cost time
         "spark.default.parallelism": "2",
         "spark.ui.enabled": "false",
+        # the quick compiler alone: a session of many small jobs is over before the other pays
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
         "spark.sql.adaptive.enabled": "true",
         "spark.python.worker.reuse": "true",  # importing torch takes two seconds a worker
     }

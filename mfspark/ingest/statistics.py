@@ -7,11 +7,25 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
     from mfspark.schemas import Side
 
 _NUMBERS = ("mean", "std", "min", "q25", "median", "q75", "max")
+
+
+def _sample_deviation(name: str) -> Column:
+    """Return the sample's standard deviation from two plain sums; null for a single value.
+
+    Sums of whole- and half-star ratings are exact in any order. `stddev_samp` merges partial means,
+    and its last bits change with the order in which Spark happens to merge them.
+    """
+    n, total = F.count(name), F.sum(name)
+    squares = F.sum(F.col(name) * F.col(name)) - total * total / n
+    variance = F.when(F.max(name) == F.min(name), F.lit(0.0)).otherwise(
+        F.greatest(squares, F.lit(0.0)) / F.nullif(n - 1, F.lit(0))
+    )
+    return F.when(n > 1, F.sqrt(variance))
 
 
 def with_statistics(ids: DataFrame, ratings: DataFrame, side: Side) -> DataFrame:
@@ -26,7 +40,7 @@ def with_statistics(ids: DataFrame, ratings: DataFrame, side: Side) -> DataFrame
     grouped = ratings.groupBy(id_column).agg(
         F.count("*").alias("n_ratings"),
         F.avg("rating").alias("mean"),
-        F.stddev_samp("rating").alias("std"),
+        _sample_deviation("rating").alias("std"),
         F.min("rating").alias("min"),
         quartiles.alias("quartiles"),
         F.max("rating").alias("max"),

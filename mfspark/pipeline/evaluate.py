@@ -58,7 +58,9 @@ def _measure(job: Job) -> Metrics:
     by_rating = rating_metrics(job.read("test_predictions"))
     by_rank = _ranking(job, test.select("user_idx", "item_idx", "rating"))
     split = F.lit(job.config.evaluation.split).alias("split")
-    columns = ["model", split, "metric", "k", "value", "low", "high", "n"]
+    # Spark adds up users in no fixed order: ten decimals are the same on every machine.
+    rounded = [F.round(name, 10).alias(name) for name in ("value", "low", "high")]
+    columns = ["model", split, "metric", "k", *rounded, "n"]
     job.write(by_rating.unionByName(by_rank).select(*columns), "metrics")
     return [row.asDict() for row in job.read("metrics").collect()]
 

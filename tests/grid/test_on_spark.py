@@ -136,6 +136,11 @@ def test_training_gives_the_same_bits(
     assert files == {f"{reference}.parquet" for reference in alone.references}
 
 
+def test_numbers_come_in_the_order_of_the_tasks(spark: SparkSession) -> None:
+    numbers = OnSpark(spark).run(5, lambda i: {"i": float(i), "third": i / 3}, "count")
+    assert numbers == [{"i": float(i), "third": i / 3} for i in range(5)]
+
+
 def test_a_failing_kernel_is_raised_with_its_message(grids: tuple[Grid, Grid]) -> None:
     def fail(indices: Array) -> Arrays:
         raise ValueError(f"no such user: {indices[0]}")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from mfspark.config import ModelName
-from tests.grids import Fit, Fitted, Ratings, fitter, movielens, planted, survey
+from mfspark.models.torch_mf import MeetBlocks, TorchMF
+from tests.grids import Fit, Fitted, Ratings, fitter, grid_of, movielens, planted, survey
 from tests.models.contract import FEW, RATINGS, FactorContract, options_of
 
 
@@ -104,6 +105,21 @@ def test_training_stops_when_the_validation_loss_no_longer_falls(tmp_path: Path)
     assert 4 < len(validation) < 200
     assert min(validation[-4:]) >= min(validation[:-4])  # none of the last four was better
     assert min(validation[-5:-1]) < min(validation[:-5] or [np.inf])
+
+
+def test_every_epoch_and_tile_is_shuffled_anew() -> None:
+    options = options_of("torch_mf", rank=2, batch_size=8, decay=1.0, device="cpu").torch_mf
+    grid = grid_of(RATINGS, 1, 1)
+    start = TorchMF(options, 3.0, seed=1).start(grid, "start")
+    users, items = (grid.store.get(side.references[0]) for side in (start.user, start.item))
+
+    def trained(seed: int, epoch: int, pair: tuple[int, int]) -> bytes:
+        meet = MeetBlocks(options, 3.0, seed, epoch, grid.layout)
+        return meet(users, items, RATINGS.tile, pair)[0]["factors"].tobytes()
+
+    cases = [(1, 1, (0, 0)), (1, 2, (0, 0)), (1, 1, (1, 0)), (1, 1, (0, 1)), (2, 1, (0, 0))]
+    assert len({trained(*case) for case in cases}) == len(cases)
+    assert trained(*cases[1]) == trained(*cases[1])
 
 
 def test_the_learning_rate_decays(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from mfspark.config import ModelName
 from mfspark.models.user_knn import UserKNN
-from tests.grids import Array, Fit, Fitted, fitter, survey, whole
+from tests.grids import Array, Fit, Fitted, fitter, stars, survey, whole
 from tests.models.contract import FEW, RATINGS, ModelContract, options_of
 from tests.reference import cosine_neighbors, knn_predictions
 
@@ -67,6 +67,14 @@ class TestUserKNN(ModelContract):
 
 class TestUserKNNWeighted(TestUserKNN):
     options: ClassVar[dict[str, Any]] = {"num_neighbors": 15, "aggregation": "weighted"}
+
+
+def test_more_users_in_a_block_than_are_predicted_at_once(tmp_path: Path) -> None:
+    ratings = stars(3, 2_500, 4, 0.4)
+    fit = fitter(tmp_path, "user_knn", options_of("user_knn", num_neighbors=3))
+    one, many = fit(ratings), fit(ratings, 3)
+    np.testing.assert_array_equal(one.predictions, many.predictions)
+    assert one.lists(2) == many.lists(2)
 
 
 # --- golden figures of the survey -----------------------------------------------------------------
