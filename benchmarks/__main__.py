@@ -28,7 +28,7 @@ class MeasuredProgress:
 
     steps: list[tuple[str, float, float]] = field(default_factory=list)
 
-    def begin(self, n_steps: int) -> None:
+    def begin(self, n_steps: int) -> None:  # noqa: ARG002
         """Start a new night."""
         self.steps.clear()
 
