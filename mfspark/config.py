@@ -141,8 +141,13 @@ class ALSOptions(Section):
     engine: Literal["torch", "mllib"] = "torch"
     """`torch`: our kernel on the grid; `mllib`: Spark's own ALS, for comparison."""
     rank: PositiveInt = 32
-    reg: PositiveFloat = 0.12
-    """L2 regularisation, scaled by the number of ratings of each row."""
+    reg: PositiveFloat = 0.09
+    """L2 weight of a factor, in variances of the ratings and times (n_u + prior), so that one
+    value serves 5-star and 10-point scales, busy and quiet users."""
+    prior: NonNegativeFloat = 5.0
+    """Ratings every row is taken to have more, where its regularisation is weighed."""
+    bias_damping: PositiveFloat = 5.0
+    """Damping of the biases, in ratings, as the baseline has."""
     max_iter: PositiveInt = 15
     biases: bool = True
     solver: Literal["cholesky", "cg"] = "cholesky"

@@ -57,9 +57,16 @@ def clustered_interval(losses: dict[str, list[float]]) -> tuple[float, float, fl
 # Ratings are a dense float64 matrix R (users, items); NaN means not rated.
 
 
-def ridge_rows(R: np.ndarray, F: np.ndarray, reg: float) -> tuple[np.ndarray, float]:
-    """Solve (sum_i f_i f_i' + reg n_u I) w_u = sum_i f_i r_ui a row at a time; rows without: 0.
+def ridge_rows(
+    R: np.ndarray,
+    F: np.ndarray,
+    reg: float,
+    prior: float = 0.0,
+    last_damping: float | None = None,
+) -> tuple[np.ndarray, float]:
+    """Solve (sum_i f_i f_i' + reg (n_u + prior) I) w_u = sum_i f_i r_ui a row at a time.
 
+    Rows without ratings are 0. `last_damping` takes the place of the last diagonal entry.
     F: features (items, k). Returns the solutions (users, k) and sum (r_ui - w_u . f_i)^2.
     """
     W, loss = np.zeros((len(R), F.shape[1])), 0.0
@@ -67,7 +74,10 @@ def ridge_rows(R: np.ndarray, F: np.ndarray, reg: float) -> tuple[np.ndarray, fl
         rated = ~np.isnan(ratings)
         if rated.any():
             f, r = F[rated], ratings[rated]
-            W[u] = np.linalg.solve(f.T @ f + reg * rated.sum() * np.eye(F.shape[1]), f.T @ r)
+            penalty = reg * (rated.sum() + prior) * np.eye(F.shape[1])
+            if last_damping is not None:
+                penalty[-1, -1] = last_damping
+            W[u] = np.linalg.solve(f.T @ f + penalty, f.T @ r)
             loss += float(np.sum((r - f @ W[u]) ** 2))
     return W, loss
 

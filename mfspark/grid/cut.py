@@ -110,6 +110,7 @@ def _put_strip(
     return {
         "n": len(values),
         "sum": float(values.sum()),
+        "squares": float(np.square(values).sum()),
         "low": float(values.min(initial=np.inf)),
         "high": float(values.max(initial=-np.inf)),
     }
@@ -120,11 +121,14 @@ def _finished(
 ) -> TileSet:
     """Add the tiles of the items and sum up."""
     n = int(sum(part["n"] for part in numbers))
+    mean = sum(part["sum"] for part in numbers) / max(1, n)
+    square = sum(part["squares"] for part in numbers) / max(1, n)
     tiles = TileSet(
         name,
         layout,
         n_ratings=n,
-        mean=sum(part["sum"] for part in numbers) / max(1, n),
+        mean=mean,
+        variance=square - mean**2 if square - mean**2 > 1e-9 * square else 0.0,  # else: rounding
         low=min(part["low"] for part in numbers),
         high=max(part["high"] for part in numbers),
     )

@@ -74,6 +74,7 @@ class TileSet:
     layout: Layout
     n_ratings: int
     mean: float
+    variance: float
     low: float
     high: float
 

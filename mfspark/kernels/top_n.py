@@ -90,6 +90,8 @@ def top_up(
 ) -> tuple[RankedLists, Array]:
     """Fill lists that are too short with the first columns of `order` that a row has not seen.
 
+    Those are put in the order of their scores, none of them above the entry before: lists fall.
+
     seen: what each row has rated, columns by global index; order (m): columns by preference; an
     added entry scores row_scores (rows) + column_scores (columns). Returns the filled lists and a
     mask (rows, n) of the entries that were added.
@@ -105,8 +107,11 @@ def top_up(
         # At most len(taken) of the first columns are out, so this prefix is always long enough.
         prefix = order[: n - have + len(taken)]
         extra = prefix[~np.isin(prefix, taken)][: n - have]
+        score = row_scores[row] + column_scores[extra]
+        best_first = np.argsort(-score, kind="stable")
         where = slice(have, have + len(extra))
-        indices[row, where] = extra
-        scores[row, where] = row_scores[row] + column_scores[extra]
+        indices[row, where] = extra[best_first]
+        last = scores[row, have - 1] if have else np.inf
+        scores[row, where] = np.minimum(score[best_first], last)
         added[row, where] = True
     return RankedLists(indices, scores), added

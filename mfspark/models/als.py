@@ -34,7 +34,9 @@ def fit(context: FitContext, options: ALSOptions) -> FactorModel:
 class ALS:
     """Alternates the exact solutions of both sides of
 
-    sum (r - mu - b_u - b_i - x_u . y_i)^2 + reg * sum_u n_u (|x_u|^2 + b_u^2) + the same for items.
+    sum (r - mu - b_u - b_i - x_u . y_i)^2
+    + reg * variance * sum_u (n_u + prior) |x_u|^2 + bias_damping * sum_u b_u^2
+    + the same for items.
     """
 
     options: ALSOptions
@@ -83,7 +85,14 @@ class HalfStep:
             targets -= bias[strip.indices]
             features = np.column_stack([features, np.ones_like(bias)])
             start = np.column_stack([start, rows["bias"]])
-        solver = RidgeSolver(self.options.reg, self.options.solver, self.options.cg_steps)
+        options = self.options
+        solver = RidgeSolver(
+            reg=options.reg * (tiles.tiles.variance or 1.0),  # all equal: any scale will do
+            method=options.solver,
+            cg_steps=options.cg_steps,
+            prior=options.prior,
+            last_damping=options.bias_damping if options.biases else None,
+        )
         solution, squared_error = solver.solve(strip, features, targets, start)
         rank = self.options.rank
         bias = solution[:, rank] if self.options.biases else np.zeros(strip.n_rows, np.float32)

@@ -84,7 +84,10 @@ def test_top_up(data: st.DataObject, n_rows: int, n_columns: int, n: int) -> Non
     for row in range(n_rows):
         have = best_of_row(listed[row], n)
         extra = [c for c in order if not seen[row, c] and c not in have][: n - len(have)]
-        scores = [1.0] * len(have) + [row_scores[row] + column_scores[c] for c in extra]
+        extra.sort(key=lambda c: -column_scores[c])  # those that were chosen stand by score
+        highest = 1.0 if have else np.inf  # and none above what was there
+        added_scores = [min(row_scores[row] + column_scores[c], highest) for c in extra]
+        scores = [1.0] * len(have) + added_scores
         missing = n - len(scores)
         assert filled.indices[row].tolist() == have + extra + [NOBODY] * missing
         assert filled.scores[row].tolist() == scores + [-np.inf] * missing
