@@ -166,7 +166,7 @@ class TorchMFOptions(Section):
     decay: Annotated[float, Field(gt=0, le=1)] = 0.95
     """Factor on the learning rate after each epoch."""
     reg: NonNegativeFloat = 0.08
-    """L2 weight on the factors and biases that a rating touches."""
+    """L2 weight on the factors and biases that a rating touches, in variances of the ratings."""
     optimizer: Literal["sgd", "adagrad", "adam"] = "sgd"
     batch_size: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
     """Ratings a step; 0: full batch; `auto`: by the busiest user or item, see kernels.sgd."""

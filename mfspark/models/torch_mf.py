@@ -26,7 +26,8 @@ _VALIDATION, _SHUFFLE = 1, 2  # streams of random numbers of one seed
 def fit(context: FitContext, options: TorchMFOptions) -> FactorModel:
     """Fit by stochastic gradients; every epoch each user block meets each item block once."""
     mean = context.tiles.mean if options.center else 0.0
-    state = context.train(TorchMF(options, mean, context.seed))
+    variance = context.tiles.variance or 1.0  # all equal: any scale will do
+    state = context.train(TorchMF(options, mean, context.seed, variance))
     return FactorModel.of(state, mean)
 
 
@@ -37,6 +38,8 @@ class TorchMF:
     options: TorchMFOptions
     mean: float
     seed: int
+    variance: float = 1.0
+    """Of the ratings: the unit of `reg`."""
 
     def start(self, grid: Grid, name: str) -> State:
         """Start both sides with small random factors."""
@@ -45,7 +48,8 @@ class TorchMF:
     def step(self, grid: Grid, state: State, name: str) -> State:
         """Run one epoch."""
         epoch = state.iteration + 1
-        kernel = MeetBlocks(self.options, self.mean, self.seed, epoch, grid.layout)
+        reg = self.options.reg * self.variance
+        kernel = MeetBlocks(self.options, self.mean, reg, self.seed, epoch, grid.layout)
         user, item, numbers = grid.strata(name, kernel, state.user, state.item)
         losses = [_rmse("train", epoch, numbers["train_error"], numbers["n_train"])]
         if numbers["n_validation"]:
@@ -70,6 +74,7 @@ class MeetBlocks:
 
     options: TorchMFOptions
     mean: float
+    reg: float
     seed: int
     epoch: int
     layout: Layout
@@ -82,7 +87,7 @@ class MeetBlocks:
         epoch = Epoch(
             optimizer=options.optimizer,
             learning_rate=options.learning_rate * options.decay ** (self.epoch - 1),
-            reg=options.reg,
+            reg=self.reg,
             batch_size=(
                 steady_batch_size(tile) if options.batch_size == "auto" else options.batch_size
             ),
