@@ -91,7 +91,7 @@ def test_the_motions_give_the_same_bits(grids: tuple[Grid, Grid]) -> None:
     for grid in grids:
         user, _ = grid.sweep("user", "start", StartRows(3, 0.1, seed=5))
         item, _ = grid.sweep("item", "start", StartRows(3, 0.1, seed=5))
-        meet = MeetBlocks(SGD, 3.2, 42, 1, grid.layout)
+        meet = MeetBlocks(SGD, 3.2, SGD.reg, 42, 1, grid.layout)
         new_user, new_item, numbers = grid.strata("epoch", meet, user, item)
         neighbors, _ = grid.all_pairs("user", "neighbors", FindNeighbors(5, 1))
         ends.append((numbers, bits(grid.store, user, item, new_user, new_item, neighbors)))

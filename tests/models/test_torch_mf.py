@@ -114,7 +114,7 @@ def test_every_epoch_and_tile_is_shuffled_anew() -> None:
     users, items = (grid.store.get(side.references[0]) for side in (start.user, start.item))
 
     def trained(seed: int, epoch: int, pair: tuple[int, int]) -> bytes:
-        meet = MeetBlocks(options, 3.0, seed, epoch, grid.layout)
+        meet = MeetBlocks(options, 3.0, options.reg, seed, epoch, grid.layout)
         return meet(users, items, RATINGS.tile, pair)[0]["factors"].tobytes()
 
     cases = [(1, 1, (0, 0)), (1, 2, (0, 0)), (1, 1, (1, 0)), (1, 1, (0, 1)), (2, 1, (0, 0))]
