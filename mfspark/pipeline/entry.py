@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import sys
 import traceback
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 from mfspark.config import Config, ModelName, load_config, parse_run_date
 from mfspark.errors import ExitStatus, MfsparkError, printable
@@ -21,6 +22,8 @@ from mfspark.tables.warehouse import Warehouse
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import date
+
+    from mfspark.pipeline.ingest import InputFiles
 
 Stage = Literal["run", "ingest", "similarity", "train", "evaluate", "publish"]
 
@@ -49,7 +52,8 @@ class Request:
             "models.run": list(self.models),
             "warehouse": self.warehouse,
         }
-        options = [f"{key}={_toml(value)}" for key, value in given.items() if value]
+        # JSON strings and lists of strings are TOML too.
+        options = [f"{key}={json.dumps(value)}" for key, value in given.items() if value]
         if self.test:
             options.append('evaluation.split="given"')
         return load_config(self.config, (*options, *self.overrides))
@@ -78,14 +82,12 @@ def execute(request: Request, progress: Progress, only: Sequence[ModelName] = ()
 
 
 def _run_stage(
-    stage: Stage, night: Night, files: object, progress: Progress, names: Sequence[ModelName]
+    stage: Stage, night: Night, files: InputFiles, progress: Progress, names: Sequence[ModelName]
 ) -> None:
     """Start Spark and call one stage; stages before it that have not run are run first."""
     from mfspark.pipeline import evaluate, ingest, nightly, publish, similarity, train
-    from mfspark.pipeline.ingest import InputFiles
     from mfspark.pipeline.job import Job
 
-    files = cast("InputFiles", files)
     size = sum(file["bytes"] for file in night.inputs)
     with spark_session(input_bytes=size) as spark:
         if stage == "run":
@@ -173,10 +175,3 @@ def guarded(work: Callable[[], None], *, debug: bool) -> int:
         )
         return ExitStatus.INTERNAL
     return ExitStatus.DONE
-
-
-def _toml(value: object) -> str:
-    """Write a string or a list of strings as TOML, which JSON strings are a part of."""
-    import json
-
-    return json.dumps(value)
