@@ -27,7 +27,7 @@ from pydantic import (
 from mfspark.errors import ConfigError
 
 Share = Annotated[float, Field(ge=0, le=1)]
-ModelName = Literal["baseline", "popularity", "user_knn", "als", "torch_mf"]
+ModelName = Literal["baseline", "popularity", "user_knn", "als", "ials", "torch_mf"]
 Format = Literal["auto", "csv", "dat", "tab", "wide_csv", "excel", "parquet"]
 
 
@@ -135,12 +135,25 @@ class UserKNNOptions(Section):
     """`mean`: plain mean of the neighbors' ratings; `weighted`: weighted by similarity."""
 
 
-class ALSOptions(Section):
-    """Alternating least squares with biases."""
+class AlternatingOptions(Section):
+    """What all alternating least squares have in common."""
+
+    rank: PositiveInt = 32
+    max_iter: PositiveInt = 15
+    tol: NonNegativeFloat = 1e-4
+    """Stop when an iteration changes the training RMSE by less than this share; 0: never."""
+    solver: Literal["cholesky", "cg"] = "cg"
+    """`cg`: a few steps from the last iteration's solution; `cholesky`: exact, slower."""
+    cg_steps: PositiveInt = 3
+    init_std: PositiveFloat = 0.1
+    """Standard deviation of the starting factors."""
+
+
+class ALSOptions(AlternatingOptions):
+    """Alternating least squares with biases, for ratings."""
 
     engine: Literal["torch", "mllib"] = "torch"
     """`torch`: our kernel on the grid; `mllib`: Spark's own ALS, for comparison."""
-    rank: PositiveInt = 32
     reg: PositiveFloat = 0.09
     """L2 weight of a factor, in variances of the ratings and times (n_u + prior), so that one
     value serves 5-star and 10-point scales, busy and quiet users."""
@@ -148,13 +161,23 @@ class ALSOptions(Section):
     """Ratings every row is taken to have more, where its regularisation is weighed."""
     bias_damping: PositiveFloat = 5.0
     """Damping of the biases, in ratings, as the baseline has."""
-    max_iter: PositiveInt = 15
     biases: bool = True
-    solver: Literal["cholesky", "cg"] = "cholesky"
-    cg_steps: PositiveInt = 3
-    """Steps of the conjugate gradient solver, warm-started from the last iteration."""
-    init_std: PositiveFloat = 0.1
-    """Standard deviation of the starting factors."""
+    nonnegative: bool = False
+    """Keep factors at 0 or above; biases stay free."""
+
+
+class IALSOptions(AlternatingOptions):
+    """Alternating least squares for implicit feedback: ranks items by what users chose."""
+
+    rank: PositiveInt = 64
+    reg: PositiveFloat = 0.03
+    """L2 weight of a factor, times the confidence of all cells of its row."""
+    alpha: PositiveFloat = 3.0
+    """Confidence of a chosen cell is 1 + alpha, or 1 + alpha * rating; of any other 1."""
+    by_rating: bool = True
+    """Whether confidence grows with the rating."""
+    threshold: float | None = None
+    """Ratings from here on are choices; unset: all above 0."""
 
 
 class TorchMFOptions(Section):
@@ -185,11 +208,19 @@ class TorchMFOptions(Section):
 class Models(Section):
     """Which models are run, and their options."""
 
-    run: tuple[ModelName, ...] = ("baseline", "popularity", "user_knn", "als", "torch_mf")
+    run: tuple[ModelName, ...] = (
+        "baseline",
+        "popularity",
+        "user_knn",
+        "als",
+        "ials",
+        "torch_mf",
+    )
     baseline: BaselineOptions = BaselineOptions()
     popularity: PopularityOptions = PopularityOptions()
     user_knn: UserKNNOptions = UserKNNOptions()
     als: ALSOptions = ALSOptions()
+    ials: IALSOptions = IALSOptions()
     torch_mf: TorchMFOptions = TorchMFOptions()
 
     @model_validator(mode="after")

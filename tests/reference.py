@@ -82,6 +82,20 @@ def ridge_rows(
     return W, loss
 
 
+def ials_rows(W: np.ndarray, Y: np.ndarray, reg: float, alpha: float) -> tuple[np.ndarray, float]:
+    """Solve every row of min sum_i c (p - x.y)^2 + reg (alpha n_u + n_items) |x|^2 over all cells.
+
+    W: extra confidence (users, items), 0 where not chosen, so c = 1 + w and p = (w > 0). Y: factors
+    (items, k). Returns the solutions (users, k) and the weighted sum of squared errors.
+    """
+    X = np.zeros((len(W), Y.shape[1]))
+    C, P = 1 + W, (W > 0).astype(float)
+    for u in range(len(W)):
+        penalty = reg * (alpha * P[u].sum() + W.shape[1]) * np.eye(Y.shape[1])
+        X[u] = np.linalg.solve(Y.T @ (C[u, :, None] * Y) + penalty, Y.T @ (C[u] * P[u]))
+    return X, float(np.sum(C * (P - X @ Y.T) ** 2))
+
+
 def damped_biases(R: np.ndarray, mean: float, other_bias: np.ndarray, damping: float) -> np.ndarray:
     """b_u = sum_i (r_ui - mean - b_i) / (damping + n_u); 0 without ratings."""
     rated = ~np.isnan(R)

@@ -1,91 +1,69 @@
-"""Ridge regressions of many rows at once: the heart of alternating least squares.
+"""The normal equations of many rows at once: what every alternating method solves or samples from.
 
-For a row u with ratings r_ui, the ALS step solves the normal equations
+The ratings of a row block come in parts, one for each block of columns. A rating (u, i) has a
+target t_ui and, in iALS, a weight c_ui; its column brings the features f_i. For each row
 
-    (sum_i f_i f_i' + reg * n_u * I) w_u = sum_i f_i t_ui
-
-(Zhou et al. 2008, "Large-scale parallel collaborative filtering", weighted-lambda regularisation;
-n_u may be raised by a prior number of ratings, without which rows of one rating fit it too well).
-With biases, f_i = (y_i, 1) and t_ui = r_ui - mu - b_i, so that w_u = (x_u, b_u): the bias is one
-more column, pinned to 1 on the other side, with a damping of its own. Without, f_i = y_i and
-t_ui = r_ui - mu.
+    A_u = shared + sum_i c_ui f_i f_i'        b_u = sum_i f_i t_ui
 
 Rows are grouped by degree and padded to the longest of their batch; a batch is kept near the size
-of the L2 cache (DESIGN section 5: 6.4 s an iteration instead of 10.3 s at 18 M ratings).
+of the L2 cache. Measured at rank 64, one thread: 2.0 M ratings/s formed and solved with batches of
+2^13 or 2^14 padded entries, 1.4 M with 2^16.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from mfspark.kernels.tile import stack_columns
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from mfspark.kernels.tile import Array, Tile
 
-_PADDED_ENTRIES = 1 << 15  # entries of one batch: 2^15 rows of 65 float32 are 8 MiB
+_PADDED_ENTRIES = 1 << 14  # entries of one batch: 2^14 rows of 65 float32 are 4 MiB
 _HEAVY = 1 << 14  # longer rows are accumulated in chunks of this many ratings
-_LEAST_DIAGONAL = 1e-6  # of the trace of A; float32 has 1.2e-7
 
 
 @dataclass(frozen=True)
-class RidgeSolver:
-    """How the normal equations of a batch of rows are solved."""
+class Part:
+    """The ratings of some rows for one block of columns, beside what the columns contribute."""
 
-    reg: float
-    """L2 weight a rating: column by column reg * (n_u + prior)."""
-    method: Literal["cholesky", "cg"] = "cholesky"
-    cg_steps: int = 3
-    prior: float = 0.0
-    """Ratings that every row is taken to have more, where its regularisation is weighed."""
-    last_damping: float | None = None
-    """Regularisation of the last column alone (a bias), whatever n_u is; None: as the others."""
+    tile: Tile
+    features: Array
+    """float32 (n_columns, k)."""
+    targets: Array
+    """float32 (n_ratings)."""
+    weights: Array | None = None
+    """float32 (n_ratings); None: 1 each."""
 
-    def solve(
-        self, tile: Tile, features: Array, targets: Array, start: Array
-    ) -> tuple[Array, float]:
-        """Return the solution of every row and the sum of squared errors it leaves.
 
-        tile: the ratings' structure; features float32 (n_columns, k); targets float32 (n_ratings);
-        start float32 (n_rows, k), the last solution (used by conjugate gradients).
-        Returns float32 (n_rows, k); rows without ratings are zero.
-        """
-        solution = np.zeros((tile.n_rows, features.shape[1]), np.float32)
-        F, t = torch.from_numpy(features), torch.from_numpy(targets)
-        indices = torch.from_numpy(tile.indices)
-        degrees = tile.degrees
-        loss = 0.0
-        for rows in _batches(degrees, features.shape[1]):
-            A, b, squares = _gram(tile, rows, degrees[rows], F, t, indices)
-            diagonal = self._diagonal(degrees[rows], features.shape[1])
-            if self.method == "cholesky":
-                w = _cholesky(A, b, diagonal)
-            else:
-                w = _conjugate_gradient(
-                    A, b, diagonal, torch.from_numpy(start[rows]), self.cg_steps
-                )
-            # |t - F w|^2 = t't - 2 w'b + w'A w: no second pass over the ratings.
-            Aw = torch.bmm(A, w.unsqueeze(2)).squeeze(2)
-            fitted = (w * Aw).sum(dtype=torch.float64) - 2.0 * (w * b).sum(dtype=torch.float64)
-            loss += squares + float(fitted)
-            solution[rows] = w.numpy()
-        return solution, max(loss, 0.0)
+def degrees_of(parts: Sequence[Part]) -> Array:
+    """Return the ratings of each row over all parts, int64 (n_rows)."""
+    return np.sum([part.tile.degrees for part in parts], axis=0)
 
-    def _diagonal(self, degrees: Array, k: int) -> torch.Tensor:
-        """Return what is added to the diagonals of a batch, float32 (b, k)."""
-        n = torch.from_numpy(degrees).to(torch.float32)
-        diagonal = (self.reg * (n + self.prior)).unsqueeze(1).repeat(1, k)
-        if self.last_damping is not None:
-            diagonal[:, -1] = self.last_damping
-        return diagonal
+
+def normal_equations(
+    parts: Sequence[Part], shared: Array | None = None
+) -> Iterator[tuple[Array, torch.Tensor, torch.Tensor]]:
+    """Yield (rows, A, b) in batches; rows without ratings are left out.
+
+    shared float32 (k, k) is added to every A. rows int64 (n), A float32 (n, k, k), b (n, k).
+    """
+    whole = _Stacked.of(parts)
+    degrees = whole.tile.degrees
+    extra = None if shared is None else torch.from_numpy(shared)
+    for rows in _batches(degrees, whole.features.shape[1]):
+        A, b = whole.gram(rows, degrees[rows])
+        yield rows, (A if extra is None else A.add_(extra)), b
 
 
 def _batches(degrees: Array, k: int) -> Iterator[Array]:
-    """Yield row numbers in batches of similar degree; rows without ratings are left out.
+    """Yield row numbers in batches of similar degree.
 
     A row takes as much memory as its ratings or, where it has fewer than k, its k x k system.
     """
@@ -100,69 +78,74 @@ def _batches(degrees: Array, k: int) -> Iterator[Array]:
         end = start
 
 
-def _gram(
-    tile: Tile, rows: Array, degrees: Array, F: torch.Tensor, t: torch.Tensor, indices: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, float]:
-    """Return sum f f' (b, k, k), sum f t (b, k) and sum t^2 of a batch of rows."""
-    if degrees[-1] > _HEAVY:
-        return _gram_of_heavy_row(tile, int(rows[-1]), F, t, indices)
-    longest = int(degrees[-1])
-    position = torch.from_numpy(tile.indptr[rows]).unsqueeze(1) + torch.arange(longest)
-    padding = torch.arange(longest) >= torch.from_numpy(degrees).unsqueeze(1)  # (b, longest)
-    position[padding] = 0
-    flat = position.view(-1)
-    gathered = F.index_select(0, indices.index_select(0, flat)).view(len(rows), longest, -1)
-    gathered.masked_fill_(padding.unsqueeze(2), 0.0)
-    target = t.index_select(0, flat).view(len(rows), longest).masked_fill_(padding, 0.0)
-    A = torch.bmm(gathered.transpose(1, 2), gathered)
-    b = torch.bmm(gathered.transpose(1, 2), target.unsqueeze(2)).squeeze(2)
-    return A, b, float(target.square().sum(dtype=torch.float64))
+@dataclass(frozen=True)
+class _Stacked:
+    """All parts side by side as one, in torch."""
+
+    tile: Tile
+    indices: torch.Tensor
+    features: torch.Tensor
+    targets: torch.Tensor
+    weights: torch.Tensor | None
+
+    @classmethod
+    def of(cls, parts: Sequence[Part]) -> _Stacked:
+        met = [_only_used(part) for part in parts]
+        tile = stack_columns([part.tile for part in met])
+
+        def stacked(values: list[Array]) -> torch.Tensor:
+            """Bring values that go with the ratings of each part into the order of the strip."""
+            tiles = [part.tile.with_values(v) for part, v in zip(met, values, strict=True)]
+            return torch.from_numpy(stack_columns(tiles).values)
+
+        weights = [part.weights for part in met if part.weights is not None]
+        return cls(
+            tile,
+            torch.from_numpy(tile.indices),
+            torch.from_numpy(np.concatenate([part.features for part in met])),
+            stacked([part.targets for part in met]),
+            stacked(weights) if weights else None,
+        )
+
+    def gram(self, rows: Array, degrees: Array) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return sum c f f' (b, k, k) and sum f t (b, k) of a batch of rows."""
+        if degrees[-1] > _HEAVY:
+            return self._gram_of_heavy_row(int(rows[-1]))
+        longest = int(degrees[-1])
+        position = torch.from_numpy(self.tile.indptr[rows]).unsqueeze(1) + torch.arange(longest)
+        padding = torch.arange(longest) >= torch.from_numpy(degrees).unsqueeze(1)  # (b, longest)
+        position[padding] = 0
+        flat = position.view(-1)
+        shape = len(rows), longest
+        gathered = self.features.index_select(0, self.indices.index_select(0, flat))
+        gathered = gathered.view(*shape, -1).masked_fill_(padding.unsqueeze(2), 0.0)
+        target = self.targets.index_select(0, flat).view(shape)  # padding meets features of 0
+        weighted = gathered
+        if self.weights is not None:
+            weighted = gathered * self.weights.index_select(0, flat).view(*shape, 1)
+        A = torch.bmm(weighted.transpose(1, 2), gathered)
+        b = torch.bmm(gathered.transpose(1, 2), target.unsqueeze(2)).squeeze(2)
+        return A, b
+
+    def _gram_of_heavy_row(self, row: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same for one row with more ratings than a batch holds, a chunk at a time."""
+        k = self.features.shape[1]
+        A, b = torch.zeros(k, k), torch.zeros(k)
+        end = int(self.tile.indptr[row + 1])
+        for start in range(int(self.tile.indptr[row]), end, _HEAVY):
+            chunk = slice(start, min(start + _HEAVY, end))
+            gathered = self.features.index_select(0, self.indices[chunk])
+            weighted = gathered
+            if self.weights is not None:
+                weighted = gathered * self.weights[chunk].unsqueeze(1)
+            A.addmm_(weighted.T, gathered)
+            b.addmv_(gathered.T, self.targets[chunk])
+        return A.unsqueeze(0), b.unsqueeze(0)
 
 
-def _gram_of_heavy_row(
-    tile: Tile, row: int, F: torch.Tensor, t: torch.Tensor, indices: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, float]:
-    """The same for one row with more ratings than a batch holds, a chunk at a time."""
-    k = F.shape[1]
-    A, b, squares = torch.zeros(k, k), torch.zeros(k), 0.0
-    for start in range(int(tile.indptr[row]), int(tile.indptr[row + 1]), _HEAVY):
-        chunk = slice(start, min(start + _HEAVY, int(tile.indptr[row + 1])))
-        gathered = F.index_select(0, indices[chunk])
-        A.addmm_(gathered.T, gathered)
-        b.addmv_(gathered.T, t[chunk])
-        squares += float(t[chunk].square().sum(dtype=torch.float64))
-    return A.unsqueeze(0), b.unsqueeze(0), squares
-
-
-def _cholesky(A: torch.Tensor, b: torch.Tensor, diagonal: torch.Tensor) -> torch.Tensor:
-    """Solve (A + diag) w = b for a batch; A is left as it is."""
-    system = A.clone()
-    # Less than this is lost to rounding, and A alone is singular where a row has few ratings.
-    least = _LEAST_DIAGONAL * A.diagonal(dim1=1, dim2=2).sum(1, keepdim=True)
-    system.diagonal(dim1=1, dim2=2).add_(torch.maximum(diagonal, least))
-    factor, _ = torch.linalg.cholesky_ex(system)
-    return torch.cholesky_solve(b.unsqueeze(2), factor).squeeze(2)
-
-
-def _conjugate_gradient(
-    A: torch.Tensor, b: torch.Tensor, diagonal: torch.Tensor, start: torch.Tensor, steps: int
-) -> torch.Tensor:
-    """Run a few steps of conjugate gradients from the last solution (Takacs et al. 2011)."""
-
-    def times(v: torch.Tensor) -> torch.Tensor:
-        return torch.bmm(A, v.unsqueeze(2)).squeeze(2) + diagonal * v
-
-    w = start.clone()
-    residual = b - times(w)
-    direction = residual.clone()
-    norm = residual.square().sum(1, keepdim=True)
-    for _ in range(steps):
-        image = times(direction)
-        curvature = (direction * image).sum(1, keepdim=True)
-        step = norm / curvature.clamp_min(1e-30)
-        w += step * direction
-        residual -= step * image
-        next_norm = residual.square().sum(1, keepdim=True)
-        direction = residual + (next_norm / norm.clamp_min(1e-30)) * direction
-        norm = next_norm
-    return w
+def _only_used(part: Part) -> Part:
+    """Leave out columns without ratings where a tile is so sparse that it is worth the while."""
+    if part.tile.n_ratings >= part.tile.n_columns:
+        return part
+    compact, used = part.tile.used_columns()
+    return Part(compact, part.features[used], part.targets, part.weights)

@@ -95,6 +95,17 @@ class Tile:
             "n_columns": np.asarray(self.n_columns, np.int64),
         }
 
+    def with_values(self, values: Array) -> Tile:
+        """Return the same structure with other values, float32 (n)."""
+        return Tile(self.indptr, self.indices, values, self.n_columns)
+
+    def where(self, mask: Array) -> Tile:
+        """Return only the ratings under a mask, bool (n)."""
+        if mask.all():
+            return self
+        kept = np.concatenate([[0], np.cumsum(mask)])  # ratings kept before each
+        return Tile(kept[self.indptr], self.indices[mask], self.values[mask], self.n_columns)
+
     def transposed(self) -> Tile:
         """Return the same ratings with rows and columns exchanged."""
         from scipy.sparse import csr_array

@@ -1,22 +1,21 @@
-"""Alternating least squares with biases, on the grid (kernel: kernels.normal_equations)."""
+"""Alternating least squares with biases, on the grid (kernel: kernels.ridge)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mfspark.grid.training import Loss
-from mfspark.kernels.normal_equations import RidgeSolver
-from mfspark.kernels.tile import stack_columns
-from mfspark.models.factors import FactorModel, start_state
+from mfspark.kernels.normal_equations import Part, degrees_of
+from mfspark.kernels.ridge import RidgeSolver
+from mfspark.models.alternating import Alternating
+from mfspark.models.factors import FactorModel
 from mfspark.models.mllib_als import fit_mllib
 
 if TYPE_CHECKING:
     from mfspark.config import ALSOptions
-    from mfspark.grid.grid import Grid, RowTiles
-    from mfspark.grid.training import State
+    from mfspark.grid.grid import RowTiles
     from mfspark.kernels.tile import Arrays, Tile
     from mfspark.models.base import FitContext
 
@@ -26,87 +25,59 @@ def fit(context: FitContext, options: ALSOptions) -> FactorModel:
     if options.engine == "mllib":
         return fit_mllib(context, options)
     mean = context.tiles.mean
-    state = context.train(ALS(options, mean, context.seed))
+    state = context.train(Alternating(HalfStep(options, mean), options, context.seed))
     return FactorModel.of(state, mean)
 
 
 @dataclass(frozen=True)
-class ALS:
-    """Alternates the exact solutions of both sides of
+class HalfStep:
+    """Sweep kernel: the rows of one block solved given all columns, to minimise
 
     sum (r - mu - b_u - b_i - x_u . y_i)^2
     + reg * variance * sum_u (n_u + prior) |x_u|^2 + bias_damping * sum_u b_u^2
     + the same for items.
+
+    With biases the features of a rating are (y_i, 1) and its target is r - mu - b_i, so that the
+    solution is (x_u, b_u): the bias is one more column, pinned to 1 on the other side.
     """
-
-    options: ALSOptions
-    mean: float
-    seed: int
-
-    def start(self, grid: Grid, name: str) -> State:
-        """Start both sides with small random factors."""
-        return start_state(grid, name, self.options.rank, self.options.init_std, self.seed)
-
-    def step(self, grid: Grid, state: State, name: str) -> State:
-        """Solve the users given the items, then the items given the users."""
-        half = HalfStep(self.options, self.mean)
-        user, _ = grid.sweep("user", name, half, rows=state.user, columns=state.item)
-        item, numbers = grid.sweep("item", name, half, rows=state.item, columns=user)
-        iteration = state.iteration + 1
-        rmse = (numbers["squared_error"] / max(1, grid.tiles.n_ratings)) ** 0.5
-        history = (*state.history, Loss(iteration, "train", rmse))
-        return replace(state, iteration=iteration, user=user, item=item, history=history)
-
-    def finished(self, state: State) -> bool:
-        """Stop after max_iter iterations."""
-        return state.iteration >= self.options.max_iter
-
-
-@dataclass(frozen=True)
-class HalfStep:
-    """Sweep kernel: the rows of one block solved given all columns."""
 
     options: ALSOptions
     mean: float
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
-        """Return factors, bias, n and the number squared_error of one block.
+        """Return factors, bias, n and the numbers squared_error and weight of one block.
 
-        Memory: the strip (8 bytes a rating) and the factors of its columns (4 * rank bytes for each
-        column, or for each rating where those are fewer).
+        Memory: the strip twice (20 bytes a rating) and the factors of its columns twice (8 * rank
+        bytes a column).
         """
-        met = [_only_used(tile, columns) for tile, columns in tiles]
-        strip = stack_columns([tile for tile, _ in met])
-        features = np.concatenate([columns["factors"] for _, columns in met])
-        targets = strip.values - np.float32(self.mean)
-        start = rows["factors"]
-        if self.options.biases:
-            bias = np.concatenate([columns["bias"] for _, columns in met])
-            targets -= bias[strip.indices]
-            features = np.column_stack([features, np.ones_like(bias)])
-            start = np.column_stack([start, rows["bias"]])
         options = self.options
+        parts = [self._part(tile, columns) for tile, columns in tiles]
+        start = rows["factors"]
+        if options.biases:
+            start = np.column_stack([start, rows["bias"]])
         solver = RidgeSolver(
             reg=options.reg * (tiles.tiles.variance or 1.0),  # all equal: any scale will do
             method=options.solver,
             cg_steps=options.cg_steps,
             prior=options.prior,
             last_damping=options.bias_damping if options.biases else None,
+            nonnegative=options.nonnegative,
         )
-        solution, squared_error = solver.solve(strip, features, targets, start)
-        rank = self.options.rank
-        bias = solution[:, rank] if self.options.biases else np.zeros(strip.n_rows, np.float32)
+        solution, fit = solver.solve(parts, start)
+        squares = sum(float(np.square(part.targets, dtype=np.float64).sum()) for part in parts)
+        n = degrees_of(parts)
         return {
-            "factors": solution[:, :rank],
-            "bias": bias,
-            "n": strip.degrees,
-            "squared_error": np.asarray(squared_error),
+            "factors": solution[:, : options.rank],
+            "bias": solution[:, options.rank] if options.biases else np.zeros(len(n), np.float32),
+            "n": n,
+            "squared_error": np.asarray(squares + fit),
+            "weight": np.asarray(float(n.sum())),
         }
 
-
-def _only_used(tile: Tile, columns: Arrays) -> tuple[Tile, Arrays]:
-    """Leave out columns without ratings where a tile is so sparse that it is worth the while."""
-    if tile.n_ratings >= tile.n_columns:
-        return tile, columns
-    compact, used = tile.used_columns()
-    return compact, {name: columns[name][used] for name in ("factors", "bias")}
+    def _part(self, tile: Tile, columns: Arrays) -> Part:
+        """Take off what the mean and the columns' biases explain; pin the row's bias to 1."""
+        features, targets = columns["factors"], tile.values - np.float32(self.mean)
+        if self.options.biases:
+            targets -= columns["bias"][tile.indices]
+            features = np.column_stack([features, np.ones_like(columns["bias"])])
+        return Part(tile, features, targets)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mfspark.models import als, baseline, popularity, torch_mf, user_knn
+from mfspark.models import als, baseline, ials, popularity, torch_mf, user_knn
 from mfspark.models.factors import FactorModel
 from mfspark.models.user_knn import UserKNN
 
@@ -24,6 +24,8 @@ def fit_model(name: ModelName, context: FitContext, options: Models) -> Model:
             return user_knn.fit(context, options.user_knn)
         case "als":
             return als.fit(context, options.als)
+        case "ials":
+            return ials.fit(context, options.ials)
         case "torch_mf":
             return torch_mf.fit(context, options.torch_mf)
 

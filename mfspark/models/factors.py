@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mfspark.grid.grid import Blocks, Grid, RowTiles, TileSet
+from mfspark.grid.grid import Blocks, Grid, Layout, RowTiles, TileSet
 from mfspark.grid.training import Loss, State
 from mfspark.kernels.factors import best_items, bias_scores, scores_of_pairs
 from mfspark.kernels.random import normal_rows
+from mfspark.kernels.tile import stack_columns
 from mfspark.kernels.top_n import RankedLists
 
 if TYPE_CHECKING:
     from mfspark.kernels.tile import Arrays
     from mfspark.models.base import Kind
     from mfspark.schemas import Side
+
+
+_ITEM_BYTES = 64 << 20  # factors of the items that are ranked at once: 258,000 items of rank 64
 
 
 @dataclass(frozen=True)
@@ -32,9 +36,11 @@ class FactorModel:
     """Whether it has a score for every pair, also for users and items it never saw."""
 
     @classmethod
-    def of(cls, state: State, mean: float, *, total: bool = False) -> FactorModel:
+    def of(
+        cls, state: State, mean: float, *, kind: Kind = "rating", total: bool = False
+    ) -> FactorModel:
         """Return the model that training ended with."""
-        return cls(mean, state.user, state.item, history=state.history, total=total)
+        return cls(mean, state.user, state.item, kind, state.history, total)
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> FactorModel:
@@ -90,10 +96,25 @@ class _RankItems:
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
         lists = RankedLists.empty(len(rows["bias"]), self.n)
-        for q, (seen, items) in enumerate(tiles):
-            indices = tiles.layout.indices("item", q)
-            lists = lists.merged(best_items(self.mean, rows, items, seen, self.n, indices))
+        layout = tiles.layout
+        for blocks in _together(layout, rows["factors"].shape[1]):
+            met = [tiles.column(q) for q in blocks]
+            items = {
+                name: np.concatenate([columns[name] for columns in met])
+                for name in ("factors", "bias", "n")
+            }
+            seen = stack_columns([tiles.tile(q) for q in blocks])
+            indices = np.concatenate([layout.indices("item", q) for q in blocks])
+            lists = best_items(self.mean, rows, items, seen, indices, lists)
         return lists.arrays()
+
+
+def _together(layout: Layout, rank: int) -> list[range]:
+    """Return which item blocks are ranked at once: many, as the best items rule out the others."""
+    block_bytes = 4 * (rank + 1) * layout.rows("item", 0)
+    step = max(1, _ITEM_BYTES // max(1, block_bytes))
+    n_blocks = layout.item_blocks
+    return [range(q, min(q + step, n_blocks)) for q in range(0, n_blocks, step)]
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,25 @@ import pytest
 
 from mfspark.config import ModelName
 from mfspark.models.factors import FactorModel
-from tests.grids import Fit, Fitted, Ratings, fitter, movielens, whole
+from tests.grids import Fit, Fitted, Ratings, fitter, movielens, stars, whole
 from tests.models.contract import RATINGS, FactorContract, options_of
 from tests.reference import ridge_rows
 
 
 class TestALS(FactorContract):
     name: ClassVar[ModelName] = "als"
-    options: ClassVar[dict[str, Any]] = {"rank": 4, "reg": 0.1, "max_iter": 8}
-    planted_options: ClassVar[dict[str, Any]] = {"rank": 3, "reg": 0.02, "max_iter": 15}
+    options: ClassVar[dict[str, Any]] = {
+        "rank": 4,
+        "reg": 0.1,
+        "max_iter": 8,
+        "solver": "cholesky",
+    }
+    planted_options: ClassVar[dict[str, Any]] = {
+        "rank": 3,
+        "reg": 0.02,
+        "max_iter": 15,
+        "solver": "cholesky",
+    }
     planted_rmse: ClassVar[float] = 0.35
     tolerance: ClassVar[float] = 1e-3
     score_error: ClassVar[float] = 1e-5
@@ -28,7 +38,7 @@ class TestALS(FactorContract):
 
     def test_the_last_half_step_solves_its_normal_equations(self, fit: Fit) -> None:
         """The items were solved last, given the users: a dense solution finds the same."""
-        fitted, solver = fit(RATINGS, 3), self.options.get("solver", "cholesky")
+        fitted, solver = fit(RATINGS, 3), self.options["solver"]
         model = fitted.model
         assert isinstance(model, FactorModel)
         X, Y = self.factors(fitted)
@@ -66,6 +76,46 @@ class TestALSWithoutBiases(TestALS):
         "rank": 5,  # a column of ones on either side takes the place of the biases
     }
     planted_rmse: ClassVar[float] = 0.38
+
+
+class TestNonnegativeALS(FactorContract):
+    name: ClassVar[ModelName] = "als"
+    options: ClassVar[dict[str, Any]] = {"rank": 4, "max_iter": 8, "nonnegative": True}
+    planted_options: ClassVar[dict[str, Any]] = {
+        "rank": 8,  # a sign is a column more
+        "reg": 0.02,
+        "max_iter": 40,
+        "tol": 0,
+        "nonnegative": True,
+    }
+    planted_rmse: ClassVar[float] = 0.45
+    tolerance: ClassVar[float] = 2e-3
+
+    def test_rows_without_ratings_have_no_factors(self, fit: Fit) -> None:
+        """Others may have none either: all their columns would be negative."""
+        users, items = self.factors(fit(RATINGS.widened(3, 2), 2))
+        assert (users[40:] == 0).all()
+        assert (items[25:] == 0).all()
+
+    def test_factors_are_nonnegative_and_biases_are_free(self, fit: Fit) -> None:
+        fitted = fit(RATINGS, 2)
+        model = fitted.model
+        assert isinstance(model, FactorModel)
+        assert min(factors.min() for factors in self.factors(fitted)) == 0
+        assert whole(fitted.grid, model.user, "bias").min() < 0
+
+
+def test_training_stops_when_the_loss_hardly_changes(tmp_path: Path) -> None:
+    ratings = stars(3, 30, 20, 0.5)
+    lengths = []
+    for tol in (0.0, 1e-4, 0.05):
+        fit = fitter(tmp_path / str(tol), "als", options_of("als", rank=2, tol=tol, max_iter=60))
+        losses = [loss.value for loss in fit(ratings).model.history]
+        changes = np.abs(np.divide(losses[1:], losses[:-1]) - 1)
+        assert (changes[:-1] >= tol).all()
+        lengths.append(len(losses))
+    assert lengths[0] == 60
+    assert 60 > lengths[1] > lengths[2] > 1
 
 
 @pytest.mark.parametrize("solver", ["cholesky", "cg"])

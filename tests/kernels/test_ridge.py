@@ -3,8 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import nnls
 
-from mfspark.kernels.normal_equations import RidgeSolver
+from mfspark.kernels.normal_equations import Part
+from mfspark.kernels.ridge import RidgeSolver
 from mfspark.kernels.tile import Tile
 from tests.grids import Ratings, stars
 from tests.reference import ridge_rows
@@ -18,7 +20,13 @@ def solved(
     tile = ratings.tile
     if start is None:
         start = np.zeros((tile.n_rows, F.shape[1]))
-    return solver.solve(tile, F.astype(np.float32), tile.values.copy(), start.astype(np.float32))
+    part = Part(tile, F.astype(np.float32), tile.values.copy())
+    return with_squares(part, *solver.solve([part], start.astype(np.float32)))
+
+
+def with_squares(part: Part, W: Array, fit: float) -> tuple[Array, float]:
+    """Add the targets' sum of squares: the sum of squared errors."""
+    return W, fit + float(np.square(part.targets, dtype=np.float64).sum())
 
 
 def features(seed: int, n: int, k: int) -> Array:
@@ -96,9 +104,8 @@ def test_a_row_with_more_ratings_than_a_batch_holds() -> None:
     rows = np.repeat(np.arange(5), degrees)
     tile = Tile.from_triples(rows, np.concatenate(columns), values, 5, n_columns)
     F = rng.normal(size=(n_columns, 3))
-    W, loss = RidgeSolver(0.1).solve(
-        tile, F.astype(np.float32), tile.values.copy(), np.zeros((5, 3), np.float32)
-    )
+    part = Part(tile, F.astype(np.float32), tile.values.copy())
+    W, loss = with_squares(part, *RidgeSolver(0.1).solve([part], np.zeros((5, 3), np.float32)))
     expected, expected_loss = np.zeros((5, 3)), 0.0
     for row in range(5):  # a dense row at a time: the matrix would be large
         dense = np.full((1, n_columns), np.nan)
@@ -146,8 +153,54 @@ def test_many_rows_with_one_rating_do_not_fill_the_memory(monkeypatch: pytest.Mo
     n = 30_000
     tile = Tile.from_triples(np.arange(n), np.arange(n) % 10, np.ones(n), n, 10)
     F = features(1, 10, 64).astype(np.float32)
-    RidgeSolver(0.1).solve(tile, F, tile.values.copy(), np.zeros((n, 64), np.float32))
+    RidgeSolver(0.1).solve([Part(tile, F, tile.values.copy())], np.zeros((n, 64), np.float32))
     assert max(sizes) <= 1 << 24
+
+
+@pytest.mark.parametrize("method", ["cholesky", "cg"])
+def test_weighted_ratings_in_parts_beside_a_shared_gramian(method: str) -> None:
+    """As iALS needs it, and as a grid brings it: columns in blocks, some without ratings."""
+    rng = np.random.default_rng(9)
+    R, F = lopsided(9).dense, features(9, 60, 5)
+    C, S = rng.uniform(0.1, 9, R.shape), F.T @ F
+    cut = [slice(0, 7), slice(7, 8), slice(8, 60)]
+    parts = []
+    for columns in cut:
+        tile = Ratings.of_dense(R[:, columns]).tile
+        weights = C[:, columns][tile.rows, tile.indices].astype(np.float32)
+        parts.append(Part(tile, F[columns].astype(np.float32), tile.values.copy(), weights))
+    solver = RidgeSolver(0.1, method, cg_steps=40)  # type: ignore[arg-type]
+    W, fit = solver.solve(parts, np.zeros((len(R), 5), np.float32), S.astype(np.float32))
+    expected_fit = 0.0
+    for u, row in enumerate(R):
+        rated = np.flatnonzero(~np.isnan(row))
+        if not len(rated):
+            assert (W[u] == 0).all()
+            continue
+        A = S + F[rated].T @ (C[u, rated, None] * F[rated])
+        b = F[rated].T @ row[rated]
+        w = np.linalg.solve(A + 0.1 * len(rated) * np.eye(5), b)
+        np.testing.assert_allclose(W[u], w, atol=2e-4)
+        expected_fit += w @ A @ w - 2 * w @ b
+    assert fit == pytest.approx(expected_fit, rel=1e-4)
+
+
+def test_nonnegative_solutions_are_those_of_nnls() -> None:
+    ratings, F = lopsided(11), np.abs(features(11, 60, 4)) - 0.2
+    part = Part(ratings.tile, F.astype(np.float32), ratings.tile.values.copy())
+    W = np.zeros((14, 4), np.float32)
+    for _ in range(50):  # it goes on from the last solution
+        W, loss = with_squares(part, *RidgeSolver(0.1, nonnegative=True).solve([part], W))
+    expected = np.zeros((14, 4))
+    for u, row in enumerate(ratings.dense):
+        rated = np.flatnonzero(~np.isnan(row))
+        if len(rated):
+            ridge = np.sqrt(0.1 * len(rated)) * np.eye(4)  # the penalty as further ratings of 0
+            system = np.vstack([F[rated], ridge])
+            expected[u], _ = nnls(system, np.concatenate([row[rated], np.zeros(4)]))
+    assert (expected[ratings.tile.degrees > 0] == 0).any()
+    np.testing.assert_allclose(W, expected, atol=1e-4)
+    assert loss == pytest.approx(np.nansum((ratings.dense - W @ F.T) ** 2), rel=1e-4)
 
 
 def test_no_rows() -> None:
