@@ -1,7 +1,7 @@
 """Alternating least squares for implicit feedback: the model that ranks (kernel: kernels.ridge).
 
-Every cell (u, i) of the matrix counts: p_ui is 1 where the user chose the item and 0 elsewhere, with
-confidence c_ui = 1 + w_ui where chosen and 1 elsewhere (Hu, Koren & Volinsky 2008):
+Every cell (u, i) of the matrix counts: p_ui is 1 where the user chose the item, with confidence
+c_ui = 1 + w_ui, and 0 elsewhere, with confidence 1 (Hu, Koren & Volinsky 2008):
 
     sum_(u,i) c_ui (p_ui - x_u . y_i)^2
     + reg * sum_u (alpha n_u + n_items) |x_u|^2 + the same for items
