@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.memory import PeakMemory
+from benchmarks.trial import shape_of
 from mfspark.pipeline.entry import Request, execute
-from mfspark.samples import SyntheticSpec, write_synthetic
+from mfspark.samples import write_synthetic
 
 
 @dataclass
@@ -39,17 +40,6 @@ class MeasuredProgress:
         with PeakMemory() as peak:
             yield
         self.steps.append((label, time.perf_counter() - began, peak.gib))
-
-
-def shape_of(n_ratings: int) -> SyntheticSpec:
-    """Return users and items in the proportions of MovieLens: 20 M ratings, 138 k x 27 k."""
-    scale = n_ratings / 20_000_000
-    return SyntheticSpec(
-        n_users=max(100, round(138_000 * scale)),
-        n_items=max(100, round(27_000 * scale**0.5)),
-        n_ratings=n_ratings,
-        seed=1,
-    )
 
 
 def measure(n_ratings: int, overrides: tuple[str, ...]) -> list[tuple[str, float, float]]:

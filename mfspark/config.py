@@ -11,7 +11,7 @@ import json
 import tomllib
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -21,13 +21,17 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
 from mfspark.errors import ConfigError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 Share = Annotated[float, Field(ge=0, le=1)]
-ModelName = Literal["baseline", "popularity", "user_knn", "als", "ials", "torch_mf"]
+ModelName = Literal["baseline", "popularity", "user_knn", "als", "ials", "bayesian_mf", "torch_mf"]
 Format = Literal["auto", "csv", "dat", "tab", "wide_csv", "excel", "parquet"]
 
 
@@ -181,18 +185,29 @@ class IALSOptions(AlternatingOptions):
 
 
 class TorchMFOptions(Section):
-    """Matrix factorization by stochastic gradients in torch."""
+    """Matrix factorization by stochastic gradients in torch.
+
+    Learning rate, regularisation and start are in units of the ratings' standard deviation, so that
+    one value serves every scale.
+    """
 
     rank: PositiveInt = 32
     epochs: PositiveInt = 40
-    learning_rate: PositiveFloat = 0.01
+    learning_rate: PositiveFloat = 0.05
+    """Of `sgd`; 0.2 suits `adagrad` and 0.02 `adam`."""
     decay: Annotated[float, Field(gt=0, le=1)] = 0.95
     """Factor on the learning rate after each epoch."""
-    reg: NonNegativeFloat = 0.08
-    """L2 weight on the factors and biases that a rating touches, in variances of the ratings."""
+    reg: NonNegativeFloat = 0.12
+    """L2 weight of a row's factors and bias, times (n + prior)."""
+    prior: NonNegativeFloat = 10.0
+    """Ratings every row is taken to have more, where its regularisation is weighed."""
+    implicit: bool = True
+    """Draw an item's row to what its raters tell of it instead of to 0; see kernels.imprints."""
+    imprint_damping: PositiveFloat = 100.0
+    """Ratings every user is taken to have more, where the imprint it leaves is weighed."""
     optimizer: Literal["sgd", "adagrad", "adam"] = "sgd"
     batch_size: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
-    """Ratings a step; 0: full batch; `auto`: by the busiest user or item, see kernels.sgd."""
+    """Ratings a step; 0: all of a tile; `auto`: 20 steps an epoch, see models.torch_mf."""
     biases: bool = True
     center: bool = True
     """Whether the global mean is taken off the ratings first."""
@@ -205,6 +220,20 @@ class TorchMFOptions(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
+class BayesianMFOptions(Section):
+    """Matrix factorization by Gibbs sampling: the most accurate ratings, with intervals."""
+
+    rank: PositiveInt = 16
+    samples: PositiveInt = 200
+    """Draws after the burn-in."""
+    burn_in: Annotated[int, Field(ge=0)] = 30
+    """Draws before the first that counts."""
+    keep: PositiveInt = 64
+    """How many of the samples, evenly spaced, predictions are averaged over."""
+    pattern_features: Annotated[int, Field(ge=0)] = 512
+    """Dimensions of the rating patterns of either side that explain factors; 0: none."""
+
+
 class Models(Section):
     """Which models are run, and their options."""
 
@@ -214,6 +243,7 @@ class Models(Section):
         "user_knn",
         "als",
         "ials",
+        "bayesian_mf",
         "torch_mf",
     )
     baseline: BaselineOptions = BaselineOptions()
@@ -221,6 +251,7 @@ class Models(Section):
     user_knn: UserKNNOptions = UserKNNOptions()
     als: ALSOptions = ALSOptions()
     ials: IALSOptions = IALSOptions()
+    bayesian_mf: BayesianMFOptions = BayesianMFOptions()
     torch_mf: TorchMFOptions = TorchMFOptions()
 
     @model_validator(mode="after")
@@ -248,6 +279,12 @@ class Publish(Section):
 
     n: PositiveInt = 10
     """Rows a user and model in `top_n`."""
+    allow_items: tuple[str, ...] = ()
+    """Item ids that lists may hold, none other; empty: all. "@FILE" stands for a file's lines."""
+    deny_items: tuple[str, ...] = ()
+    """Item ids that no list holds, also those that are allowed; "@FILE" as above."""
+    similar_items: Annotated[int, Field(ge=0)] = 20
+    """Rows an item and model in `similar_items`; 0: none."""
     clamp: bool = True
     """Keep predicted ratings inside the rating scale."""
     round_to: NonNegativeFloat = 0.0
@@ -255,13 +292,18 @@ class Publish(Section):
     single_file: bool = False
     """Also replace `exports/top_n.parquet`."""
 
+    @field_validator("allow_items", "deny_items", mode="before")
+    @classmethod
+    def _read_files(cls, value: Any) -> Any:
+        return _with_lines(value) if isinstance(value, (list, tuple)) else value
+
 
 class Completed(Section):
     """The completed users x items matrix."""
 
     max_cells: Annotated[int, Field(ge=0)] = 2_000_000
     """Written only where users x items is at most this; 0 means never."""
-    model: Literal["best", "baseline", "user_knn", "als", "torch_mf"] = "best"
+    model: Literal["best", "baseline", "user_knn", "als", "bayesian_mf", "torch_mf"] = "best"
     """Whose predictions fill it; `best` is the lowest RMSE."""
 
 
@@ -313,6 +355,24 @@ def parse_run_date(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise ConfigError(f"run date '{text}' is not a date", "write it as 2026-11-22") from None
+
+
+def _with_lines(ids: Iterable[Any]) -> tuple[Any, ...]:
+    """Replace each "@FILE" by the lines of the file, and whole numbers by their text.
+
+    The ids themselves become part of the configuration, so that a changed file is another run.
+    """
+    found: list[Any] = []
+    for given in ids:
+        if isinstance(given, str) and given.startswith("@"):
+            try:
+                lines = Path(given[1:]).read_text(encoding="utf-8-sig").splitlines()
+            except (OSError, UnicodeDecodeError) as error:
+                raise ValueError(f"cannot read the item ids in {given[1:]}: {error}") from None
+            found += [line.strip() for line in lines if line.strip()]
+        else:
+            found.append(str(given) if type(given) is int else given)
+    return tuple(found)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 IdType = Literal["integer", "string"]
 Side = Literal["user", "item"]
+SIDES: tuple[Side, Side] = ("user", "item")
 
 _ARROW_ID: dict[str, pa.DataType] = {"integer": pa.int64(), "string": pa.string()}
 _USER_ID, _ITEM_ID = pa.string(), pa.large_string()  # stand-ins, replaced by `table_schema`
@@ -93,6 +94,13 @@ _TABLES: dict[str, list[tuple[str, pa.DataType]]] = {
     "item_neighbors": _neighbors(_ITEM_ID),
     "user_factors": _factors(_USER_ID),
     "item_factors": _factors(_ITEM_ID),
+    "similar_items": [
+        ("model", pa.string()),
+        ("item_id", _ITEM_ID),
+        ("rank", pa.int32()),
+        ("similar_item_id", _ITEM_ID),
+        ("score", pa.float64()),
+    ],
     "top_n": [
         ("model", pa.string()),
         ("user_id", _USER_ID),
@@ -159,6 +167,7 @@ SORTED_BY: dict[str, tuple[str, ...]] = {
     "item_neighbors": ("id", "rank"),
     "user_factors": ("id", "model"),
     "item_factors": ("id", "model"),
+    "similar_items": ("item_id", "model", "rank"),
     "top_n": ("user_id", "model", "rank"),
     "completed": ("user_id", "item_id"),
     "test_predictions": ("user_id", "model", "item_id"),
@@ -182,7 +191,7 @@ def table_schema(table: str, ids: IdTypes) -> pa.Schema:
     if table not in _TABLES:
         raise NotFoundError(f"no table is named '{table}'", f"tables: {', '.join(_TABLES)}")
     actual = {_USER_ID: _ARROW_ID[ids.user], _ITEM_ID: _ARROW_ID[ids.item]}
-    id_columns = {"user_id", "item_id", "id", "neighbor_id"}
+    id_columns = {"user_id", "item_id", "id", "neighbor_id", "similar_item_id"}
     return pa.schema(
         [(name, actual[kind] if name in id_columns else kind) for name, kind in _TABLES[table]]
     )

@@ -167,3 +167,14 @@ def test_run_date() -> None:
     with pytest.raises(ConfigError) as caught:
         parse_run_date("22.11.2026")
     assert str(caught.value) == "run date '22.11.2026' is not a date\n  write it as 2026-11-22"
+
+
+def test_item_ids_come_from_files_too(tmp_path: Path) -> None:
+    """The ids are part of the configuration, so that a changed file is another run."""
+    (tmp_path / "out.txt").write_text("\ufeffp 7\n\n  p8 \n", encoding="utf-8")
+    given = f'publish.deny_items=[12, "p5", "@{tmp_path}/out.txt"]'
+    config = load_config(None, (given,))
+    assert config.publish.deny_items == ("12", "p5", "p 7", "p8")
+    assert config.content()["publish"]["deny_items"] == ["12", "p5", "p 7", "p8"]
+    with pytest.raises(ConfigError, match=r"cannot read the item ids in .*none\.txt"):
+        load_config(None, (f'publish.allow_items=["@{tmp_path}/none.txt"]',))

@@ -141,6 +141,14 @@ class SweepKernel(Protocol):
         ...
 
 
+class ReduceKernel(Protocol):
+    """Makes one block of what all blocks of a side hold, e.g. their sum."""
+
+    def __call__(self, blocks: Iterator[Arrays], store: Store) -> Arrays:
+        """Return the arrays of the one block; `blocks` come in order, streamed."""
+        ...
+
+
 class StratumKernel(Protocol):
     """Updates a user block and an item block from the ratings where they meet."""
 
@@ -219,6 +227,12 @@ class Grid:
         task = partial(_sweep, self.store, self.tiles, blocks, kernel, rows, columns)
         return blocks, _summed(self.runner.run(len(blocks), task, f"sweep {name}"))
 
+    def reduce(self, name: str, kernel: ReduceKernel, blocks: Blocks) -> str:
+        """Make one block of all blocks of a side, in one task; return its reference."""
+        task = partial(_reduce, self.store, kernel, blocks, name)
+        self.runner.run(1, task, f"reduce {name}")
+        return name
+
     def strata(
         self, name: str, kernel: StratumKernel, users: Blocks, items: Blocks
     ) -> tuple[Blocks, Blocks, Numbers]:
@@ -281,6 +295,11 @@ def _sweep(
     new = kernel(old, RowTiles(blocks.side, block, tiles, store, columns))
     store.put(blocks.references[block], new)
     return _numbers(new)
+
+
+def _reduce(store: Store, kernel: ReduceKernel, blocks: Blocks, name: str, _: int) -> Numbers:
+    store.put(name, kernel((store.get(reference) for reference in blocks.references), store))
+    return {}
 
 
 def _stratum(

@@ -40,6 +40,8 @@ class State:
     user: Blocks
     item: Blocks
     history: tuple[Loss, ...] = ()
+    kept: tuple[Blocks, ...] = ()
+    """Whatever else the algorithm needs later, such as priors and earlier samples."""
 
     def losses(self, split: str) -> list[float]:
         """Return the losses of one split in order."""
@@ -47,8 +49,8 @@ class State:
 
     @property
     def references(self) -> set[str]:
-        """All blocks of both sides."""
-        return {*self.user.references, *self.item.references}
+        """All blocks that the state needs."""
+        return {r for blocks in (self.user, self.item, *self.kept) for r in blocks.references}
 
 
 class Algorithm(Protocol):
@@ -93,6 +95,7 @@ class Checkpoint:
 def train(grid: Grid, algorithm: Algorithm, name: str, checkpoint: Checkpoint) -> State:
     """Run an algorithm to its end, or on from its last checkpoint."""
     state = checkpoint.read()
+    saved = state.references if state else set[str]()
     if state is None:
         state = algorithm.start(grid, f"{name}/0000")
     while not algorithm.finished(state):
@@ -101,9 +104,10 @@ def train(grid: Grid, algorithm: Algorithm, name: str, checkpoint: Checkpoint) -
         after = algorithm.step(grid, state, f"{name}/{iteration:04d}")
         after = replace(after, history=_timed(after, iteration, time.perf_counter() - began))
         _check_finite(after, name)
-        grid.store.save(sorted(after.references))
+        grid.store.save(sorted(after.references - saved))
         checkpoint.write(after)
-        grid.store.discard(state.references - after.references)
+        saved = after.references
+        grid.store.discard(state.references - saved)
         state = after
     if checkpoint.read() is None:  # an algorithm without any iteration
         grid.store.save(sorted(state.references))
@@ -130,6 +134,9 @@ def _timed(state: State, iteration: int, seconds: float) -> tuple[Loss, ...]:
 
 
 def _state(record: dict[str, Any]) -> State:
-    sides = {side: Blocks(side, tuple(record[side]["references"])) for side in ("user", "item")}
     history = tuple(Loss(**loss) for loss in record["history"])
-    return State(record["iteration"], sides["user"], sides["item"], history)
+    user, item, *kept = (
+        Blocks(blocks["side"], tuple(blocks["references"]))
+        for blocks in (record["user"], record["item"], *record["kept"])
+    )
+    return State(record["iteration"], user, item, history, tuple(kept))

@@ -7,12 +7,10 @@ of ratings each row was fitted on. Rank 0 makes it a model of biases alone.
 from __future__ import annotations
 
 import numpy as np
-import torch
 
+from mfspark.kernels.max_product import Points, largest_products
 from mfspark.kernels.tile import Array, Arrays, Tile
-from mfspark.kernels.top_n import RankedLists, mask_seen, top_columns
-
-_CHUNK_CELLS = 1 << 24  # scores held at once: 64 MiB of float32
+from mfspark.kernels.top_n import RankedLists
 
 
 def scores_of_pairs(mean: float, users: Arrays, items: Arrays, pairs: Tile) -> Array:
@@ -31,27 +29,50 @@ def bias_scores(mean: float, users: Arrays, items: Arrays, pairs: Tile) -> Array
 
 
 def best_items(
-    mean: float, users: Arrays, items: Arrays, seen: Tile, n: int, item_indices: Array
+    mean: float,
+    users: Arrays,
+    items: Arrays,
+    seen: Tile,
+    indices: Array,
+    lists: RankedLists,
 ) -> RankedLists:
-    """Return the n best unseen items of one block for each user of a block.
+    """Return the n best unseen items for each user of a block: of these and of the lists so far.
 
-    Only items with ratings are taken, and users without any get empty lists: the model knows
-    nothing of them.
+    indices (items): their global indices, in any order. Only items with ratings are taken, and
+    users without any get empty lists: the model knows nothing of them.
     """
-    n_users, n_items = len(users["bias"]), len(items["bias"])
-    Y, item_bias = torch.from_numpy(items["factors"]), torch.from_numpy(items["bias"])
-    chunk = max(1, _CHUNK_CELLS // max(1, n_items))
-    lists = [RankedLists.empty(0, n)]
-    for start in range(0, n_users, chunk):
-        rows = np.arange(start, min(start + chunk, n_users))
-        X = torch.from_numpy(users["factors"][rows])
-        scores = torch.addmm(item_bias, X, Y.T).numpy()
-        scores += (mean + users["bias"][rows])[:, None].astype(np.float32)
-        scores[:, items["n"] == 0] = -np.inf
-        scores[users["n"][rows] == 0] = -np.inf
-        mask_seen(scores, seen.take(rows))
-        lists.append(top_columns(scores, n, item_indices))
-    return RankedLists(
-        np.concatenate([part.indices for part in lists]),
-        np.concatenate([part.scores for part in lists]),
+    offsets = mean + users["bias"].astype(np.float64)
+    return largest_products(
+        Points(users["factors"], offsets, users["n"] > 0),
+        Points(items["factors"], items["bias"], items["n"] > 0),
+        seen,
+        indices,
+        lists,
     )
+
+
+def most_similar(
+    rows: Arrays, own: Array, items: Arrays, indices: Array, lists: RankedLists
+) -> RankedLists:
+    """Return the n rows nearest to each row by cosine: of these items and of the lists so far.
+
+    cos(i, j) = y_i . y_j / (|y_i| |y_j|). own (rows) and indices (items) are global indices; a row
+    is not in its own list. Rows without ratings, or without a direction, take no part.
+    """
+    position = np.full(max(own.max(initial=0), indices.max(initial=0)) + 1, -1)
+    position[indices] = np.arange(len(indices))
+    here = np.flatnonzero(position[own] >= 0)
+    itself = Tile.from_triples(
+        here, position[own[here]], np.ones(len(here)), len(own), len(indices)
+    )
+    return largest_products(_directions(rows), _directions(items), itself, indices, lists)
+
+
+def _directions(arrays: Arrays) -> Points:
+    """Return rows of length 1; each depends on its own numbers alone."""
+    factors = arrays["factors"].astype(np.float64)
+    norms = Points(factors, arrays["bias"], arrays["n"]).norms
+    with np.errstate(invalid="ignore", divide="ignore"):
+        units = (factors / norms[:, None]).astype(np.float32)
+    zeros = np.zeros(len(norms), np.float32)
+    return Points(units, zeros, (arrays["n"] > 0) & (norms > 0))

@@ -92,11 +92,15 @@ def predict_pairs(predicted: csr_array, pairs: Tile) -> Array:
     return np.where(have[position] == want, predicted.data[position], np.nan)
 
 
-def best_items(predicted: csr_array, seen: Tile, n: int) -> RankedLists:
-    """Return the n best predicted items that a row has not rated."""
+def best_items(
+    predicted: csr_array, seen: Tile, n: int, eligible: Array | None = None
+) -> RankedLists:
+    """Return the n best predicted items that a row has not rated; eligible bool (n_items)."""
     width = np.int64(predicted.shape[1])
     rows = np.repeat(np.arange(predicted.shape[0]), np.diff(predicted.indptr))
     unseen = ~np.isin(rows * width + predicted.indices, seen.rows * width + seen.indices)
+    if eligible is not None:
+        unseen &= eligible[predicted.indices]
     rows, items, scores = rows[unseen], predicted.indices[unseen], predicted.data[unseen]
     order = np.lexsort((items, -scores, rows))
     rows, items, scores = rows[order], items[order], scores[order]

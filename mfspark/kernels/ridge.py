@@ -16,7 +16,6 @@ ratings/s with 3 steps, where forming and solving the systems makes 2 M.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -24,14 +23,12 @@ import numpy as np
 import torch
 
 from mfspark.kernels.normal_equations import Part, degrees_of, normal_equations
+from mfspark.kernels.sparse import sparse_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mfspark.kernels.tile import Array
-
-# torch has called its sparse rows a beta since 2020; the two products below are tested here.
-warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
 
 _LEAST_DIAGONAL = 1e-6  # of the trace of A; float32 has 1.2e-7
 _SWEEPS = 4  # rounds of coordinate descent of a nonnegative solution, from the last one
@@ -110,7 +107,7 @@ class _MatrixFree:
     """The systems of all rows as products with their sparse ratings; nothing is formed."""
 
     def __init__(self, parts: Sequence[Part], shared: Array | None) -> None:
-        self._ratings = [_sparse(part, part.targets) for part in parts]
+        self._ratings = [sparse_rows(part.tile, part.targets) for part in parts]
         self._features = [torch.from_numpy(part.features) for part in parts]
         self._weights = [
             None if part.weights is None else torch.from_numpy(part.weights) for part in parts
@@ -131,18 +128,6 @@ class _MatrixFree:
                 scores.values().mul_(weights)
             product += scores @ F
         return product
-
-
-def _sparse(part: Part, values: Array) -> torch.Tensor:
-    """Return values that go with a part's ratings as a sparse matrix (n_rows, n_columns)."""
-    tile = part.tile
-    return torch.sparse_csr_tensor(
-        torch.from_numpy(tile.indptr.astype(np.int32)),
-        torch.from_numpy(tile.indices),
-        torch.from_numpy(values),
-        size=(tile.n_rows, tile.n_columns),
-        check_invariants=False,
-    )
 
 
 def _conjugate_gradient(

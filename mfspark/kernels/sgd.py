@@ -1,10 +1,20 @@
 """Matrix factorization by stochastic gradients, the way a torch textbook writes it.
 
     minimise  sum_(u,i) (r_ui - mu - b_u - b_i - x_u . y_i)^2
-              + reg (|x_u|^2 + |y_i|^2 + b_u^2 + b_i^2)
+              + reg sum_u (n_u + prior) (|x_u|^2 + b_u^2)
+              + reg sum_i (n_i + prior) |(y_i, b_i) - m_i|^2
 
-over the ratings of one tile at a time (Koren, Bell & Volinsky 2009). The rows of a tile's two
-blocks are torch embeddings with sparse gradients, so a step touches only the rows in its batch.
+over the ratings of one tile at a time (Koren, Bell & Volinsky 2009; the weights n_u as Zhou et al.
+2008; the prior means m_i: see kernels.imprints, 0 without). A rating carries its share of the
+penalty, reg (n_u + prior) / n_u for its user.
+
+Inside, ratings are in standard deviations, z = (r - mu) / s, and so b is in s and x in sqrt(s):
+learning rates and reg then mean the same on a scale of 5 stars and on one of 100 points.
+
+A step adds up the gradients of all the ratings c a row has in the batch. For the busiest rows of a
+large batch that is far too long a step, so plain gradients are damped by 1 / (1 + 2 rate c): a
+short step is left as it is, and a long one becomes the mean of the gradients at a rate of 1/2, as
+an implicit step would (Toulis & Airoldi 2017). Adagrad and Adam scale each row by themselves.
 """
 
 from __future__ import annotations
@@ -15,50 +25,48 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from mfspark.kernels.imprints import item_rows, prior_means
+from mfspark.kernels.rated import Rated, rated_products, rated_ratings, shuffled_batches
 from mfspark.kernels.tile import Array, Arrays, Tile
 
 Optimizer = Literal["sgd", "adagrad", "adam"]
 
 
-_BUSIEST, _SMALLEST, _LARGEST = 8, 64, 16_384
-
-
-def steady_batch_size(tile: Tile) -> int:
-    """Return a batch size at which gradient steps on a tile do not overshoot.
-
-    A step adds up the gradients of all the ratings a row has in the batch, so with b of them it is
-    b times as long: too long for the busiest user or item when the batch is large. This is the size
-    at which the busiest row occurs 8 times on average, between 64 and 16,384 ratings.
-    """
-    busiest = max(tile.degrees.max(initial=0), np.bincount(tile.indices, minlength=1).max())
-    return int(np.clip(_BUSIEST * tile.n_ratings // max(1, busiest), _SMALLEST, _LARGEST))
-
-
 class MatrixFactorization(nn.Module):
-    """r(u, i) = mu + b_u + b_i + x_u . y_i for the users and items of one tile."""
+    """z(u, i) = b_u + b_i + x_u . y_i for the users and items of one tile."""
 
-    def __init__(
-        self, users: Arrays, items: Arrays, mean: float, biases: bool, sparse: bool
-    ) -> None:
+    means: Tensor
+    user_weight: Tensor
+    item_weight: Tensor
+
+    def __init__(self, users: Arrays, items: Arrays, prior: float, std: float, biases: bool):
         super().__init__()
-        self.mean = mean
         self.biases = biases
-        self.user_factors = _embedding(users["factors"], sparse)  # (n_users, k)
-        self.item_factors = _embedding(items["factors"], sparse)  # (n_items, k)
-        self.user_bias = _embedding(users["bias"][:, None], sparse)  # (n_users, 1)
-        self.item_bias = _embedding(items["bias"][:, None], sparse)  # (n_items, 1)
+        scale = _scale(users["factors"].shape[1], std)  # (k + 1)
+        rows = item_rows(users), item_rows(items), prior_means(items)
+        x, y, m = (torch.from_numpy((a / scale)[:, : None if biases else -1]) for a in rows)
+        self.users = nn.Parameter(x)  # (n_users, k + 1): x_u, b_u
+        self.items = nn.Parameter(y)  # (n_items, k + 1): y_i, b_i
+        self.register_buffer("means", m)  # (n_items, k + 1)
+        self.register_buffer("user_weight", _weights(users, prior))  # (n_users)
+        self.register_buffer("item_weight", _weights(items, prior))  # (n_items)
 
-    def forward(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Return predictions (batch,) and the squared norms of all the rows they used."""
-        x, y = self.user_factors(users), self.item_factors(items)  # (batch, k) each
-        prediction = self.mean + (x * y).sum(1)
-        penalty = x.square().sum() + y.square().sum()
-        if self.biases:
-            b_u, b_i = self.user_bias(users), self.item_bias(items)  # (batch, 1) each
-            prediction = prediction + (b_u + b_i).squeeze(1)
-            penalty = penalty + b_u.square().sum() + b_i.square().sum()
-        return prediction, penalty
+    def forward(self, rated: Rated) -> Tensor:
+        """Return the prediction of each rating (n)."""
+        if not self.biases:
+            return rated_products(self.users, self.items, rated)
+        y, b = self.items[:, :-1], self.items[:, -1:]
+        X = F.pad(self.users, (0, 1), value=1.0)  # x_u, b_u, 1
+        Y = torch.cat([y, torch.ones_like(b), b], 1)  # y_i, 1, b_i
+        return rated_products(X, Y, rated)
+
+    def penalty(self, rated: Rated) -> Tensor:
+        """Return the penalty that the ratings of a batch carry, for a reg of 1."""
+        x, y = self.users.square().sum(1), (self.items - self.means).square().sum(1)
+        of_users = (rated.user_counts * self.user_weight) @ x
+        return of_users + (rated.item_counts * self.item_weight) @ y
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,10 @@ class Epoch:
     biases: bool
     mean: float
     seed: int
+    prior: float = 0.0
+    """Ratings every row is taken to have more, where its penalty is weighed."""
+    std: float = 1.0
+    """Of the ratings."""
     device: str = "cpu"
 
     def run(
@@ -83,70 +95,87 @@ class Epoch:
         validation bool (n): ratings that are only measured. The returned user block carries the
         numbers train_error, validation_error (sums of squares), n_train and n_validation.
         """
-        full_batch = self.batch_size == 0
-        model = MatrixFactorization(users, items, self.mean, self.biases, not full_batch)
+        model = MatrixFactorization(users, items, self.prior, self.std, self.biases)
         model.to(self.device)
-        optimizer = self._optimizer(model, sparse=not full_batch)
+        optimizer = _OPTIMIZERS[self.optimizer](model.parameters(), lr=self.learning_rate)
         _load_state(optimizer, model, users, items)
+        z = (tile.values - np.float32(self.mean)) / np.float32(self.std)
 
-        u = torch.from_numpy(tile.rows.astype(np.int64)).to(self.device)
-        i = torch.from_numpy(tile.indices.astype(np.int64)).to(self.device)
-        r = torch.from_numpy(tile.values).to(self.device)
-        train = torch.from_numpy(np.flatnonzero(~validation)).to(self.device)
-        held_out = torch.from_numpy(np.flatnonzero(validation)).to(self.device)
-
-        generator = torch.Generator().manual_seed(self.seed)
-        order = train[torch.randperm(len(train), generator=generator).to(self.device)]
         train_error = torch.zeros((), dtype=torch.float64, device=self.device)
         # No rating, no step: even a gradient of 0 would move rows that have momentum.
-        batches = order.split(self.batch_size or len(order)) if len(order) else ()
-        for batch in batches:
+        for batch in shuffled_batches(
+            tile, ~validation, z, self.batch_size, self.seed, self.device
+        ):
             optimizer.zero_grad()
-            prediction, penalty = model(u[batch], i[batch])
-            error = r[batch] - prediction
-            squared = error.square().sum()
-            (squared + self.reg * penalty).backward()
+            squared = (batch.values - model(batch)).square().sum()
+            loss = squared + self.reg * model.penalty(batch)
+            loss.backward()
+            if self.optimizer == "sgd":
+                _damp(model, batch, self.learning_rate)
             optimizer.step()
             train_error += squared.detach()
-        with torch.no_grad():
-            prediction, _ = model(u[held_out], i[held_out])
-            validation_error = (r[held_out] - prediction).square().sum(dtype=torch.float64)
 
         numbers = {
-            "train_error": train_error.item(),
-            "n_train": len(train),
-            "validation_error": validation_error.item(),
-            "n_validation": len(held_out),
+            "train_error": train_error.item() * self.std**2,
+            "n_train": int((~validation).sum()),
+            "validation_error": self._error(model, tile, z, validation) * self.std**2,
+            "n_validation": int(validation.sum()),
         }
-        new_users = _block(model.user_factors, model.user_bias, optimizer)
-        new_items = _block(model.item_factors, model.item_bias, optimizer)
+        new_users = users | _block(users, model.users, optimizer, self.std)
+        new_items = items | _block(items, model.items, optimizer, self.std)
         return new_users | {k: np.asarray(v, np.float64) for k, v in numbers.items()}, new_items
 
-    def _optimizer(self, model: MatrixFactorization, sparse: bool) -> torch.optim.Optimizer:
-        parameters = list(model.parameters())
-        if self.optimizer == "sgd":
-            return torch.optim.SGD(parameters, lr=self.learning_rate)
-        if self.optimizer == "adagrad":
-            return torch.optim.Adagrad(parameters, lr=self.learning_rate)
-        if sparse:
-            return torch.optim.SparseAdam(parameters, lr=self.learning_rate)
-        return torch.optim.Adam(parameters, lr=self.learning_rate)
+    def _error(self, model: MatrixFactorization, tile: Tile, z: Array, some: Array) -> float:
+        """Return the sum of squared errors over some ratings, in standard deviations."""
+        if not some.any():
+            return 0.0
+        rated = rated_ratings(tile, tile.rows[some], tile.indices[some], z[some], self.device)
+        with torch.no_grad():
+            error = rated.values - model(rated)
+        return error.square().sum(dtype=torch.float64).item()
 
 
-def _embedding(weight: Array, sparse: bool) -> nn.Embedding:
-    return nn.Embedding.from_pretrained(torch.tensor(weight), freeze=False, sparse=sparse)
+_OPTIMIZERS = {
+    "sgd": torch.optim.SGD,
+    "adagrad": torch.optim.Adagrad,
+    "adam": torch.optim.Adam,
+}
 
 
-def _block(factors: nn.Embedding, bias: nn.Embedding, optimizer: torch.optim.Optimizer) -> Arrays:
+def _damp(model: MatrixFactorization, batch: Rated, rate: float) -> None:
+    """Shorten the steps of rows that have many ratings in a batch."""
+    for rows, counts in (
+        (model.users, batch.user_counts),
+        (model.items, batch.item_counts),
+    ):
+        assert rows.grad is not None
+        rows.grad.div_(1 + 2 * rate * counts[:, None])
+
+
+def _scale(rank: int, std: float) -> Array:
+    """Return the units of x (k times) and b, float32 (k + 1)."""
+    return np.array([std**0.5] * rank + [std], np.float32)
+
+
+def _weights(block: Arrays, prior: float) -> Tensor:
+    """Return (n + prior) / n of each row, float32; 1 where nothing is known of n."""
+    n = np.maximum(block.get("n", np.ones(len(block["bias"]))), 1)
+    return torch.from_numpy(((n + prior) / n).astype(np.float32))
+
+
+def _block(old: Arrays, rows: nn.Parameter, optimizer: torch.optim.Optimizer, std: float) -> Arrays:
     """Return a block's arrays with the optimizer's state of its rows, which travels with it."""
+    found = rows.detach().cpu().numpy()
+    rank = old["factors"].shape[1]
+    found = found * _scale(rank, std)[: found.shape[1]]
     block: Arrays = {
-        "factors": factors.weight.detach().cpu().numpy(),
-        "bias": bias.weight.detach().cpu().numpy()[:, 0],
+        "factors": np.ascontiguousarray(found[:, :rank]),
+        "bias": np.ascontiguousarray(found[:, rank]) if found.shape[1] > rank else old["bias"],
     }
-    for name, embedding in (("factors", factors), ("bias", bias)):
-        for key, value in optimizer.state.get(embedding.weight, {}).items():
+    for key, value in optimizer.state.get(rows, {}).items():
+        if value is not None:
             # A step count is one number: kept as an array of one, so that it stays with the block.
-            block[f"{name}.{key}"] = np.atleast_1d(torch.as_tensor(value).cpu().numpy())
+            block[f"rows.{key}"] = np.atleast_1d(torch.as_tensor(value).cpu().numpy())
     return block
 
 
@@ -154,17 +183,9 @@ def _load_state(
     optimizer: torch.optim.Optimizer, model: MatrixFactorization, users: Arrays, items: Arrays
 ) -> None:
     """Give the optimizer the state that came with the two blocks."""
-    for embedding, block, name in (
-        (model.user_factors, users, "factors"),
-        (model.user_bias, users, "bias"),
-        (model.item_factors, items, "factors"),
-        (model.item_bias, items, "bias"),
-    ):
-        keys = [k for k in block if k.startswith(f"{name}.")]
-        device = embedding.weight.device
-        state = {k.partition(".")[2]: torch.tensor(block[k], device=device) for k in keys}
+    for rows, block in ((model.users, users), (model.items, items)):
+        keys = [key for key in block if key.startswith("rows.")]
+        state = {k.partition(".")[2]: torch.tensor(block[k], device=rows.device) for k in keys}
         if "step" in state:
-            step = state["step"][0].cpu()  # where torch keeps it, on every device
-            state["step"] = step if step.is_floating_point() else int(step)  # pyright: ignore
-        if state:
-            optimizer.state[embedding.weight].update(state)
+            state["step"] = state["step"][0].cpu()  # where torch keeps it, on every device
+        optimizer.state[rows].update(state)

@@ -80,11 +80,6 @@ def top_columns(scores: Array, n: int, indices: Array) -> RankedLists:
     return lists
 
 
-def mask_seen(scores: Array, seen: Tile) -> None:
-    """Set the scores of columns a row has already rated to -inf, in place."""
-    scores[seen.rows, seen.indices] = -np.inf
-
-
 def top_up(
     lists: RankedLists, seen: Tile, order: Array, row_scores: Array, column_scores: Array
 ) -> tuple[RankedLists, Array]:

@@ -25,8 +25,12 @@ def fit(context: FitContext, options: ALSOptions) -> FactorModel:
     if options.engine == "mllib":
         return fit_mllib(context, options)
     mean = context.tiles.mean
-    state = context.train(Alternating(HalfStep(options, mean), options, context.seed))
-    return FactorModel.of(state, mean)
+    return FactorModel.of(context.train(algorithm(options, mean, context.seed)), mean)
+
+
+def algorithm(options: ALSOptions, mean: float, seed: int) -> Alternating:
+    """Return the iterations that fit ratings whose mean is `mean`."""
+    return Alternating(HalfStep(options, mean), options, seed)
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,14 @@ class HalfStep:
         bytes a column).
         """
         options = self.options
-        parts = [self._part(tile, columns) for tile, columns in tiles]
         start = rows["factors"]
-        if options.biases:
+        if not options.biases:
+            parts = [
+                Part(tile, columns["factors"], tile.values - np.float32(self.mean))
+                for tile, columns in tiles
+            ]
+        else:
+            parts = [biased_part(tile, columns, self.mean) for tile, columns in tiles]
             start = np.column_stack([start, rows["bias"]])
         solver = RidgeSolver(
             reg=options.reg * (tiles.tiles.variance or 1.0),  # all equal: any scale will do
@@ -74,10 +83,10 @@ class HalfStep:
             "weight": np.asarray(float(n.sum())),
         }
 
-    def _part(self, tile: Tile, columns: Arrays) -> Part:
-        """Take off what the mean and the columns' biases explain; pin the row's bias to 1."""
-        features, targets = columns["factors"], tile.values - np.float32(self.mean)
-        if self.options.biases:
-            targets -= columns["bias"][tile.indices]
-            features = np.column_stack([features, np.ones_like(columns["bias"])])
-        return Part(tile, features, targets)
+
+def biased_part(tile: Tile, columns: Arrays, mean: float, scale: float = 1.0) -> Part:
+    """Take off what the mean and the columns' biases explain; pin the row's bias to 1."""
+    targets = (tile.values - np.float32(mean)) / np.float32(scale)
+    targets -= columns["bias"][tile.indices]
+    features = np.column_stack([columns["factors"], np.ones_like(columns["bias"])])
+    return Part(tile, features, targets)

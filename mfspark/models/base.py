@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mfspark.grid.grid import Blocks, TileSet
     from mfspark.grid.store import Store
     from mfspark.grid.training import Algorithm, Loss, State
+    from mfspark.kernels.tile import Array
 
 Kind = Literal["rating", "ranking"]
 
@@ -80,8 +81,8 @@ class Model(Protocol):
         """
         ...
 
-    def recommend(self, grid: Grid, n: int, name: str) -> Blocks:
-        """Rank the n best unseen items of every user.
+    def recommend(self, grid: Grid, n: int, name: str, eligible: Array | None = None) -> Blocks:
+        """Rank the n best unseen items of every user, among the `eligible` bool (items) if given.
 
         Blocks of the users: indices int32 and scores float64, both (users, n); see RankedLists.
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mfspark.models import als, baseline, ials, popularity, torch_mf, user_knn
+from mfspark.models import als, baseline, bayesian_mf, ials, popularity, torch_mf, user_knn
 from mfspark.models.factors import FactorModel
 from mfspark.models.user_knn import UserKNN
 
@@ -26,6 +26,8 @@ def fit_model(name: ModelName, context: FitContext, options: Models) -> Model:
             return als.fit(context, options.als)
         case "ials":
             return ials.fit(context, options.ials)
+        case "bayesian_mf":
+            return bayesian_mf.fit(context, options.bayesian_mf)
         case "torch_mf":
             return torch_mf.fit(context, options.torch_mf)
 

@@ -9,13 +9,13 @@ import numpy as np
 
 from mfspark.grid.grid import Blocks, Grid, Layout, RowTiles, TileSet
 from mfspark.grid.training import Loss, State
-from mfspark.kernels.factors import best_items, bias_scores, scores_of_pairs
+from mfspark.kernels.factors import best_items, bias_scores, most_similar, scores_of_pairs
 from mfspark.kernels.random import normal_rows
 from mfspark.kernels.tile import stack_columns
 from mfspark.kernels.top_n import RankedLists
 
 if TYPE_CHECKING:
-    from mfspark.kernels.tile import Arrays
+    from mfspark.kernels.tile import Array, Arrays
     from mfspark.models.base import Kind
     from mfspark.schemas import Side
 
@@ -68,9 +68,17 @@ class FactorModel:
         kernel = _ScorePairs(self.mean, self.total)
         return over_pairs.sweep("user", name, kernel, self.user, self.item)[0]
 
-    def recommend(self, grid: Grid, n: int, name: str) -> Blocks:
+    def recommend(self, grid: Grid, n: int, name: str, eligible: Array | None = None) -> Blocks:
         """Rank items by one sweep over the tiles of what users have seen."""
-        return grid.sweep("user", name, _RankItems(self.mean, n), self.user, self.item)[0]
+        kernel = _RankItems(self.mean, n, eligible)
+        return grid.sweep("user", name, kernel, self.user, self.item)[0]
+
+    def similar_items(self, grid: Grid, n: int, name: str) -> Blocks:
+        """Rank the n other items nearest to every item by the cosine of their factors.
+
+        Blocks of the items, as those of `recommend`.
+        """
+        return grid.sweep("item", name, _RankSimilar(n, self.item), self.item)[0]
 
 
 @dataclass(frozen=True)
@@ -93,20 +101,41 @@ class _ScorePairs:
 class _RankItems:
     mean: float
     n: int
+    eligible: Array | None
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
         lists = RankedLists.empty(len(rows["bias"]), self.n)
         layout = tiles.layout
         for blocks in _together(layout, rows["factors"].shape[1]):
-            met = [tiles.column(q) for q in blocks]
-            items = {
-                name: np.concatenate([columns[name] for columns in met])
-                for name in ("factors", "bias", "n")
-            }
+            items = _side_by_side([tiles.column(q) for q in blocks])
             seen = stack_columns([tiles.tile(q) for q in blocks])
             indices = np.concatenate([layout.indices("item", q) for q in blocks])
+            if self.eligible is not None:
+                items["n"] = np.where(self.eligible[indices], items["n"], 0)
             lists = best_items(self.mean, rows, items, seen, indices, lists)
         return lists.arrays()
+
+
+@dataclass(frozen=True)
+class _RankSimilar:
+    n: int
+    items: Blocks
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+        layout = tiles.layout
+        own = layout.indices("item", tiles.block)
+        lists = RankedLists.empty(len(own), self.n)
+        for blocks in _together(layout, rows["factors"].shape[1]):
+            references = [self.items.references[q] for q in blocks]
+            items = _side_by_side([tiles.store.get(reference) for reference in references])
+            indices = np.concatenate([layout.indices("item", q) for q in blocks])
+            lists = most_similar(rows, own, items, indices, lists)
+        return lists.arrays()
+
+
+def _side_by_side(blocks: list[Arrays]) -> Arrays:
+    names = ("factors", "bias", "n")
+    return {name: np.concatenate([arrays[name] for arrays in blocks]) for name in names}
 
 
 def _together(layout: Layout, rank: int) -> list[range]:

@@ -33,8 +33,13 @@ if TYPE_CHECKING:
 
 def fit(context: FitContext, options: IALSOptions) -> FactorModel:
     """Fit on what was chosen; scores are near 1 for what a user would choose, and no ratings."""
-    state = context.train(Alternating(HalfStep(options), options, context.seed))
+    state = context.train(algorithm(options, context.seed))
     return FactorModel.of(state, mean=0.0, kind="ranking")
+
+
+def algorithm(options: IALSOptions, seed: int) -> Alternating:
+    """Return the iterations of a fit."""
+    return Alternating(HalfStep(options), options, seed)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def fit_mllib(context: FitContext, options: ALSOptions) -> FactorModel:
     fitted = recommendation.ALS(
         rank=options.rank,
         maxIter=options.max_iter,
-        regParam=options.reg,
+        regParam=options.reg * (context.tiles.variance or 1.0),
         seed=context.seed,
         userCol="user_idx",
         itemCol="item_idx",

@@ -1,4 +1,8 @@
-"""The torch matrix-factorization trainer: strata of tiles, one `nn.Module` a tile (kernels.sgd)."""
+"""The torch matrix-factorization trainer: strata of tiles, one `nn.Module` a tile (kernels.sgd).
+
+An epoch is one pass of gradient steps over all tiles, and then one step of the imprints that say
+what an item's raters tell of it (kernels.imprints): a sweep over the users and one over the items.
+"""
 
 from __future__ import annotations
 
@@ -9,26 +13,43 @@ import numpy as np
 import torch
 
 from mfspark.grid.training import Loss
+from mfspark.kernels.imprints import item_pulls, next_imprints, next_prior_means
 from mfspark.kernels.random import derive_seed, uniform
-from mfspark.kernels.sgd import Epoch, steady_batch_size
+from mfspark.kernels.rated import sums_over_raters
+from mfspark.kernels.sgd import Epoch
 from mfspark.models.factors import FactorModel, start_state
+from mfspark.schemas import other
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mfspark.config import TorchMFOptions
-    from mfspark.grid.grid import Grid, Layout
+    from mfspark.grid.grid import Blocks, Grid, Layout, RowTiles
     from mfspark.grid.training import State
     from mfspark.kernels.tile import Array, Arrays, Tile
     from mfspark.models.base import FitContext
+    from mfspark.schemas import Side
 
 _VALIDATION, _SHUFFLE = 1, 2  # streams of random numbers of one seed
+_STEPS = 20  # an epoch and row; more do not lower the error, see docs/decisions.md
 
 
 def fit(context: FitContext, options: TorchMFOptions) -> FactorModel:
     """Fit by stochastic gradients; every epoch each user block meets each item block once."""
     mean = context.tiles.mean if options.center else 0.0
-    variance = context.tiles.variance or 1.0  # all equal: any scale will do
-    state = context.train(TorchMF(options, mean, context.seed, variance))
+    std = context.tiles.variance**0.5 or 1.0  # all equal: any scale will do
+    state = context.train(TorchMF(options, mean, context.seed, std))
     return FactorModel.of(state, mean)
+
+
+def steady_batch_size(tile: Tile, layout: Layout) -> int:
+    """Return the batch size with which a row takes about 20 steps an epoch, however tiles are cut.
+
+    A row meets one tile of each block of the other side, so each tile is dealt out to 20 / blocks
+    batches. Equal numbers of steps are what makes the answer the same for any number of blocks.
+    """
+    steps = max(1, round(_STEPS / max(layout.user_blocks, layout.item_blocks)))
+    return -(-tile.n_ratings // steps)
 
 
 @dataclass(frozen=True)
@@ -38,19 +59,21 @@ class TorchMF:
     options: TorchMFOptions
     mean: float
     seed: int
-    variance: float = 1.0
-    """Of the ratings: the unit of `reg`."""
+    std: float = 1.0
+    """Of the ratings: the unit of learning_rate, reg and init_std."""
 
     def start(self, grid: Grid, name: str) -> State:
         """Start both sides with small random factors."""
-        return start_state(grid, name, self.options.rank, self.options.init_std, self.seed)
+        init_std = self.options.init_std * self.std**0.5
+        return start_state(grid, name, self.options.rank, init_std, self.seed)
 
     def step(self, grid: Grid, state: State, name: str) -> State:
         """Run one epoch."""
         epoch = state.iteration + 1
-        reg = self.options.reg * self.variance
-        kernel = MeetBlocks(self.options, self.mean, reg, self.seed, epoch, grid.layout)
+        kernel = MeetBlocks(self.options, self.mean, self.std, self.seed, epoch, grid.layout)
         user, item, numbers = grid.strata(name, kernel, state.user, state.item)
+        if self.options.implicit:
+            user, item = self._learn_imprints(grid, name, user, item)
         losses = [_rmse("train", epoch, numbers["train_error"], numbers["n_train"])]
         if numbers["n_validation"]:
             losses.append(
@@ -67,6 +90,47 @@ class TorchMF:
         stalled = len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience])
         return state.iteration >= self.options.epochs or stalled
 
+    def _learn_imprints(
+        self, grid: Grid, name: str, user: Blocks, item: Blocks
+    ) -> tuple[Blocks, Blocks]:
+        """Take a step of the users' imprints, and draw the items to their new prior means."""
+        held_out = HeldOut(self.options.validation_share, self.seed)
+        learn = LearnImprints(held_out, self.options.prior, self.options.imprint_damping)
+        new_user, _ = grid.sweep("user", name, learn, user, item)
+        new_item, _ = grid.sweep("item", name, MovePriorMeans(held_out), item, new_user)
+        grid.store.discard({*user.references, *item.references})
+        return new_user, new_item
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Chooses validation ratings by a hash of user and item: the same in every epoch and cut."""
+
+    share: float
+    seed: int
+
+    def mask(self, tile: Tile, layout: Layout, side: Side, p: int, q: int) -> Array:
+        """Say which ratings of a tile are held out, bool (n).
+
+        side: what the tile's rows are. p, q: the blocks of its rows and of its columns.
+        """
+        if self.share == 0:
+            return np.zeros(tile.n_ratings, bool)
+        row = tile.rows.astype(np.int64) * layout.blocks(side) + p
+        column = tile.indices.astype(np.int64) * layout.blocks(other(side)) + q
+        user, item = (row, column) if side == "user" else (column, row)
+        return (
+            uniform(derive_seed(self.seed, _VALIDATION), user * layout.n_items + item) < self.share
+        )
+
+    def sums(self, tiles: RowTiles, rows_of: Callable[[Arrays], Array]) -> Array:
+        """Return sums of some rows of the column blocks over each row's ratings but these."""
+        total: Array = 0.0
+        for q, (tile, columns) in enumerate(tiles):
+            held_out = self.mask(tile, tiles.layout, tiles.side, tiles.block, q)
+            total = total + sums_over_raters(tile, ~held_out, rows_of(columns))
+        return total
+
 
 @dataclass(frozen=True)
 class MeetBlocks:
@@ -74,7 +138,7 @@ class MeetBlocks:
 
     options: TorchMFOptions
     mean: float
-    reg: float
+    std: float
     seed: int
     epoch: int
     layout: Layout
@@ -83,29 +147,52 @@ class MeetBlocks:
         self, users: Arrays, items: Arrays, tile: Tile, pair: tuple[int, int]
     ) -> tuple[Arrays, Arrays]:
         """Return the new user and item block, with the optimizer's state of their rows."""
-        options = self.options
+        options, size = self.options, self.options.batch_size
         epoch = Epoch(
             optimizer=options.optimizer,
             learning_rate=options.learning_rate * options.decay ** (self.epoch - 1),
-            reg=self.reg,
-            batch_size=(
-                steady_batch_size(tile) if options.batch_size == "auto" else options.batch_size
-            ),
+            reg=options.reg,
+            prior=options.prior,
+            batch_size=steady_batch_size(tile, self.layout) if size == "auto" else size,
             biases=options.biases,
             mean=self.mean,
+            std=self.std,
             seed=derive_seed(self.seed, _SHUFFLE, self.epoch, *pair),
             device=_device(options.device),
         )
-        new_users, new_items = epoch.run(users, items, tile, self._held_out(tile, pair))
-        return new_users | {"n": users["n"]}, new_items | {"n": items["n"]}
+        held_out = HeldOut(options.validation_share, self.seed)
+        return epoch.run(users, items, tile, held_out.mask(tile, self.layout, "user", *pair))
 
-    def _held_out(self, tile: Tile, pair: tuple[int, int]) -> Array:
-        """Choose validation ratings by a hash of user and item: the same in every epoch and cut."""
-        p, q = pair
-        user = tile.rows.astype(np.int64) * self.layout.user_blocks + p
-        item = tile.indices.astype(np.int64) * self.layout.item_blocks + q
-        seed = derive_seed(self.seed, _VALIDATION)
-        return uniform(seed, user * self.layout.n_items + item) < self.options.validation_share
+
+@dataclass(frozen=True)
+class LearnImprints:
+    """Sweep kernel of the users: one step of their imprints, given the items' rows."""
+
+    held_out: HeldOut
+    prior: float
+    damping: float
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+        """Return the user block with its new imprints."""
+        pulls = self.held_out.sums(tiles, lambda items: item_pulls(items, self.prior))
+        return _without_numbers(rows) | {"imprint": next_imprints(rows, pulls, self.damping)}
+
+
+@dataclass(frozen=True)
+class MovePriorMeans:
+    """Sweep kernel of the items: their prior means, given the users' imprints."""
+
+    held_out: HeldOut
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+        """Return the item block with its new prior means."""
+        imprints = self.held_out.sums(tiles, lambda users: users["imprint"])
+        return rows | {"prior_mean": next_prior_means(rows, imprints)}
+
+
+def _without_numbers(arrays: Arrays) -> Arrays:
+    """Leave out what the epoch counted, which is summed up already."""
+    return {name: array for name, array in arrays.items() if array.ndim}
 
 
 def _rmse(split: str, epoch: int, squared_error: float, n: float) -> Loss:

@@ -66,9 +66,9 @@ class UserKNN:
         kernel = _PredictPairs(self.aggregation, pairs)
         return grid.all_pairs("user", name, kernel, rows=self.neighbors)[0]
 
-    def recommend(self, grid: Grid, n: int, name: str) -> Blocks:
+    def recommend(self, grid: Grid, n: int, name: str, eligible: Array | None = None) -> Blocks:
         """Rank the items that the neighbors rated."""
-        kernel = _RankItems(self.aggregation, n)
+        kernel = _RankItems(self.aggregation, n, eligible)
         return grid.all_pairs("user", name, kernel, rows=self.neighbors)[0]
 
 
@@ -104,12 +104,13 @@ class _PredictPairs:
 class _RankItems:
     aggregation: Aggregation
     n: int
+    eligible: Array | None
 
     def __call__(self, rows: Arrays, strips: Strips) -> Arrays:
         seen = strips.own()
         lists = [RankedLists.empty(0, self.n)]
         for chunk, predicted in _in_chunks(rows, strips, self.aggregation):
-            lists.append(best_items(predicted, seen.take(chunk), self.n))
+            lists.append(best_items(predicted, seen.take(chunk), self.n, self.eligible))
         return {
             "indices": np.concatenate([part.indices for part in lists]),
             "scores": np.concatenate([part.scores for part in lists]),

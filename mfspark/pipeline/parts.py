@@ -58,11 +58,13 @@ def layout_of(job: Job) -> Layout:
     It never depends on the machine, so that every machine gets the same bits.
     """
     report = job.report
-    blocks = job.config.grid.blocks
-    if blocks == 0:
-        n = report.n_accepted
-        blocks = 1 if n <= _SMALL else max(4, -(-n // _PER_BLOCK))
+    blocks = job.config.grid.blocks or blocks_for(report.n_accepted)
     return Layout(report.n_users, report.n_items, blocks, blocks)
+
+
+def blocks_for(n_ratings: int) -> int:
+    """Return into how many blocks of each side ratings are cut where nothing else is said."""
+    return 1 if n_ratings <= _SMALL else max(4, -(-n_ratings // _PER_BLOCK))
 
 
 def _given_test(job: Job, ratings: DataFrame) -> DataFrame:

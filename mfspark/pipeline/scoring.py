@@ -70,10 +70,17 @@ def predict(job: Job, names: Sequence[ModelName], part: Part, pairs: TileSet) ->
     return ReadEach(readers, pairs.layout.user_blocks).frame(job.spark, _PREDICTIONS)
 
 
-def recommend(job: Job, names: Sequence[ModelName], part: Part, n: int) -> DataFrame:
+def recommend(
+    job: Job,
+    names: Sequence[ModelName],
+    part: Part,
+    n: int,
+    eligible: np.ndarray | None = None,
+) -> DataFrame:
     """Rank n unseen items for every user: (model, user_idx, rank, item_idx, score, tier).
 
-    Every user gets n rows of each model while there are n items they have not rated.
+    Every user gets n rows of each model while there are n items they have not rated. Where
+    `eligible` bool (items) is given, only those are listed.
     """
     tiles = tiles_of(job, part)
     grid = job.grid(tiles)
@@ -81,10 +88,11 @@ def recommend(job: Job, names: Sequence[ModelName], part: Part, n: int) -> DataF
     readers: list[_Lists] = []
     for name in names:
         model = fitted(job, name, part)
-        lists = model.recommend(grid, n, f"{part}/{name}/top-{n}")
+        reference = f"{part}/{name}/top-{n}" + ("" if eligible is None else "-eligible")
+        lists = model.recommend(grid, n, reference, eligible)
         rating_kind = model.kind == "rating"
         scale, filler = (job.scale, baseline) if rating_kind else (None, popularity)
-        readers.append(_Lists(job.store, name, scale, tiles, lists, filler, popularity))
+        readers.append(_Lists(job.store, name, scale, tiles, lists, filler, popularity, eligible))
     return ReadEach(readers, tiles.layout.user_blocks).frame(job.spark, _LISTS)
 
 
@@ -135,6 +143,7 @@ class _Lists:
     lists: Blocks
     filler: FactorModel
     popularity: FactorModel
+    eligible: np.ndarray | None
 
     def __call__(self, block: int) -> pa.RecordBatch:
         lists = RankedLists.from_arrays(self.store.get(self.lists.references[block]))
@@ -160,11 +169,13 @@ class _Lists:
 
     def _filled(self, lists: RankedLists, tiles: RowTiles) -> tuple[RankedLists, np.ndarray]:
         users = self.store.get(self.filler.user.references[tiles.block])
-        popular = _of_all_items(tiles, self.popularity, "n")
+        order = np.argsort(-_of_all_items(tiles, self.popularity, "n"), kind="stable")
+        if self.eligible is not None:
+            order = order[self.eligible[order]]
         return top_up(
             lists,
             tiles.strip(),
-            np.argsort(-popular, kind="stable"),  # ties go to the lower index
+            order,  # ties go to the lower index
             self.filler.mean + users["bias"].astype(np.float64),
             _of_all_items(tiles, self.filler, "bias").astype(np.float64),
         )

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from mfspark.config import ALSOptions, TorchMFOptions
+from mfspark.config import ALSOptions, BayesianMFOptions, IALSOptions, TorchMFOptions
 from mfspark.grid.cut import cut_frame
 from mfspark.grid.frames import frame_of_blocks
 from mfspark.grid.grid import Grid, Layout, TileSet
@@ -19,7 +19,8 @@ from mfspark.grid.runners import InProcess, OnSpark
 from mfspark.grid.store import MemoryStore, ParquetStore, Store
 from mfspark.grid.training import Algorithm, Checkpoint, State, train
 from mfspark.kernels.tile import Arrays
-from mfspark.models.als import ALS
+from mfspark.models import als, ials
+from mfspark.models.bayesian_mf import BayesianMF
 from mfspark.models.factors import StartRows
 from mfspark.models.torch_mf import MeetBlocks, TorchMF
 from mfspark.models.user_knn import FindNeighbors
@@ -27,6 +28,7 @@ from tests.grids import Array, Ratings, bits, cut, stars
 
 RATINGS = stars(1, 31, 20, 0.3)
 P, Q = 2, 3
+GIBBS = BayesianMFOptions(rank=3, burn_in=1, samples=1, pattern_features=4)
 SGD = TorchMFOptions(rank=3, epochs=2, batch_size=16, optimizer="adam")
 
 
@@ -91,7 +93,7 @@ def test_the_motions_give_the_same_bits(grids: tuple[Grid, Grid]) -> None:
     for grid in grids:
         user, _ = grid.sweep("user", "start", StartRows(3, 0.1, seed=5))
         item, _ = grid.sweep("item", "start", StartRows(3, 0.1, seed=5))
-        meet = MeetBlocks(SGD, 3.2, SGD.reg, 42, 1, grid.layout)
+        meet = MeetBlocks(SGD, 3.2, 1.0, 42, 1, grid.layout)
         new_user, new_item, numbers = grid.strata("epoch", meet, user, item)
         neighbors, _ = grid.all_pairs("user", "neighbors", FindNeighbors(5, 1))
         ends.append((numbers, bits(grid.store, user, item, new_user, new_item, neighbors)))
@@ -100,7 +102,9 @@ def test_the_motions_give_the_same_bits(grids: tuple[Grid, Grid]) -> None:
 
 
 ALGORITHMS: list[Callable[[], Algorithm]] = [
-    lambda: ALS(ALSOptions(rank=3, max_iter=2), 3.2, 42),
+    lambda: als.algorithm(ALSOptions(rank=3, max_iter=2), 3.2, 42),
+    lambda: ials.algorithm(IALSOptions(rank=3, max_iter=2), 42),
+    lambda: BayesianMF(GIBBS, 3.2, 1.1, 42),
     lambda: TorchMF(SGD, 3.2, 42),
 ]
 
@@ -109,7 +113,7 @@ def losses(state: State) -> list[tuple[int, str, float]]:
     return [(loss.iteration, loss.split, loss.value) for loss in state.history]
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=["als", "torch_mf"])
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=["als", "ials", "gibbs", "torch_mf"])
 def test_training_gives_the_same_bits(
     spark: SparkSession,
     grids: tuple[Grid, Grid],

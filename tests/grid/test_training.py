@@ -6,18 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from mfspark.config import ALSOptions, TorchMFOptions
+from mfspark.config import ALSOptions, BayesianMFOptions, IALSOptions, TorchMFOptions
 from mfspark.errors import MfsparkError
 from mfspark.grid.grid import Grid
 from mfspark.grid.runners import InProcess
 from mfspark.grid.store import MemoryStore, ParquetStore, Store
 from mfspark.grid.training import Algorithm, Checkpoint, Loss, State, train
-from mfspark.models.als import ALS
+from mfspark.models import als as als_model
+from mfspark.models import ials as ials_model
+from mfspark.models.alternating import Alternating
+from mfspark.models.bayesian_mf import BayesianMF
 from mfspark.models.torch_mf import TorchMF
 from tests.grids import bits, cut, stars
 
 RATINGS = stars(1, 23, 15, 0.4)
 SEED, LAST = 42, 5
+OPTIONS = ALSOptions(rank=3, max_iter=LAST, tol=0)
 
 
 class KilledError(Exception):
@@ -45,7 +49,16 @@ class Dies:
 
 
 def als(seed: int = SEED) -> Algorithm:
-    return ALS(ALSOptions(rank=3, max_iter=LAST, solver="cg"), 3.2, seed)
+    return als_model.algorithm(OPTIONS, 3.2, seed)
+
+
+def ials(seed: int = SEED) -> Algorithm:
+    return ials_model.algorithm(IALSOptions(rank=3, max_iter=LAST, tol=0), seed)
+
+
+def gibbs(seed: int = SEED) -> Algorithm:
+    options = BayesianMFOptions(rank=3, burn_in=1, samples=LAST - 1, keep=2, pattern_features=4)
+    return BayesianMF(options, 3.2, 1.1, seed)
 
 
 def adam(seed: int = SEED) -> Algorithm:
@@ -53,7 +66,9 @@ def adam(seed: int = SEED) -> Algorithm:
     return TorchMF(options, 3.2, seed)
 
 
-ALGORITHMS = pytest.mark.parametrize("algorithm", [als, adam], ids=["als", "adam"])
+ALGORITHMS = pytest.mark.parametrize(
+    "algorithm", [als, ials, gibbs, adam], ids=["als", "ials", "gibbs", "adam"]
+)
 
 
 @dataclass(frozen=True)
@@ -86,7 +101,7 @@ class Site:
     def ends(self, state: State) -> object:
         """Everything that training leaves behind, but for the seconds it took."""
         losses = [(loss.iteration, loss.split, loss.value) for loss in state.history]
-        return state.user, state.item, losses, bits(self.durable, state.user, state.item)
+        return state.references, losses, bits(self.durable, state.user, state.item, *state.kept)
 
 
 @pytest.fixture(params=["memory", "parquet"])
@@ -161,12 +176,12 @@ def test_another_fingerprint_starts_afresh(
 
 
 def test_no_iterations_leave_the_start(site: Callable[[str], Site]) -> None:
-    class Nothing(ALS):
+    class Nothing(Alternating):
         def finished(self, state: State) -> bool:  # noqa: ARG002
             return True
 
     here = site("here")
-    state = here.train(Nothing(ALSOptions(rank=3), 3.2, SEED))
+    state = here.train(Nothing(als_model.HalfStep(OPTIONS, 3.2), OPTIONS, SEED))
     assert state.iteration == 0
     assert here.files() == {f"{reference}.parquet" for reference in state.references}
     assert here.checkpoint().read() == state

@@ -5,6 +5,7 @@ import pytest
 
 from mfspark.kernels.factors import best_items, bias_scores, scores_of_pairs
 from mfspark.kernels.tile import Arrays
+from mfspark.kernels.top_n import RankedLists
 from tests.grids import Array, stars
 from tests.reference import best_of_row
 
@@ -50,7 +51,8 @@ def test_best_items(rank: int, n: int) -> None:
     users, items, seen = factors(1, 12, rank), factors(2, 9, rank), stars(3, 12, 9, 0.3)
     scores = np.where(known(users, items), dense_scores(users, items), -np.inf)
     scores[seen.users, seen.items] = -np.inf
-    lists = best_items(MEAN, users, items, seen.tile, n, 10 * np.arange(9))
+    empty = RankedLists.empty(12, n)
+    lists = best_items(MEAN, users, items, seen.tile, 10 * np.arange(9), empty)
     for row in range(12):
         best = best_of_row(scores[row], n)
         assert lists.indices[row, : len(best)].tolist() == [10 * c for c in best]
@@ -64,5 +66,6 @@ def test_best_items_of_no_users_and_of_no_items() -> None:
         seen = stars(1, 3, 3, 0.5).tile
         empty = type(seen).from_triples(*np.empty((3, 0), int), n_users, n_items)
         users, items = factors(1, n_users, 2), factors(2, n_items, 2)
-        lists = best_items(MEAN, users, items, empty, 2, np.arange(n_items))
+        start = RankedLists.empty(n_users, 2)
+        lists = best_items(MEAN, users, items, empty, np.arange(n_items), start)
         assert lists.lengths.tolist() == [0] * n_users

@@ -81,6 +81,17 @@ def test_best_items(n: int) -> None:
         np.testing.assert_allclose(lists.scores[row, : len(best)], scores[row, best], rtol=1e-12)
 
 
+def test_best_items_among_those_that_are_eligible() -> None:
+    ratings = stars(4, 20, 12, 0.3)
+    known = ratings_of_neighbors(found(ratings, 4), strips_of(ratings, 2))  # type: ignore[arg-type]
+    predicted = predictions(found(ratings, 4), np.arange(20), known, "mean")
+    eligible = np.arange(12) % 3 > 0
+    every, some = (best_items(predicted, ratings.tile, 12, e) for e in (None, eligible))
+    for listed, kept in zip(every.indices, some.indices, strict=True):
+        expected = [i for i in listed if i >= 0 and eligible[i]]
+        assert kept.tolist() == expected + [-1] * (12 - len(expected))
+
+
 def test_nobody_has_a_neighbor() -> None:
     ratings = Ratings.of_dense(np.where(np.eye(3) > 0, 4.0, np.nan))
     neighbors = found(ratings, 2)

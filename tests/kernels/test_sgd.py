@@ -8,7 +8,7 @@ import pytest
 from mfspark.kernels.sgd import Epoch
 from mfspark.kernels.tile import Arrays, Tile
 from tests.grids import Array, Ratings, stars, survey
-from tests.reference import descend
+from tests.reference import descend, mf_gradients
 
 OPTIMIZERS = ["sgd", "adagrad", "adam"]
 
@@ -52,10 +52,11 @@ def equal(one: tuple[Arrays, Arrays], other: tuple[Arrays, Arrays]) -> bool:
 
 # User 0 and item 2 have two ratings each; user 1, user 4 and item 3 have none.
 TINY = Ratings(np.array([0, 0, 2, 3]), np.array([1, 2, 2, 0]), np.array([5.0, 1.0, 4.0, 2.5]), 5, 4)
+USER_COUNTS, ITEM_COUNTS = np.array([2, 0, 1, 1, 0]), np.array([1, 1, 2, 0])
 
 
-@pytest.mark.parametrize("batch_size", [0, 4, 100], ids=["dense", "sparse", "larger"])
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("batch_size", [0, 4, 100], ids=["full", "equal", "larger"])
+@pytest.mark.parametrize("optimizer", ["adagrad", "adam"])
 @pytest.mark.parametrize("steps", [1, 5])
 def test_steps_are_those_of_the_textbook(optimizer: str, batch_size: int, steps: int) -> None:
     """One batch with duplicates a step. Each epoch gets its state from arrays alone."""
@@ -67,6 +68,59 @@ def test_steps_are_those_of_the_textbook(optimizer: str, batch_size: int, steps:
     for found, wanted in zip(weights(users, items), expected, strict=True):
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("rate", [1e-4, 0.05, 10.0])
+def test_plain_steps_are_damped_by_the_ratings_of_a_row(rate: float) -> None:
+    """Gradient descent with a learning rate of its own for each row; tiny rates are as they are."""
+    users, items = block(1, 5, 3), block(2, 4, 3)
+    before = weights(users, items)
+    gradients = mf_gradients(TINY.dense, before, 3.0, 0.1)
+    counts = USER_COUNTS[:, None], ITEM_COUNTS[:, None], USER_COUNTS, ITEM_COUNTS
+    after = weights(*run(epoch(learning_rate=rate), users, items, TINY.tile))
+    for old, gradient, count, new in zip(before, gradients, counts, after, strict=True):
+        np.testing.assert_allclose(new, old - rate / (1 + 2 * rate * count) * gradient, atol=1e-5)
+        assert (new[count.reshape(-1) == 0] == old[count.reshape(-1) == 0]).all()
+
+
+def test_the_penalty_counts_the_prior_and_draws_items_to_their_means() -> None:
+    """reg (n + prior)/n a rating: n of the whole row, of which a tile has a part."""
+    users, items = block(1, 5, 3), block(2, 4, 3)
+    users["n"], items["n"] = USER_COUNTS + 3, ITEM_COUNTS + 5
+    means = np.random.default_rng(3).normal(size=(4, 4)).astype(np.float32)
+    X, Y, b, c = weights(users, items)
+    free = mf_gradients(TINY.dense, (X, Y, b, c), 3.0, 0.0)
+    of_users = 2 * 0.1 * USER_COUNTS * (users["n"] + 7) / users["n"]
+    of_items = 2 * 0.1 * ITEM_COUNTS * (items["n"] + 7) / items["n"]
+    gradients = (
+        free[0] + of_users[:, None] * X,
+        free[1] + of_items[:, None] * (Y - means[:, :3]),
+        free[2] + of_users * b,
+        free[3] + of_items * (c - means[:, 3]),
+    )
+    steps = epoch(learning_rate=1e-3, prior=7.0)
+    after = weights(*run(steps, users, items | {"prior_mean": means}, TINY.tile))
+    counts = USER_COUNTS[:, None], ITEM_COUNTS[:, None], USER_COUNTS, ITEM_COUNTS
+    for old, gradient, count, new in zip((X, Y, b, c), gradients, counts, after, strict=True):
+        step = 1e-3 / (1 + 2e-3 * count) * gradient
+        np.testing.assert_allclose(new - old, -step, atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_another_rating_scale_changes_only_the_units(optimizer: str) -> None:
+    """Ratings times 20: factors times sqrt(20) on both sides, biases times 20."""
+    users, items = block(1, 5, 3), block(2, 4, 3)
+    wide = [
+        side | {"factors": side["factors"] * 20**0.5, "bias": side["bias"] * 20}
+        for side in (users, items)
+    ]
+    tile = Ratings(TINY.users, TINY.items, TINY.values * 20, 5, 4).tile
+    new = run(epoch(optimizer=optimizer), users, items, TINY.tile)
+    new_wide = run(epoch(optimizer=optimizer, std=20.0, mean=60.0), wide[0], wide[1], tile)
+    for side, side_wide in zip(new, new_wide, strict=True):
+        np.testing.assert_allclose(side_wide["factors"], side["factors"] * 20**0.5, rtol=1e-4)
+        np.testing.assert_allclose(side_wide["bias"], side["bias"] * 20, rtol=1e-4)
+    assert new_wide[0]["train_error"] == pytest.approx(400 * new[0]["train_error"], rel=1e-5)
 
 
 def test_batches_follow_one_another() -> None:
@@ -153,8 +207,8 @@ def test_state_belongs_to_rows_and_goes_with_them(optimizer: str, batch_size: in
     went_on = run(steps, users, others, second)
     forgot = run(steps, {name: users[name] for name in ("factors", "bias")}, others, second)
     assert not np.allclose(went_on[0]["factors"], forgot[0]["factors"], atol=1e-4)
-    assert went_on[0]["factors.step"] == 2 * users["factors.step"] or batch_size
-    assert went_on[1]["factors.step"] < went_on[0]["factors.step"]
+    assert went_on[0]["rows.step"] == 2 * users["rows.step"] or batch_size
+    assert went_on[1]["rows.step"] < went_on[0]["rows.step"]
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mfspark.kernels.tile import Tile
-from mfspark.kernels.top_n import NOBODY, RankedLists, mask_seen, top_columns, top_up
+from mfspark.kernels.top_n import NOBODY, RankedLists, top_columns, top_up
 from tests.grids import Ratings
 from tests.reference import best_of_row
 
@@ -59,12 +58,6 @@ def test_merging_the_lists_of_all_blocks(scores: Array, n: int, n_blocks: int) -
     again = RankedLists.from_arrays(lists.arrays())
     assert again.indices.tolist() == lists.indices.tolist()
     assert again.scores.tolist() == lists.scores.tolist()
-
-
-def test_mask_seen() -> None:
-    scores = np.zeros((2, 3), np.float32)
-    mask_seen(scores, Tile.from_triples([0, 1, 1], [1, 0, 2], [5, 5, 5], 2, 3))
-    assert (scores == -np.inf).tolist() == [[False, True, False], [True, False, True]]
 
 
 @given(data=st.data(), n_rows=st.integers(0, 4), n_columns=st.integers(1, 8), n=st.integers(1, 10))

@@ -165,6 +165,8 @@ class FactorContract(ModelContract):
     planted_options: ClassVar[dict[str, Any]]
     planted_rmse: ClassVar[float]
     """What the planted matrix must be predicted with; its noise is 0.3."""
+    n_samples: ClassVar[int] = 1
+    """Factors of this many samples stand side by side."""
 
     def factors(self, fitted: Fitted) -> tuple[Array, Array]:
         assert isinstance(fitted.model, FactorModel)
@@ -187,7 +189,7 @@ class FactorContract(ModelContract):
     def test_rank_below_and_above_both_sides(self, tmp_path: Path, rank: int) -> None:
         options = options_of(self.name, **self.options | {"rank": rank})
         fitted = fitter(tmp_path, self.name, options)(RATINGS, 3)
-        assert [side.shape[1] for side in self.factors(fitted)] == [rank, rank]
+        assert [side.shape[1] for side in self.factors(fitted)] == 2 * [self.n_samples * rank]
         assert np.isfinite(fitted.predictions).all()
         assert np.abs(fitted.predictions).max() < 20
         self.check_ranked(fitted, RATINGS, 8)

@@ -1,0 +1,168 @@
+"""What the model benchmarks share: synthetic ratings on disk, fits of ours on them, measured rows."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow.dataset as ds
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from benchmarks.memory import PeakMemory
+from mfspark.config import GridOptions, ModelName, Models
+from mfspark.grid.cut import cut_frame
+from mfspark.grid.grid import Grid, Layout, RowTiles, TileSet
+from mfspark.grid.runners import OnSpark
+from mfspark.grid.store import ParquetStore
+from mfspark.models.base import FitContext, Model
+from mfspark.models.catalog import fit_model
+from mfspark.pipeline.parts import blocks_for
+from mfspark.samples import SyntheticSpec, write_synthetic
+from mfspark.session import spark_session
+
+Array = np.ndarray
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a benchmark's table."""
+
+    name: str
+    seconds: float
+    gib: float
+    notes: str = ""
+
+
+def print_table(title: str, unit: str, rows: list[Row], peer: str) -> None:
+    """Print rows in Markdown, with how many times faster each is than the row `peer`."""
+    print(f"\n{title}\n\n| | {unit} | times as fast | peak GiB | |\n|---|---:|---:|---:|---|")
+    reference = next((row.seconds for row in rows if row.name == peer), None)
+    for row in rows:
+        ratio = f"{reference / row.seconds:.1f}" if reference else ""
+        print(f"| {row.name} | {row.seconds:.2f} | {ratio} | {row.gib:.2f} | {row.notes} |")
+    print(flush=True)
+
+
+def measured(work: Callable[[], T]) -> tuple[T, float, float]:
+    """Return what work gives, its seconds and the peak memory of all processes in GiB."""
+    began = time.perf_counter()
+    with PeakMemory() as peak:
+        result = work()
+    return result, time.perf_counter() - began, peak.gib
+
+
+def shape_of(n_ratings: int) -> SyntheticSpec:
+    """Return users and items in the proportions of MovieLens: 20 M ratings, 138 k x 27 k."""
+    scale = n_ratings / 20_000_000
+    return SyntheticSpec(
+        n_users=max(100, round(138_000 * scale)),
+        n_items=max(100, round(27_000 * scale**0.5)),
+        n_ratings=n_ratings,
+        seed=1,
+    )
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Ratings on disk, one in twenty held out, and a Spark session."""
+
+    spark: SparkSession
+    spec: SyntheticSpec
+    folder: Path
+
+    def frame(self, *, test: bool = False) -> DataFrame:
+        """Return (user_idx, item_idx, rating) of the training or the test part."""
+        held_out = F.pmod(F.hash("user_id", "item_id"), F.lit(20)) == 0
+        ratings = self.spark.read.parquet(str(self.folder / "data" / "ratings"))
+        return ratings.filter(held_out if test else ~held_out).select(
+            (F.col("user_id") - 1).cast("int").alias("user_idx"),
+            (F.col("item_id") - 1).cast("int").alias("item_idx"),
+            F.col("rating").cast("float").alias("rating"),
+        )
+
+    def arrays(self, *, test: bool = False) -> tuple[Array, Array, Array]:
+        """Return user indices, item indices and ratings of a part, for peers without Spark."""
+        path = self.folder / ("test" if test else "train")
+        if not path.exists():
+            self.frame(test=test).write.parquet(str(path))
+        table = ds.dataset(path).to_table()
+        columns = (table[name].to_numpy() for name in ("user_idx", "item_idx", "rating"))
+        return next(columns), next(columns), next(columns)
+
+    @property
+    def store(self) -> ParquetStore:
+        """Where blocks lie."""
+        return ParquetStore(self.folder / "blocks")
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The blocks a night would choose."""
+        n_blocks = blocks_for(self.spec.n_ratings)
+        return Layout(self.spec.n_users, self.spec.n_items, n_blocks, n_blocks)
+
+    def cut(self, *, test: bool = False) -> TileSet:
+        """Cut a part into tiles."""
+        name = "test" if test else "train"
+        return cut_frame(self.frame(test=test), self.layout, name, self.store, OnSpark(self.spark))
+
+    @cached_property
+    def train(self) -> TileSet:
+        """The tiles of the training part."""
+        return self.cut()
+
+    @cached_property
+    def test(self) -> TileSet:
+        """The tiles of the test part."""
+        return self.cut(test=True)
+
+    def grid(self) -> Grid:
+        """Return the training tiles with Spark running the tasks."""
+        return Grid(self.train, self.store, OnSpark(self.spark))
+
+    def fit(self, name: ModelName, engine: str = "auto", **options: Any) -> Model:
+        """Fit one of our models on the training tiles, as a night does."""
+        context = FitContext(
+            spark=self.spark,
+            tiles=self.train,
+            store=self.store,
+            name=f"{name}/{time.monotonic_ns()}",
+            seed=1,
+            grid_options=GridOptions.model_validate({"engine": engine}),
+            state_path=self.folder / "state" / f"{time.monotonic_ns()}.json",
+            fingerprint="benchmark",
+            ratings=self.frame,
+        )
+        return fit_model(name, context, Models.model_validate({name: options}))
+
+    def rmse(self, model: Model) -> float:
+        """Return the root mean squared error on the test part; unknown pairs get the mean."""
+        scored = model.predict(self.grid(), self.test, f"scored/{time.monotonic_ns()}")
+        squares = 0.0
+        for block, reference in enumerate(scored.references):
+            prediction = self.store.get(reference)["prediction"]
+            prediction = np.where(np.isnan(prediction), self.train.mean, prediction)
+            strip = RowTiles("user", block, self.test, self.store).strip()
+            squares += float(np.square(prediction - strip.values).sum())
+        return (squares / self.test.n_ratings) ** 0.5
+
+
+@contextmanager
+def trial_of(n_ratings: int) -> Generator[Trial]:
+    """Yield a trial on fresh synthetic ratings; everything is deleted afterwards."""
+    spec = shape_of(n_ratings)
+    with tempfile.TemporaryDirectory(prefix="mfspark-bench-") as name:
+        folder = Path(name)
+        write_synthetic(spec, folder / "data", "parquet")
+        with spark_session({"spark.driver.memory": "6g"}) as spark:
+            trial = Trial(spark, spec, folder)
+            assert trial.test.n_ratings  # starts the Python workers, as ingest does in a night
+            yield trial

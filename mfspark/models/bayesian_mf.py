@@ -1,0 +1,291 @@
+"""Bayesian matrix factorization by Gibbs sampling, with features in the prior (kernels.gibbs).
+
+An iteration is that of ALS with a draw in place of each solution, and one small task a side that
+draws what the rows have in common. Predictions are averaged over samples; a sample is the factors
+of one iteration, which are kept as they are and joined side by side at the end:
+
+    s(u, i) = mu + mean_s b_u^s + mean_s b_i^s + mean_s x_u^s . y_i^s
+
+so that the posterior mean is a factor model of rank (samples * rank). Ratings are standardised.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mfspark.grid.grid import Blocks
+from mfspark.grid.training import Loss
+from mfspark.kernels.gibbs import (
+    Prior,
+    RowSums,
+    sample_noise_precision,
+    sample_prior,
+    sample_rows,
+)
+from mfspark.kernels.normal_equations import degrees_of
+from mfspark.kernels.random import derive_seed, normal_rows
+from mfspark.models.als import biased_part
+from mfspark.models.factors import FactorModel, start_state
+from mfspark.models.patterns import pattern_features
+from mfspark.schemas import SIDES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mfspark.config import BayesianMFOptions
+    from mfspark.grid.grid import Grid, RowTiles
+    from mfspark.grid.store import Store
+    from mfspark.grid.training import State
+    from mfspark.kernels.tile import Arrays
+    from mfspark.models.base import FitContext
+    from mfspark.schemas import Side
+
+_PATTERNS, _ROWS, _PRIOR = 1, 2, 3  # streams of random numbers of one seed
+_START_STD = 0.1
+
+
+def fit(context: FitContext, options: BayesianMFOptions) -> FactorModel:
+    """Fit by Gibbs sampling and join the samples that were kept."""
+    tiles = context.tiles
+    scale = tiles.variance**0.5 or 1.0  # all equal: any scale will do
+    algorithm = BayesianMF(options, tiles.mean, scale, context.seed)
+    state = context.train(algorithm)
+    chain = Chain.of(state)
+    grid = context.grid
+    joined = {
+        side: grid.sweep(side, f"{context.name}/posterior", Join(chain.samples[side], scale))[0]
+        for side in SIDES
+    }
+    grid.store.discard({r for blocks in state.kept for r in blocks.references})
+    return FactorModel(tiles.mean, joined["user"], joined["item"], history=state.history)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What a state keeps beside the factors of the last sample, by side."""
+
+    designs: dict[Side, Blocks]
+    """Feature blocks: features float32 (rows, R), zero in rows without ratings."""
+    sums: dict[Side, Blocks]
+    """One block: the features' gram, scales and groups."""
+    priors: dict[Side, Blocks]
+    """One block: the last prior, and alpha as it was when that was drawn."""
+    samples: dict[Side, tuple[Blocks, ...]]
+    """The factor blocks of earlier iterations that predictions are averaged over."""
+
+    @classmethod
+    def of(cls, state: State) -> Chain:
+        """Read a chain from what a state keeps."""
+        fixed, samples = state.kept[:6], state.kept[6:]
+        pairs = [dict(zip(SIDES, fixed[k : k + 2], strict=True)) for k in (0, 2, 4)]
+        return cls(*pairs, {"user": samples[0::2], "item": samples[1::2]})
+
+    @property
+    def kept(self) -> tuple[Blocks, ...]:
+        """The chain as a state keeps it."""
+        fixed = [part[side] for part in (self.designs, self.sums, self.priors) for side in SIDES]
+        samples = zip(self.samples["user"], self.samples["item"], strict=True)
+        return (*fixed, *(blocks for pair in samples for blocks in pair))
+
+
+@dataclass(frozen=True)
+class BayesianMF:
+    """Draws users, their prior, items and their prior in turn."""
+
+    options: BayesianMFOptions
+    mean: float
+    scale: float
+    """Standard deviation of the ratings."""
+    seed: int
+
+    def start(self, grid: Grid, name: str) -> State:
+        """Find the features and start both sides with small random factors."""
+        options = self.options
+        state = start_state(grid, name, options.rank, _START_STD, self.seed)
+        designs, sums, priors = {}, {}, {}
+        for side in SIDES:
+            patterns = None
+            if options.pattern_features:
+                seed = derive_seed(self.seed, _PATTERNS, side == "item")
+                patterns = pattern_features(
+                    grid, side, f"{name}/{side}-patterns", options.pattern_features, seed
+                )
+            designs[side], _ = grid.sweep(side, f"{name}/design", Design(), rows=patterns)
+            if patterns:
+                grid.store.discard(patterns.references)
+            sums[side] = Blocks(
+                side, (grid.reduce(f"{name}/{side}-sums", DesignSums(), designs[side]),)
+            )
+            start = StartPrior(options.rank + 1)
+            priors[side] = Blocks(side, (grid.reduce(f"{name}/{side}-prior", start, sums[side]),))
+        chain = Chain(designs, sums, priors, {"user": (), "item": ()})
+        return replace(state, kept=chain.kept)
+
+    def step(self, grid: Grid, state: State, name: str) -> State:
+        """Draw one sample of everything."""
+        chain, iteration = Chain.of(state), state.iteration + 1
+        blocks: dict[Side, Blocks] = {"user": state.user, "item": state.item}
+        priors = dict(chain.priors)
+        numbers: dict[str, float] = {}
+        pairs: tuple[tuple[Side, Side], ...] = (("user", "item"), ("item", "user"))
+        for side, across in pairs:
+            seeds = [derive_seed(self.seed, s, iteration, side == "item") for s in (_ROWS, _PRIOR)]
+            draw = DrawRows(
+                *(self.options.rank, self.mean, self.scale, seeds[0]),
+                *(priors[side].references[0], priors[across].references[0], chain.designs[side]),
+            )
+            blocks[side], numbers = grid.sweep(side, name, draw, columns=blocks[across])
+            draw_prior = DrawPrior(
+                seeds[1], priors[side].references[0], chain.sums[side].references[0]
+            )
+            prior = grid.reduce(f"{name}/{side}-prior", draw_prior, blocks[side])
+            priors[side] = Blocks(side, (prior,))
+        rmse = self.scale * (max(0.0, numbers["squared_error"]) / max(1, numbers["weight"])) ** 0.5
+        samples = chain.samples
+        if self._keeps(iteration):
+            samples = {side: (*samples[side], blocks[side]) for side in SIDES}
+        return replace(
+            state,
+            iteration=iteration,
+            **blocks,
+            history=(*state.history, Loss(iteration, "train", rmse)),
+            kept=replace(chain, priors=priors, samples=samples).kept,
+        )
+
+    def finished(self, state: State) -> bool:
+        """Stop after burn_in + samples iterations."""
+        return state.iteration >= self.options.burn_in + self.options.samples
+
+    def _keeps(self, iteration: int) -> bool:
+        """Keep `keep` of the samples after burn-in, evenly spaced, the last among them."""
+        samples = self.options.samples
+        keep, number = min(self.options.keep, samples), iteration - self.options.burn_in
+        return number > 0 and number * keep // samples > (number - 1) * keep // samples
+
+
+@dataclass(frozen=True)
+class Design:
+    """Sweep kernel: a 1 and the features of each row, zero where there are no ratings."""
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+        """Return features float32 (rows, R) with their scales float64 (R) and groups int64 (R)."""
+        n = sum((tile.degrees for tile, _ in tiles), start=np.int64(0))
+        n = np.broadcast_to(n, tiles.layout.rows(tiles.side, tiles.block))
+        features, scales, groups = [np.ones((len(n), 1), np.float32)], [1.0], [-1]
+        if "features" in rows:
+            features.append(rows["features"])
+            scales.extend(rows["scales"])
+            groups.extend([0] * rows["features"].shape[1])
+        V = np.column_stack(features)
+        V[n == 0] = 0.0
+        return {
+            "features": V,
+            "scales": np.array(scales),
+            "groups": np.array(groups),
+            "gram": (V.T @ V).astype(np.float64),
+        }
+
+
+@dataclass(frozen=True)
+class DesignSums:
+    """Reduce kernel: the gram, scales and groups of the features of a side."""
+
+    def __call__(self, blocks: Iterable[Arrays], store: Store) -> Arrays:  # noqa: ARG002
+        """Return gram float64 (R, R), scales (R) and groups (R)."""
+        designs = [{k: block[k] for k in ("gram", "scales", "groups")} for block in blocks]
+        return designs[0] | {"gram": np.sum([design["gram"] for design in designs], axis=0)}
+
+
+@dataclass(frozen=True)
+class StartPrior:
+    """Reduce kernel: the prior before the first draw."""
+
+    k: int
+
+    def __call__(self, blocks: Iterable[Arrays], store: Store) -> Arrays:  # noqa: ARG002
+        """Return the arrays of a Prior, and alpha."""
+        groups = next(iter(blocks))["groups"]
+        prior = Prior.start(len(groups), int(groups.max()) + 1, self.k)
+        return prior.arrays() | {"alpha": np.asarray(1.0)}
+
+
+@dataclass(frozen=True)
+class DrawRows:
+    """Sweep kernel: the rows of one block drawn given all columns."""
+
+    rank: int
+    mean: float
+    scale: float
+    seed: int
+    prior: str
+    """Reference of the prior of these rows."""
+    latest: str
+    """Reference of the prior drawn last, with the latest alpha."""
+    designs: Blocks
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
+        """Return factors, bias, n, and what the draws of prior and alpha need.
+
+        Memory: as ALS, and the features of the rows (4 bytes each).
+        """
+        prior = Prior.from_arrays(tiles.store.get(self.prior))
+        alpha = float(tiles.store.get(self.latest)["alpha"])
+        features = tiles.store.get(self.designs.references[tiles.block])["features"]
+        parts = [biased_part(tile, columns, self.mean, self.scale) for tile, columns in tiles]
+        indices = tiles.layout.indices(tiles.side, tiles.block)
+        noise = normal_rows(self.seed, indices, self.rank + 1)
+        mean = prior.mean(features)
+        drawn, fit = sample_rows(parts, mean, prior.precision, alpha, noise)
+        n = degrees_of(parts)
+        sums = RowSums.of(features, drawn, n)
+        squares = sum(float(np.square(part.targets, dtype=np.float64).sum()) for part in parts)
+        return {
+            "factors": drawn[:, : self.rank],
+            "bias": drawn[:, self.rank],
+            "n": n,
+            **sums.arrays(),
+            "squared_error": np.asarray(squares + fit),
+            "weight": np.asarray(float(n.sum())),
+        }
+
+
+@dataclass(frozen=True)
+class DrawPrior:
+    """Reduce kernel: the prior of a side, and alpha, given the rows drawn last."""
+
+    seed: int
+    last: str
+    design: str
+
+    def __call__(self, blocks: Iterable[Arrays], store: Store) -> Arrays:
+        """Return the arrays of a Prior, and alpha."""
+        design, last = store.get(self.design), Prior.from_arrays(store.get(self.last))
+        totals = {"n_rows": 0, "cross": 0.0, "squares": 0.0, "squared_error": 0.0, "weight": 0.0}
+        for block in blocks:
+            totals = {name: total + block[name] for name, total in totals.items()}
+        rng = np.random.default_rng(self.seed)
+        sums = RowSums.from_arrays(totals)
+        prior = sample_prior(sums, design["gram"], design["scales"], design["groups"], last, rng)
+        alpha = sample_noise_precision(max(0.0, totals["squared_error"]), totals["weight"], rng)
+        return prior.arrays() | {"alpha": np.asarray(alpha)}
+
+
+@dataclass(frozen=True)
+class Join:
+    """Sweep kernel: the kept samples of one block side by side, in the scale of the ratings."""
+
+    samples: tuple[Blocks, ...]
+    scale: float
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
+        """Return factors float32 (rows, samples * rank), bias and n."""
+        kept = [tiles.store.get(blocks.references[tiles.block]) for blocks in self.samples]
+        weight = np.float32((self.scale / len(kept)) ** 0.5)
+        return {
+            "factors": np.column_stack([sample["factors"] for sample in kept]) * weight,
+            "bias": np.mean([sample["bias"] for sample in kept], axis=0) * np.float32(self.scale),
+            "n": kept[0]["n"],
+        }
