@@ -1,4 +1,4 @@
-"""What the model benchmarks share: synthetic ratings on disk, fits of ours on them, measured rows."""
+"""What the model benchmarks share: synthetic ratings on disk, our fits of them, measured rows."""
 
 from __future__ import annotations
 

@@ -232,6 +232,10 @@ class BayesianMFOptions(Section):
     """How many of the samples, evenly spaced, predictions are averaged over."""
     pattern_features: Annotated[int, Field(ge=0)] = 512
     """Dimensions of the rating patterns of either side that explain factors; 0: none."""
+    attributes: bool = True
+    """Whether genres and years of items explain factors too, where the items have them."""
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    """Probability with which a rating lies between score_low and score_high."""
 
 
 class Models(Section):

@@ -125,6 +125,8 @@ _TABLES: dict[str, list[tuple[str, pa.DataType]]] = {
         ("rating", pa.float64()),
         ("prediction", pa.float64()),
         ("tier", pa.string()),
+        ("prediction_low", pa.float64()),
+        ("prediction_high", pa.float64()),
     ],
     "metrics": [
         ("model", pa.string()),

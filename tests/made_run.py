@@ -53,8 +53,18 @@ ITEM_BIAS = {"i1": 0.5, "i2": -0.5, "i3": 0.0, "i4": 0.25, "i5": 0.0}
 METRICS = [("baseline", 1.0), ("user_knn", 1.25), ("als", 0.875)]
 
 
-def publish_run(root: Path, run_date: date = RUN_DATE, mark: int = 0, **config: Any) -> str:
-    """Publish the made run and return its id; `mark` makes another run of the same tables."""
+def publish_run(
+    root: Path,
+    run_date: date = RUN_DATE,
+    mark: int = 0,
+    ndcg: dict[str, float] | None = None,
+    facts: dict[str, Any] | None = None,
+    **config: Any,
+) -> str:
+    """Publish the made run and return its id; `mark` makes another run of the same tables.
+
+    `ndcg` gives models another figure than 0.5, `facts` what further stages recorded.
+    """
     options: dict[str, Any] = {
         "publish": {"n": 4},
         "completed": {"max_cells": 0},
@@ -68,9 +78,9 @@ def publish_run(root: Path, run_date: date = RUN_DATE, mark: int = 0, **config: 
         schema = table_schema(table, IDS)
         filled = [{name: row.get(name) for name in schema.names} for row in rows]
         pq.write_table(pa.Table.from_pylist(filled, schema), directory / "part-00000.parquet")
-    for stage, facts in _stages().items():
-        night.finish(stage, facts)
-    return publish(night, IDS, _metrics(), []).run_id
+    for stage, recorded in (_stages() | (facts or {})).items():
+        night.finish(stage, recorded)
+    return publish(night, IDS, _metrics(ndcg or {}), []).run_id
 
 
 def _tables() -> dict[str, list[dict[str, Any]]]:
@@ -139,7 +149,7 @@ def _stages() -> dict[str, dict[str, Any]]:
     return stages
 
 
-def _metrics() -> list[dict[str, Any]]:
+def _metrics(ndcg: dict[str, float]) -> list[dict[str, Any]]:
     def row(model: str, metric: str, k: int | None, value: float) -> dict[str, Any]:
         return {
             "model": model, "split": "random", "metric": metric, "k": k,
@@ -147,5 +157,6 @@ def _metrics() -> list[dict[str, Any]]:
         }  # fmt: skip
 
     return [row(model, "rmse", None, value) for model, value in METRICS] + [
-        row(model, "ndcg", 10, 0.5) for model in ("baseline", *MODELS)
+        row(model, "ndcg", 10, value)
+        for model, value in {**dict.fromkeys(("baseline", *MODELS), 0.5), **ndcg}.items()
     ]

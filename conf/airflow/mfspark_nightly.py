@@ -65,7 +65,8 @@ with DAG(
 ) as dag:
     ingest = spark_submit("ingest_ratings")
     similarity = spark_submit("user_similarity", hours=2)
-    train = [spark_submit("train_als", hours=3), spark_submit("train_torch_mf", hours=3)]
+    models = ("als", "ials", "bayesian_mf", "torch_mf")
+    train = [spark_submit(f"train_{model}", hours=3) for model in models]
     evaluate = spark_submit("evaluate_models", hours=2)
     publish = spark_submit("publish_top_n")
     ingest >> similarity >> train >> evaluate >> publish

@@ -44,7 +44,7 @@ def show(
     n: Annotated[int, typer.Option("-n", min=1, help="Rows to show.")] = 10,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="Whose list. Default: als, if it was published."),
+        typer.Option("--model", "-m", help="Whose list. Default: the best NDCG."),
     ] = None,
     warehouse: WarehouseDir = None,
     run_id: RunId = None,
@@ -59,7 +59,8 @@ def show(
         run = PublishedRun(warehouse_of(warehouse, config), run_id)
         found = list_of(run, user, model, n)
         published = run.manifest.config["publish"]["n"]
-        _print_list(found, others=run.models, wanted=n, published=published)
+        limited = bool(run.facts("eligible"))
+        _print_list(found, others=run.models, wanted=n, published=published, limited=limited)
 
     end_with(work, debug=debug)
 
@@ -125,7 +126,9 @@ def runs(warehouse: WarehouseDir = None, config: ConfigFile = None, debug: Debug
     end_with(work, debug=debug)
 
 
-def _print_list(found: UserList, *, others: tuple[str, ...], wanted: int, published: int) -> None:
+def _print_list(
+    found: UserList, *, others: tuple[str, ...], wanted: int, published: int, limited: bool
+) -> None:
     out, user = console(), found.user
     rows = [
         (row["rank"], name_of(row["item_id"], row["title"]), f"{row['score']:.2f}", row["tier"])
@@ -138,7 +141,8 @@ def _print_list(found: UserList, *, others: tuple[str, ...], wanted: int, publis
     if wanted > published:
         out.print(cell(f"{published} rows a user were published (publish.n)", "dim"))
     elif len(rows) < wanted:
-        out.print(cell("there are no further unseen items", "dim"))
+        that = " that lists may hold" if limited else ""
+        out.print(cell(f"there are no further unseen items{that}", "dim"))
     mean = "" if user["mean"] is None else f", {user['mean']:.2f} on average"
     rated = f"{count(user['n_ratings'], 'rating')}{mean}"
     own = [(name_of(r["item_id"], r["title"]), f"{r['rating']:g}") for r in found.favourites]

@@ -58,6 +58,29 @@ def rating_metrics(predictions: DataFrame) -> DataFrame:
     )
 
 
+def interval_metrics(predictions: DataFrame) -> DataFrame:
+    """Return the share of ratings inside the predicted intervals, and the intervals' mean width.
+
+    `predictions`: model, rating, prediction_low, prediction_high; rows without an interval are left
+    out, and models without any have no rows. Ends belong to the interval. One shuffle, by model.
+    """
+    low, high = F.col("prediction_low"), F.col("prediction_high")
+    models = (
+        predictions.filter(low.isNotNull())
+        .groupBy("model")
+        .agg(
+            F.avg(F.col("rating").between(low, high).cast("double")).alias("share"),
+            F.avg(high - low).alias("width"),
+            F.count(F.lit(1)).alias("n"),
+        )
+    )
+    return _rows(
+        models,
+        _row("interval_coverage", None, F.col("share"), None, None, F.col("n")),
+        _row("interval_width", None, F.col("width"), None, None, F.col("n")),
+    )
+
+
 def _clustered_sums(loss: str) -> tuple[Column, Column, Column]:
     """Return the sums over users of S_u, S_u^2 and S_u n_u, where S_u is a user's summed loss."""
     total = F.col(loss)

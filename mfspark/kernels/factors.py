@@ -6,18 +6,27 @@ of ratings each row was fitted on. Rank 0 makes it a model of biases alone.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from mfspark.kernels.max_product import Points, largest_products
 from mfspark.kernels.tile import Array, Arrays, Tile
 from mfspark.kernels.top_n import RankedLists
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PAIR_CELLS = 1 << 20  # factors of pairs held at once: 4 MiB of float32 a side
+
 
 def scores_of_pairs(mean: float, users: Arrays, items: Arrays, pairs: Tile) -> Array:
     """Return the score of each pair of a tile, float64 (n); NaN where a side was never fitted."""
     rows, columns = pairs.rows, pairs.indices
-    dot = np.einsum("nk,nk->n", users["factors"][rows], items["factors"][columns], dtype=np.float64)
-    score = mean + users["bias"][rows].astype(np.float64) + items["bias"][columns] + dot
+    score = mean + users["bias"][rows].astype(np.float64) + items["bias"][columns]
+    for part in _slices(len(rows), users["factors"].shape[1]):
+        x, y = users["factors"][rows[part]], items["factors"][columns[part]]
+        score[part] += np.einsum("nk,nk->n", x, y, dtype=np.float64)
     score[(users["n"][rows] == 0) | (items["n"][columns] == 0)] = np.nan
     return score
 
@@ -76,3 +85,29 @@ def _directions(arrays: Arrays) -> Points:
         units = (factors / norms[:, None]).astype(np.float32)
     zeros = np.zeros(len(norms), np.float32)
     return Points(units, zeros, (arrays["n"] > 0) & (norms > 0))
+
+
+def deviations_of_samples(
+    users: Arrays, items: Arrays, rows: Array, columns: Array, n_samples: int, noise: float
+) -> Array:
+    """Return the standard deviation of a rating around the mean score of its pair, float64 (n).
+
+    That of the scores of single samples, and of the noise. rows, columns int (n): the pairs.
+    Factors are (rows, n_samples * k), scaled so that a product is a sample's part of the mean
+    score; sample_bias is (rows, n_samples).
+    """
+    variance = np.empty(len(rows))
+    for part in _slices(len(rows), users["factors"].shape[1]):
+        u, i = rows[part], columns[part]
+        products = (users["factors"][u] * items["factors"][i]).reshape(len(u), n_samples, -1)
+        scores = n_samples * products.sum(2, dtype=np.float64)
+        scores += users["sample_bias"][u] + items["sample_bias"][i]
+        variance[part] = scores.var(1)
+    return np.sqrt(variance + noise**2)
+
+
+def _slices(n_pairs: int, k: int) -> Iterator[slice]:
+    """Yield parts of so many pairs that their factors stay small beside the blocks."""
+    step = max(1, _PAIR_CELLS // max(1, k))
+    for start in range(0, n_pairs, step):
+        yield slice(start, start + step)

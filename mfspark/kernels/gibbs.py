@@ -4,10 +4,10 @@
     w_u  ~ N(C' v_u, diag(lambda)^-1)     v_u: the features of the row, the first of them 1
     C_jd ~ N(0, s_j / (beta_g lambda_d))  g: the group of features that j belongs to
 
-with Gamma(1, 1) priors on alpha and beta_g, and Gamma(1, 0.01) on lambda_d. Without features but the 1 it is the model
-of Salakhutdinov & Mnih (2008, "Bayesian probabilistic matrix factorization using MCMC") with
-independent dimensions, as myFM has it; with features that of Simm et al. (2015, "Macau"). Each
-draw below is from the exact conditional distribution given all other quantities.
+with Gamma(1, 1) priors on alpha and beta_g, and Gamma(1, 0.01) on lambda_d. Without features but
+the 1 it is the model of Salakhutdinov & Mnih (2008, "Bayesian probabilistic matrix factorization
+using MCMC") with independent dimensions, as myFM has it; with features that of Simm et al. (2015,
+"Macau"). Each draw below is from the exact conditional distribution given all other quantities.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def sample_rows(
     """Draw the rows w of a block given their ratings and prior.
 
     mean float32 (n_rows, K), precision (K), noise: standard normal float32 (n_rows, K). Returns
-    float32 (n_rows, K), zero in rows without ratings, and the sum of w'A w - 2 w'b, which is the sum
-    of squared errors less that of the squared targets.
+    float32 (n_rows, K), zero in rows without ratings, and the sum of w'A w - 2 w'b, which is the
+    sum of squared errors less that of the squared targets.
     """
     drawn = np.zeros_like(noise)
     weight = torch.from_numpy(precision.astype(np.float32))
@@ -125,8 +125,8 @@ def sample_prior(
 ) -> Prior:
     """Draw C, lambda and beta given the rows.
 
-    gram: V'V float64 (R, R); scales s float64 (R): the prior variance of a feature's coefficients; groups int (R): the group
-    of each feature, -1 for the intercept, whose prior is flat.
+    gram: V'V float64 (R, R); scales s float64 (R): the prior variance of a feature's coefficients;
+    groups int (R): the group of each feature, -1 for the intercept, whose prior is flat.
     """
     k = sums.cross.shape[1]
     flat = groups < 0

@@ -85,6 +85,7 @@ class _Stacked:
     tile: Tile
     indices: torch.Tensor
     features: torch.Tensor
+    """float32 (n_columns + 1, k); the last row is 0, for padding."""
     targets: torch.Tensor
     weights: torch.Tensor | None
 
@@ -102,7 +103,7 @@ class _Stacked:
         return cls(
             tile,
             torch.from_numpy(tile.indices),
-            torch.from_numpy(np.concatenate([part.features for part in met])),
+            torch.from_numpy(np.concatenate([*(part.features for part in met), _zero_row(met[0])])),
             stacked([part.targets for part in met]),
             stacked(weights) if weights else None,
         )
@@ -117,8 +118,9 @@ class _Stacked:
         position[padding] = 0
         flat = position.view(-1)
         shape = len(rows), longest
-        gathered = self.features.index_select(0, self.indices.index_select(0, flat))
-        gathered = gathered.view(*shape, -1).masked_fill_(padding.unsqueeze(2), 0.0)
+        columns = self.indices.index_select(0, flat)
+        columns[padding.view(-1)] = len(self.features) - 1
+        gathered = self.features.index_select(0, columns).view(*shape, -1)
         target = self.targets.index_select(0, flat).view(shape)  # padding meets features of 0
         weighted = gathered
         if self.weights is not None:
@@ -141,6 +143,10 @@ class _Stacked:
             A.addmm_(weighted.T, gathered)
             b.addmv_(gathered.T, self.targets[chunk])
         return A.unsqueeze(0), b.unsqueeze(0)
+
+
+def _zero_row(part: Part) -> Array:
+    return np.zeros((1, part.features.shape[1]), part.features.dtype)
 
 
 def _only_used(part: Part) -> Part:

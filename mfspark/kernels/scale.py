@@ -27,3 +27,9 @@ class RatingScale:
             steps = np.floor((result - self.low) / self.round_to + 0.5)
             result = self.low + steps * self.round_to
         return np.clip(result, self.low, self.high) if self.clamp else result
+
+    def interval(self, scores: Array, half_widths: Array) -> tuple[Array, Array]:
+        """Return score -/+ half width, kept inside the scale but not rounded, float64 each."""
+        ends = (scores - half_widths, scores + half_widths)
+        low, high = (np.clip(e, self.low, self.high) if self.clamp else e for e in ends)
+        return low, high

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mfspark.grid.store import Store
     from mfspark.grid.training import Algorithm, Loss, State
     from mfspark.kernels.tile import Array
+    from mfspark.schemas import Side
 
 Kind = Literal["rating", "ranking"]
 
@@ -42,6 +43,8 @@ class FitContext:
     """Names the options and ratings; another fingerprint starts training afresh."""
     ratings: Callable[[], DataFrame]
     """Gives the ratings as a DataFrame (user_idx, item_idx, rating)."""
+    attributes: Callable[[Side], Blocks | None] = lambda _: None
+    """Gives blocks of attributes float32 (rows, A) of one side; None where there are none."""
 
     @property
     def grid(self) -> Grid:

@@ -11,7 +11,7 @@ so that the posterior mean is a factor model of rank (samples * rank). Ratings a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,8 +28,9 @@ from mfspark.kernels.gibbs import (
 from mfspark.kernels.normal_equations import degrees_of
 from mfspark.kernels.random import derive_seed, normal_rows
 from mfspark.models.als import biased_part
-from mfspark.models.factors import FactorModel, start_state
+from mfspark.models.factors import start_state
 from mfspark.models.patterns import pattern_features
+from mfspark.models.posterior import PosteriorModel
 from mfspark.schemas import SIDES
 
 if TYPE_CHECKING:
@@ -47,20 +48,29 @@ _PATTERNS, _ROWS, _PRIOR = 1, 2, 3  # streams of random numbers of one seed
 _START_STD = 0.1
 
 
-def fit(context: FitContext, options: BayesianMFOptions) -> FactorModel:
+def fit(context: FitContext, options: BayesianMFOptions) -> PosteriorModel:
     """Fit by Gibbs sampling and join the samples that were kept."""
-    tiles = context.tiles
+    tiles, grid = context.tiles, context.grid
     scale = tiles.variance**0.5 or 1.0  # all equal: any scale will do
-    algorithm = BayesianMF(options, tiles.mean, scale, context.seed)
+    attributes: dict[Side, Blocks | None] = {}
+    if options.attributes:
+        attributes = {side: context.attributes(side) for side in SIDES}
+    algorithm = BayesianMF(options, tiles.mean, scale, context.seed, attributes)
     state = context.train(algorithm)
-    chain = Chain.of(state)
-    grid = context.grid
-    joined = {
-        side: grid.sweep(side, f"{context.name}/posterior", Join(chain.samples[side], scale))[0]
+    samples = Chain.of(state).samples
+    user, item = (
+        grid.sweep(side, f"{context.name}/posterior", Join(samples[side], scale))[0]
         for side in SIDES
-    }
-    grid.store.discard({r for blocks in state.kept for r in blocks.references})
-    return FactorModel(tiles.mean, joined["user"], joined["item"], history=state.history)
+    )
+    # The training error of a sample is a draw of the noise's variance, but for its prior.
+    noise = np.mean(np.square(state.losses("train")[-options.samples :])) ** 0.5
+    return PosteriorModel(
+        *(tiles.mean, user, item),
+        history=state.history,
+        n_samples=len(samples["user"]),
+        noise=float(noise),
+        level=options.level,
+    )
 
 
 @dataclass(frozen=True)
@@ -79,9 +89,9 @@ class Chain:
     @classmethod
     def of(cls, state: State) -> Chain:
         """Read a chain from what a state keeps."""
-        fixed, samples = state.kept[:6], state.kept[6:]
-        pairs = [dict(zip(SIDES, fixed[k : k + 2], strict=True)) for k in (0, 2, 4)]
-        return cls(*pairs, {"user": samples[0::2], "item": samples[1::2]})
+        designs, sums, priors = (_by_side(state.kept[k : k + 2]) for k in (0, 2, 4))
+        samples = state.kept[6:]
+        return cls(designs, sums, priors, {"user": samples[0::2], "item": samples[1::2]})
 
     @property
     def kept(self) -> tuple[Blocks, ...]:
@@ -89,6 +99,10 @@ class Chain:
         fixed = [part[side] for part in (self.designs, self.sums, self.priors) for side in SIDES]
         samples = zip(self.samples["user"], self.samples["item"], strict=True)
         return (*fixed, *(blocks for pair in samples for blocks in pair))
+
+
+def _by_side(pair: tuple[Blocks, ...]) -> dict[Side, Blocks]:
+    return dict(zip(SIDES, pair, strict=True))
 
 
 @dataclass(frozen=True)
@@ -100,6 +114,7 @@ class BayesianMF:
     scale: float
     """Standard deviation of the ratings."""
     seed: int
+    attributes: dict[Side, Blocks | None] = field(default_factory=dict)
 
     def start(self, grid: Grid, name: str) -> State:
         """Find the features and start both sides with small random factors."""
@@ -113,7 +128,9 @@ class BayesianMF:
                 patterns = pattern_features(
                     grid, side, f"{name}/{side}-patterns", options.pattern_features, seed
                 )
-            designs[side], _ = grid.sweep(side, f"{name}/design", Design(), rows=patterns)
+            designs[side], _ = grid.sweep(
+                side, f"{name}/design", Design(self.attributes.get(side)), rows=patterns
+            )
             if patterns:
                 grid.store.discard(patterns.references)
             sums[side] = Blocks(
@@ -170,21 +187,26 @@ class BayesianMF:
 class Design:
     """Sweep kernel: a 1 and the features of each row, zero where there are no ratings."""
 
+    attributes: Blocks | None
+
     def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
         """Return features float32 (rows, R) with their scales float64 (R) and groups int64 (R)."""
         n = sum((tile.degrees for tile, _ in tiles), start=np.int64(0))
         n = np.broadcast_to(n, tiles.layout.rows(tiles.side, tiles.block))
-        features, scales, groups = [np.ones((len(n), 1), np.float32)], [1.0], [-1]
+        features, scales = [np.ones((len(n), 1), np.float32)], [np.ones(1)]
         if "features" in rows:
             features.append(rows["features"])
-            scales.extend(rows["scales"])
-            groups.extend([0] * rows["features"].shape[1])
+            scales.append(rows["scales"])
+        if self.attributes:
+            found = tiles.store.get(self.attributes.references[tiles.block])["attributes"]
+            features.append(found)
+            scales.append(np.ones(found.shape[1]))
         V = np.column_stack(features)
         V[n == 0] = 0.0
         return {
             "features": V,
-            "scales": np.array(scales),
-            "groups": np.array(groups),
+            "scales": np.concatenate(scales),
+            "groups": np.repeat(np.arange(len(scales)) - 1, [len(s) for s in scales]),
             "gram": (V.T @ V).astype(np.float64),
         }
 
@@ -281,11 +303,13 @@ class Join:
     scale: float
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
-        """Return factors float32 (rows, samples * rank), bias and n."""
+        """Return factors float32 (rows, samples * rank), bias, sample_bias and n."""
         kept = [tiles.store.get(blocks.references[tiles.block]) for blocks in self.samples]
         weight = np.float32((self.scale / len(kept)) ** 0.5)
+        biases = np.column_stack([sample["bias"] for sample in kept]) * np.float32(self.scale)
         return {
             "factors": np.column_stack([sample["factors"] for sample in kept]) * weight,
-            "bias": np.mean([sample["bias"] for sample in kept], axis=0) * np.float32(self.scale),
+            "bias": biases.mean(1),
+            "sample_bias": biases,
             "n": kept[0]["n"],
         }

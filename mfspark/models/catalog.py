@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mfspark.models import als, baseline, bayesian_mf, ials, popularity, torch_mf, user_knn
 from mfspark.models.factors import FactorModel
+from mfspark.models.posterior import PosteriorModel
 from mfspark.models.user_knn import UserKNN
 
 if TYPE_CHECKING:
@@ -34,4 +35,10 @@ def fit_model(name: ModelName, context: FitContext, options: Models) -> Model:
 
 def load_model(name: ModelName, record: dict[str, Any]) -> Model:
     """Load a model from what its `record` gave."""
-    return UserKNN.from_record(record) if name == "user_knn" else FactorModel.from_record(record)
+    match name:
+        case "user_knn":
+            return UserKNN.from_record(record)
+        case "bayesian_mf":
+            return PosteriorModel.from_record(record)
+        case _:
+            return FactorModel.from_record(record)

@@ -39,15 +39,14 @@ def pattern_features(grid: Grid, side: Side, name: str, n_features: int, seed: i
     across: Side = other(side)
     start = _Start(seed, width)
     columns = grid.create(across, f"{name}/start", start)
-    basis = ""
+    rows, basis = columns, ""
     for turn in range(_ROUNDS):
         step = f"{name}/{turn}"
+        last = {basis, *rows.references, *columns.references}
         rows, _ = grid.sweep(side, f"{step}/rows", _Product(side), columns=columns)
         basis = grid.reduce(f"{step}/basis", _Whitening(), rows)
-        grid.store.discard(columns.references)
         columns, _ = grid.sweep(across, f"{step}/columns", _Product(side, basis), columns=rows)
-        if turn < _ROUNDS - 1:
-            grid.store.discard({basis, *rows.references})
+        grid.store.discard(last - {""})
     spectrum = grid.reduce(f"{name}/spectrum", _Spectrum(basis, n_features), columns)
     features, _ = grid.sweep(side, name, _Rotated(spectrum), rows=rows)
     grid.store.discard({basis, spectrum, *rows.references, *columns.references})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
-from mfspark.evaluation import ranking_metrics, rating_metrics, relevant_from
+from mfspark.evaluation import interval_metrics, ranking_metrics, rating_metrics, relevant_from
 from mfspark.pipeline.parts import ratings_of, tiles_of
 from mfspark.pipeline.scoring import predict, recommend
 
@@ -51,11 +51,13 @@ def _measure(job: Job) -> Metrics:
     predictions = predict(job, models_of(job), "train", tiles_of(job, "test"))
     job.write(
         predictions.join(_test_ids(test), ["user_idx", "item_idx"]).select(
-            "model", "user_id", "item_id", "rating", "prediction", "tier"
+            *("model", "user_id", "item_id", "rating", "prediction", "tier"),
+            *(F.col("low").alias("prediction_low"), F.col("high").alias("prediction_high")),
         ),
         "test_predictions",
     )
-    by_rating = rating_metrics(job.read("test_predictions"))
+    written = job.read("test_predictions")
+    by_rating = rating_metrics(written).unionByName(interval_metrics(written))
     by_rank = _ranking(job, test.select("user_idx", "item_idx", "rating"))
     split = F.lit(job.config.evaluation.split).alias("split")
     # Spark adds up users in no fixed order: ten decimals are the same on every machine.

@@ -84,7 +84,7 @@ def published_part(job: Job) -> Part:
 
 def _top_n(job: Job, part: Part) -> DataFrame:
     """Return the lists of all models with ids and titles (joins users and items)."""
-    interval = [F.lit(None).cast("double").alias(name) for name in ("score_low", "score_high")]
+    interval = [F.col("low").alias("score_low"), F.col("high").alias("score_high")]
     eligible = eligible_items(job)
     return (
         recommend(job, job.config.models.run, part, job.config.publish.n, eligible)
@@ -139,7 +139,8 @@ def _write_completed(job: Job, part: Part) -> None:
     )
     ratings = job.read("ratings").select("user_idx", "item_idx", "rating")
     keys = ["user_idx", "item_idx"]
-    completed = predict(job, [name], part, pairs).join(cells, keys).join(ratings, keys, "left")
+    predicted = predict(job, [name], part, pairs, intervals=False)
+    completed = predicted.join(cells, keys).join(ratings, keys, "left")
     job.write(completed.select("user_id", "item_id", "rating", "prediction"), "completed")
 
 

@@ -60,6 +60,10 @@ class PublishedRun:
         """Return what a stage recorded; empty where it did not run."""
         return self.manifest.stages.get(stage, {})
 
+    def figures(self, metric: str) -> dict[str, float | None]:
+        """Return a metric of every model that was measured by it; None where it has no value."""
+        return {m["model"]: m["value"] for m in self.manifest.metrics if m["metric"] == metric}
+
     def has(self, table: str) -> bool:
         """Return whether the run published a table."""
         return table in self.manifest.tables
@@ -170,7 +174,7 @@ class UserList:
 def list_of(run: PublishedRun, user_text: str, model: str | None, n: int) -> UserList:
     """Return a user's published list, and `n` of their own best ratings.
 
-    Without a model: als where it was published, otherwise the first one that is no reference.
+    Without a model it is the one that ranks best; see `default_model`.
     Raises NotFoundError for an unknown user or model.
     """
     chosen = model or default_model(run)
@@ -197,9 +201,15 @@ def list_of(run: PublishedRun, user_text: str, model: str | None, n: int) -> Use
 
 
 def default_model(run: PublishedRun) -> str:
-    """Return whose lists are shown where nobody said: als, else the first that is no reference."""
-    own = [name for name in run.models if name not in _REFERENCES]
-    return "als" if "als" in own else (own or list(run.models))[0]
+    """Return whose lists are shown where nobody said: the highest NDCG, but no reference's.
+
+    References are shown where nothing else was run. Where nothing was measured, or all are equal,
+    it is ials, which is fitted to rank, and otherwise the first model.
+    """
+    own = [name for name in run.models if name not in _REFERENCES] or list(run.models)
+    own.sort(key=lambda name: name != "ials")
+    ndcg = run.figures("ndcg")
+    return max(own, key=lambda name: ndcg.get(name) or 0.0)
 
 
 @dataclass(frozen=True)

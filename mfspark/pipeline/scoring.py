@@ -7,15 +7,17 @@ filled with the most popular unseen items. The column `tier` says who made a row
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mfspark.grid.frames import ReadEach
 from mfspark.grid.grid import RowTiles
 from mfspark.kernels.factors import bias_scores
 from mfspark.kernels.top_n import NOBODY, RankedLists, top_up
+from mfspark.models.posterior import PosteriorModel
 from mfspark.pipeline.parts import tiles_of
 from mfspark.pipeline.train import fitted, fitted_baseline, fitted_popularity
 
@@ -38,6 +40,8 @@ _PREDICTIONS = pa.schema(
         ("item_idx", pa.int32()),
         ("prediction", pa.float64()),
         ("tier", pa.string()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
     ]
 )
 _LISTS = pa.schema(
@@ -48,15 +52,25 @@ _LISTS = pa.schema(
         ("item_idx", pa.int32()),
         ("score", pa.float64()),
         ("tier", pa.string()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
     ]
 )
 
 
-def predict(job: Job, names: Sequence[ModelName], part: Part, pairs: TileSet) -> DataFrame:
-    """Predict pairs with models fitted on a part: (model, user_idx, item_idx, prediction, tier).
+def predict(
+    job: Job,
+    names: Sequence[ModelName],
+    part: Part,
+    pairs: TileSet,
+    *,
+    intervals: bool = True,
+) -> DataFrame:
+    """Predict pairs with models fitted on a part.
 
-    Predictions are never null and are brought into the rating scale as configured. Models that only
-    rank are left out.
+    Columns: model, user_idx, item_idx, prediction, tier, and low and high, the ends of an interval
+    where it is asked for and the model has them. Predictions are never null and are brought into
+    the rating scale as configured. Models that only rank are left out.
     """
     grid = job.grid(tiles_of(job, part))
     baseline = fitted_baseline(job, part)
@@ -66,7 +80,11 @@ def predict(job: Job, names: Sequence[ModelName], part: Part, pairs: TileSet) ->
         if model.kind == "rating":
             reference = f"{part}/{name}/on-{pairs.name.replace('/', '-')}"
             scored = model.predict(grid, pairs, reference)
-            readers.append(_Predictions(job.store, name, job.scale, pairs, scored, baseline))
+            sure = None
+            if intervals and isinstance(model, PosteriorModel):
+                deviations = model.deviations(grid, pairs, f"{reference}-deviations")
+                sure = _Interval(job.store, deviations, model.half_width)
+            readers.append(_Predictions(job.store, name, job.scale, pairs, scored, baseline, sure))
     return ReadEach(readers, pairs.layout.user_blocks).frame(job.spark, _PREDICTIONS)
 
 
@@ -77,10 +95,11 @@ def recommend(
     n: int,
     eligible: np.ndarray | None = None,
 ) -> DataFrame:
-    """Rank n unseen items for every user: (model, user_idx, rank, item_idx, score, tier).
+    """Rank n unseen items for every user.
 
-    Every user gets n rows of each model while there are n items they have not rated. Where
-    `eligible` bool (items) is given, only those are listed.
+    Columns: model, user_idx, rank, item_idx, score, tier, and low and high, as `predict`. Every
+    user gets n rows of each model while there are n items they have not rated. Where `eligible`
+    bool (items) is given, only those are listed.
     """
     tiles = tiles_of(job, part)
     grid = job.grid(tiles)
@@ -92,8 +111,36 @@ def recommend(
         lists = model.recommend(grid, n, reference, eligible)
         rating_kind = model.kind == "rating"
         scale, filler = (job.scale, baseline) if rating_kind else (None, popularity)
-        readers.append(_Lists(job.store, name, scale, tiles, lists, filler, popularity, eligible))
+        sure = None
+        if isinstance(model, PosteriorModel):
+            deviations = model.list_deviations(grid, lists, f"{reference}-deviations")
+            sure = _Interval(job.store, deviations, model.half_width)
+        readers.append(
+            _Lists(job.store, name, scale, tiles, lists, filler, popularity, eligible, sure)
+        )
     return ReadEach(readers, tiles.layout.user_blocks).frame(job.spark, _LISTS)
+
+
+@dataclass(frozen=True)
+class _Interval:
+    """How far ratings may lie from the scores of a model, block by block."""
+
+    store: Store
+    deviations: Blocks
+    half_width: float
+    """In standard deviations."""
+
+    def columns(self, scores: np.ndarray, scale: RatingScale, block: int, at: Any) -> list[Any]:
+        """Return low and high of scores (n), whose deviations lie at `at`; null where NaN."""
+        deviation = self.store.get(self.deviations.references[block])["deviation"][at]
+        ends = scale.interval(scores, self.half_width * deviation)
+        return [pa.array(end, pa.float64(), mask=np.isnan(end)) for end in ends]
+
+
+def _ends(interval: _Interval | None, scores: np.ndarray, *where: Any) -> list[Any]:
+    if interval is None:
+        return [pa.nulls(len(scores), pa.float64())] * 2
+    return interval.columns(scores, *where)
 
 
 @dataclass(frozen=True)
@@ -106,12 +153,16 @@ class _Predictions:
     pairs: TileSet
     scored: Blocks
     baseline: FactorModel
+    interval: _Interval | None
 
     def __call__(self, block: int) -> pa.RecordBatch:
         tiles = RowTiles("user", block, self.pairs, self.store)
         strip = tiles.strip()
         prediction = self.store.get(self.scored.references[block])["prediction"]
-        unknown = np.isnan(prediction)
+        known, unknown = (
+            prediction,
+            np.isnan(prediction),
+        )  # what the model does not know has no ends
         if unknown.any():
             users = self.store.get(self.baseline.user.references[block])
             items = {"bias": _of_all_items(tiles, self.baseline, "bias")}
@@ -119,11 +170,12 @@ class _Predictions:
             prediction = np.where(unknown, fallback, prediction)
         return pa.record_batch(
             [
-                pa.array([self.name] * strip.n_ratings, pa.string()),
+                pa.repeat(self.name, strip.n_ratings),
                 tiles.layout.indices("user", block)[strip.rows].astype(np.int32),
                 strip.indices,
                 self.scale.adjust(prediction),
-                pa.array(np.where(unknown, "baseline", self.name)),
+                pc.if_else(pa.array(unknown), "baseline", self.name),
+                *_ends(self.interval, known, self.scale, block, slice(None)),
             ],
             schema=_PREDICTIONS,
         )
@@ -144,6 +196,7 @@ class _Lists:
     filler: FactorModel
     popularity: FactorModel
     eligible: np.ndarray | None
+    interval: _Interval | None
 
     def __call__(self, block: int) -> pa.RecordBatch:
         lists = RankedLists.from_arrays(self.store.get(self.lists.references[block]))
@@ -152,17 +205,19 @@ class _Lists:
             lists, added = self._filled(lists, RowTiles("user", block, self.tiles, self.store))
         rows, ranks = np.nonzero(lists.indices != NOBODY)
         scores = lists.scores[rows, ranks]
+        low_and_high = _ends(self.interval, scores, self.scale, block, (rows, ranks))
         if self.scale is not None:
             # Lists are ranked by the unrounded score; rounding and clamping keep that order.
             scores = self.scale.adjust(scores)
         return pa.record_batch(
             [
-                pa.array([self.name] * len(rows), pa.string()),
+                pa.repeat(self.name, len(rows)),
                 self.tiles.layout.indices("user", block)[rows].astype(np.int32),
                 (ranks + 1).astype(np.int32),
                 lists.indices[rows, ranks],
                 scores,
-                pa.array(np.where(added[rows, ranks], "popularity", self.name)),
+                pc.if_else(pa.array(added[rows, ranks]), "popularity", self.name),
+                *low_and_high,
             ],
             schema=_LISTS,
         )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SHOWN_METRICS = ("rmse", "mae", "ndcg", "recall", "coverage")
 LOWER_IS_BETTER = frozenset({"rmse", "mae"})
+_FEW = 5  # ids that a note names
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,28 @@ def _about_input(ingest: Row) -> Iterator[str]:
 
 
 def _about_lists(run: PublishedRun, ingest: Row) -> Iterator[str]:
-    n, n_items = run.manifest.config["publish"]["n"], ingest["n_items"]
+    if limited := run.facts("eligible"):
+        yield from _about_limits(run, limited, ingest["n_items"])
+    else:
+        yield from _about_lengths(run, ingest["n_items"])
+
+
+def _about_limits(run: PublishedRun, limited: Row, n_items: int) -> Iterator[str]:
+    """Say what publish.allow_items and deny_items left, and which of their ids are of no item."""
+    for name, ids in limited["unknown_ids"].items():
+        if ids:
+            few = ", ".join(ids[:_FEW]) + (", ..." if len(ids) > _FEW else "")
+            yield f"publish.{name}: passed over {count(len(ids), 'id')} that no item has: {few}"
+    n, n_eligible = run.manifest.config["publish"]["n"], limited["n_eligible"]
+    short = f"; publish.n = {n} asked, so that every list is shorter" if n_eligible < n else ""
+    yield (
+        f"lists may hold {n_eligible:,} of {count(n_items, 'item')} "
+        f"(publish.allow_items, publish.deny_items){short}"
+    )
+
+
+def _about_lengths(run: PublishedRun, n_items: int) -> Iterator[str]:
+    n = run.manifest.config["publish"]["n"]
     short = run.rows(
         """with unseen as (select $1 - coalesce(n_ratings, 0) as n from {users})
            select count(*) as users, min(n) as fewest, max(n) as most from unseen where n < $2""",
@@ -163,13 +185,13 @@ def _about_sizes(run: PublishedRun, ingest: Row) -> Iterator[str]:
             f"models.user_knn.num_neighbors = {k}, and a user has {n_users - 1:,} others at most: "
             "everybody with a common item is a neighbor"
         )
-    for name in run.models:
-        rank = config["models"].get(name, {}).get("rank", 0)
-        if rank > min(n_users, n_items):
-            yield (
-                f"models.{name}.rank = {rank} is above the smaller side of the ratings "
-                f"({min(n_users, n_items):,}): a smaller rank fits as well"
-            )
+    ranks = {name: config["models"].get(name, {}).get("rank", 0) for name in run.models}
+    smaller = min(n_users, n_items)
+    if above := [f"models.{name}.rank = {r}" for name, r in ranks.items() if r > smaller]:
+        yield (
+            f"above the smaller side of the ratings ({smaller:,}), where a smaller rank fits as "
+            f"well: {', '.join(above)}"
+        )
     if config["evaluation"]["split"] != "none" and config["evaluation"]["k"] >= n_items:
         yield (
             f"evaluation.k = {config['evaluation']['k']} reaches the whole catalogue "
@@ -184,7 +206,7 @@ def _about_sizes(run: PublishedRun, ingest: Row) -> Iterator[str]:
 
 
 def _about_metrics(run: PublishedRun) -> Iterator[str]:
-    rmse, ndcg = (_figures(run, metric) for metric in ("rmse", "ndcg"))
+    rmse, ndcg = run.figures("rmse"), run.figures("ndcg")
     if worse := _not_better("baseline", rmse, lower=True):
         yield f"ratings are predicted no better than by the averages of baseline: {worse}"
     if worse := _not_better("popularity", ndcg, lower=False):
@@ -193,10 +215,6 @@ def _about_metrics(run: PublishedRun) -> Iterator[str]:
         yield "no test rating is relevant (evaluation.relevant_rating): lists were not measured"
     if run.part != "all":
         yield "published models were fitted on the training ratings only (evaluation.refit = false)"
-
-
-def _figures(run: PublishedRun, metric: str) -> dict[str, float | None]:
-    return {m["model"]: m["value"] for m in run.manifest.metrics if m["metric"] == metric}
 
 
 def _not_better(reference: str, figures: dict[str, float | None], *, lower: bool) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from mfspark.models.base import FitContext
 from mfspark.models.catalog import fit_model, load_model
+from mfspark.pipeline.attributes import attributes_of
 from mfspark.pipeline.parts import ratings_of, tiles_of
 
 if TYPE_CHECKING:
@@ -58,4 +59,5 @@ def _context(job: Job, name: ModelName, part: Part) -> FitContext:
         state_path=job.night.scratch("blocks", reference, "state.json"),
         fingerprint=job.night.run_id,
         ratings=lambda: ratings_of(job, part),
+        attributes=lambda side: attributes_of(job, side),
     )

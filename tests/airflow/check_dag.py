@@ -5,11 +5,11 @@ from __future__ import annotations
 import runpy
 import sys
 
+TRAIN = {"train_als", "train_ials", "train_bayesian_mf", "train_torch_mf"}
 CHAIN = {
     "ingest_ratings": {"user_similarity"},
-    "user_similarity": {"train_als", "train_torch_mf"},
-    "train_als": {"evaluate_models"},
-    "train_torch_mf": {"evaluate_models"},
+    "user_similarity": TRAIN,
+    **{task: {"evaluate_models"} for task in TRAIN},
     "evaluate_models": {"publish_top_n"},
     "publish_top_n": set(),
 }

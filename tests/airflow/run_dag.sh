@@ -62,7 +62,8 @@ top_n = mfspark.read_table(warehouse, "top_n").to_table()
 metrics = mfspark.read_table(warehouse, "metrics").to_table()
 assert run["run_date"] == run_date, f"run {run['run_id']} is of {run['run_date']}, not of {run_date}"
 assert run["run_id"] in path, f"{path} is not of run {run['run_id']}"
-assert {"als", "torch_mf"} <= set(top_n["model"].to_pylist()) & set(metrics["model"].to_pylist())
+fitted = {"als", "ials", "bayesian_mf", "torch_mf"}
+assert fitted <= set(top_n["model"].to_pylist()) & set(metrics["model"].to_pylist())
 print(f"test-airflow: run {run['run_id']} is published with {top_n.num_rows} rows in top_n")
 PYTHON
 rm -rf "$work"

@@ -102,6 +102,16 @@ def test_show_says_why_a_list_is_short(mfspark: Command, made_warehouse: Path) -
     assert "there are no further unseen items" in fewer
 
 
+def test_show_does_not_say_that_denied_items_are_not_there(
+    mfspark: Command, tmp_path: Path
+) -> None:
+    unknown = {"allow_items": [], "deny_items": []}
+    limits = {"eligible": {"n_eligible": 4, "unknown_ids": unknown}}
+    made.publish_run(tmp_path, facts=limits)
+    fewer = mfspark("show", "1", "-n", "4", "-w", tmp_path).stdout
+    assert "there are no further unseen items that lists may hold" in fewer
+
+
 def test_neighbors_stand_side_by_side(mfspark: Command, made_warehouse: Path) -> None:
     found = lines(mfspark("neighbors", "1", "-w", made_warehouse).stdout)
     assert ["1", "2", "0.7500", "1"] in found

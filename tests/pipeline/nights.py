@@ -14,6 +14,13 @@ from mfspark.pipeline.progress import LoggedProgress, Progress
 from mfspark.tables.night import Night
 
 DATE = "2026-11-22"
+RATE = {"baseline", "user_knn", "als", "bayesian_mf", "torch_mf"}
+RANK = {"popularity", "ials"}  # their scores are no ratings
+FEW_DRAWS = (
+    "models.bayesian_mf.burn_in=4",
+    "models.bayesian_mf.samples=8",
+    "models.bayesian_mf.keep=4",
+)
 
 
 def run_night(

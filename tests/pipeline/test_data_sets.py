@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.pipeline.nights import check_lists, run_night, table
+from tests.pipeline.nights import FEW_DRAWS, check_lists, run_night, table
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,12 @@ def published(
     data_set: Any,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[DataSet, Path]:
-    """A night on one data set, with the default models."""
+    """A night on one data set, with the default models and a short chain of bayesian_mf."""
     data: DataSet = request.param
     folder = data_set(data.folder)
     warehouse = tmp_path_factory.mktemp(data.folder)
-    run_night(spark, warehouse, ratings=(folder / data.ratings,), items=(folder / data.items,))
+    files = {"ratings": (folder / data.ratings,), "items": (folder / data.items,)}
+    run_night(spark, warehouse, *FEW_DRAWS, **files)
     return data, warehouse
 
 

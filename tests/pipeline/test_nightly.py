@@ -13,9 +13,21 @@ from pyspark.sql import SparkSession
 from mfspark.pipeline.progress import LoggedProgress
 from mfspark.samples import SyntheticSpec, survey_files, write_synthetic
 from mfspark.schemas import table_names
-from tests.pipeline.nights import check_lists, content_hash, run_night, table
+from tests.pipeline.nights import (
+    FEW_DRAWS,
+    RANK,
+    RATE,
+    check_lists,
+    content_hash,
+    run_night,
+    table,
+)
 
-SMALL = ("models.als.rank=4", "models.torch_mf.rank=4", "models.torch_mf.epochs=3")
+SMALL = (
+    *(f"models.{name}.rank=4" for name in ("als", "ials", "bayesian_mf", "torch_mf")),
+    "models.torch_mf.epochs=3",
+    *FEW_DRAWS,
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,18 +64,18 @@ def test_every_table_is_published_and_holds_no_nan(night: Path) -> None:
 
 def test_lists_keep_their_contract(night: Path) -> None:
     top_n = check_lists(night, n=10)
-    assert set(top_n.model) == {"baseline", "popularity", "user_knn", "als", "torch_mf"}
+    assert set(top_n.model) == RATE | RANK
     assert top_n.title.notna().all()
-    rated = top_n[top_n.model != "popularity"]
+    rated = top_n[top_n.model.isin(RATE)]
     assert rated.score.between(0.5, 5.0).all()
 
 
 def test_metrics_stand_beside_the_baselines(night: Path) -> None:
     metrics = table(night, "metrics")
     ranking = metrics[metrics.metric == "ndcg"]
-    assert set(ranking.model) == {"baseline", "popularity", "user_knn", "als", "torch_mf"}
+    assert set(ranking.model) == RATE | RANK
     rmse = metrics[metrics.metric == "rmse"].set_index("model")
-    assert set(rmse.index) == {"baseline", "user_knn", "als", "torch_mf"}
+    assert set(rmse.index) == RATE
     predictions = table(night, "test_predictions")
     for model, rows in predictions.groupby("model"):
         by_hand = np.sqrt(((rows.prediction - rows.rating) ** 2).mean())
@@ -196,8 +208,8 @@ def test_asking_for_more_than_there_is(spark: SparkSession, tmp_path: Path) -> N
         tmp_path,
         "publish.n=50",
         "evaluation.k=50",
-        "models.als.rank=60",
-        "models.torch_mf.rank=60",
+        *(f"models.{name}.rank=60" for name in ("als", "ials", "bayesian_mf", "torch_mf")),
+        *FEW_DRAWS,
         "models.torch_mf.epochs=2",
         "models.user_knn.num_neighbors=500",
         ratings=(survey_files(),),

@@ -72,7 +72,7 @@ def test_a_title_of_several_items_is_refused_with_their_ids(run: PublishedRun) -
 
 def test_a_list_comes_ranked_with_the_best_own_ratings(run: PublishedRun) -> None:
     found = list_of(run, "1", None, 2)
-    assert found.model == "als"
+    assert found.model == "user_knn"  # all NDCGs are equal
     assert [(row["rank"], row["item_id"], row["score"]) for row in found.rows] == [
         (1, "i4", 4.0),
         (2, "i3", 3.0),
@@ -85,15 +85,24 @@ def test_models_that_were_not_published_are_named(run: PublishedRun) -> None:
         list_of(run, "1", "svd", 2)
 
 
-def test_without_als_the_first_model_that_is_no_reference_is_shown(tmp_path: Path) -> None:
-    for number, (models, shown) in enumerate(
-        [
-            (("baseline", "torch_mf", "user_knn"), "torch_mf"),
-            (("popularity", "baseline"), "popularity"),
-        ]
-    ):
-        run_id = made.publish_run(tmp_path, mark=number, models={"run": models})
-        assert default_model(PublishedRun(tmp_path, run_id)) == shown
+@pytest.mark.parametrize(
+    ("models", "ndcg", "shown"),
+    [
+        (("user_knn", "als"), {"als": 0.75}, "als"),
+        (("als", "user_knn"), {"user_knn": 0.75, "baseline": 0.875}, "user_knn"),
+        (("als", "ials"), {"ials": 0.25}, "als"),
+        (("als", "ials"), {"ials": 0.5}, "ials"),  # equal
+        (("baseline", "torch_mf", "bayesian_mf"), {}, "torch_mf"),  # neither was measured
+        (("torch_mf", "ials"), {}, "ials"),  # the same
+        (("popularity", "baseline"), {"popularity": 0.75}, "popularity"),
+    ],
+)
+def test_whoever_ranks_best_is_shown_but_no_reference_while_there_are_others(
+    tmp_path: Path, models: tuple[str, ...], ndcg: dict[str, float], shown: str
+) -> None:
+    measured = {"popularity": 0.625, **ndcg}
+    run_id = made.publish_run(tmp_path, ndcg=measured, models={"run": models})
+    assert default_model(PublishedRun(tmp_path, run_id)) == shown
 
 
 def test_neighbors_stand_beside_the_user_by_common_items(run: PublishedRun) -> None:

@@ -44,7 +44,10 @@ def test_rows_are_accounted_for(tmp_path: Path) -> None:
     ("config", "note"),
     [
         ({"publish": {"n": 4}}, "publish.n = 4 asked, only 2 to 3 unseen items exist for 3 users"),
-        ({"models": {"run": ["als"], "als": {"rank": 5}}}, "models.als.rank = 5 is above"),
+        (
+            {"models": {"run": ["als"], "als": {"rank": 5}}},
+            "side of the ratings (4), where a smaller rank fits as well: models.als.rank = 5",
+        ),
         ({"models": {"run": ["als"]}}, "num_neighbors = 50, and a user has 3 others at most"),
         ({"completed": {"max_cells": 19}}, "4 x 5 cells are more than completed.max_cells = 19"),
         ({"evaluation": {"k": 5}}, "evaluation.k = 5 reaches the whole catalogue (5 items)"),
@@ -65,3 +68,16 @@ def test_nothing_is_noted_that_can_be_had(tmp_path: Path) -> None:
     notes = summary_of(tmp_path, **options).notes
     assert len(notes) == 4  # later ratings, the unrated item, and two about metrics
     assert not [note for note in notes if "asked" in note or "above" in note or "cells" in note]
+
+
+def test_limited_lists_are_not_said_to_be_all_there_is(tmp_path: Path) -> None:
+    unknown = {"allow_items": [], "deny_items": ["a", "b", "c", "d", "e", "f"]}
+    limits = {"eligible": {"n_eligible": 3, "unknown_ids": unknown}}
+    notes = summary_of(tmp_path, facts=limits).notes
+    assert "publish.deny_items: passed over 6 ids that no item has: a, b, c, d, e, ..." in notes
+    (limited,) = [note for note in notes if "lists may hold" in note]
+    assert limited.startswith("lists may hold 3 of 5 items")
+    assert limited.endswith("publish.n = 4 asked, so that every list is shorter")
+    assert not [note for note in notes if "unseen" in note or "allow_items: passed" in note]
+    notes = summary_of(tmp_path, facts=limits, publish={"n": 3}).notes
+    assert [note for note in notes if note.endswith("(publish.allow_items, publish.deny_items)")]

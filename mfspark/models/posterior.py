@@ -1,0 +1,99 @@
+"""Factor models that know how sure they are: samples of a posterior side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from mfspark.grid.grid import Blocks, Grid, RowTiles, TileSet
+from mfspark.kernels.factors import deviations_of_samples
+from mfspark.kernels.top_n import NOBODY
+from mfspark.models.factors import FactorModel
+
+if TYPE_CHECKING:
+    from mfspark.kernels.tile import Array, Arrays
+
+
+@dataclass(frozen=True)
+class PosteriorModel(FactorModel):
+    """A factor model of rank (samples * rank) whose score is the mean over the samples.
+
+    Its blocks also hold sample_bias float32 (rows, samples). A rating is taken to be normal around
+    its score, with the variance of the samples' scores plus that of the noise.
+    """
+
+    n_samples: int = 1
+    noise: float = 0.0
+    """Standard deviation of ratings around the truth."""
+    level: float = 0.9
+    """Probability with which a rating lies in its interval."""
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> PosteriorModel:
+        """Load what `record` gave."""
+        model = cast("PosteriorModel", super().from_record(record))
+        return model.with_spread(record["n_samples"], record["noise"], record["level"])
+
+    def with_spread(self, n_samples: int, noise: float, level: float) -> PosteriorModel:
+        """Return the model with what its intervals depend on."""
+        plain = (self.mean, self.user, self.item, self.kind, self.history, self.total)
+        return PosteriorModel(*plain, n_samples, noise, level)
+
+    @property
+    def half_width(self) -> float:
+        """Half the width of an interval, in standard deviations."""
+        return NormalDist().inv_cdf((1 + self.level) / 2)
+
+    def deviations(self, grid: Grid, pairs: TileSet, name: str) -> Blocks:
+        """Return the standard deviation of the ratings of pairs by one sweep over their tiles.
+
+        Blocks of the users: deviation float64 (n), in the order of the pairs' strip.
+        """
+        over_pairs = Grid(pairs, grid.store, grid.runner)
+        kernel = _OfPairs(self.n_samples, self.noise)
+        return over_pairs.sweep("user", name, kernel, self.user, self.item)[0]
+
+    def list_deviations(self, grid: Grid, lists: Blocks, name: str) -> Blocks:
+        """Return the same for the entries of lists, as `recommend` gave them.
+
+        Blocks of the users: deviation float64 (users, n), NaN where a list has no entry.
+        """
+        kernel = _OfLists(self.n_samples, self.noise, lists)
+        return grid.sweep("user", name, kernel, self.user, self.item)[0]
+
+
+@dataclass(frozen=True)
+class _OfPairs:
+    n_samples: int
+    noise: float
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+        strip = tiles.strip()
+        result = np.empty(strip.n_ratings)
+        for q, (tile, items) in enumerate(tiles):
+            pairs = tile.rows, tile.indices
+            mine = strip.indices % tiles.layout.item_blocks == q
+            result[mine] = deviations_of_samples(rows, items, *pairs, self.n_samples, self.noise)
+        return {"deviation": result}
+
+
+@dataclass(frozen=True)
+class _OfLists:
+    n_samples: int
+    noise: float
+    lists: Blocks
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+        indices: Array = tiles.store.get(self.lists.references[tiles.block])["indices"]
+        result = np.full(indices.shape, np.nan)
+        n_blocks = tiles.layout.item_blocks
+        for q in range(n_blocks):
+            users, ranks = np.nonzero((indices % n_blocks == q) & (indices != NOBODY))
+            columns = indices[users, ranks] // n_blocks
+            result[users, ranks] = deviations_of_samples(
+                rows, tiles.column(q), users, columns, self.n_samples, self.noise
+            )
+        return {"deviation": result}
