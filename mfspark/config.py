@@ -193,6 +193,8 @@ class TorchMFOptions(Section):
 
     rank: PositiveInt = 32
     epochs: PositiveInt = 40
+    warm_epochs: PositiveInt = 10
+    """Epochs where training starts from the last run's factors (models.warm_start)."""
     learning_rate: PositiveFloat = 0.05
     """Of `sgd`; 0.2 suits `adagrad` and 0.02 `adam`."""
     decay: Annotated[float, Field(gt=0, le=1)] = 0.95
@@ -228,6 +230,8 @@ class BayesianMFOptions(Section):
     """Draws after the burn-in."""
     burn_in: Annotated[int, Field(ge=0)] = 30
     """Draws before the first that counts."""
+    warm_burn_in: Annotated[int, Field(ge=0)] = 5
+    """The same where training starts from the last run's factors (models.warm_start)."""
     keep: PositiveInt = 64
     """How many of the samples, evenly spaced, predictions are averaged over."""
     pattern_features: Annotated[int, Field(ge=0)] = 512
@@ -240,6 +244,10 @@ class BayesianMFOptions(Section):
 
 class Models(Section):
     """Which models are run, and their options."""
+
+    warm_start: bool = False
+    """Fit what is published from the factors of the last published run. Models are measured on
+    fits from random factors all the same: the last run has seen the test ratings."""
 
     run: tuple[ModelName, ...] = (
         "baseline",

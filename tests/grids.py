@@ -12,7 +12,7 @@ import numpy as np
 
 from mfspark.config import GridOptions, ModelName, Models
 from mfspark.grid.cut import cut_arrays
-from mfspark.grid.grid import Blocks, Grid, Layout, TileSet
+from mfspark.grid.grid import Blocks, BySide, Grid, Layout, TileSet
 from mfspark.grid.runners import InProcess
 from mfspark.grid.store import MemoryStore, Store
 from mfspark.grid.training import Algorithm, Checkpoint, State, train
@@ -21,7 +21,9 @@ from mfspark.kernels.tile import Tile
 from mfspark.kernels.top_n import NOBODY
 from mfspark.models.base import FitContext, Model
 from mfspark.models.catalog import fit_model
+from mfspark.models.factors import FactorModel
 from mfspark.samples import survey_files
+from mfspark.schemas import SIDES
 
 Array = np.ndarray
 
@@ -209,11 +211,33 @@ class Fitted:
 Fit = Callable[..., Fitted]
 
 
+def earlier_factors(fitted: Fitted, layout: Layout, store: Store) -> BySide:
+    """Put the factors of a fit into a store as blocks; rows never fitted are unknown."""
+    found: BySide = {}
+    assert isinstance(fitted.model, FactorModel)
+    for side in SIDES:
+        blocks = fitted.model.blocks(side)
+        arrays = {name: whole(fitted.grid, blocks, name) for name in ("factors", "bias", "n")}
+        arrays["known"] = arrays.pop("n") > 0
+        names = [f"earlier/{side}/{b}" for b in range(layout.blocks(side))]
+        for b, reference in enumerate(names):
+            mine = layout.indices(side, b)
+            store.put(reference, {name: array[mine] for name, array in arrays.items()})
+        found[side] = Blocks(side, tuple(names))
+    return found
+
+
 def fitter(folder: Path, name: ModelName, options: Models) -> Fit:
     """Return `fit(ratings, blocks=1)`, each time on a store of its own."""
     count = 0
 
-    def fit(ratings: Ratings, blocks: int = 1, seed: int = 42, item_blocks: int = 0) -> Fitted:
+    def fit(
+        ratings: Ratings,
+        blocks: int = 1,
+        seed: int = 42,
+        item_blocks: int = 0,
+        previous: Fitted | None = None,
+    ) -> Fitted:
         nonlocal count
         count += 1
         store = MemoryStore(behind=MemoryStore())
@@ -228,6 +252,7 @@ def fitter(folder: Path, name: ModelName, options: Models) -> Fit:
             state_path=folder / f"{count}.json",
             fingerprint="test",
             ratings=cast("Any", None),
+            previous=earlier_factors(previous, tiles.layout, store) if previous else None,
         )
         return Fitted(fit_model(name, context, options), context.grid)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from mfspark.grid.grid import Layout, TileSet
+from mfspark.grid.grid import Blocks, Layout, TileSet
 from mfspark.kernels.tile import Array, Arrays, Tile
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from mfspark.grid.runners import Numbers, Runner
     from mfspark.grid.store import Store
+    from mfspark.schemas import Side
 
 
 def cut_frame(
@@ -51,6 +52,32 @@ def cut_frame(
     return _finished([numbers for _, numbers in rows], layout, name, store, runner)
 
 
+def cut_factors(
+    rows: DataFrame, side: Side, layout: Layout, rank: int, name: str, store: Store
+) -> Blocks:
+    """Cut a DataFrame (idx, bias, factors) into blocks in a store that workers share.
+
+    Blocks: factors float32 (rows, rank), bias float32 (rows) and known bool (rows), False where
+    there is no row with a list of `rank` factors. Shuffles the rows once, by block.
+    """
+    from pyspark.sql import functions as F
+
+    n_blocks = layout.blocks(side)
+    blocks = Blocks(side, tuple(f"{name}/{side}/{b:04d}" for b in range(n_blocks)))
+    selected = rows.select(
+        F.col("idx").cast("int"),
+        F.col("bias").cast("float"),
+        F.col("factors").cast("array<float>"),
+        F.pmod("idx", F.lit(n_blocks)).alias("block"),
+    )
+    chosen = selected.filter(F.size("factors") == rank).repartitionById(n_blocks, "block")
+    written = chosen.mapInArrow(partial(_cut_rows, store, layout, blocks, rank), "block int")
+    found = {row["block"] for row in written.collect()}
+    for block in set(range(n_blocks)) - found:  # Spark does not run what it knows to be empty
+        store.put(blocks.references[block], _no_rows(layout.rows(side, block), rank))
+    return blocks
+
+
 def cut_arrays(
     users: Array,
     items: Array,
@@ -73,11 +100,7 @@ def _cut_strips(
     store: Store, layout: Layout, name: str, batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     """Cut the ratings of this Spark partition, which is exactly one user block."""
-    from pyspark import TaskContext
-
-    context = TaskContext.get()
-    assert context is not None
-    block = context.partitionId()
+    block = _partition()
     parts = [[batch[c].to_numpy() for c in ("user_idx", "item_idx", "rating")] for batch in batches]
     empty = [np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float64)]
     users, items, values = (np.concatenate(c) for c in zip(empty, *parts, strict=True))
@@ -87,6 +110,35 @@ def _cut_strips(
     yield pa.RecordBatch.from_pydict(
         {"block": pa.array([block], pa.int32()), "numbers": [json.dumps(numbers)]}
     )
+
+
+def _cut_rows(
+    store: Store, layout: Layout, blocks: Blocks, rank: int, batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """Write the rows of this Spark partition, which is exactly one block."""
+    block = _partition()
+    arrays = _no_rows(layout.rows(blocks.side, block), rank)
+    for batch in batches:
+        rows = batch["idx"].to_numpy() // layout.blocks(blocks.side)
+        arrays["factors"][rows] = batch["factors"].flatten().to_numpy().reshape(-1, rank)
+        arrays["bias"][rows] = batch["bias"].to_numpy()
+        arrays["known"][rows] = True
+    store.put(blocks.references[block], arrays)
+    yield pa.RecordBatch.from_pydict({"block": pa.array([block], pa.int32())})
+
+
+def _no_rows(n: int, rank: int) -> Arrays:
+    factors, bias = np.zeros((n, rank), np.float32), np.zeros(n, np.float32)
+    return {"factors": factors, "bias": bias, "known": np.zeros(n, bool)}
+
+
+def _partition() -> int:
+    """Return the number of the Spark partition that this task works on."""
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    assert context is not None
+    return context.partitionId()
 
 
 def _put_strip(

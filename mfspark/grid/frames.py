@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from mfspark.grid.runners import spare_imports
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -38,6 +40,7 @@ def frame_of_blocks(
     from pyspark.sql.pandas.types import from_arrow_schema
 
     def read_blocks(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        spare_imports()
         for batch in batches:
             yield from (read(block) for block in batch["id"].to_pylist())
 

@@ -94,6 +94,10 @@ class Blocks:
         return len(self.references)
 
 
+BySide = dict["Side", Blocks]
+"""Blocks of both sides."""
+
+
 @dataclass(frozen=True)
 class RowTiles:
     """What a sweep kernel sees: the tiles of one row block beside the matching column blocks."""

@@ -15,7 +15,7 @@ from mfspark.models.mllib_als import fit_mllib
 
 if TYPE_CHECKING:
     from mfspark.config import ALSOptions
-    from mfspark.grid.grid import RowTiles
+    from mfspark.grid.grid import BySide, RowTiles
     from mfspark.kernels.tile import Arrays, Tile
     from mfspark.models.base import FitContext
 
@@ -25,12 +25,15 @@ def fit(context: FitContext, options: ALSOptions) -> FactorModel:
     if options.engine == "mllib":
         return fit_mllib(context, options)
     mean = context.tiles.mean
-    return FactorModel.of(context.train(algorithm(options, mean, context.seed)), mean)
+    state = context.train(algorithm(options, mean, context.seed, context.previous))
+    return FactorModel.of(state, mean)
 
 
-def algorithm(options: ALSOptions, mean: float, seed: int) -> Alternating:
+def algorithm(
+    options: ALSOptions, mean: float, seed: int, previous: BySide | None = None
+) -> Alternating:
     """Return the iterations that fit ratings whose mean is `mean`."""
-    return Alternating(HalfStep(options, mean), options, seed)
+    return Alternating(HalfStep(options, mean), options, seed, previous)
 
 
 @dataclass(frozen=True)

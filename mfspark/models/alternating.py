@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mfspark.grid.training import Loss
-from mfspark.models.factors import start_state
+from mfspark.models.factors import StartRows, start_state
 
 if TYPE_CHECKING:
     from mfspark.config import AlternatingOptions
-    from mfspark.grid.grid import Grid, SweepKernel
+    from mfspark.grid.grid import BySide, Grid, SweepKernel
     from mfspark.grid.training import State
 
 
@@ -22,10 +22,14 @@ class Alternating:
     """Solves one block; its numbers squared_error and weight give the loss of the iteration."""
     options: AlternatingOptions
     seed: int
+    previous: BySide | None = None
+    """Factors to start from; None: random ones."""
 
     def start(self, grid: Grid, name: str) -> State:
-        """Start both sides with small random factors."""
-        return start_state(grid, name, self.options.rank, self.options.init_std, self.seed)
+        """Start both sides with earlier or small random factors."""
+        options = self.options
+        start = StartRows(options.rank, options.init_std, self.seed)
+        return start_state(grid, name, start, self.previous)
 
     def step(self, grid: Grid, state: State, name: str) -> State:
         """Solve the users given the items, then the items given the users."""

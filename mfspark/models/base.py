@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from mfspark.config import GridOptions
-    from mfspark.grid.grid import Blocks, TileSet
+    from mfspark.grid.grid import Blocks, BySide, TileSet
     from mfspark.grid.store import Store
     from mfspark.grid.training import Algorithm, Loss, State
     from mfspark.kernels.tile import Array
@@ -45,6 +45,9 @@ class FitContext:
     """Gives the ratings as a DataFrame (user_idx, item_idx, rating)."""
     attributes: Callable[[Side], Blocks | None] = lambda _: None
     """Gives blocks of attributes float32 (rows, A) of one side; None where there are none."""
+    previous: BySide | None = None
+    """Factors this model ended with last time, as `grid.cut.cut_factors` gives them: training
+    starts from there. None: from random factors."""
 
     @property
     def grid(self) -> Grid:

@@ -9,7 +9,7 @@ import numpy as np
 
 from mfspark.kernels.baseline import damped_bias
 from mfspark.kernels.tile import stack_columns
-from mfspark.models.factors import FactorModel, start_state
+from mfspark.models.factors import FactorModel, StartRows, start_state
 
 if TYPE_CHECKING:
     from mfspark.config import BaselineOptions
@@ -35,7 +35,7 @@ class Biases:
 
     def start(self, grid: Grid, name: str) -> State:
         """Start without biases."""
-        return start_state(grid, name, rank=0, std=0.0, seed=0)
+        return start_state(grid, name, StartRows(rank=0, std=0.0, seed=0))
 
     def step(self, grid: Grid, state: State, name: str) -> State:
         """Solve both sides once."""

@@ -28,7 +28,7 @@ from mfspark.kernels.gibbs import (
 from mfspark.kernels.normal_equations import degrees_of
 from mfspark.kernels.random import derive_seed, normal_rows
 from mfspark.models.als import biased_part
-from mfspark.models.factors import start_state
+from mfspark.models.factors import StartRows, start_state
 from mfspark.models.patterns import pattern_features
 from mfspark.models.posterior import PosteriorModel
 from mfspark.schemas import SIDES
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mfspark.config import BayesianMFOptions
-    from mfspark.grid.grid import Grid, RowTiles
+    from mfspark.grid.grid import BySide, Grid, RowTiles
     from mfspark.grid.store import Store
     from mfspark.grid.training import State
     from mfspark.kernels.tile import Arrays
@@ -55,7 +55,7 @@ def fit(context: FitContext, options: BayesianMFOptions) -> PosteriorModel:
     attributes: dict[Side, Blocks | None] = {}
     if options.attributes:
         attributes = {side: context.attributes(side) for side in SIDES}
-    algorithm = BayesianMF(options, tiles.mean, scale, context.seed, attributes)
+    algorithm = BayesianMF(options, tiles.mean, scale, context.seed, attributes, context.previous)
     state = context.train(algorithm)
     samples = Chain.of(state).samples
     user, item = (
@@ -115,11 +115,15 @@ class BayesianMF:
     """Standard deviation of the ratings."""
     seed: int
     attributes: dict[Side, Blocks | None] = field(default_factory=dict)
+    previous: BySide | None = None
+    """Factors to start from, those of a last sample or of several; None: random ones."""
 
     def start(self, grid: Grid, name: str) -> State:
-        """Find the features and start both sides with small random factors."""
+        """Find the features and start both sides with small random factors, or earlier ones."""
         options = self.options
-        state = start_state(grid, name, options.rank, _START_STD, self.seed)
+        start = StartRows(options.rank, _START_STD, self.seed, self.scale)
+        skipped = max(0, options.burn_in - options.warm_burn_in) if self.previous else 0
+        state = start_state(grid, name, start, self.previous, iteration=skipped)
         designs, sums, priors = {}, {}, {}
         for side in SIDES:
             patterns = None

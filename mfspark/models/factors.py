@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mfspark.grid.grid import Blocks, Grid, Layout, RowTiles, TileSet
+from mfspark.grid.grid import Blocks, BySide, Grid, Layout, RowTiles, TileSet
 from mfspark.grid.training import Loss, State
 from mfspark.kernels.factors import best_items, bias_scores, most_similar, scores_of_pairs
 from mfspark.kernels.random import normal_rows
 from mfspark.kernels.tile import stack_columns
 from mfspark.kernels.top_n import RankedLists
+from mfspark.schemas import SIDES
 
 if TYPE_CHECKING:
     from mfspark.kernels.tile import Array, Arrays
@@ -151,30 +152,43 @@ class StartRows:
     """Sweep kernel for the first blocks of a training: small random factors, no biases.
 
     Row u gets the same numbers however rows are cut into blocks; rows without ratings are zero.
+    Where the sweep's rows hold factors of an earlier training, those that are known start there.
     """
 
     rank: int
     std: float
     seed: int
+    unit: float = 1.0
+    """What the ratings are divided by in this training, and were not in the earlier factors."""
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
         """Return factors, bias and n of one block."""
         n = sum((tile.degrees for tile, _ in tiles), start=np.int64(0))
         indices = tiles.layout.indices(tiles.side, tiles.block)
         n = np.broadcast_to(n, len(indices))
         side_seed = 2 * self.seed + (tiles.side == "item")
-        factors = self.std * normal_rows(side_seed, indices, self.rank)
-        factors[n == 0] = 0.0
-        return {
-            "factors": factors.astype(np.float32),
-            "bias": np.zeros(len(indices), np.float32),
-            "n": n,
-        }
+        factors = (self.std * normal_rows(side_seed, indices, self.rank)).astype(np.float32)
+        bias = np.zeros(len(indices), np.float32)
+        if "known" in rows:
+            # Of several samples side by side the last; each weighs 1 / sqrt(samples).
+            weight = (rows["factors"].shape[1] / self.rank / self.unit) ** 0.5
+            last = rows["factors"][:, -self.rank :] * np.float32(weight)
+            factors = np.where(rows["known"][:, None], last, factors)
+            bias = rows["bias"] / np.float32(self.unit)
+        factors[n == 0], bias[n == 0] = 0.0, 0.0
+        return {"factors": factors, "bias": bias, "n": n}
 
 
-def start_state(grid: Grid, name: str, rank: int, std: float, seed: int) -> State:
-    """Return the state before the first iteration."""
-    kernel = StartRows(rank, std, seed)
-    user, _ = grid.sweep("user", name, kernel)
-    item, _ = grid.sweep("item", name, kernel)
-    return State(0, user, item)
+def start_state(
+    grid: Grid,
+    name: str,
+    start: StartRows,
+    previous: BySide | None = None,
+    iteration: int = 0,
+) -> State:
+    """Return the state before the first iteration, which counts as `iteration`."""
+    user, item = (
+        grid.sweep(side, name, start, rows=previous[side] if previous else None)[0]
+        for side in SIDES
+    )
+    return State(iteration, user, item)

@@ -26,20 +26,20 @@ from mfspark.models.factors import FactorModel
 
 if TYPE_CHECKING:
     from mfspark.config import IALSOptions
-    from mfspark.grid.grid import RowTiles
+    from mfspark.grid.grid import BySide, RowTiles
     from mfspark.kernels.tile import Array, Arrays, Tile
     from mfspark.models.base import FitContext
 
 
 def fit(context: FitContext, options: IALSOptions) -> FactorModel:
     """Fit on what was chosen; scores are near 1 for what a user would choose, and no ratings."""
-    state = context.train(algorithm(options, context.seed))
+    state = context.train(algorithm(options, context.seed, context.previous))
     return FactorModel.of(state, mean=0.0, kind="ranking")
 
 
-def algorithm(options: IALSOptions, seed: int) -> Alternating:
+def algorithm(options: IALSOptions, seed: int, previous: BySide | None = None) -> Alternating:
     """Return the iterations of a fit."""
-    return Alternating(HalfStep(options), options, seed)
+    return Alternating(HalfStep(options), options, seed, previous)
 
 
 @dataclass(frozen=True)

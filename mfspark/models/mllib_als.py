@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
-from mfspark.grid.grid import Blocks, RowTiles
+from mfspark.grid.cut import cut_factors
 from mfspark.models.factors import FactorModel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pyspark.sql import DataFrame
 
     from mfspark.config import ALSOptions
-    from mfspark.grid.grid import TileSet
-    from mfspark.grid.store import Store
+    from mfspark.grid.grid import Blocks, RowTiles
+    from mfspark.kernels.tile import Arrays
     from mfspark.models.base import FitContext
     from mfspark.schemas import Side
 
@@ -50,34 +47,17 @@ def fit_mllib(context: FitContext, options: ALSOptions) -> FactorModel:
 
 def _store_factors(context: FitContext, factors: DataFrame, side: Side, rank: int) -> Blocks:
     """Write MLlib's (id, features) rows as factor blocks; shuffles them once."""
-    from pyspark.sql import functions as F
-
-    n_blocks = context.tiles.layout.blocks(side)
-    blocks = Blocks(side, tuple(f"{context.name}/{side}/{b:04d}" for b in range(n_blocks)))
-    write = partial(_write_block, context.store, context.tiles, blocks, rank)
-    factors.select("id", "features", F.pmod("id", F.lit(n_blocks)).alias("block")).repartitionById(
-        n_blocks, "block"
-    ).mapInArrow(write, "block int").collect()
-    return blocks
+    rows = factors.selectExpr("id as idx", "0.0 as bias", "features as factors")
+    layout = context.tiles.layout
+    blocks = cut_factors(rows, side, layout, rank, f"{context.name}/mllib", context.store)
+    return context.grid.sweep(side, context.name, CountRatings(), rows=blocks)[0]
 
 
-def _write_block(
-    store: Store, tiles: TileSet, blocks: Blocks, rank: int, batches: Iterator[pa.RecordBatch]
-) -> Iterator[pa.RecordBatch]:
-    from pyspark import TaskContext
+@dataclass(frozen=True)
+class CountRatings:
+    """Sweep kernel: the rows with the number of their ratings."""
 
-    context = TaskContext.get()
-    assert context is not None
-    block = context.partitionId()
-    layout = tiles.layout
-    n_rows = layout.rows(blocks.side, block)
-    factors = np.zeros((n_rows, rank), np.float32)
-    for batch in batches:
-        rows = batch["id"].to_numpy() // layout.blocks(blocks.side)
-        factors[rows] = batch["features"].flatten().to_numpy().reshape(-1, rank)
-    degrees = np.sum([t.degrees for t, _ in RowTiles(blocks.side, block, tiles, store)], axis=0)
-    store.put(
-        blocks.references[block],
-        {"factors": factors, "bias": np.zeros(n_rows, np.float32), "n": degrees},
-    )
-    yield pa.RecordBatch.from_pydict({"block": pa.array([block], pa.int32())})
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+        """Return factors, bias and n."""
+        n = np.sum([tile.degrees for tile, _ in tiles], axis=0)
+        return {"factors": rows["factors"], "bias": rows["bias"], "n": n}

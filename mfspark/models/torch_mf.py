@@ -17,14 +17,14 @@ from mfspark.kernels.imprints import item_pulls, next_imprints, next_prior_means
 from mfspark.kernels.random import derive_seed, uniform
 from mfspark.kernels.rated import sums_over_raters
 from mfspark.kernels.sgd import Epoch
-from mfspark.models.factors import FactorModel, start_state
+from mfspark.models.factors import FactorModel, StartRows, start_state
 from mfspark.schemas import other
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mfspark.config import TorchMFOptions
-    from mfspark.grid.grid import Blocks, Grid, Layout, RowTiles
+    from mfspark.grid.grid import Blocks, BySide, Grid, Layout, RowTiles
     from mfspark.grid.training import State
     from mfspark.kernels.tile import Array, Arrays, Tile
     from mfspark.models.base import FitContext
@@ -38,7 +38,7 @@ def fit(context: FitContext, options: TorchMFOptions) -> FactorModel:
     """Fit by stochastic gradients; every epoch each user block meets each item block once."""
     mean = context.tiles.mean if options.center else 0.0
     std = context.tiles.variance**0.5 or 1.0  # all equal: any scale will do
-    state = context.train(TorchMF(options, mean, context.seed, std))
+    state = context.train(TorchMF(options, mean, context.seed, std, context.previous))
     return FactorModel.of(state, mean)
 
 
@@ -61,11 +61,15 @@ class TorchMF:
     seed: int
     std: float = 1.0
     """Of the ratings: the unit of learning_rate, reg and init_std."""
+    previous: BySide | None = None
+    """Factors to start from; None: random ones."""
 
     def start(self, grid: Grid, name: str) -> State:
-        """Start both sides with small random factors."""
-        init_std = self.options.init_std * self.std**0.5
-        return start_state(grid, name, self.options.rank, init_std, self.seed)
+        """Start both sides with small random factors, or earlier ones for the last epochs."""
+        options = self.options
+        start = StartRows(options.rank, options.init_std * self.std**0.5, self.seed)
+        skipped = max(0, options.epochs - options.warm_epochs) if self.previous else 0
+        return start_state(grid, name, start, self.previous, iteration=skipped)
 
     def step(self, grid: Grid, state: State, name: str) -> State:
         """Run one epoch."""

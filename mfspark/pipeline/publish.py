@@ -150,7 +150,7 @@ def _write_factors(job: Job, part: Part) -> None:
     Those of the baseline are always there: it answers for models that know nothing of a pair.
     """
     factors = {
-        name: model for name, model in _factor_models(job, part).items() if model.kind == "rating"
+        name: model for name, model in _factor_models(job, part).items() if name != "popularity"
     }
     sides: tuple[Side, Side] = ("user", "item")
     for side in sides:

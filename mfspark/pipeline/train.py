@@ -9,6 +9,7 @@ from mfspark.models.base import FitContext
 from mfspark.models.catalog import fit_model, load_model
 from mfspark.pipeline.attributes import attributes_of
 from mfspark.pipeline.parts import ratings_of, tiles_of
+from mfspark.pipeline.warm import previous_factors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,4 +61,5 @@ def _context(job: Job, name: ModelName, part: Part) -> FitContext:
         fingerprint=job.night.run_id,
         ratings=lambda: ratings_of(job, part),
         attributes=lambda side: attributes_of(job, side),
+        previous=previous_factors(job, name, part),
     )

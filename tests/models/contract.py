@@ -165,6 +165,8 @@ class FactorContract(ModelContract):
     planted_options: ClassVar[dict[str, Any]]
     planted_rmse: ClassVar[float]
     """What the planted matrix must be predicted with; its noise is 0.3."""
+    warm_options: ClassVar[dict[str, Any]]
+    """So short a training that a cold start does not get far."""
     n_samples: ClassVar[int] = 1
     """Factors of this many samples stand side by side."""
 
@@ -198,6 +200,16 @@ class FactorContract(ModelContract):
         losses = [loss.value for loss in fit(RATINGS, 2).model.history if loss.split == "train"]
         assert len(losses) > 2
         assert losses[-1] < 0.9 * losses[0]
+
+    def test_a_warm_start_goes_on_where_the_last_fit_ended(self, tmp_path: Path) -> None:
+        """Also with a user and an item more than last time, which start afresh."""
+        first = fitter(tmp_path / "first", self.name, options_of(self.name, **self.options))
+        less = RATINGS.take((RATINGS.users != 3) & (RATINGS.items != 5))
+        last, few = first(less, 2), options_of(self.name, **self.options | self.warm_options)
+        warm = fitter(tmp_path / "warm", self.name, few)(RATINGS, 3, previous=last)
+        cold = fitter(tmp_path / "cold", self.name, few)(RATINGS, 3)
+        assert np.isfinite(warm.predictions).all()
+        assert warm.rmse(less) < last.rmse(less) + 0.3 * (cold.rmse(less) - last.rmse(less))
 
     def test_a_planted_matrix_is_recovered_from_any_number_of_blocks(self, tmp_path: Path) -> None:
         """Rank 3 and biases under noise of 0.3: no model can do better than 0.3."""

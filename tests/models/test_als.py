@@ -28,6 +28,7 @@ class TestALS(FactorContract):
         "solver": "cholesky",
     }
     planted_rmse: ClassVar[float] = 0.35
+    warm_options: ClassVar[dict[str, Any]] = {"max_iter": 1}
     tolerance: ClassVar[float] = 1e-3
     score_error: ClassVar[float] = 1e-5
 
@@ -89,6 +90,7 @@ class TestNonnegativeALS(FactorContract):
         "nonnegative": True,
     }
     planted_rmse: ClassVar[float] = 0.45
+    warm_options: ClassVar[dict[str, Any]] = {"max_iter": 1}
     tolerance: ClassVar[float] = 2e-3
 
     def test_rows_without_ratings_have_no_factors(self, fit: Fit) -> None:

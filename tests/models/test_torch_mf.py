@@ -9,7 +9,7 @@ import pytest
 from mfspark.config import ModelName
 from mfspark.grid.grid import Blocks, Grid, Layout, RowTiles
 from mfspark.kernels.tile import Tile
-from mfspark.models.factors import start_state
+from mfspark.models.factors import StartRows, start_state
 from mfspark.models.torch_mf import HeldOut, MeetBlocks, TorchMF, steady_batch_size
 from mfspark.schemas import Side
 from tests.grids import Fit, Fitted, Ratings, bits, fitter, grid_of, movielens, planted, survey
@@ -34,6 +34,7 @@ class TestSGD(FactorContract):
         "prior": 0.0,
         "device": "cpu",
     }
+    warm_options: ClassVar[dict[str, Any]] = {"epochs": 2, "warm_epochs": 2}
     planted_rmse: ClassVar[float] = 0.36
     halfway: ClassVar[float] = 0.08
     """By how much the error may differ between cuts after a few epochs; see the planted matrix for
@@ -243,7 +244,7 @@ def test_imprints_are_learnt_without_the_validation_ratings(
 
 
 def columns_of(grid: Grid, side: Side) -> Blocks:
-    state = start_state(grid, "start", 2, 0.1, 1)
+    state = start_state(grid, "start", StartRows(2, 0.1, 1))
     return state.item if side == "user" else state.user
 
 

@@ -43,7 +43,7 @@ def published(
     folder = data_set(data.folder)
     warehouse = tmp_path_factory.mktemp(data.folder)
     files = {"ratings": (folder / data.ratings,), "items": (folder / data.items,)}
-    run_night(spark, warehouse, *FEW_DRAWS, **files)
+    run_night(spark, warehouse, *FEW_DRAWS, "models.bayesian_mf.pattern_features=32", **files)
     return data, warehouse
 
 
