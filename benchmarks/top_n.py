@@ -20,23 +20,14 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from benchmarks.trial import Array, Row, Trial, measured, print_table, trial_of
-from mfspark.grid.grid import Blocks, Grid
+from mfspark.grid.grid import Grid
 from mfspark.grid.runners import InProcess
-from mfspark.grid.store import MemoryStore, Store
+from mfspark.grid.store import MemoryStore
 from mfspark.kernels.threads import one_thread_a_kernel
 from mfspark.models.factors import FactorModel
 
 N, RANK, THREADS = 10, 64, len(os.sched_getaffinity(0))
 PEER = "implicit recommend"
-
-
-def whole(trial: Trial, store: Store, blocks: Blocks, name: str) -> Array:
-    """Put one array of all blocks together."""
-    parts = [store.get(reference)[name] for reference in blocks.references]
-    result = np.empty((trial.layout.n(blocks.side), *parts[0].shape[1:]), parts[0].dtype)
-    for block, part in enumerate(parts):
-        result[trial.layout.indices(blocks.side, block)] = part
-    return result
 
 
 def implicit_lists(trial: Trial, model: FactorModel) -> Callable[[], Array]:
@@ -46,10 +37,10 @@ def implicit_lists(trial: Trial, model: FactorModel) -> Callable[[], Array]:
     users, items, ratings = trial.arrays()
     shape = trial.spec.n_users, trial.spec.n_items
     seen = csr_matrix((ratings, (users, items)), shape=shape)
-    X, Y = (whole(trial, trial.store, blocks, "factors") for blocks in (model.user, model.item))
+    X, Y = (trial.whole(blocks, "factors") for blocks in (model.user, model.item))
     theirs = AlternatingLeastSquares(factors=RANK + 1, num_threads=THREADS)
     theirs.user_factors = np.column_stack([X, np.ones(len(X), np.float32)])
-    theirs.item_factors = np.column_stack([Y, whole(trial, trial.store, model.item, "bias")])
+    theirs.item_factors = np.column_stack([Y, trial.whole(model.item, "bias")])
     every = np.arange(len(X))
 
     def rank() -> Array:
@@ -76,7 +67,7 @@ def ranked_by_us(trial: Trial, model: FactorModel) -> tuple[list[Row], Array]:
     grid = Grid(trial.train, store, InProcess(THREADS))
     model.recommend(grid, N, "lists")  # reads the tiles and factors into memory
     lists, *cost = measured(lambda: model.recommend(grid, N, "lists"))
-    return [*rows, Row(f"mfspark, {THREADS} threads", *cost)], whole(trial, store, lists, "indices")
+    return [*rows, Row(f"mfspark, {THREADS} threads", *cost)], trial.whole(lists, "indices", store)
 
 
 def compare(n_ratings: int, without: list[str]) -> None:

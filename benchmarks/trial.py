@@ -19,9 +19,9 @@ from pyspark.sql import functions as F
 from benchmarks.memory import PeakMemory
 from mfspark.config import GridOptions, ModelName, Models
 from mfspark.grid.cut import cut_frame
-from mfspark.grid.grid import Grid, Layout, RowTiles, TileSet
+from mfspark.grid.grid import Blocks, Grid, Layout, RowTiles, TileSet
 from mfspark.grid.runners import OnSpark
-from mfspark.grid.store import ParquetStore
+from mfspark.grid.store import ParquetStore, Store
 from mfspark.models.base import FitContext, Model
 from mfspark.models.catalog import fit_model
 from mfspark.pipeline.parts import blocks_for
@@ -153,6 +153,31 @@ class Trial:
             strip = RowTiles("user", block, self.test, self.store).strip()
             squares += float(np.square(prediction - strip.values).sum())
         return (squares / self.test.n_ratings) ** 0.5
+
+    def whole(self, blocks: Blocks, name: str, store: Store | None = None) -> Array:
+        """Put one array of all blocks together, rows by their global index."""
+        parts = [(store or self.store).get(reference)[name] for reference in blocks.references]
+        n_rows = self.layout.n(blocks.side)
+        result = np.empty((n_rows, *parts[0].shape[1:]), parts[0].dtype)
+        for block, part in enumerate(parts):
+            result[self.layout.indices(blocks.side, block)] = part
+        return result
+
+    def ndcg(self, lists: Array) -> float:
+        """Return NDCG of ranked items int (users, k): a mean over users with held-out ratings.
+
+        Every held-out rating is relevant, whatever its value; items below 0 are no items.
+        """
+        users, items, _ = self.arrays(test=True)
+        n_items, k = self.spec.n_items, lists.shape[1]
+        held_out = users.astype(np.int64) * n_items + items
+        listed = np.arange(len(lists))[:, None] * n_items + lists
+        hits = np.isin(listed, held_out) & (lists >= 0)
+        gains = 1 / np.log2(np.arange(2, k + 2))
+        n_relevant = np.bincount(users, minlength=len(lists))
+        best = np.concatenate([[0.0], gains.cumsum()])[np.minimum(n_relevant, k)]
+        asked = n_relevant > 0
+        return float(((hits @ gains)[asked] / best[asked]).mean())
 
 
 @contextmanager

@@ -158,12 +158,12 @@ class ALSOptions(AlternatingOptions):
 
     engine: Literal["torch", "mllib"] = "torch"
     """`torch`: our kernel on the grid; `mllib`: Spark's own ALS, for comparison."""
-    reg: PositiveFloat = 0.09
+    reg: PositiveFloat = 0.085
     """L2 weight of a factor, in variances of the ratings and times (n_u + prior), so that one
     value serves 5-star and 10-point scales, busy and quiet users."""
-    prior: NonNegativeFloat = 5.0
+    prior: NonNegativeFloat = 15.0
     """Ratings every row is taken to have more, where its regularisation is weighed."""
-    bias_damping: PositiveFloat = 5.0
+    bias_damping: PositiveFloat = 2.0
     """Damping of the biases, in ratings, as the baseline has."""
     biases: bool = True
     nonnegative: bool = False

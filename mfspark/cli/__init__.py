@@ -27,6 +27,7 @@ app = typer.Typer(
 app.add_typer(sample.app, name="sample", rich_help_panel="Trying out")
 for stage, text in stages.STAGES.items():
     app.command(stage, help=text, rich_help_panel="Nights")(stages.stage_command(stage))
+app.command("fold-in", rich_help_panel="Reading what was published")(reading.fold_in)
 for command in (reading.show, reading.predict, reading.neighbors, reading.path, reading.runs):
     app.command(rich_help_panel="Reading what was published")(command)
 app.command("doctor", rich_help_panel="Trying out")(doctor.doctor)

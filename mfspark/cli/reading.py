@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,7 @@ from rich.text import Text
 
 from mfspark.cli.options import ConfigFile, Debug, RunId, WarehouseDir, end_with, warehouse_of
 from mfspark.cli.terminal import cell, console, name_of, table
+from mfspark.errors import ConfigError
 from mfspark.pipeline.summary import count
 
 if TYPE_CHECKING:
@@ -83,6 +85,53 @@ def neighbors(
         _print_neighborhood(neighborhood(run, user, n, n_items))
 
     end_with(work, debug=debug)
+
+
+def fold_in(
+    rates: Annotated[
+        list[str],
+        typer.Argument(metavar="ITEM=RATING...", help="What the user rated.", show_default=False),
+    ],
+    n: Annotated[int, typer.Option("-n", min=1, help="Rows to show.")] = 10,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="ials or als. Default: ials where it ran.")
+    ] = None,
+    warehouse: WarehouseDir = None,
+    run_id: RunId = None,
+    config: ConfigFile = None,
+    debug: Debug = False,
+) -> None:
+    """Recommend for somebody new, by what they rated; nothing is stored."""
+
+    def work() -> None:
+        from mfspark.pipeline.fold_in import fold_in as fold
+        from mfspark.pipeline.queries import PublishedRun
+
+        run = PublishedRun(warehouse_of(warehouse, config), run_id)
+        found = fold(run, dict(_as_rating(text) for text in rates), model, n)
+        out = console()
+        rows = [
+            (rank, name_of(item, title), f"{score:.3f}")
+            for rank, (item, title, score) in enumerate(found.items, 1)
+        ]
+        title = f"For {count(len(rates), 'rating')}, by {found.model} of run {run.run_id}"
+        columns, numbers = ("rank", "item", "score"), ("rank", "score")
+        out.print(table(columns, rows, title=title, numbers=numbers))
+        if found.unknown:
+            out.print(f"unknown items, left out: {', '.join(found.unknown)}")
+
+    end_with(work, debug=debug)
+
+
+def _as_rating(text: str) -> tuple[str, float]:
+    item, equals, value = text.rpartition("=")
+    try:
+        rating = float(value)
+    except ValueError:
+        rating = math.nan
+    if not equals or not item or not math.isfinite(rating):
+        raise ConfigError(f"'{text}' is not ITEM=RATING", "write it as 318=4.5")
+    return item, rating
 
 
 def predict(

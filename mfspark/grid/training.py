@@ -1,8 +1,8 @@
 """The training loop: one place that iterates, records the loss, checkpoints and resumes.
 
-An algorithm writes one iteration; the loop owns the rest. After each iteration the blocks are made
-durable and `state.json` is replaced, so a killed night goes on from its last iteration and ends
-with the same bits.
+An algorithm writes one iteration; the loop owns the rest. After an iteration the blocks are made
+durable and `state.json` is replaced, unless that was done a moment ago, so a killed night goes on
+from what was recorded last and ends with the same bits.
 """
 
 from __future__ import annotations
@@ -75,6 +75,8 @@ class Checkpoint:
 
     path: Path
     fingerprint: str
+    every_seconds: float = 0.0
+    """Iterations that end sooner after the last record are not recorded, but for the final one."""
 
     def read(self) -> State | None:
         """Return the last recorded state; None where there is none of this very training."""
@@ -96,6 +98,7 @@ def train(grid: Grid, algorithm: Algorithm, name: str, checkpoint: Checkpoint) -
     """Run an algorithm to its end, or on from its last checkpoint."""
     state = checkpoint.read()
     saved = state.references if state else set[str]()
+    due = time.monotonic() + checkpoint.every_seconds
     if state is None:
         state = algorithm.start(grid, f"{name}/0000")
     while not algorithm.finished(state):
@@ -104,10 +107,13 @@ def train(grid: Grid, algorithm: Algorithm, name: str, checkpoint: Checkpoint) -
         after = algorithm.step(grid, state, f"{name}/{iteration:04d}")
         after = replace(after, history=_timed(after, iteration, time.perf_counter() - began))
         _check_finite(after, name)
-        grid.store.save(sorted(after.references - saved))
-        checkpoint.write(after)
-        saved = after.references
-        grid.store.discard(state.references - saved)
+        stale = state.references - after.references
+        if time.monotonic() >= due or algorithm.finished(after):
+            grid.store.save(sorted(after.references - saved))
+            checkpoint.write(after)
+            stale |= saved - after.references
+            saved, due = after.references, time.monotonic() + checkpoint.every_seconds
+        grid.store.discard(stale - saved)
         state = after
     if checkpoint.read() is None:  # an algorithm without any iteration
         grid.store.save(sorted(state.references))

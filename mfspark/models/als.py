@@ -58,23 +58,11 @@ class HalfStep:
         bytes a column).
         """
         options = self.options
+        parts = [part_of(options, tile, columns, self.mean) for tile, columns in tiles]
         start = rows["factors"]
-        if not options.biases:
-            parts = [
-                Part(tile, columns["factors"], tile.values - np.float32(self.mean))
-                for tile, columns in tiles
-            ]
-        else:
-            parts = [biased_part(tile, columns, self.mean) for tile, columns in tiles]
+        if options.biases:
             start = np.column_stack([start, rows["bias"]])
-        solver = RidgeSolver(
-            reg=options.reg * (tiles.tiles.variance or 1.0),  # all equal: any scale will do
-            method=options.solver,
-            cg_steps=options.cg_steps,
-            prior=options.prior,
-            last_damping=options.bias_damping if options.biases else None,
-            nonnegative=options.nonnegative,
-        )
+        solver = solver_of(options, tiles.tiles.variance)
         solution, fit = solver.solve(parts, start)
         squares = sum(float(np.square(part.targets, dtype=np.float64).sum()) for part in parts)
         n = degrees_of(parts)
@@ -85,6 +73,25 @@ class HalfStep:
             "squared_error": np.asarray(squares + fit),
             "weight": np.asarray(float(n.sum())),
         }
+
+
+def solver_of(options: ALSOptions, variance: float) -> RidgeSolver:
+    """Return what solves the rows of ratings with this variance."""
+    return RidgeSolver(
+        reg=options.reg * (variance or 1.0),  # all equal: any scale will do
+        method=options.solver,
+        cg_steps=options.cg_steps,
+        prior=options.prior,
+        last_damping=options.bias_damping if options.biases else None,
+        nonnegative=options.nonnegative,
+    )
+
+
+def part_of(options: ALSOptions, tile: Tile, columns: Arrays, mean: float) -> Part:
+    """Return the ratings of a tile beside the factors of its columns."""
+    if options.biases:
+        return biased_part(tile, columns, mean)
+    return Part(tile, columns["factors"], tile.values - np.float32(mean))
 
 
 def biased_part(tile: Tile, columns: Arrays, mean: float, scale: float = 1.0) -> Part:

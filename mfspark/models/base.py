@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mfspark.schemas import Side
 
 Kind = Literal["rating", "ranking"]
+_RECORD_EVERY = 2.0  # seconds: of a night's training no more than that is ever lost
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class FitContext:
 
     def train(self, algorithm: Algorithm) -> State:
         """Run a training loop, in one task while the ratings are few, otherwise by sweeps."""
-        checkpoint = Checkpoint(self.state_path, self.fingerprint)
+        checkpoint = Checkpoint(self.state_path, self.fingerprint, _RECORD_EVERY)
         options = self.grid_options
         small = self.tiles.n_ratings <= options.one_tile_ratings
         if options.engine == "one_task" or (options.engine == "auto" and small):

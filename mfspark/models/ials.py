@@ -52,16 +52,10 @@ class HalfStep:
         """Return factors, bias (0), n (chosen), gram and the numbers squared_error and weight."""
         options = self.options
         met = list(tiles)
-        parts = [self._part(tile, columns) for tile, columns in met]
+        parts = [part_of(options, tile, columns) for tile, columns in met]
         gram = np.sum([_gram(columns) for _, columns in met], axis=0)
         n_columns = sum(int((columns["n"] > 0).sum()) for _, columns in met)
-        solver = RidgeSolver(
-            reg=options.reg * options.alpha,
-            method=options.solver,
-            cg_steps=options.cg_steps,
-            prior=n_columns / options.alpha,
-        )
-        factors, fit = solver.solve(parts, rows["factors"], gram)
+        factors, fit = solver_of(options, n_columns).solve(parts, rows["factors"], gram)
         n = degrees_of(parts)
         confidence = sum(float(part.targets.sum(dtype=np.float64)) for part in parts)
         unseen = float(((n > 0) * (n_columns - n)).sum())
@@ -72,15 +66,26 @@ class HalfStep:
             "weight": np.asarray(confidence + unseen),
         }
 
-    def _part(self, tile: Tile, columns: Arrays) -> Part:
-        """Keep what was chosen: w_ui weighs the rating beside the 1 that every cell has."""
-        chosen = tile.where(tile.values > 0)
-        if self.options.threshold is not None:
-            chosen = tile.where(tile.values >= self.options.threshold)
-        ones = np.ones(chosen.n_ratings, np.float32)
-        weights = self.options.alpha * (chosen.values if self.options.by_rating else ones)
-        weights = weights.astype(np.float32)
-        return Part(chosen, columns["factors"], targets=1 + weights, weights=weights)
+
+def solver_of(options: IALSOptions, n_columns: int) -> RidgeSolver:
+    """Return what solves rows of `n_columns` cells."""
+    return RidgeSolver(
+        reg=options.reg * options.alpha,
+        method=options.solver,
+        cg_steps=options.cg_steps,
+        prior=n_columns / options.alpha,
+    )
+
+
+def part_of(options: IALSOptions, tile: Tile, columns: Arrays) -> Part:
+    """Keep what was chosen: w_ui weighs the rating beside the 1 that every cell has."""
+    chosen = tile.where(tile.values > 0)
+    if options.threshold is not None:
+        chosen = tile.where(tile.values >= options.threshold)
+    ones = np.ones(chosen.n_ratings, np.float32)
+    weights = options.alpha * (chosen.values if options.by_rating else ones)
+    weights = weights.astype(np.float32)
+    return Part(chosen, columns["factors"], targets=1 + weights, weights=weights)
 
 
 def _gram(block: Arrays) -> Array:

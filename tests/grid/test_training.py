@@ -126,6 +126,41 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bits(
 
 
 @ALGORITHMS
+def test_what_was_not_recorded_is_done_again(
+    site: Callable[[str], Site], algorithm: Callable[[], Algorithm]
+) -> None:
+    """A record an hour: the killed run leaves none, and nothing it left disturbs the next."""
+    undisturbed, killed = site("undisturbed"), site("killed")
+    expected = undisturbed.train(algorithm())
+    rarely = replace(killed.checkpoint(), every_seconds=3600.0)
+    with pytest.raises(KilledError):
+        train(killed.grid(), Dies(algorithm(), 4), "fit", rarely)
+    assert killed.checkpoint().read() is None
+    resumed = train(killed.grid(), algorithm(), "fit", rarely)
+    assert killed.ends(resumed) == undisturbed.ends(expected)
+    assert killed.files() == {f"{reference}.parquet" for reference in resumed.references}
+
+
+@ALGORITHMS
+@pytest.mark.parametrize("recorded", [1, 2, 3])
+def test_records_are_left_alone_until_the_next(
+    tmp_path: Path, algorithm: Callable[[], Algorithm], recorded: int
+) -> None:
+    """Recorded once, then killed later: what the record names is still there."""
+    undisturbed, killed = (Site(tmp_path / name, True) for name in ("undisturbed", "killed"))
+    expected = undisturbed.train(algorithm())
+    with pytest.raises(KilledError):
+        killed.train(Dies(algorithm(), recorded + 1))
+    rarely = replace(killed.checkpoint(), every_seconds=3600.0)
+    with pytest.raises(KilledError):
+        train(killed.grid(), Dies(algorithm(), LAST), "fit", rarely)
+    state = killed.checkpoint().read()
+    assert state is not None
+    assert state.iteration == recorded
+    assert killed.ends(killed.train(algorithm())) == undisturbed.ends(expected)
+
+
+@ALGORITHMS
 def test_both_stores_end_with_the_same_bits(
     tmp_path: Path, algorithm: Callable[[], Algorithm]
 ) -> None:
