@@ -62,13 +62,14 @@ def implicit(trial: Trial, iterations: int, multiple: float) -> Row:
     shape = trial.spec.n_users, trial.spec.n_items
     confidence = csr_matrix((1 + OPTIONS.alpha * ratings, (users, items)), shape, np.float32)
     reg = multiple * equivalent_constant(trial)
-    model = AlternatingLeastSquares(
-        RANK, reg, iterations=iterations, num_threads=THREADS, random_state=1
-    )
+    with threadpool_limits(1, "blas"):  # as implicit asks for: it runs threads of its own
+        model = AlternatingLeastSquares(
+            RANK, reg, iterations=iterations, num_threads=THREADS, random_state=1
+        )
     each: list[float] = []
 
     def fit() -> None:
-        with threadpool_limits(1, "blas"):  # as implicit asks for: it runs threads of its own
+        with threadpool_limits(1, "blas"):
             model.fit(confidence, show_progress=False, callback=lambda *a: each.append(a[1]))
 
     _, seconds, gib = measured(fit)

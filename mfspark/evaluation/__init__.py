@@ -3,18 +3,7 @@
 Definitions, formulas and protocols: docs/evaluation.md.
 """
 
-from mfspark.evaluation.metrics import (
-    interval_metrics,
-    ranking_metrics,
-    rating_metrics,
-    relevant_from,
-)
+from mfspark.evaluation.metrics import ranking_metrics, rating_metrics, relevant_from
 from mfspark.evaluation.splits import split_ratings
 
-__all__ = [
-    "interval_metrics",
-    "ranking_metrics",
-    "rating_metrics",
-    "relevant_from",
-    "split_ratings",
-]
+__all__ = ["ranking_metrics", "rating_metrics", "relevant_from", "split_ratings"]

@@ -34,15 +34,22 @@ def relevant_from(options: Evaluation, scale: tuple[float, float]) -> float:
 def rating_metrics(predictions: DataFrame) -> DataFrame:
     """Return RMSE and MAE of each model, with intervals clustered by user.
 
-    `predictions`: model, user_id, rating, prediction (never null), one row a model and test pair.
-    `n` is the number of test ratings. Intervals are null below two users. Two shuffles: by (model,
-    user), then by model.
+    `predictions`: model, user_id, rating, prediction (never null), prediction_low and
+    prediction_high (null where the model has none), one row a model and test pair. `n` is the
+    number of test ratings. Intervals are null below two users. Of models that predict an interval
+    also interval_coverage, the share of ratings inside, ends included, and interval_width, the mean
+    width; their `n` counts predictions with an interval. Two shuffles: by (model, user), then by
+    model.
     """
+    low, high = F.col("prediction_low"), F.col("prediction_high")
     error = F.col("prediction") - F.col("rating")
     users = predictions.groupBy("model", "user_id").agg(
         F.sum(error * error).alias("squared"),
         F.sum(F.abs(error)).alias("absolute"),
         F.count(F.lit(1)).alias("n"),
+        F.sum(F.col("rating").between(low, high).cast("int")).alias("inside"),
+        F.sum(high - low).alias("width"),
+        F.count(low).alias("n_ends"),
     )
     models = users.groupBy("model").agg(
         F.count(F.lit(1)).alias("n_users"),
@@ -50,35 +57,16 @@ def rating_metrics(predictions: DataFrame) -> DataFrame:
         F.sum(F.col("n") * F.col("n")).alias("nn"),
         *_clustered_sums("squared"),
         *_clustered_sums("absolute"),
+        *(F.sum(name).alias(name) for name in ("inside", "width", "n_ends")),
     )
+    n_ends = F.col("n_ends")
     return _rows(
         models,
         _clustered("rmse", "squared", F.sqrt),
         _clustered("mae", "absolute", lambda loss: loss),
-    )
-
-
-def interval_metrics(predictions: DataFrame) -> DataFrame:
-    """Return the share of ratings inside the predicted intervals, and the intervals' mean width.
-
-    `predictions`: model, rating, prediction_low, prediction_high; rows without an interval are left
-    out, and models without any have no rows. Ends belong to the interval. One shuffle, by model.
-    """
-    low, high = F.col("prediction_low"), F.col("prediction_high")
-    models = (
-        predictions.filter(low.isNotNull())
-        .groupBy("model")
-        .agg(
-            F.avg(F.col("rating").between(low, high).cast("double")).alias("share"),
-            F.avg(high - low).alias("width"),
-            F.count(F.lit(1)).alias("n"),
-        )
-    )
-    return _rows(
-        models,
-        _row("interval_coverage", None, F.col("share"), None, None, F.col("n")),
-        _row("interval_width", None, F.col("width"), None, None, F.col("n")),
-    )
+        _row("interval_coverage", None, F.try_divide("inside", n_ends), None, None, n_ends),
+        _row("interval_width", None, F.try_divide("width", n_ends), None, None, n_ends),
+    ).filter("n > 0")
 
 
 def _clustered_sums(loss: str) -> tuple[Column, Column, Column]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
-from mfspark.evaluation import interval_metrics, ranking_metrics, rating_metrics, relevant_from
+from mfspark.evaluation import ranking_metrics, rating_metrics, relevant_from
 from mfspark.pipeline.parts import ratings_of, tiles_of
 from mfspark.pipeline.scoring import predict, recommend
 
@@ -56,8 +56,7 @@ def _measure(job: Job) -> Metrics:
         ),
         "test_predictions",
     )
-    written = job.read("test_predictions")
-    by_rating = rating_metrics(written).unionByName(interval_metrics(written))
+    by_rating = rating_metrics(job.read("test_predictions"))
     by_rank = _ranking(job, test.select("user_idx", "item_idx", "rating"))
     split = F.lit(job.config.evaluation.split).alias("split")
     # Spark adds up users in no fixed order: ten decimals are the same on every machine.
@@ -73,6 +72,6 @@ def _test_ids(test: DataFrame) -> DataFrame:
 
 def _ranking(job: Job, test: DataFrame) -> DataFrame:
     options = job.config.evaluation
-    lists = recommend(job, models_of(job), "train", options.k)
+    lists = recommend(job, models_of(job), "train", options.k, intervals=False)
     threshold = relevant_from(options, job.report.rating_scale)
     return ranking_metrics(lists, test, options.k, threshold, job.report.n_items)

@@ -94,6 +94,8 @@ def recommend(
     part: Part,
     n: int,
     eligible: np.ndarray | None = None,
+    *,
+    intervals: bool = True,
 ) -> DataFrame:
     """Rank n unseen items for every user.
 
@@ -112,7 +114,7 @@ def recommend(
         rating_kind = model.kind == "rating"
         scale, filler = (job.scale, baseline) if rating_kind else (None, popularity)
         sure = None
-        if isinstance(model, PosteriorModel):
+        if intervals and isinstance(model, PosteriorModel):
             deviations = model.list_deviations(grid, lists, f"{reference}-deviations")
             sure = _Interval(job.store, deviations, model.half_width)
         readers.append(

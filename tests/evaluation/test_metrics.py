@@ -15,6 +15,13 @@ Figures = tuple[float | None, float | None, float | None]
 LISTS = "model string, user_idx int, rank int, item_idx int"
 TEST = "user_idx int, item_idx int, rating double"
 PREDICTIONS = "model string, user_id string, rating double, prediction double, tier string"
+ENDS = "prediction_low double, prediction_high double"
+
+
+def predictions(spark: SparkSession, rows: list[tuple[Any, ...]]) -> DataFrame:
+    """Return rows of test_predictions; those of five columns have no interval."""
+    whole = [row if len(row) == 7 else (*row, None, None) for row in rows]
+    return spark.createDataFrame(whole, f"{PREDICTIONS}, {ENDS}")
 
 
 def by_metric(metrics: DataFrame) -> dict[tuple[str, str], Any]:
@@ -40,7 +47,7 @@ def test_rating_metrics_of_random_predictions(spark: SparkSession) -> None:
         for user in range(30)
         for _ in range(1 + user % 7)
     ]
-    found = by_metric(rating_metrics(spark.createDataFrame(rows, PREDICTIONS)))
+    found = by_metric(rating_metrics(predictions(spark, rows)))
     assert len(found) == 4
     for model in ("als", "baseline"):
         squared: dict[str, list[float]] = {}
@@ -57,7 +64,7 @@ def test_rating_metrics_of_random_predictions(spark: SparkSession) -> None:
 
 def test_rating_metrics_by_hand(spark: SparkSession) -> None:
     rows = [("m", "a", 4.0, 3.0, "m"), ("m", "a", 5.0, 5.0, "m"), ("m", "b", 1.0, 4.0, "m")]
-    found = by_metric(rating_metrics(spark.createDataFrame(rows, PREDICTIONS)))
+    found = by_metric(rating_metrics(predictions(spark, rows)))
     mse, half = 10 / 3, 1.96 * math.sqrt((1 - 20 / 3) ** 2 + (9 - 10 / 3) ** 2) / 3
     assert half > mse  # so the lower end is 0, not the root of a negative number
     assert figures(found["m", "rmse"]) == pytest.approx((mse**0.5, 0.0, (mse + half) ** 0.5))
@@ -66,19 +73,36 @@ def test_rating_metrics_by_hand(spark: SparkSession) -> None:
 
 def test_exact_predictions_have_a_closed_interval(spark: SparkSession) -> None:
     rows = [("m", user, 0.1, 0.1 + 0.7, "m") for user in "abc"]  # no spread: rounding only
-    found = by_metric(rating_metrics(spark.createDataFrame(rows, PREDICTIONS)))
+    found = by_metric(rating_metrics(predictions(spark, rows)))
     assert figures(found["m", "rmse"]) == pytest.approx((0.7, 0.7, 0.7), abs=1e-7)
 
 
 def test_one_user_has_no_interval(spark: SparkSession) -> None:
     rows = [("m", "a", 4.0, 3.0, "m"), ("m", "a", 5.0, 5.0, "m")]
-    found = by_metric(rating_metrics(spark.createDataFrame(rows, PREDICTIONS)))
+    found = by_metric(rating_metrics(predictions(spark, rows)))
     assert figures(found["m", "rmse"]) == (pytest.approx(0.5**0.5), None, None)
     assert figures(found["m", "mae"]) == (0.5, None, None)
 
 
+def test_intervals_are_measured_where_there_are_any(spark: SparkSession) -> None:
+    """Ends belong to the interval; predictions without one do not count."""
+    rows: list[tuple[Any, ...]] = [
+        ("sure", "a", 4.0, 3.0, "sure", 2.0, 4.0),
+        ("sure", "a", 5.0, 3.0, "sure", 2.5, 4.5),
+        ("sure", "b", 1.0, 2.0, "sure", 1.0, 4.0),
+        ("sure", "b", 1.0, 3.5, "baseline"),
+        ("plain", "a", 4.0, 3.0, "plain"),
+    ]
+    found = by_metric(rating_metrics(predictions(spark, rows)))
+    assert {metric for model, metric in found if model == "plain"} == {"rmse", "mae"}
+    coverage, width = found["sure", "interval_coverage"], found["sure", "interval_width"]
+    assert figures(coverage) == (pytest.approx(2 / 3), None, None)
+    assert figures(width) == (pytest.approx(7 / 3), None, None)
+    assert (coverage.n, width.n, found["sure", "rmse"].n) == (3, 3, 4)
+
+
 def test_no_predictions_give_no_rows(spark: SparkSession) -> None:
-    assert rating_metrics(spark.createDataFrame([], PREDICTIONS)).isEmpty()
+    assert rating_metrics(predictions(spark, [])).isEmpty()
 
 
 # --- lists --------------------------------------------------------------------------------------

@@ -18,6 +18,8 @@ class TestALS(FactorContract):
     options: ClassVar[dict[str, Any]] = {
         "rank": 4,
         "reg": 0.1,
+        "prior": 5.0,
+        "bias_damping": 5.0,
         "max_iter": 8,
         "solver": "cholesky",
     }
