@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
+from typer.testing import CliRunner
 
+from mfspark.cli import app
 from mfspark.errors import ConfigError, NotFoundError
 from mfspark.pipeline.fold_in import fold_in
 from mfspark.pipeline.queries import PublishedRun
@@ -110,3 +112,30 @@ def test_taking_in_says_what_it_cannot_use(first: Night) -> None:
         fold_in(run, {"Nosuch": 4.0})
     with pytest.raises(NotFoundError, match="model 'torch_mf' cannot take in new users"):
         fold_in(run, {item: 5.0}, "torch_mf")
+
+
+def fold(night: Night, *arguments: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(
+        app, ["fold-in", *arguments, "--warehouse", str(night.warehouse.root)]
+    )
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_the_command_lists_items_for_somebody_new(first: Night) -> None:
+    run = PublishedRun(first.warehouse.root)
+    items = [row["item_id"] for row in run.rows("select item_id from {items} order by item_id")]
+    status, shown, _ = fold(first, f"{items[0]}=5", f"{items[1]}=1.5", "Nosuch=3", "-n", "4")
+    expected = fold_in(run, {items[0]: 5.0, items[1]: 1.5}, n=4)
+    assert status == 0
+    places = [shown.index(str(item)) for item, _, _ in expected.items]
+    assert len(places) == 4
+    assert places == sorted(places)
+    assert "For 3 ratings, by ials" in shown
+    assert "left out: Nosuch" in shown
+
+
+@pytest.mark.parametrize("text", ["318", "=5", "318=", "318=five", "318=nan"])
+def test_the_command_says_how_a_rating_is_written(first: Night, text: str) -> None:
+    status, shown, error = fold(first, text)
+    assert (status, shown) == (2, "")
+    assert f"'{text}' is not ITEM=RATING" in error
