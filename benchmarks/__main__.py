@@ -4,12 +4,15 @@
     python -m benchmarks --ratings 20000000    another size
     python -m benchmarks --set models.run='["als"]'
 
-Each size runs the whole nightly in one process, as `mfspark run` does, and prints one table.
+Each size runs the whole nightly in one process, as `mfspark run` does, and prints one table. More
+than some 2 M ratings need more than Spark's own 1 GiB: PYSPARK_SUBMIT_ARGS="--driver-memory 4g
+pyspark-shell".
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from collections.abc import Generator
@@ -40,6 +43,7 @@ class MeasuredProgress:
         with PeakMemory() as peak:
             yield
         self.steps.append((label, time.perf_counter() - began, peak.gib))
+        print(f"{label}: {self.steps[-1][1]:.1f} s", file=sys.stderr, flush=True)
 
 
 def measure(n_ratings: int, overrides: tuple[str, ...]) -> list[tuple[str, float, float]]:
