@@ -25,7 +25,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from benchmarks.bayesian_mf import one_hot
-from mfspark.config import ModelName, Models
+from mfspark.model_options import ModelName, Models
 from tests.grids import Ratings, fitter, movielens
 
 Array = np.ndarray

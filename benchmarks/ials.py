@@ -21,7 +21,7 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from benchmarks.trial import Row, Trial, measured, print_table, trial_of
-from mfspark.config import IALSOptions
+from mfspark.model_options import IALSOptions
 from mfspark.models.factors import FactorModel
 
 N, RANK, THREADS = 10, 64, len(os.sched_getaffinity(0))

@@ -26,12 +26,12 @@ from torch import nn
 
 from benchmarks.__main__ import shape_of
 from benchmarks.memory import PeakMemory
-from mfspark.config import TorchMFOptions
 from mfspark.grid.cut import cut_arrays
 from mfspark.grid.grid import Grid, Layout
 from mfspark.grid.runners import InProcess
 from mfspark.grid.store import MemoryStore
 from mfspark.kernels.threads import one_thread_a_kernel
+from mfspark.model_options import TorchMFOptions
 from mfspark.models.torch_mf import TorchMF
 from mfspark.samples import write_synthetic
 
@@ -74,7 +74,7 @@ def ours(grid: Grid, optimizer: str, implicit: bool, epochs: int) -> tuple[float
             "device": "cpu",
         }
     )
-    algorithm = TorchMF(options, grid.tiles.mean, 42, grid.tiles.variance**0.5)
+    algorithm = TorchMF(options, grid.tiles.mean, 42, grid.tiles.std)
     state = algorithm.start(grid, "start")
     state = algorithm.step(grid, state, "warm")
     with PeakMemory() as peak:

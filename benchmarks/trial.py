@@ -17,11 +17,12 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from benchmarks.memory import PeakMemory
-from mfspark.config import GridOptions, ModelName, Models
+from mfspark.config import GridOptions
 from mfspark.grid.cut import cut_frame
 from mfspark.grid.grid import Blocks, Grid, Layout, RowTiles, TileSet
 from mfspark.grid.runners import OnSpark
 from mfspark.grid.store import ParquetStore, Store
+from mfspark.model_options import ModelName, Models
 from mfspark.models.base import FitContext, Model
 from mfspark.models.catalog import fit_model
 from mfspark.pipeline.parts import blocks_for

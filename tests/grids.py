@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from mfspark.config import GridOptions, ModelName, Models
+from mfspark.config import GridOptions
 from mfspark.grid.cut import cut_arrays
 from mfspark.grid.grid import Blocks, BySide, Grid, Layout, TileSet
 from mfspark.grid.runners import InProcess
@@ -19,6 +19,7 @@ from mfspark.grid.training import Algorithm, Checkpoint, State, train
 from mfspark.kernels.threads import one_thread_a_kernel
 from mfspark.kernels.tile import Tile
 from mfspark.kernels.top_n import NOBODY
+from mfspark.model_options import ModelName, Models
 from mfspark.models.base import FitContext, Model
 from mfspark.models.catalog import fit_model
 from mfspark.models.factors import FactorModel
@@ -172,18 +173,28 @@ class Fitted:
 
     def predict(self, users: Array, items: Array) -> Array:
         """Predict pairs, float64 (n), in the order given."""
+        return self.of_pairs(users, items, self.model.predict, "prediction")
+
+    def of_pairs(
+        self,
+        users: Array,
+        items: Array,
+        scored: Callable[[Grid, TileSet, str], Blocks],
+        array: str,
+    ) -> Array:
+        """Return an array of the blocks that `scored` makes of pairs, in the order given."""
         n_users, n_items = self.grid.layout.n_users, self.grid.layout.n_items
         asked = Ratings(
             np.asarray(users), np.asarray(items), np.zeros(len(users)), n_users, n_items
         )
         layout = self.grid.layout
         pairs = cut(asked, layout.user_blocks, layout.item_blocks, "pairs", self.grid.store)
-        blocks = self.model.predict(self.grid, pairs, "predicted")
+        blocks = scored(self.grid, pairs, "scored")
         P = np.full((n_users, n_items), np.nan)
         for p, reference in enumerate(blocks.references):
             mine = asked.take(asked.users % layout.user_blocks == p)
             order = np.lexsort((mine.items, mine.users))  # the order of the pairs' strip
-            P[mine.users[order], mine.items[order]] = self.grid.store.get(reference)["prediction"]
+            P[mine.users[order], mine.items[order]] = self.grid.store.get(reference)[array]
         return P[asked.users, asked.items]
 
     @property

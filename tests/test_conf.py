@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from mfspark import session
-from mfspark.config import Config, Section, load_config
+from mfspark.config import Config, load_config
+from mfspark.model_options import Section
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"

@@ -20,7 +20,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
 
 from mfspark.kernels.tile import (
     Array,
@@ -78,6 +80,17 @@ class TileSet:
     low: float
     high: float
 
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> TileSet:
+        """Read back what `dataclasses.asdict` gave."""
+        facts: dict[str, Any] = record | {"layout": Layout(**record["layout"])}
+        return cls(**facts)
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of the ratings, as a unit: 1 where all are equal."""
+        return self.variance**0.5 or 1.0
+
     def strip(self, side: Side, block: int) -> str:
         """Return the reference of the tiles of one row block: one group a column block."""
         return f"{self.name}/{side}/{block:04d}"
@@ -132,6 +145,19 @@ class RowTiles:
         return by_global_column(
             [self.tile(q) for q in range(n_blocks)], self.layout.n(other(self.side))
         )
+
+    def of_ratings(self, numbers_of: Callable[[Tile, Arrays], Array]) -> Array:
+        """Return what a function gives for the ratings of each tile, in the order of the strip.
+
+        It gets a tile and its column block and gives one number a rating; float64 (n).
+        """
+        strip = self.strip()
+        numbers = np.empty(strip.n_ratings, np.float64)
+        n_blocks = self.layout.blocks(other(self.side))
+        for q, (tile, columns) in enumerate(self):
+            # Both the strip and its tiles are ordered by row and column.
+            numbers[strip.indices % n_blocks == q] = numbers_of(tile, columns)
+        return numbers
 
 
 class SweepKernel(Protocol):

@@ -92,20 +92,14 @@ class _Stacked:
     @classmethod
     def of(cls, parts: Sequence[Part]) -> _Stacked:
         met = [_only_used(part) for part in parts]
-        tile = stack_columns([part.tile for part in met])
-
-        def stacked(values: list[Array]) -> torch.Tensor:
-            """Bring values that go with the ratings of each part into the order of the strip."""
-            tiles = [part.tile.with_values(v) for part, v in zip(met, values, strict=True)]
-            return torch.from_numpy(stack_columns(tiles).values)
-
+        tile = _stacked(met, [part.targets for part in met])
         weights = [part.weights for part in met if part.weights is not None]
         return cls(
             tile,
             torch.from_numpy(tile.indices),
             torch.from_numpy(np.concatenate([*(part.features for part in met), _zero_row(met[0])])),
-            stacked([part.targets for part in met]),
-            stacked(weights) if weights else None,
+            torch.from_numpy(tile.values),
+            torch.from_numpy(_stacked(met, weights).values) if weights else None,
         )
 
     def gram(self, rows: Array, degrees: Array) -> tuple[torch.Tensor, torch.Tensor]:
@@ -143,6 +137,11 @@ class _Stacked:
             A.addmm_(weighted.T, gathered)
             b.addmv_(gathered.T, self.targets[chunk])
         return A.unsqueeze(0), b.unsqueeze(0)
+
+
+def _stacked(parts: Sequence[Part], values: Sequence[Array]) -> Tile:
+    """Return the parts side by side as one tile that holds values of their ratings."""
+    return stack_columns([p.tile.with_values(v) for p, v in zip(parts, values, strict=True)])
 
 
 def _zero_row(part: Part) -> Array:

@@ -14,13 +14,13 @@ torch's own gradient of the first, over 200 ns by `nn.Embedding(sparse=True)`.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+
+from mfspark.kernels.sparse import compressed_rows, sparse_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,12 +57,12 @@ class Rated:
 
     def with_values(self, values: Tensor) -> Tensor:
         """Return numbers in the places of the ratings, sparse (n_users, n_items)."""
-        return _csr(self.user_starts, self.items, values, len(self.item_starts) - 1)
+        return compressed_rows(self.user_starts, self.items, values, len(self.item_starts) - 1)
 
     def transposed_with_values(self, values: Tensor) -> Tensor:
         """Return numbers in the places of the ratings, sparse (n_items, n_users)."""
         values = values.index_select(0, self.by_item)
-        return _csr(self.item_starts, self.users, values, len(self.user_starts) - 1)
+        return compressed_rows(self.item_starts, self.users, values, len(self.user_starts) - 1)
 
 
 def rated_ratings(
@@ -130,24 +130,5 @@ def sums_over_raters(tile: Tile, chosen: Array, rows: Array) -> Array:
 
     rows float32 (n_columns, k). One pass over the ratings.
     """
-    places = _csr(
-        torch.from_numpy(tile.indptr),
-        torch.from_numpy(tile.indices.astype(np.int64)),
-        torch.from_numpy(chosen.astype(np.float32)),
-        tile.n_columns,
-    )
+    places = sparse_rows(tile, chosen.astype(np.float32))
     return (places @ torch.from_numpy(rows)).numpy()
-
-
-def _csr(starts: Tensor, columns: Tensor, values: Tensor, n_columns: int) -> Tensor:
-    _note_that_csr_is_new()
-    shape = len(starts) - 1, n_columns
-    return torch.sparse_csr_tensor(starts, columns, values, shape, check_invariants=False)
-
-
-@cache
-def _note_that_csr_is_new() -> None:
-    """Let torch say once, unheard, that its sparse rows are in beta."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.sparse_csr_tensor([0, 0], [], [], (1, 0), check_invariants=False)

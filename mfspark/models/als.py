@@ -14,9 +14,9 @@ from mfspark.models.factors import FactorModel
 from mfspark.models.mllib_als import fit_mllib
 
 if TYPE_CHECKING:
-    from mfspark.config import ALSOptions
     from mfspark.grid.grid import BySide, RowTiles
     from mfspark.kernels.tile import Arrays, Tile
+    from mfspark.model_options import ALSOptions
     from mfspark.models.base import FitContext
 
 
@@ -62,7 +62,7 @@ class HalfStep:
         start = rows["factors"]
         if options.biases:
             start = np.column_stack([start, rows["bias"]])
-        solver = solver_of(options, tiles.tiles.variance)
+        solver = solver_of(options, tiles.tiles.std)
         solution, fit = solver.solve(parts, start)
         squares = sum(float(np.square(part.targets, dtype=np.float64).sum()) for part in parts)
         n = degrees_of(parts)
@@ -75,10 +75,10 @@ class HalfStep:
         }
 
 
-def solver_of(options: ALSOptions, variance: float) -> RidgeSolver:
-    """Return what solves the rows of ratings with this variance."""
+def solver_of(options: ALSOptions, std: float) -> RidgeSolver:
+    """Return what solves the rows of ratings with this standard deviation."""
     return RidgeSolver(
-        reg=options.reg * (variance or 1.0),  # all equal: any scale will do
+        reg=options.reg * std**2,
         method=options.solver,
         cg_steps=options.cg_steps,
         prior=options.prior,

@@ -9,9 +9,9 @@ from mfspark.grid.training import Loss
 from mfspark.models.factors import StartRows, start_state
 
 if TYPE_CHECKING:
-    from mfspark.config import AlternatingOptions
     from mfspark.grid.grid import BySide, Grid, SweepKernel
     from mfspark.grid.training import State
+    from mfspark.model_options import AlternatingOptions
 
 
 @dataclass(frozen=True)

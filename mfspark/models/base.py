@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mfspark.schemas import Side
 
 Kind = Literal["rating", "ranking"]
-_RECORD_EVERY = 2.0  # seconds: of a night's training no more than that is ever lost
+_RECORD_EVERY = 2.0  # seconds: a killed night loses no more, or the one iteration that it was in
 
 
 @dataclass(frozen=True)

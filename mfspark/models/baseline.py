@@ -12,10 +12,10 @@ from mfspark.kernels.tile import stack_columns
 from mfspark.models.factors import FactorModel, StartRows, start_state
 
 if TYPE_CHECKING:
-    from mfspark.config import BaselineOptions
     from mfspark.grid.grid import Grid, RowTiles
     from mfspark.grid.training import State
     from mfspark.kernels.tile import Arrays
+    from mfspark.model_options import BaselineOptions
     from mfspark.models.base import FitContext
 
 

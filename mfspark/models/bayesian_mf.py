@@ -36,11 +36,11 @@ from mfspark.schemas import SIDES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mfspark.config import BayesianMFOptions
     from mfspark.grid.grid import BySide, Grid, RowTiles
     from mfspark.grid.store import Store
     from mfspark.grid.training import State
     from mfspark.kernels.tile import Arrays
+    from mfspark.model_options import BayesianMFOptions
     from mfspark.models.base import FitContext
     from mfspark.schemas import Side
 
@@ -51,7 +51,7 @@ _START_STD = 0.1
 def fit(context: FitContext, options: BayesianMFOptions) -> PosteriorModel:
     """Fit by Gibbs sampling and join the samples that were kept."""
     tiles, grid = context.tiles, context.grid
-    scale = tiles.variance**0.5 or 1.0  # all equal: any scale will do
+    scale = tiles.std
     attributes: dict[Side, Blocks | None] = {}
     if options.attributes:
         attributes = {side: context.attributes(side) for side in SIDES}

@@ -10,7 +10,7 @@ from mfspark.models.posterior import PosteriorModel
 from mfspark.models.user_knn import UserKNN
 
 if TYPE_CHECKING:
-    from mfspark.config import ModelName, Models
+    from mfspark.model_options import ModelName, Models
     from mfspark.models.base import FitContext, Model
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -44,7 +44,7 @@ class FactorModel:
         return cls(mean, state.user, state.item, kind, state.history, total)
 
     @classmethod
-    def from_record(cls, record: dict[str, Any]) -> FactorModel:
+    def from_record(cls, record: dict[str, Any]) -> Self:
         """Load what `record` gave."""
         return cls(
             record["mean"],
@@ -88,14 +88,9 @@ class _ScorePairs:
     total: bool
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
-        strip = tiles.strip()
-        prediction = np.empty(strip.n_ratings, np.float64)
-        n_blocks = tiles.layout.item_blocks
         score = bias_scores if self.total else scores_of_pairs
-        for q, (tile, items) in enumerate(tiles):
-            # Both the strip and its tiles are ordered by row and column.
-            prediction[strip.indices % n_blocks == q] = score(self.mean, rows, items, tile)
-        return {"prediction": prediction}
+        scored = tiles.of_ratings(lambda tile, items: score(self.mean, rows, items, tile))
+        return {"prediction": scored}
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,9 @@ from mfspark.models.alternating import Alternating
 from mfspark.models.factors import FactorModel
 
 if TYPE_CHECKING:
-    from mfspark.config import IALSOptions
     from mfspark.grid.grid import BySide, RowTiles
     from mfspark.kernels.tile import Array, Arrays, Tile
+    from mfspark.model_options import IALSOptions
     from mfspark.models.base import FitContext
 
 

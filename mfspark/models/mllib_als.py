@@ -13,9 +13,9 @@ from mfspark.models.factors import FactorModel
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from mfspark.config import ALSOptions
     from mfspark.grid.grid import Blocks, RowTiles
     from mfspark.kernels.tile import Arrays
+    from mfspark.model_options import ALSOptions
     from mfspark.models.base import FitContext
     from mfspark.schemas import Side
 
@@ -32,7 +32,7 @@ def fit_mllib(context: FitContext, options: ALSOptions) -> FactorModel:
     fitted = recommendation.ALS(
         rank=options.rank,
         maxIter=options.max_iter,
-        regParam=options.reg * (context.tiles.variance or 1.0),
+        regParam=options.reg * context.tiles.std**2,
         seed=context.seed,
         userCol="user_idx",
         itemCol="item_idx",
@@ -50,7 +50,9 @@ def _store_factors(context: FitContext, factors: DataFrame, side: Side, rank: in
     rows = factors.selectExpr("id as idx", "0.0 as bias", "features as factors")
     layout = context.tiles.layout
     blocks = cut_factors(rows, side, layout, rank, f"{context.name}/mllib", context.store)
-    return context.grid.sweep(side, context.name, CountRatings(), rows=blocks)[0]
+    counted, _ = context.grid.sweep(side, context.name, CountRatings(), rows=blocks)
+    context.store.discard(blocks.references)
+    return counted
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import numpy as np
 from mfspark.models.factors import FactorModel
 
 if TYPE_CHECKING:
-    from mfspark.config import PopularityOptions
     from mfspark.grid.grid import RowTiles
     from mfspark.kernels.tile import Arrays
+    from mfspark.model_options import PopularityOptions
     from mfspark.models.base import FitContext
 
 

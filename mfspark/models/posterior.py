@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from mfspark.kernels.top_n import NOBODY
 from mfspark.models.factors import FactorModel
 
 if TYPE_CHECKING:
-    from mfspark.kernels.tile import Array, Arrays
+    from mfspark.kernels.tile import Array, Arrays, Tile
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,10 @@ class PosteriorModel(FactorModel):
     """Probability with which a rating lies in its interval."""
 
     @classmethod
-    def from_record(cls, record: dict[str, Any]) -> PosteriorModel:
+    def from_record(cls, record: dict[str, Any]) -> Self:
         """Load what `record` gave."""
-        model = cast("PosteriorModel", super().from_record(record))
-        return model.with_spread(record["n_samples"], record["noise"], record["level"])
-
-    def with_spread(self, n_samples: int, noise: float, level: float) -> PosteriorModel:
-        """Return the model with what its intervals depend on."""
-        plain = (self.mean, self.user, self.item, self.kind, self.history, self.total)
-        return PosteriorModel(*plain, n_samples, noise, level)
+        spread = {name: record[name] for name in ("n_samples", "noise", "level")}
+        return replace(super().from_record(record), **spread)
 
     @property
     def half_width(self) -> float:
@@ -71,13 +66,11 @@ class _OfPairs:
     noise: float
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
-        strip = tiles.strip()
-        result = np.empty(strip.n_ratings)
-        for q, (tile, items) in enumerate(tiles):
+        def deviations(tile: Tile, items: Arrays) -> Array:
             pairs = tile.rows, tile.indices
-            mine = strip.indices % tiles.layout.item_blocks == q
-            result[mine] = deviations_of_samples(rows, items, *pairs, self.n_samples, self.noise)
-        return {"deviation": result}
+            return deviations_of_samples(rows, items, *pairs, self.n_samples, self.noise)
+
+        return {"deviation": tiles.of_ratings(deviations)}
 
 
 @dataclass(frozen=True)

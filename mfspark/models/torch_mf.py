@@ -23,10 +23,10 @@ from mfspark.schemas import other
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mfspark.config import TorchMFOptions
     from mfspark.grid.grid import Blocks, BySide, Grid, Layout, RowTiles
     from mfspark.grid.training import State
     from mfspark.kernels.tile import Array, Arrays, Tile
+    from mfspark.model_options import TorchMFOptions
     from mfspark.models.base import FitContext
     from mfspark.schemas import Side
 
@@ -37,8 +37,7 @@ _STEPS = 20  # an epoch and row; more do not lower the error, see docs/decisions
 def fit(context: FitContext, options: TorchMFOptions) -> FactorModel:
     """Fit by stochastic gradients; every epoch each user block meets each item block once."""
     mean = context.tiles.mean if options.center else 0.0
-    std = context.tiles.variance**0.5 or 1.0  # all equal: any scale will do
-    state = context.train(TorchMF(options, mean, context.seed, std, context.previous))
+    state = context.train(TorchMF(options, mean, context.seed, context.tiles.std, context.previous))
     return FactorModel.of(state, mean)
 
 

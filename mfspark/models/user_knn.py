@@ -15,11 +15,11 @@ from mfspark.kernels.top_n import RankedLists
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mfspark.config import UserKNNOptions
     from mfspark.grid.grid import Grid, Strips, TileSet
     from mfspark.grid.training import Loss
     from mfspark.kernels.knn import Aggregation
     from mfspark.kernels.tile import Array, Arrays, Tile
+    from mfspark.model_options import UserKNNOptions
     from mfspark.models.base import FitContext, Kind
     from mfspark.schemas import Side
 

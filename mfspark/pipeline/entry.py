@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
-from mfspark.config import Config, ModelName, load_config, parse_run_date
+from mfspark.config import Config, load_config, parse_run_date
 from mfspark.errors import ExitStatus, MfsparkError, printable
+from mfspark.model_options import ModelName
 from mfspark.pipeline.progress import LoggedProgress, Progress
 from mfspark.session import spark_session
 from mfspark.tables.lock import hold_lock

@@ -13,7 +13,7 @@ from mfspark.pipeline.scoring import predict, recommend
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from mfspark.config import ModelName
+    from mfspark.model_options import ModelName
     from mfspark.pipeline.job import Job
 
 Metrics = list[dict[str, Any]]

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mfspark.config import ALSOptions, IALSOptions
 from mfspark.errors import ConfigError, NotFoundError
+from mfspark.grid.grid import TileSet
 from mfspark.kernels.scale import RatingScale
 from mfspark.kernels.tile import Tile
+from mfspark.model_options import ALSOptions, IALSOptions
 from mfspark.models import als, ials
 from mfspark.pipeline.queries import as_id
 
@@ -103,13 +104,13 @@ def _scores(run: PublishedRun, name: str, tile: Tile, items: Arrays) -> Array:
         x, _ = solver.solve([part], np.zeros((1, Y.shape[1]), np.float32), Y.T @ Y)
         return (Y @ x[0]).astype(np.float64)
     explicit = ALSOptions.model_validate(options | {"solver": "cholesky"})
-    tiles = run.facts(f"cut-{run.part}")["tiles"]
-    part = als.part_of(explicit, tile, items, tiles["mean"])
+    tiles = TileSet.from_record(run.facts(f"cut-{run.part}")["tiles"])
+    part = als.part_of(explicit, tile, items, tiles.mean)
     start = np.zeros((1, part.features.shape[1]), np.float32)
-    w = als.solver_of(explicit, tiles["variance"]).solve([part], start)[0][0]
+    w = als.solver_of(explicit, tiles.std).solve([part], start)[0][0]
     rank = Y.shape[1]
     bias = w[rank] if explicit.biases else 0.0
-    scores = tiles["mean"] + bias + items["bias"].astype(np.float64) + Y @ w[:rank]
+    scores = tiles.mean + bias + items["bias"].astype(np.float64) + Y @ w[:rank]
     publish = run.manifest.config["publish"]
     low, high = run.facts("ingest")["rating_scale"]
     return RatingScale(low, high, publish["clamp"], publish["round_to"]).adjust(scores)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mfspark.errors import InputError
 from mfspark.evaluation import split_ratings
@@ -47,9 +47,7 @@ def tiles_of(job: Job, part: Part) -> TileSet:
                 "choose another evaluation.split or a smaller evaluation.test_share",
             )
         job.night.finish(stage, {"tiles": asdict(tiles)})
-    facts: dict[str, Any] = dict(job.night.facts(stage)["tiles"])
-    facts["layout"] = Layout(**facts["layout"])
-    return TileSet(**facts)
+    return TileSet.from_record(job.night.facts(stage)["tiles"])
 
 
 def layout_of(job: Job) -> Layout:

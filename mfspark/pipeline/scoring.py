@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
-    from mfspark.config import ModelName
     from mfspark.grid.grid import Blocks, TileSet
     from mfspark.grid.store import Store
     from mfspark.kernels.scale import RatingScale
+    from mfspark.model_options import ModelName
     from mfspark.models.factors import FactorModel
     from mfspark.pipeline.job import Job, Part
 
@@ -161,10 +161,8 @@ class _Predictions:
         tiles = RowTiles("user", block, self.pairs, self.store)
         strip = tiles.strip()
         prediction = self.store.get(self.scored.references[block])["prediction"]
-        known, unknown = (
-            prediction,
-            np.isnan(prediction),
-        )  # what the model does not know has no ends
+        ends = _ends(self.interval, prediction, self.scale, block, slice(None))
+        unknown = np.isnan(prediction)  # which have no ends either
         if unknown.any():
             users = self.store.get(self.baseline.user.references[block])
             items = {"bias": _of_all_items(tiles, self.baseline, "bias")}
@@ -177,7 +175,7 @@ class _Predictions:
                 strip.indices,
                 self.scale.adjust(prediction),
                 pc.if_else(pa.array(unknown), "baseline", self.name),
-                *_ends(self.interval, known, self.scale, block, slice(None)),
+                *ends,
             ],
             schema=_PREDICTIONS,
         )

@@ -14,7 +14,7 @@ from mfspark.pipeline.warm import previous_factors
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mfspark.config import ModelName
+    from mfspark.model_options import ModelName
     from mfspark.models.base import Model
     from mfspark.models.factors import FactorModel
     from mfspark.pipeline.job import Job, Part

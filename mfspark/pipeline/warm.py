@@ -13,8 +13,8 @@ from mfspark.schemas import SIDES
 from mfspark.tables.reader import files_of
 
 if TYPE_CHECKING:
-    from mfspark.config import ModelName
     from mfspark.grid.grid import BySide
+    from mfspark.model_options import ModelName
     from mfspark.pipeline.job import Job, Part
     from mfspark.schemas import Side
 

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from mfspark.config import ALSOptions, BayesianMFOptions, IALSOptions, TorchMFOptions
 from mfspark.grid.cut import cut_frame
 from mfspark.grid.frames import frame_of_blocks
 from mfspark.grid.grid import Grid, Layout, TileSet
@@ -20,6 +19,7 @@ from mfspark.grid.runners import InProcess, OnSpark
 from mfspark.grid.store import MemoryStore, ParquetStore, Store
 from mfspark.grid.training import Algorithm, Checkpoint, State, train
 from mfspark.kernels.tile import Arrays
+from mfspark.model_options import ALSOptions, BayesianMFOptions, IALSOptions, TorchMFOptions
 from mfspark.models import als, ials
 from mfspark.models.bayesian_mf import BayesianMF
 from mfspark.models.factors import StartRows

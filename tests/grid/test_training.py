@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from mfspark.config import ALSOptions, BayesianMFOptions, IALSOptions, TorchMFOptions
 from mfspark.errors import MfsparkError
 from mfspark.grid.grid import Grid
 from mfspark.grid.runners import InProcess
 from mfspark.grid.store import MemoryStore, ParquetStore, Store
 from mfspark.grid.training import Algorithm, Checkpoint, Loss, State, train
+from mfspark.model_options import ALSOptions, BayesianMFOptions, IALSOptions, TorchMFOptions
 from mfspark.models import als as als_model
 from mfspark.models import ials as ials_model
 from mfspark.models.alternating import Alternating

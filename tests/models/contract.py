@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from mfspark.config import ModelName, Models
 from mfspark.kernels.top_n import NOBODY
+from mfspark.model_options import ModelName, Models
 from mfspark.models.catalog import load_model
 from mfspark.models.factors import FactorModel
 from tests.grids import Array, Fit, Fitted, Ratings, bits, fitter, planted, stars, whole

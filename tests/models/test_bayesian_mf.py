@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from mfspark.config import ModelName
 from mfspark.kernels.top_n import NOBODY
+from mfspark.model_options import ModelName
 from mfspark.models.posterior import PosteriorModel
-from tests.grids import Array, Fit, Fitted, Ratings, cut, fitter, movielens, planted, whole
+from tests.grids import Array, Fit, Fitted, Ratings, fitter, movielens, planted, whole
 from tests.models.contract import RATINGS, FactorContract, options_of
 
 
@@ -83,16 +83,9 @@ class TestBayesianMF(FactorContract):
 
 def deviations(fitted: Fitted, ratings: Ratings) -> Array:
     """Return the deviation of each rating, in the order given."""
-    model, layout = fitted.model, fitted.grid.layout
-    assert isinstance(model, PosteriorModel)
-    pairs = cut(ratings, layout.user_blocks, layout.item_blocks, "asked", fitted.grid.store)
-    blocks = model.deviations(fitted.grid, pairs, "deviations")
-    D = np.full(ratings.dense.shape, np.nan)
-    for p, reference in enumerate(blocks.references):
-        mine = ratings.take(ratings.users % layout.user_blocks == p)
-        order = np.lexsort((mine.items, mine.users))
-        D[mine.users[order], mine.items[order]] = fitted.grid.store.get(reference)["deviation"]
-    return D[ratings.users, ratings.items]
+    assert isinstance(fitted.model, PosteriorModel)
+    deviations_of = fitted.model.deviations
+    return fitted.of_pairs(ratings.users, ratings.items, deviations_of, "deviation")
 
 
 def test_movielens(data_set: Any, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from mfspark.config import ModelName
+from mfspark.model_options import ModelName
 from mfspark.models.factors import FactorModel
 from tests.grids import Array, Fit, Fitted, Ratings, fitter, movielens, whole
 from tests.models.contract import RATINGS, ModelContract, options_of

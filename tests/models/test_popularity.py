@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from mfspark.config import ModelName
+from mfspark.model_options import ModelName
 from tests.grids import Array, Fit, Ratings
 from tests.models.contract import RATINGS, ModelContract
 from tests.reference import best_of_row

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from mfspark.config import ModelName
 from mfspark.grid.grid import Blocks, Grid, Layout, RowTiles
 from mfspark.kernels.tile import Tile
+from mfspark.model_options import ModelName
 from mfspark.models.factors import StartRows, start_state
 from mfspark.models.torch_mf import HeldOut, MeetBlocks, TorchMF, steady_batch_size
 from mfspark.schemas import Side

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from mfspark.config import ModelName
+from mfspark.model_options import ModelName
 from mfspark.models.user_knn import UserKNN
 from tests.grids import Array, Fit, Fitted, fitter, stars, survey, whole
 from tests.models.contract import FEW, RATINGS, ModelContract, options_of

@@ -1,0 +1,184 @@
+"""The options of every model: section `models` of the configuration."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+ModelName = Literal["baseline", "popularity", "user_knn", "als", "ials", "bayesian_mf", "torch_mf"]
+
+
+class Section(BaseModel):
+    """A part of the configuration: immutable, no unknown keys, no NaN."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class BaselineOptions(Section):
+    """mu + b_u + b_i with damped biases."""
+
+    reg_user: NonNegativeFloat = 15.0
+    """Damping of user biases, in ratings."""
+    reg_item: NonNegativeFloat = 10.0
+    """Damping of item biases, in ratings."""
+    max_iter: PositiveInt = 10
+    """Alternations between the two sides."""
+
+
+class PopularityOptions(Section):
+    """Items by their number of ratings."""
+
+
+class UserKNNOptions(Section):
+    """Mean of the ratings of a user's nearest neighbors."""
+
+    similarity: Literal["cosine"] = "cosine"
+    num_neighbors: PositiveInt = 50
+    """Neighbors kept a user (k)."""
+    min_support: PositiveInt = 1
+    """Items two users must share to be neighbors."""
+    aggregation: Literal["mean", "weighted"] = "mean"
+    """`mean`: plain mean of the neighbors' ratings; `weighted`: weighted by similarity."""
+
+
+class AlternatingOptions(Section):
+    """What all alternating least squares have in common."""
+
+    rank: PositiveInt = 32
+    max_iter: PositiveInt = 15
+    tol: NonNegativeFloat = 1e-4
+    """Stop when an iteration changes the training RMSE by less than this share; 0: never."""
+    solver: Literal["cholesky", "cg"] = "cg"
+    """`cg`: a few steps from the last iteration's solution; `cholesky`: exact, slower."""
+    cg_steps: PositiveInt = 3
+    init_std: PositiveFloat = 0.1
+    """Standard deviation of the starting factors."""
+
+
+class ALSOptions(AlternatingOptions):
+    """Alternating least squares with biases, for ratings."""
+
+    engine: Literal["torch", "mllib"] = "torch"
+    """`torch`: our kernel on the grid; `mllib`: Spark's own ALS, for comparison."""
+    reg: PositiveFloat = 0.085
+    """L2 weight of a factor, in variances of the ratings and times (n_u + prior), so that one
+    value serves 5-star and 10-point scales, busy and quiet users."""
+    prior: NonNegativeFloat = 15.0
+    """Ratings every row is taken to have more, where its regularisation is weighed."""
+    bias_damping: PositiveFloat = 2.0
+    """Damping of the biases, in ratings, as the baseline has."""
+    biases: bool = True
+    nonnegative: bool = False
+    """Keep factors at 0 or above; biases stay free."""
+
+
+class IALSOptions(AlternatingOptions):
+    """Alternating least squares for implicit feedback: ranks items by what users chose."""
+
+    rank: PositiveInt = 64
+    reg: PositiveFloat = 0.03
+    """L2 weight of a factor, times the confidence of all cells of its row."""
+    alpha: PositiveFloat = 3.0
+    """Confidence of a chosen cell is 1 + alpha, or 1 + alpha * rating; of any other 1."""
+    by_rating: bool = True
+    """Whether confidence grows with the rating."""
+    threshold: float | None = None
+    """Ratings from here on are choices; unset: all above 0."""
+
+
+class TorchMFOptions(Section):
+    """Matrix factorization by stochastic gradients in torch.
+
+    Learning rate, regularisation and start are in units of the ratings' standard deviation, so that
+    one value serves every scale.
+    """
+
+    rank: PositiveInt = 32
+    epochs: PositiveInt = 40
+    warm_epochs: PositiveInt = 10
+    """Epochs where training starts from the last run's factors (models.warm_start)."""
+    learning_rate: PositiveFloat = 0.05
+    """Of `sgd`; 0.2 suits `adagrad` and 0.02 `adam`."""
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.95
+    """Factor on the learning rate after each epoch."""
+    reg: NonNegativeFloat = 0.12
+    """L2 weight of a row's factors and bias, times (n + prior)."""
+    prior: NonNegativeFloat = 10.0
+    """Ratings every row is taken to have more, where its regularisation is weighed."""
+    implicit: bool = True
+    """Draw an item's row to what its raters tell of it instead of to 0; see kernels.imprints."""
+    imprint_damping: PositiveFloat = 100.0
+    """Ratings every user is taken to have more, where the imprint it leaves is weighed."""
+    optimizer: Literal["sgd", "adagrad", "adam"] = "sgd"
+    batch_size: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    """Ratings a step; 0: all of a tile; `auto`: 20 steps an epoch, see models.torch_mf."""
+    biases: bool = True
+    center: bool = True
+    """Whether the global mean is taken off the ratings first."""
+    init_std: PositiveFloat = 0.1
+    """Standard deviation of the starting factors."""
+    validation_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the training ratings held out for the validation loss and early stopping."""
+    patience: PositiveInt = 3
+    """Epochs without a better validation loss before training stops."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+class BayesianMFOptions(Section):
+    """Matrix factorization by Gibbs sampling: the most accurate ratings, with intervals."""
+
+    rank: PositiveInt = 16
+    samples: PositiveInt = 200
+    """Draws after the burn-in."""
+    burn_in: Annotated[int, Field(ge=0)] = 30
+    """Draws before the first that counts."""
+    warm_burn_in: Annotated[int, Field(ge=0)] = 5
+    """The same where training starts from the last run's factors (models.warm_start)."""
+    keep: PositiveInt = 64
+    """How many of the samples, evenly spaced, predictions are averaged over."""
+    pattern_features: Annotated[int, Field(ge=0)] = 512
+    """Dimensions of the rating patterns of either side that explain factors; 0: none."""
+    attributes: bool = True
+    """Whether genres and years of items explain factors too, where the items have them."""
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    """Probability with which a rating lies between score_low and score_high."""
+
+
+class Models(Section):
+    """Which models are run, and their options."""
+
+    warm_start: bool = False
+    """Fit what is published from the factors of the last published run. Models are measured on
+    fits from random factors all the same: the last run has seen the test ratings."""
+
+    run: tuple[ModelName, ...] = (
+        "baseline",
+        "popularity",
+        "user_knn",
+        "als",
+        "ials",
+        "bayesian_mf",
+        "torch_mf",
+    )
+    baseline: BaselineOptions = BaselineOptions()
+    popularity: PopularityOptions = PopularityOptions()
+    user_knn: UserKNNOptions = UserKNNOptions()
+    als: ALSOptions = ALSOptions()
+    ials: IALSOptions = IALSOptions()
+    bayesian_mf: BayesianMFOptions = BayesianMFOptions()
+    torch_mf: TorchMFOptions = TorchMFOptions()
+
+    @model_validator(mode="after")
+    def _some_and_once(self) -> Models:
+        if not self.run or len(set(self.run)) != len(self.run):
+            raise ValueError("run must name at least one model, each once")
+        return self
