@@ -25,7 +25,7 @@ from mfspark.grid.store import ParquetStore, Store
 from mfspark.model_options import ModelName, Models
 from mfspark.models.base import FitContext, Model
 from mfspark.models.catalog import fit_model
-from mfspark.pipeline.parts import blocks_for
+from mfspark.pipeline.parts import layout_for
 from mfspark.samples import SyntheticSpec, write_synthetic
 from mfspark.session import spark_session
 
@@ -107,8 +107,7 @@ class Trial:
     @cached_property
     def layout(self) -> Layout:
         """The blocks a night would choose."""
-        n_blocks = blocks_for(self.spec.n_ratings)
-        return Layout(self.spec.n_users, self.spec.n_items, n_blocks, n_blocks)
+        return layout_for(self.spec.n_users, self.spec.n_items, self.spec.n_ratings)
 
     def cut(self, *, test: bool = False) -> TileSet:
         """Cut a part into tiles."""

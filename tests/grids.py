@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -24,7 +24,7 @@ from mfspark.models.base import FitContext, Model
 from mfspark.models.catalog import fit_model
 from mfspark.models.factors import FactorModel
 from mfspark.samples import survey_files
-from mfspark.schemas import SIDES
+from mfspark.schemas import SIDES, Side
 
 Array = np.ndarray
 
@@ -238,8 +238,16 @@ def earlier_factors(fitted: Fitted, layout: Layout, store: Store) -> BySide:
     return found
 
 
-def fitter(folder: Path, name: ModelName, options: Models) -> Fit:
-    """Return `fit(ratings, blocks=1)`, each time on a store of its own."""
+def fitter(
+    folder: Path,
+    name: ModelName,
+    options: Models,
+    attributes: Mapping[Side, Array] | None = None,
+) -> Fit:
+    """Return `fit(ratings, blocks=1)`, each time on a store of its own.
+
+    attributes: float32 (users or items, A) of the sides that have some.
+    """
     count = 0
 
     def fit(
@@ -253,6 +261,10 @@ def fitter(folder: Path, name: ModelName, options: Models) -> Fit:
         count += 1
         store = MemoryStore(behind=MemoryStore())
         tiles = cut(ratings, blocks, item_blocks or blocks, "tiles", store)
+        known = {
+            side: _attribute_blocks(values, side, tiles.layout, store)
+            for side, values in (attributes or {}).items()
+        }
         context = InProcessContext(
             spark=cast("Any", None),
             tiles=tiles,
@@ -263,8 +275,16 @@ def fitter(folder: Path, name: ModelName, options: Models) -> Fit:
             state_path=folder / f"{count}.json",
             fingerprint="test",
             ratings=cast("Any", None),
+            attributes=known.get,
             previous=earlier_factors(previous, tiles.layout, store) if previous else None,
         )
         return Fitted(fit_model(name, context, options), context.grid)
 
     return fit
+
+
+def _attribute_blocks(values: Array, side: Side, layout: Layout, store: Store) -> Blocks:
+    names = [f"attributes/{side}/{b}" for b in range(layout.blocks(side))]
+    for block, reference in enumerate(names):
+        store.put(reference, {"attributes": values[layout.indices(side, block)]})
+    return Blocks(side, tuple(names))

@@ -26,7 +26,7 @@ from mfspark.kernels.normal_equations import Part, degrees_of, normal_equations
 from mfspark.kernels.sparse import sparse_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from mfspark.kernels.tile import Array
 
@@ -63,9 +63,7 @@ class RidgeSolver:
         if self.method == "cg" and not self.nonnegative:
             equations = _MatrixFree(parts, shared)
             begin = torch.from_numpy(np.where(degrees[:, None] > 0, start, np.float32(0)))
-            w, fit = _conjugate_gradient(
-                equations.times, equations.right_side(), diagonal, begin, self.cg_steps
-            )
+            w, fit = _conjugate_gradient(equations, diagonal, begin, self.cg_steps)
             return w.numpy(), fit
         solution = np.zeros_like(start)
         fit = 0.0
@@ -114,10 +112,22 @@ class _MatrixFree:
         ]
         self._shared = None if shared is None else torch.from_numpy(shared)
 
-    def right_side(self) -> torch.Tensor:
-        """Return b, float32 (n_rows, k)."""
-        pairs = zip(self._ratings, self._features, strict=True)
-        return torch.stack([ratings @ F for ratings, F in pairs]).sum(0)
+    def residual(self, w: torch.Tensor) -> tuple[torch.Tensor, float]:
+        """Return b_u - A_u w_u of every row, float32 (n_rows, k), and the sum of w'A w - 2 w'b.
+
+        One pass for both: they are sum_i f_i (t_ui - c_ui s_ui) and sum_ui s_ui (c_ui s_ui - 2 t_ui)
+        over the ratings, beside what is shared.
+        """
+        residual = torch.zeros_like(w) if self._shared is None else -(w @ self._shared)
+        fit = -(w * residual).sum(dtype=torch.float64)
+        for ratings, F, weights in zip(self._ratings, self._features, self._weights, strict=True):
+            errors = torch.sparse.sampled_addmm(ratings, w, F.T, beta=0.0)
+            scores, targets = errors.values(), ratings.values()
+            explained = scores if weights is None else scores * weights
+            fit += (scores * (explained - 2 * targets)).sum(dtype=torch.float64)
+            torch.sub(targets, explained, out=scores)
+            residual.addmm_(errors, F)
+        return residual, float(fit)
 
     def times(self, v: torch.Tensor) -> torch.Tensor:
         """Return A_u v_u of every row; v and the result float32 (n_rows, k)."""
@@ -126,32 +136,37 @@ class _MatrixFree:
             scores = torch.sparse.sampled_addmm(ratings, v, F.T, beta=0.0)  # s_ui = v_u . f_i
             if weights is not None:
                 scores.values().mul_(weights)
-            product += scores @ F
+            product.addmm_(scores, F)
         return product
 
 
 def _conjugate_gradient(
-    times: Callable[[torch.Tensor], torch.Tensor],
-    b: torch.Tensor,
-    diagonal: torch.Tensor,
-    start: torch.Tensor,
-    steps: int,
+    equations: _MatrixFree, diagonal: torch.Tensor, start: torch.Tensor, steps: int
 ) -> tuple[torch.Tensor, float]:
-    """Run a few steps from the last solution, every row by itself (Takacs et al. 2011)."""
+    """Run a few steps from the last solution, every row by itself (Takacs et al. 2011).
+
+    A step lowers w'(A + D) w - 2 w'b by step * |residual|^2, so no product is made for the fit.
+    """
     w = start
-    residual = b - times(w) - diagonal * w
+    residual, fit = equations.residual(w)
+    fit += _quadratic(diagonal, w)
+    residual -= diagonal * w
     direction = residual.clone()
     norm = residual.square().sum(1, keepdim=True)
     for _ in range(steps):
-        image = times(direction) + diagonal * direction
+        image = torch.addcmul(equations.times(direction), diagonal, direction)
         step = norm / (direction * image).sum(1, keepdim=True).clamp_min(1e-30)
-        w = w + step * direction
-        residual -= step * image
+        fit -= float((step * norm).sum(dtype=torch.float64))
+        w = torch.addcmul(w, step, direction)
+        residual.addcmul_(step, image, value=-1)
         next_norm = residual.square().sum(1, keepdim=True)
-        direction = residual + (next_norm / norm.clamp_min(1e-30)) * direction
+        direction = torch.addcmul(residual, next_norm / norm.clamp_min(1e-30), direction)
         norm = next_norm
-    # A w = b - residual - diagonal w, so the product with A need not be made again.
-    return w, -float((w * (b + residual + diagonal * w)).sum(dtype=torch.float64))
+    return w, fit - _quadratic(diagonal, w)
+
+
+def _quadratic(diagonal: torch.Tensor, w: torch.Tensor) -> float:
+    return float((diagonal * w.square()).sum(dtype=torch.float64))
 
 
 def _cholesky(

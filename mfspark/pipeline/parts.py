@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from mfspark.pipeline.job import Job, Part
 
 _SMALL = 500_000  # ratings that are not worth cutting at all
+_FEWEST = 4  # blocks of ratings that are cut: tasks for four cores
 _PER_BLOCK = 1_250_000  # ratings a strip: 10 MB of tiles, some 50 MB while it is cut
 
 
@@ -51,18 +53,30 @@ def tiles_of(job: Job, part: Part) -> TileSet:
 
 
 def layout_of(job: Job) -> Layout:
-    """Choose the number of blocks: as configured, or by the number of ratings.
+    """Choose the number of blocks: as configured, or by the numbers of ratings, users and items.
 
     It never depends on the machine, so that every machine gets the same bits.
     """
-    report = job.report
-    blocks = job.config.grid.blocks or blocks_for(report.n_accepted)
-    return Layout(report.n_users, report.n_items, blocks, blocks)
+    report, blocks = job.report, job.config.grid.blocks
+    if blocks:
+        return Layout(report.n_users, report.n_items, blocks, blocks)
+    return layout_for(report.n_users, report.n_items, report.n_accepted)
 
 
-def blocks_for(n_ratings: int) -> int:
-    """Return into how many blocks of each side ratings are cut where nothing else is said."""
-    return 1 if n_ratings <= _SMALL else max(4, -(-n_ratings // _PER_BLOCK))
+def layout_for(n_users: int, n_items: int, n_ratings: int) -> Layout:
+    """Return into how many blocks ratings are cut where nothing else is said.
+
+    The larger side by the number of ratings; the smaller in fewer blocks, as each of them makes
+    every row of the other side be read once more (docs/grid.md).
+    """
+    if n_ratings <= _SMALL:
+        return Layout(n_users, n_items, 1, 1)
+    blocks = max(_FEWEST, -(-n_ratings // _PER_BLOCK))
+    users, items = (
+        max(_FEWEST, math.ceil(blocks * min(1.0, n / across) ** 0.5))
+        for n, across in ((n_users, n_items), (n_items, n_users))
+    )
+    return Layout(n_users, n_items, users, items)
 
 
 def _given_test(job: Job, ratings: DataFrame) -> DataFrame:
