@@ -115,8 +115,8 @@ class _MatrixFree:
     def residual(self, w: torch.Tensor) -> tuple[torch.Tensor, float]:
         """Return b_u - A_u w_u of every row, float32 (n_rows, k), and the sum of w'A w - 2 w'b.
 
-        One pass for both: they are sum_i f_i (t_ui - c_ui s_ui) and sum_ui s_ui (c_ui s_ui - 2 t_ui)
-        over the ratings, beside what is shared.
+        One pass for both: they are sum_i f_i (t_ui - c_ui s_ui) and
+        sum_ui s_ui (c_ui s_ui - 2 t_ui) over the ratings, beside what is shared.
         """
         residual = torch.zeros_like(w) if self._shared is None else -(w @ self._shared)
         fit = -(w * residual).sum(dtype=torch.float64)
