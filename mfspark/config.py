@@ -96,11 +96,12 @@ class GridOptions(Section):
     """How ratings are cut into tiles (see docs/grid.md)."""
 
     engine: Literal["auto", "one_task", "spark"] = "auto"
-    """`auto`: one task while the ratings fit one tile, otherwise sweeps over Spark."""
+    """`auto`: a training loop is one task up to `one_task_ratings`, beyond a Spark job a sweep."""
     blocks: Annotated[int, Field(ge=0, le=4096)] = 0
     """Blocks of users and of items; 0 means chosen by size."""
-    one_tile_ratings: PositiveInt = 5_000_000
-    """Up to this many ratings a whole training loop runs inside one task."""
+    one_task_ratings: Annotated[int, Field(ge=0)] = 0
+    """Up to this many ratings a whole training loop runs inside one task; 0: 50 million where Spark
+    runs on one machine (its other cores would stand idle), 5 million on a cluster."""
 
 
 class Evaluation(Section):

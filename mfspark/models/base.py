@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mfspark.grid.grid import Grid
-from mfspark.grid.one_task import train_in_one_task
+from mfspark.grid.one_task import ratings_of_one_task, train_in_one_task
 from mfspark.grid.runners import OnSpark
 from mfspark.grid.training import Checkpoint, train
 
@@ -59,7 +59,8 @@ class FitContext:
         """Run a training loop, in one task while the ratings are few, otherwise by sweeps."""
         checkpoint = Checkpoint(self.state_path, self.fingerprint, _RECORD_EVERY)
         options = self.grid_options
-        small = self.tiles.n_ratings <= options.one_tile_ratings
+        limit = options.one_task_ratings or ratings_of_one_task(self.spark)
+        small = self.tiles.n_ratings <= limit
         if options.engine == "one_task" or (options.engine == "auto" and small):
             return train_in_one_task(
                 self.spark, self.tiles, self.store, algorithm, self.name, checkpoint
