@@ -33,12 +33,14 @@ Format = Literal["auto", "csv", "dat", "tab", "wide_csv", "excel", "parquet"]
 
 
 class Inputs(Section):
-    """Where ratings and items are read from."""
+    """Where ratings, and what is known of users and items, are read from."""
 
     ratings: tuple[str, ...] = ()
     """Files or globs of ratings; empty means the embedded survey."""
     items: tuple[str, ...] = ()
     """Files or globs with titles and genres."""
+    users: tuple[str, ...] = ()
+    """Files or globs with attributes of users, such as age and country."""
     test: tuple[str, ...] = ()
     """Files of test ratings for `evaluation.split = "given"`."""
 
@@ -75,6 +77,8 @@ class Ingest(Section):
     """More than this share of rejected rows stops the run with exit status 3."""
     split_mb: PositiveInt = 32
     """Size of the pieces, in MiB, in which large text files are read in parallel."""
+    user_attributes: tuple[str, ...] = ()
+    """Columns of the user files that are kept, and published in `users`; empty means all."""
     max_sheet_cells: PositiveInt = 20_000_000
     """Excel sheets with more cells are refused."""
 

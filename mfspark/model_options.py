@@ -148,7 +148,7 @@ class BayesianMFOptions(Section):
     pattern_features: Annotated[int, Field(ge=0)] = 512
     """Dimensions of the rating patterns of either side that explain factors; 0: none."""
     attributes: bool = True
-    """Whether genres and years of items explain factors too, where the items have them."""
+    """Whether genres and years of items, and attributes of users, explain factors too."""
     level: Annotated[float, Field(gt=0, lt=1)] = 0.9
     """Probability with which a rating lies between score_low and score_high."""
 

@@ -88,7 +88,7 @@ _TABLES: dict[str, list[tuple[str, pa.DataType]]] = {
         ("raw", pa.string()),
         ("reason", pa.string()),
     ],
-    "users": _statistics("user"),
+    "users": [*_statistics("user"), ("attributes", pa.list_(pa.string()))],
     "items": [*_statistics("item"), ("title", pa.string()), ("genres", pa.list_(pa.string()))],
     "user_neighbors": _neighbors(_USER_ID),
     "item_neighbors": _neighbors(_ITEM_ID),

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mfspark.config import Config
+from mfspark.ingest.described import SideCounts
 from mfspark.ingest.night import IngestReport
 from mfspark.schemas import IdTypes, table_schema
 from mfspark.tables.night import Night
@@ -131,10 +132,7 @@ def _stages() -> dict[str, dict[str, Any]]:
         ids=IDS,
         n_users=4,
         n_items=5,
-        n_catalogue=5,
-        n_catalogue_unrated=1,
-        n_catalogue_duplicates=0,
-        n_catalogue_skipped=0,
+        described_items=SideCounts(n=5, n_unrated=1),
         read_as={"ratings.csv": "text split by ','"},
     )
     stages: dict[str, dict[str, Any]] = {"ingest": asdict(report)}

@@ -44,6 +44,10 @@ Ratings = Annotated[
         help="CSV, ::, tab, Excel, Parquet, also gzipped; a quoted glob is fine; repeatable.",
     ),
 ]
+Users = Annotated[
+    list[str] | None,
+    typer.Option("--users", "-u", metavar="FILE", help="Attributes of users; repeatable."),
+]
 Items = Annotated[
     list[str] | None,
     typer.Option("--items", "-i", metavar="FILE", help="Titles and genres; repeatable."),
@@ -68,6 +72,7 @@ def stage_command(stage: str) -> Callable[..., None]:
 
     def command(
         ratings: Ratings = None,
+        users: Users = None,
         items: Items = None,
         test: Test = None,
         warehouse: WarehouseDir = None,
@@ -83,6 +88,7 @@ def stage_command(stage: str) -> Callable[..., None]:
             cast("Stage", stage),
             config,
             tuple(ratings or ()),
+            tuple(users or ()),
             tuple(items or ()),
             tuple(test or ()),
             warehouse,

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 from pyspark.sql import functions as F
 
-from mfspark.errors import InputError
 from mfspark.ingest.cleaning import plain_integers
+from mfspark.ingest.described import Described, SideCounts
 from mfspark.ingest.duplicates import SUPERSEDED, as_rejected, split_duplicates
 from mfspark.ingest.ids import SPARK_TYPE, decide_type, number_and_count
-from mfspark.ingest.items import ITEM_SCHEMA, Catalogue, read_items
+from mfspark.ingest.items import read_items
 from mfspark.ingest.ratings import READ_SCHEMA, input_errors, plan_ratings, read_planned
 from mfspark.ingest.sources import display_names
 from mfspark.ingest.statistics import with_statistics
 from mfspark.ingest.summary import ACCEPTED, LATER, kind_of, summarise, too_many_rejected, unusable
+from mfspark.ingest.users import read_users
 from mfspark.schemas import IdTypes
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from mfspark.config import Config
+    from mfspark.ingest.side_files import SideTable
     from mfspark.ingest.summary import Summary
     from mfspark.schemas import Side
 
@@ -66,11 +68,10 @@ class IngestReport:
     """Users of this and all earlier nights."""
     n_items: int
     """Items of this and all earlier nights, those without ratings included."""
-    n_catalogue: int = 0
-    """Items in the item files; `n_catalogue_unrated` of them have no rating."""
-    n_catalogue_unrated: int = 0
-    n_catalogue_duplicates: int = 0
-    n_catalogue_skipped: int = 0
+    described_users: SideCounts = field(default_factory=SideCounts)
+    """What the user files hold."""
+    described_items: SideCounts = field(default_factory=SideCounts)
+    """What the item files hold."""
     read_as: dict[str, str] = field(default_factory=dict)
     """In words, how each ratings file was understood."""
 
@@ -78,6 +79,7 @@ class IngestReport:
 def ingest(
     spark: SparkSession,
     ratings_files: Sequence[str],
+    users_files: Sequence[str],
     items_files: Sequence[str],
     config: Config,
     scratch: str,
@@ -93,6 +95,7 @@ def ingest(
     Raises InputError for unusable files, when more than `ingest.max_rejected_share` of the rows
     are rejected (the rejected rows are written first), and when nothing is accepted.
     """
+    profiles = read_users(users_files, config.ingest)
     catalogue = read_items(items_files, config.ingest)
     with input_errors():
         plan = plan_ratings(spark, ratings_files, config.ingest)
@@ -107,28 +110,32 @@ def ingest(
         write(_named(rejected, names), "rejected_ratings")
         raise unusable(summary, names, config.ingest, until)
 
-    ids, catalogue = _types(summary, catalogue, config, previous)
+    ids, profiles, catalogue = _types(summary, profiles, catalogue, config, previous)
     accepted = _typed(rows.where(kind_of(until) == ACCEPTED), ids)
     newest, superseded = split_duplicates(accepted, f"{scratch}/newest")
     n_superseded = 0 if superseded is None else superseded.count()
     if superseded is not None:
         rejected = rejected.unionByName(as_rejected(superseded))
 
-    items = _catalogue_frame(spark, catalogue, ids)
-    rated = newest.select(F.col("item_id").alias("id")).distinct()
-    n_unrated = _check_overlap(items, rated, catalogue, items_files)
-    everything = rated if items is None else rated.union(items.select("item_id")).distinct()
+    users = Described.of(spark, "user", profiles, ids)
+    items = Described.of(spark, "item", catalogue, ids)
     who = newest.select(F.col("user_id").alias("id")).distinct()
+    rated = newest.select(F.col("item_id").alias("id")).distinct()
+    described_users = users.counts(who, users_files)
+    described_items = items.counts(rated, items_files)
+    everything = rated.union(items.ids).distinct() if items_files else rated
     users_before, items_before = _before(previous, ids)
     with ThreadPoolExecutor(2) as both:  # small jobs mostly wait; two at once take the time of one
-        users = both.submit(number_and_count, who, users_before, f"{scratch}/user_ids")
-        items_ = both.submit(number_and_count, everything, items_before, f"{scratch}/item_ids")
-    (user_ids, n_users), (item_ids, n_items) = users.result(), items_.result()
+        numbering = (
+            both.submit(number_and_count, who, users_before, f"{scratch}/user_ids"),
+            both.submit(number_and_count, everything, items_before, f"{scratch}/item_ids"),
+        )
+    (user_ids, n_users), (item_ids, n_items) = (numbered.result() for numbered in numbering)
 
     write(_indexed(newest, user_ids, item_ids), "ratings")
     write(_named(rejected, names), "rejected_ratings")
-    write(with_statistics(user_ids, newest, "user"), "users")
-    write(_with_titles(with_statistics(item_ids, newest, "item"), items), "items")
+    write(users.beside(with_statistics(user_ids, newest, "user")), "users")
+    write(items.beside(with_statistics(item_ids, newest, "item")), "items")
 
     reasons = summary.rejected | ({SUPERSEDED: n_superseded} if n_superseded else {})
     return IngestReport(
@@ -142,18 +149,24 @@ def ingest(
         ids=ids,
         n_users=n_users,
         n_items=n_items,
-        n_catalogue=len(catalogue.table),
-        n_catalogue_unrated=n_unrated,
-        n_catalogue_duplicates=catalogue.n_duplicates,
-        n_catalogue_skipped=catalogue.n_skipped,
+        described_users=described_users,
+        described_items=described_items,
         read_as=dict(zip(names, plan.read_as, strict=True)),
     )
 
 
 def _types(
-    summary: Summary, catalogue: Catalogue, config: Config, previous: PreviousNight | None
-) -> tuple[IdTypes, Catalogue]:
-    """Choose the id types; where items must be integers, drop the item rows that are not."""
+    summary: Summary,
+    profiles: SideTable,
+    catalogue: SideTable,
+    config: Config,
+    previous: PreviousNight | None,
+) -> tuple[IdTypes, SideTable, SideTable]:
+    """Choose the id types; where ids must be integers, drop rows of side files with other ids.
+
+    Items that nobody rated are items all the same, so their ids have a say; users of the user files
+    are users only where they rated.
+    """
     option, before = config.ids.type, previous.ids if previous else None
     plain = plain_integers(catalogue.table["item_id"])
     if option == "integer" or (before and before.item == "integer"):
@@ -162,7 +175,9 @@ def _types(
     else:
         items_plain = summary.items_plain and bool(pc.all(plain, min_count=0).as_py())
     user = decide_type("user", summary.users_plain, option, before)
-    return IdTypes(user, decide_type("item", items_plain, option, before)), catalogue
+    if user == "integer":
+        profiles = profiles.keep(plain_integers(profiles.table["user_id"]))
+    return IdTypes(user, decide_type("item", items_plain, option, before)), profiles, catalogue
 
 
 def _typed(accepted: DataFrame, ids: IdTypes) -> DataFrame:
@@ -190,32 +205,6 @@ def _before(
     return typed(previous.users, "user"), typed(previous.items, "item")
 
 
-def _catalogue_frame(spark: SparkSession, catalogue: Catalogue, ids: IdTypes) -> DataFrame | None:
-    if not len(catalogue.table):
-        return None
-    frame = spark.createDataFrame(catalogue.table.cast(ITEM_SCHEMA))
-    return frame.withColumn("item_id", F.col("item_id").cast(SPARK_TYPE[ids.item]))
-
-
-def _check_overlap(
-    items: DataFrame | None, rated: DataFrame, catalogue: Catalogue, files: Sequence[str]
-) -> int:
-    """Return how many catalogue items have no rating. Raises InputError where none has."""
-    if not files:
-        return 0
-    n = len(catalogue.table)
-    matched = 0
-    if items is not None:
-        known = items.select(F.col("item_id").alias("id"))
-        matched = known.join(rated, "id", "left_semi").count()
-    if not matched:
-        raise InputError(
-            f"none of the {n:,} items in {', '.join(display_names(files)[:3])} is rated",
-            "probably the wrong file, or ids written differently (leading zeros?)",
-        )
-    return n - matched
-
-
 def _indexed(ratings: DataFrame, user_ids: DataFrame, item_ids: DataFrame) -> DataFrame:
     """Return the ratings table. Joins the ids: broadcast while they are small, else a shuffle."""
     users = user_ids.select(F.col("id").alias("user_id"), F.col("idx").alias("user_idx"))
@@ -225,10 +214,3 @@ def _indexed(ratings: DataFrame, user_ids: DataFrame, item_ids: DataFrame) -> Da
         .join(items, "item_id")
         .select("user_id", "item_id", "rating", "rated_at", "user_idx", "item_idx")
     )
-
-
-def _with_titles(statistics: DataFrame, items: DataFrame | None) -> DataFrame:
-    if items is None:
-        nothing = {"title": F.lit(None).cast("string"), "genres": F.lit(None).cast("array<string>")}
-        return statistics.withColumns(nothing)
-    return statistics.join(items, "item_id", "left")

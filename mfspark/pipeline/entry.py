@@ -36,6 +36,7 @@ class Request:
     stage: Stage
     config: str | None = None
     ratings: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
     items: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
     warehouse: str | None = None
@@ -48,6 +49,7 @@ class Request:
         """Return the configuration with everything from the command line on top."""
         given = {
             "inputs.ratings": list(self.ratings),
+            "inputs.users": list(self.users),
             "inputs.items": list(self.items),
             "inputs.test": list(self.test),
             "models.run": list(self.models),
@@ -131,6 +133,7 @@ def parse_arguments(stage: Stage, arguments: Sequence[str] | None = None) -> Req
     parser = argparse.ArgumentParser(description=f"mfspark stage {stage}")
     parser.add_argument("--config", help="TOML file; every key has a default")
     parser.add_argument("--ratings", action="append", default=[], help="file or glob; repeatable")
+    parser.add_argument("--users", action="append", default=[], help="file or glob; repeatable")
     parser.add_argument("--items", action="append", default=[], help="file or glob; repeatable")
     parser.add_argument("--test", action="append", default=[], help="test ratings; repeatable")
     parser.add_argument("--warehouse", help="directory the tables are published under")
@@ -143,6 +146,7 @@ def parse_arguments(stage: Stage, arguments: Sequence[str] | None = None) -> Req
         stage,
         args.config,
         tuple(args.ratings),
+        tuple(args.users),
         tuple(args.items),
         tuple(args.test),
         args.warehouse,

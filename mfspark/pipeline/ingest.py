@@ -1,10 +1,11 @@
-"""Stage ingest: files of ratings and items -> ratings, rejected_ratings, users, items."""
+"""Stage ingest: files of ratings, users and items -> ratings, rejected_ratings, users, items."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from mfspark.ingest.described import SideCounts
 from mfspark.ingest.night import IngestReport, PreviousNight, ingest
 from mfspark.ingest.sources import find_files, fingerprint
 from mfspark.samples import survey_files
@@ -26,6 +27,7 @@ class InputFiles:
     """The files a night reads."""
 
     ratings: tuple[str, ...]
+    users: tuple[str, ...]
     items: tuple[str, ...]
     test: tuple[str, ...]
 
@@ -39,13 +41,14 @@ class InputFiles:
         ratings = find_files(inputs.ratings or (str(survey_files()),))
         return cls(
             tuple(ratings),
+            tuple(find_files(inputs.users)) if inputs.users else (),
             tuple(find_files(inputs.items)) if inputs.items else (),
             tuple(find_files(inputs.test)) if inputs.test else (),
         )
 
     def fingerprints(self) -> list[dict[str, Any]]:
         """Return name, size and sha256 of each file, with the part it plays."""
-        parts = {"ratings": self.ratings, "items": self.items, "test": self.test}
+        parts = asdict(self)
         return [
             {"part": part, **file} for part, files in parts.items() for file in fingerprint(files)
         ]
@@ -64,6 +67,7 @@ def run(spark: SparkSession, night: Night, files: InputFiles) -> IngestReport:
         report = ingest(
             spark,
             (*files.ratings, *files.test),
+            files.users,
             files.items,
             night.config,
             str(night.scratch("ingest")),
@@ -79,6 +83,8 @@ def report_of(night: Night) -> IngestReport:
     facts: dict[str, Any] = dict(night.facts("ingest"))
     facts["ids"] = IdTypes(**facts["ids"])
     facts["rating_scale"] = tuple(facts["rating_scale"])
+    for side in ("users", "items"):
+        facts[f"described_{side}"] = SideCounts(**facts[f"described_{side}"])
     return IngestReport(**facts)
 
 

@@ -126,16 +126,18 @@ def _notes(run: PublishedRun) -> Iterator[str]:
 
 
 def _about_input(ingest: Row) -> Iterator[str]:
-    later, unrated = ingest["n_later"], ingest["n_catalogue_unrated"]
-    twice, skipped = ingest["n_catalogue_duplicates"], ingest["n_catalogue_skipped"]
-    if later:
+    if later := ingest["n_later"]:
         yield f"left for later nights: {count(later, 'rating')} made after the run date"
-    if unrated:
+    users, items = ingest["described_users"], ingest["described_items"]
+    if unrated := users["n_unrated"]:
+        yield f"{count(unrated, 'user')} of the user files rated nothing and are in no table"
+    if unrated := items["n_unrated"]:
         yield f"nobody rated {count(unrated, 'item')} of the catalogue"
-    if twice:
-        yield f"passed over: {count(twice, 'row')} of item files that list an item once more"
-    if skipped:
-        yield f"passed over: {count(skipped, 'row')} of item files that cannot be read"
+    for side, described in (("user", users), ("item", items)):
+        if twice := described["n_duplicates"]:
+            yield f"passed over: {count(twice, 'row')} of {side} files that list a {side} again"
+        if skipped := described["n_skipped"]:
+            yield f"passed over: {count(skipped, 'row')} of {side} files that cannot be read"
 
 
 def _about_lists(run: PublishedRun, ingest: Row) -> Iterator[str]:

@@ -9,6 +9,7 @@ import pytest
 
 from mfspark.config import Config
 from mfspark.errors import ExitStatus, InputError
+from mfspark.ingest.described import SideCounts
 from mfspark.ingest.night import PreviousNight, ingest
 from mfspark.schemas import IdTypes, check_schema
 
@@ -30,7 +31,9 @@ RATINGS = """user,item,rating,timestamp
 def night(spark, tmp_path):
     """Return a function that ingests and gives the report and the tables written, as Arrow."""
 
-    def run(ratings, items=(), previous=None, until=None, tables=None, ids="auto", **options):
+    def run(
+        ratings, items=(), previous=None, until=None, tables=None, ids="auto", users=(), **options
+    ):
         tables = {} if tables is None else tables
         options = {"max_rejected_share": 0.5, **options}
         config = Config.model_validate({"ingest": options, "ids": {"type": ids}})
@@ -38,7 +41,7 @@ def night(spark, tmp_path):
         def write(frame, table):
             tables[table] = frame.toArrow()
 
-        files = [str(path) for path in ratings], [str(path) for path in items]
+        files = [[str(path) for path in paths] for paths in (ratings, users, items)]
         report = ingest(spark, *files, config, str(tmp_path / "scratch"), write, previous, until)
         for table, content in tables.items():
             check_schema(content.schema, table, report.ids)
@@ -88,11 +91,8 @@ def test_a_night_with_everything(night, file, catalogue):
     assert (report.n_rows, report.n_accepted, report.n_rejected, report.n_later) == (9, 4, 4, 1)
     assert report.rejected_by_reason == {"rating_not_a_number": 1, "superseded_duplicate": 3}
     assert (report.rating_scale, report.rating_step) == ((1.0, 5.0), 0.5)
-    assert (report.n_catalogue, report.n_catalogue_unrated, report.n_catalogue_duplicates) == (
-        3,
-        1,
-        1,
-    )
+    assert report.described_items == SideCounts(n=3, n_unrated=1, n_duplicates=1)
+    assert report.described_users == SideCounts()
     kept = {(r["user_id"], r["item_id"]): r for r in tables["ratings"]}
     assert {pair: r["rating"] for pair, r in kept.items()} == {
         (1, 10): 4.0,
@@ -192,6 +192,28 @@ def test_split_text_and_errors_inside_tasks(night, file, monkeypatch):
     assert raised.value.hint == "it may be cut off; copy it again"
 
 
+def test_users_bring_their_attributes(night, file):
+    users = file(
+        "u.csv", "userId,age,city\n2,30,\n1,,Oslo\n7,8,Rome\nx,9,Bern\n2,31,Kiel\n,1,Ulm\n"
+    )
+    report, tables = night([file("r.csv", RATINGS)], users=[users])
+    assert report.described_users == SideCounts(n=3, n_unrated=1, n_duplicates=1, n_skipped=2)
+    found = by(tables["users"], "user_id")
+    assert {user: row["attributes"] for user, row in found.items()} == {
+        1: ["city=Oslo"],
+        2: ["age=30"],
+        3: None,
+        4: None,
+    }
+    assert {row["title"] for row in tables["items"]} == {None}
+
+
+def test_user_file_of_other_users_is_refused(night, file):
+    users = file("u.csv", "userId,age\n001,30\n002,31\n")
+    with pytest.raises(InputError, match=r"none of the 2 users in u\.csv rated anything"):
+        night([file("r.csv", RATINGS)], users=[users])
+
+
 def test_damage_found_while_writing_still_speaks_plainly(night, tmp_path):
     path = tmp_path / "r.parquet"
     pq.write_table(pa.table({"user": range(999), "item": range(999), "rating": [3.5] * 999}), path)
@@ -207,7 +229,7 @@ def test_public_data(night, data_set):
     folder = data_set("ml-latest-small")
     report, tables = night([folder / "ratings.csv"], [folder / "movies.csv"])
     assert (report.n_accepted, report.n_users, report.n_items) == (100_836, 610, 9742)
-    assert report.n_catalogue_unrated == 9742 - 9724
+    assert report.described_items.n_unrated == 9742 - 9724
     assert (report.rating_scale, report.rating_step) == ((0.5, 5.0), 0.5)
     assert report.ids == IdTypes("integer", "integer")
     titles = [row["title"] for row in tables["items"]]
