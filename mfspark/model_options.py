@@ -38,14 +38,48 @@ class PopularityOptions(Section):
     """Items by their number of ratings."""
 
 
-class UserKNNOptions(Section):
+Measure = Literal[
+    "cosine", "cosine_corated", "msd", "pearson", "pearson_baseline", "adjusted_cosine", "jaccard"
+]
+
+
+class SimilarityOptions(Section):
+    """How alike two users or two items are, and how many neighbors are kept.
+
+    The formulas stand in docs/models.md.
+    """
+
+    similarity: Measure = "cosine"
+    """`cosine` counts what is not rated as 0; `jaccard` looks only at what is rated, not how; all
+    others look only at what both rated."""
+    num_neighbors: PositiveInt = 50
+    """Neighbors kept (k)."""
+    min_support: PositiveInt = 1
+    """Ratings two must share to be neighbors; `pearson_baseline` asks for at least 2."""
+    min_similarity: Annotated[float, Field(ge=-1, le=1)] = -1.0
+    """Similarity two must have to be neighbors, shrunk and weighted; -1: any."""
+    shrinkage: NonNegativeFloat | Literal["auto"] = "auto"
+    """Similarities count n / (n + shrinkage) where n ratings are shared; `auto`: 100 for
+    `pearson_baseline`, otherwise 0."""
+    significance: Annotated[int, Field(ge=0)] = 0
+    """Similarities of fewer shared ratings than this count n / significance; 0: all count alike."""
+    weighting: Literal["none", "tfidf", "bm25"] = "none"
+    """Weights of the ratings in `cosine`, for ranking; the less what both rated is rated by
+    others, the more it says."""
+
+    @model_validator(mode="after")
+    def _weights_go_with_cosine(self) -> SimilarityOptions:
+        if self.weighting != "none" and self.similarity != "cosine":
+            raise ValueError(
+                f'weighting = "{self.weighting}" goes with similarity = "cosine", not '
+                f'"{self.similarity}": the other measures compare ratings themselves'
+            )
+        return self
+
+
+class UserKNNOptions(SimilarityOptions):
     """Mean of the ratings of a user's nearest neighbors."""
 
-    similarity: Literal["cosine"] = "cosine"
-    num_neighbors: PositiveInt = 50
-    """Neighbors kept a user (k)."""
-    min_support: PositiveInt = 1
-    """Items two users must share to be neighbors."""
     aggregation: Literal["mean", "weighted"] = "mean"
     """`mean`: plain mean of the neighbors' ratings; `weighted`: weighted by similarity."""
 

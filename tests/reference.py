@@ -183,6 +183,57 @@ def cosine_neighbors(R: np.ndarray, k: int, min_support: int) -> list[list[tuple
     return lists
 
 
+def similarity_matrix(
+    R: np.ndarray,
+    measure: str,
+    biases: tuple[float, np.ndarray, np.ndarray] | None = None,
+    weighting: str = "none",
+) -> np.ndarray:
+    """Similarity of every two rows, a pair at a time; NaN where they share nothing.
+
+    biases: mu, b of the rows, b of the columns, for pearson_baseline.
+    """
+    X = np.array(R, np.float64)
+    if weighting != "none":
+        X = weighted_ratings(X, weighting)
+    if measure == "pearson_baseline":
+        assert biases is not None
+        X = X - biases[0] - biases[1][:, None] - biases[2]
+    if measure == "adjusted_cosine":
+        X = X - np.nanmean(X, axis=0)
+    S = np.full((len(X), len(X)), np.nan)
+    for u, x in enumerate(X):
+        for v, y in enumerate(X):
+            if (both := ~np.isnan(x) & ~np.isnan(y)).any():
+                S[u, v] = pair_similarity(measure, x, y, both)
+    return S
+
+
+def pair_similarity(measure: str, x: np.ndarray, y: np.ndarray, both: np.ndarray) -> float:
+    """The measures as their papers write them; 0 where there is no variance or no length."""
+    a, b = x[both], y[both]
+    if measure == "jaccard":
+        return both.sum() / (~np.isnan(x) | ~np.isnan(y)).sum()
+    if measure == "msd":
+        return 1 / (np.mean((a - b) ** 2) + 1)
+    if measure == "pearson":
+        a, b = a - a.mean(), b - b.mean()
+    lengths = np.linalg.norm(a) * np.linalg.norm(b)
+    if measure == "cosine":
+        lengths = np.linalg.norm(np.nan_to_num(x)) * np.linalg.norm(np.nan_to_num(y))
+    return float(a @ b / lengths) if lengths > 1e-9 else 0.0
+
+
+def weighted_ratings(R: np.ndarray, weighting: str) -> np.ndarray:
+    """TF-IDF and BM25 weights of ratings, documents being the rows."""
+    R = np.maximum(R, 0)
+    idf = np.maximum(np.log(len(R) / (1 + (~np.isnan(R)).sum(0))), 0)
+    if weighting == "tfidf":
+        return np.sqrt(R) * idf
+    length = np.nansum(R, 1, keepdims=True)
+    return 101 * R / (100 * (0.2 + 0.8 * length / length.mean()) + R) * idf
+
+
 def knn_predictions(
     R: np.ndarray, neighbors: list[list[tuple[int, float, int]]], aggregation: str
 ) -> np.ndarray:

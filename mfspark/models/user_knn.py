@@ -9,8 +9,9 @@ import numpy as np
 
 from mfspark.grid.grid import Blocks, RowTiles
 from mfspark.kernels.knn import best_items, predict_pairs, predictions, ratings_of_neighbors
-from mfspark.kernels.similarity import Neighbors, cosine_neighbors
+from mfspark.kernels.similarity import Neighbors
 from mfspark.kernels.top_n import RankedLists
+from mfspark.models.neighbors import nearest_neighbors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from mfspark.kernels.tile import Array, Arrays, Tile
     from mfspark.model_options import UserKNNOptions
     from mfspark.models.base import FitContext, Kind
-    from mfspark.schemas import Side
 
 _CHUNK_ROWS = 2048  # users predicted at once; bounds the products held in memory
 
@@ -30,12 +30,6 @@ def fit(context: FitContext, options: UserKNNOptions) -> UserKNN:
     """Find every user's nearest neighbors by one all-pairs motion."""
     neighbors = nearest_neighbors(context.grid, "user", context.name, options)
     return UserKNN(neighbors, options.aggregation)
-
-
-def nearest_neighbors(grid: Grid, side: Side, name: str, options: UserKNNOptions) -> Blocks:
-    """Find the nearest neighbors of every user or of every item."""
-    kernel = FindNeighbors(options.num_neighbors, options.min_support)
-    return grid.all_pairs(side, name, kernel)[0]
 
 
 @dataclass(frozen=True)
@@ -70,21 +64,6 @@ class UserKNN:
         """Rank the items that the neighbors rated."""
         kernel = _RankItems(self.aggregation, n, eligible)
         return grid.all_pairs("user", name, kernel, rows=self.neighbors)[0]
-
-
-@dataclass(frozen=True)
-class FindNeighbors:
-    """All-pairs kernel: the k most similar rows of each row of a block."""
-
-    k: int
-    min_support: int
-
-    def __call__(self, rows: Arrays, strips: Strips) -> Arrays:  # noqa: ARG002
-        """Return a block of neighbors."""
-        layout = strips.tiles.layout
-        own = layout.indices(strips.side, strips.block)
-        k = min(self.k, max(1, layout.n(strips.side) - 1))
-        return cosine_neighbors(strips.own(), own, strips, k, self.min_support).arrays()
 
 
 @dataclass(frozen=True)

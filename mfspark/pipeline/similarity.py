@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from mfspark.grid.frames import frame_of_blocks
 from mfspark.kernels.top_n import NOBODY
-from mfspark.models.user_knn import nearest_neighbors
+from mfspark.models.neighbors import nearest_neighbors
 from mfspark.pipeline.parts import tiles_of
 from mfspark.pipeline.train import fitted
 

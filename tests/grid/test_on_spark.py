@@ -19,12 +19,18 @@ from mfspark.grid.runners import InProcess, OnSpark
 from mfspark.grid.store import MemoryStore, ParquetStore, Store
 from mfspark.grid.training import Algorithm, Checkpoint, State, train
 from mfspark.kernels.tile import Arrays
-from mfspark.model_options import ALSOptions, BayesianMFOptions, IALSOptions, TorchMFOptions
+from mfspark.model_options import (
+    ALSOptions,
+    BayesianMFOptions,
+    IALSOptions,
+    SimilarityOptions,
+    TorchMFOptions,
+)
 from mfspark.models import als, ials
 from mfspark.models.bayesian_mf import BayesianMF
 from mfspark.models.factors import StartRows
+from mfspark.models.neighbors import FindNeighbors
 from mfspark.models.torch_mf import MeetBlocks, TorchMF
-from mfspark.models.user_knn import FindNeighbors
 from tests.grids import Array, Ratings, bits, cut, stars
 
 RATINGS = stars(1, 31, 20, 0.3)
@@ -96,7 +102,9 @@ def test_the_motions_give_the_same_bits(grids: tuple[Grid, Grid]) -> None:
         item, _ = grid.sweep("item", "start", StartRows(3, 0.1, seed=5))
         meet = MeetBlocks(SGD, 3.2, 1.0, 42, 1, grid.layout)
         new_user, new_item, numbers = grid.strata("epoch", meet, user, item)
-        neighbors, _ = grid.all_pairs("user", "neighbors", FindNeighbors(5, 1))
+        neighbors, _ = grid.all_pairs(
+            "user", "neighbors", FindNeighbors(SimilarityOptions(num_neighbors=5))
+        )
         ends.append((numbers, bits(grid.store, user, item, new_user, new_item, neighbors)))
     assert ends[0][0]["n_train"] == len(RATINGS)
     assert ends[0] == ends[1]

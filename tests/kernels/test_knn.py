@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from mfspark.kernels.knn import best_items, predict_pairs, predictions, ratings_of_neighbors
-from mfspark.kernels.similarity import Neighbors, cosine_neighbors
+from mfspark.kernels.measures import Similarity
+from mfspark.kernels.moments import Rows
+from mfspark.kernels.similarity import Neighbors, nearest
+from mfspark.model_options import SimilarityOptions
 from tests.grids import Array, Ratings, stars
 from tests.reference import best_of_row, knn_predictions
 from tests.reference import cosine_neighbors as dense_neighbors
@@ -23,7 +26,8 @@ def strips_of(ratings: Ratings, n_blocks: int) -> list[tuple[Array, object]]:
 
 def found(ratings: Ratings, k: int) -> Neighbors:
     users = np.arange(ratings.n_users)
-    return cosine_neighbors(ratings.tile, users, [(users, ratings.tile)], k, 1)
+    rows = Rows.of(ratings.tile)
+    return nearest(rows, users, [(users, rows)], k, Similarity(SimilarityOptions()))
 
 
 @pytest.mark.parametrize("aggregation", ["mean", "weighted"])

@@ -3,8 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mfspark.kernels.similarity import Neighbors, cosine_neighbors
+from mfspark.kernels.measures import Similarity
+from mfspark.kernels.moments import Rows
+from mfspark.kernels.similarity import Neighbors, nearest
 from mfspark.kernels.top_n import NOBODY
+from mfspark.model_options import SimilarityOptions
 from tests.grids import Array, Ratings, stars
 from tests.reference import cosine_neighbors as dense_neighbors
 
@@ -15,13 +18,16 @@ def neighbors(R: Array, k: int, min_support: int = 1, n_blocks: int = 1) -> Neig
     """Cut users into blocks, as the grid does, and put the answers together again."""
     tile = Ratings.of_dense(R).tile
     strips = [
-        (own, tile.take(own)) for p in range(n_blocks) for own in [np.arange(len(R))[p::n_blocks]]
+        (own, Rows.of(tile.take(own)))
+        for p in range(n_blocks)
+        for own in [np.arange(len(R))[p::n_blocks]]
     ]
+    similarity = Similarity(SimilarityOptions(min_support=min_support))
     result = Neighbors(
         np.zeros((len(R), k), np.int32), np.zeros((len(R), k)), np.zeros((len(R), k), np.int32)
     )
     for own, strip in strips:
-        part = cosine_neighbors(strip, own, strips, k, min_support)
+        part = nearest(strip, own, strips, k, similarity)
         for name, array in part.arrays().items():
             result.arrays()[name][own] = array
     return result
