@@ -96,6 +96,13 @@ class Ids(Section):
     """`auto`: integer where every id is a plain integer, otherwise string."""
 
 
+class ItemOptions(Section):
+    """What counts as one item."""
+
+    merge_on: Literal["id", "title"] = "id"
+    """`title`: items of one title are one, and a user's ratings of them are averaged."""
+
+
 class GridOptions(Section):
     """How ratings are cut into tiles (see docs/grid.md)."""
 
@@ -134,8 +141,9 @@ class Publish(Section):
     """Rows an item and model in `similar_items`; 0: none."""
     clamp: bool = True
     """Keep predicted ratings inside the rating scale."""
-    round_to: NonNegativeFloat = 0.0
-    """Round predicted ratings to this step; 0 means not at all."""
+    round_to: NonNegativeFloat | Literal["step"] = 0.0
+    """Round predicted ratings to this step; `step`: the one all ratings are on, such as whole or
+    half stars; 0 means not at all."""
     single_file: bool = False
     """Also replace `exports/top_n.parquet`."""
 
@@ -150,7 +158,9 @@ class Completed(Section):
 
     max_cells: Annotated[int, Field(ge=0)] = 2_000_000
     """Written only where users x items is at most this; 0 means never."""
-    model: Literal["best", "baseline", "user_knn", "als", "bayesian_mf", "torch_mf"] = "best"
+    model: Literal[
+        "best", "baseline", "user_knn", "als", "bayesian_mf", "torch_mf", "svd", "nmf"
+    ] = "best"
     """Whose predictions fill it; `best` is the lowest RMSE."""
 
 
@@ -163,6 +173,7 @@ class Config(Section):
     inputs: Inputs = Inputs()
     ingest: Ingest = Ingest()
     ids: Ids = Ids()
+    items: ItemOptions = ItemOptions()
     grid: GridOptions = GridOptions()
     models: Models = Models()
     evaluation: Evaluation = Evaluation()
@@ -173,6 +184,20 @@ class Config(Section):
     def _test_file_where_given(self) -> Config:
         if (self.evaluation.split == "given") != bool(self.inputs.test):
             raise ValueError('evaluation.split = "given" and inputs.test (--test FILE) go together')
+        if self.evaluation.split == "given" and self.items.merge_on == "title":
+            raise ValueError('items.merge_on = "title" cannot find the pairs of given test ratings')
+        return self
+
+    @model_validator(mode="after")
+    def _completed_by_ratings(self) -> Config:
+        name = self.completed.model
+        options = getattr(self.models, name, None)
+        if name in ("svd", "nmf") and getattr(options, "unrated", "") == "zero":
+            other = "baseline" if name == "svd" else "masked"
+            raise ValueError(
+                f'completed.model = "{name}" predicts ratings only with models.{name}.unrated = '
+                f'"{other}"; with "zero" it ranks items'
+            )
         return self
 
     def content(self) -> dict[str, Any]:

@@ -14,7 +14,17 @@ from pydantic import (
     model_validator,
 )
 
-ModelName = Literal["baseline", "popularity", "user_knn", "als", "ials", "bayesian_mf", "torch_mf"]
+ModelName = Literal[
+    "baseline",
+    "popularity",
+    "user_knn",
+    "als",
+    "ials",
+    "bayesian_mf",
+    "torch_mf",
+    "svd",
+    "nmf",
+]
 
 
 class Section(BaseModel):
@@ -137,6 +147,11 @@ class TorchMFOptions(Section):
     """
 
     rank: PositiveInt = 32
+    objective: Literal["weighted", "squares", "norm"] = "weighted"
+    """What falls; see kernels.sgd. `squares` and `norm` are those of textbooks, for small data: all
+    ratings a step, in their own units; plain steps, plain L2 or norms, and no imprints."""
+    unrated: Literal["masked", "zero"] = "masked"
+    """Whether unrated cells count for nothing, or are zeros (`squares` and `norm`; no centring)."""
     epochs: PositiveInt = 40
     warm_epochs: PositiveInt = 10
     """Epochs where training starts from the last run's factors (models.warm_start)."""
@@ -158,13 +173,28 @@ class TorchMFOptions(Section):
     biases: bool = True
     center: bool = True
     """Whether the global mean is taken off the ratings first."""
+    init: Literal["normal", "uniform"] = "normal"
+    """Starting factors: normal around 0, or uniform from 0 on."""
     init_std: PositiveFloat = 0.1
-    """Standard deviation of the starting factors."""
+    """Standard deviation of the starting factors; 0.2887 makes uniform ones reach up to 1."""
     validation_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the training ratings held out for the validation loss and early stopping."""
     patience: PositiveInt = 3
     """Epochs without a better validation loss before training stops."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    @property
+    def textbook(self) -> bool:
+        """Whether the objective is one of the two plain ones."""
+        return self.objective != "weighted"
+
+    @model_validator(mode="after")
+    def _textbooks_are_full_batch(self) -> TorchMFOptions:
+        if self.textbook and self.batch_size not in (0, "auto"):
+            raise ValueError(f'objective = "{self.objective}" takes all ratings a step: no batches')
+        if self.unrated == "zero" and not self.textbook:
+            raise ValueError('unrated = "zero" goes with objective = "squares" or "norm"')
+        return self
 
 
 class BayesianMFOptions(Section):
@@ -185,6 +215,54 @@ class BayesianMFOptions(Section):
     """Whether genres and years of items, and attributes of users, explain factors too."""
     level: Annotated[float, Field(gt=0, lt=1)] = 0.9
     """Probability with which a rating lies between score_low and score_high."""
+
+
+class SVDOptions(Section):
+    """Truncated singular value decomposition of the users x items matrix."""
+
+    rank: PositiveInt = 32
+    """Singular triplets that are kept, where `energy` is unset."""
+    energy: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Keep the leading triplets that stay below this share, see `energy_of`; 1: all of them."""
+    energy_of: Literal["frobenius", "nuclear"] = "frobenius"
+    """Share of the squared singular values, of any size; or of the singular values themselves,
+    which takes all of them and so a smaller side of some thousands at most."""
+    max_rank: PositiveInt = 256
+    """Triplets that a share of `frobenius` looks at, where they are not all known."""
+    unrated: Literal["zero", "baseline"] = "zero"
+    """What an unrated cell counts as: 0, and scores only rank items; or mu + b_u + b_i, and scores
+    are ratings."""
+    solver: Literal["auto", "gram", "randomized"] = "auto"
+    """`gram`: exact, by the Gram matrix of the smaller side; `randomized`: by subspace iteration;
+    `auto`: exact up to 2,048 users or items."""
+    max_iter: PositiveInt = 8
+    """Turns of the subspace iteration at most."""
+    tol: NonNegativeFloat = 1e-4
+    """Stop when a turn changes the error over all cells by less than this share; 0: never."""
+
+    @model_validator(mode="after")
+    def _nuclear_is_exact(self) -> SVDOptions:
+        if self.energy and self.energy_of == "nuclear" and self.solver == "randomized":
+            raise ValueError('energy_of = "nuclear" needs all singular values: solver = "gram"')
+        return self
+
+
+class NMFOptions(Section):
+    """Nonnegative matrix factorization."""
+
+    rank: PositiveInt = 32
+    reg: NonNegativeFloat = 0.0
+    """L2 weight of the factors: of a row's, or with `masked` in variances and times (n + prior)."""
+    prior: NonNegativeFloat = 15.0
+    """Ratings every row is taken to have more, where its regularisation is weighed (`masked`)."""
+    unrated: Literal["zero", "masked"] = "zero"
+    """`zero`: an unrated cell counts as 0, and scores only rank items; `masked`: it counts for
+    nothing, and scores are ratings."""
+    max_iter: PositiveInt = 100
+    tol: NonNegativeFloat = 1e-4
+    """Stop when an iteration changes the error by less than this share; 0: never."""
+    sweeps: PositiveInt = 4
+    """Rounds of coordinate descent over a side's factors before the other side has its turn."""
 
 
 class Models(Section):
@@ -210,6 +288,8 @@ class Models(Section):
     ials: IALSOptions = IALSOptions()
     bayesian_mf: BayesianMFOptions = BayesianMFOptions()
     torch_mf: TorchMFOptions = TorchMFOptions()
+    svd: SVDOptions = SVDOptions()
+    nmf: NMFOptions = NMFOptions()
 
     @model_validator(mode="after")
     def _some_and_once(self) -> Models:

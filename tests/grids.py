@@ -122,6 +122,23 @@ def movielens(folder: Path) -> tuple[Ratings, Ratings]:
     return made[0], made[1]
 
 
+def titled_movielens(folder: Path) -> tuple[Ratings, list[str]]:
+    """Return ml-latest-small by users and titles, several items of one title averaged."""
+    with (folder / "movies.csv").open(encoding="utf-8") as file:
+        title_of = {row["movieId"]: row["title"] for row in csv.DictReader(file)}
+    cells: dict[tuple[int, str], list[float]] = {}
+    with (folder / "ratings.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            cell = int(row["userId"]) - 1, title_of[row["movieId"]]
+            cells.setdefault(cell, []).append(float(row["rating"]))
+    titles = sorted({title for _, title in cells})
+    position = {title: i for i, title in enumerate(titles)}
+    users = np.array([user for user, _ in cells])
+    items = np.array([position[title] for _, title in cells])
+    values = np.array([float(np.mean(given)) for given in cells.values()])
+    return Ratings(users, items, values, int(users.max()) + 1, len(titles)), titles
+
+
 def cut(ratings: Ratings, P: int, Q: int, name: str, store: Store) -> TileSet:
     layout = Layout(ratings.n_users, ratings.n_items, P, Q)
     return cut_arrays(
@@ -161,7 +178,8 @@ class InProcessContext(FitContext):
         return Grid(self.tiles, self.store, InProcess())
 
     def train(self, algorithm: Algorithm) -> State:
-        return train(self.grid, algorithm, self.name, Checkpoint(self.state_path, self.fingerprint))
+        checkpoint = Checkpoint(self.state_path, self.fingerprint, every_seconds=2.0)
+        return train(self.grid, algorithm, self.name, checkpoint)
 
 
 @dataclass(frozen=True)

@@ -152,6 +152,21 @@ def descend(
     return values[0], values[1], values[2], values[3]
 
 
+def textbook_step(
+    R: np.ndarray, X: np.ndarray, Y: np.ndarray, rate: float, reg: float, objective: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """One step of gradient descent on `squares`, |E|^2 + reg (|X|^2 + |Y|^2), or on `norm`,
+    |E| + reg (|X| + |Y|), with E = R - X Y' where there is a rating.
+    """
+    E = np.where(np.isnan(R), 0.0, R - X @ Y.T)
+    if objective == "squares":
+        gradients = -2 * E @ Y + 2 * reg * X, -2 * E.T @ X + 2 * reg * Y
+    else:
+        size, of_x, of_y = (np.linalg.norm(a) for a in (E, X, Y))
+        gradients = -E @ Y / size + reg * X / of_x, -E.T @ X / size + reg * Y / of_y
+    return X - rate * gradients[0], Y - rate * gradients[1]
+
+
 def best_of_row(scores: np.ndarray, n: int) -> list[int]:
     """Columns of the n highest scores, best first, ties to the lower column; -inf is left out."""
     order = sorted(range(len(scores)), key=lambda column: (-scores[column], column))

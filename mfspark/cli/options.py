@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
+    from pathlib import Path
 
 WarehouseDir = Annotated[
     str | None,
@@ -43,6 +45,18 @@ def end_with(work: Callable[[], None], *, debug: bool = False) -> None:
     status = guarded(work, debug=debug)
     if status:
         raise typer.Exit(int(status))
+
+
+@contextmanager
+def writing(out: Path) -> Generator[None]:
+    """Turn an OSError into one that names the file of `--out` and the remedy."""
+    from mfspark.errors import ConfigError
+
+    try:
+        yield
+    except OSError as error:
+        message = f"cannot write {out}: {error.strerror or error}"
+        raise ConfigError(message, "choose another place: --out FILE") from error
 
 
 def warehouse_of(warehouse: str | None, config: str | None) -> str:

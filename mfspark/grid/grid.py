@@ -212,7 +212,11 @@ class Strips:
 
     def of(self, block: int) -> Tile:
         """Return the strip of any block."""
-        return RowTiles(self.side, block, self.tiles, self.store).strip()
+        return self.tiles_of(block).strip()
+
+    def tiles_of(self, block: int) -> RowTiles:
+        """Return the tiles of any block, one by one."""
+        return RowTiles(self.side, block, self.tiles, self.store)
 
     def __iter__(self) -> Iterator[tuple[Array, Tile]]:
         """Yield (global indices, strip) of all blocks; streamed, one in memory at a time."""

@@ -47,6 +47,16 @@ class State:
         """Return the losses of one split in order."""
         return [loss.value for loss in self.history if loss.split == split]
 
+    def stalled(self, tol: float) -> bool:
+        """Say whether the last iteration changed the training loss by no more than a share of it.
+
+        A share of 0 means never.
+        """
+        losses = self.losses("train")
+        if tol == 0 or len(losses) < 2:
+            return False
+        return abs(losses[-1] - losses[-2]) <= tol * losses[-2]
+
     @property
     def references(self) -> set[str]:
         """All blocks that the state needs."""

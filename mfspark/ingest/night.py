@@ -15,6 +15,7 @@ from mfspark.ingest.described import Described, SideCounts
 from mfspark.ingest.duplicates import SUPERSEDED, as_rejected, split_duplicates
 from mfspark.ingest.ids import SPARK_TYPE, decide_type, number_and_count
 from mfspark.ingest.items import read_items
+from mfspark.ingest.merged import merge_ratings, split_titles
 from mfspark.ingest.ratings import READ_SCHEMA, input_errors, plan_ratings, read_planned
 from mfspark.ingest.sources import display_names
 from mfspark.ingest.statistics import with_statistics
@@ -49,7 +50,7 @@ class PreviousNight:
 
 @dataclass(frozen=True)
 class IngestReport:
-    """What came in. n_rows = n_accepted + n_rejected + n_later."""
+    """What came in. n_rows = n_accepted + n_rejected + n_later + n_merged."""
 
     n_rows: int
     n_accepted: int
@@ -72,6 +73,8 @@ class IngestReport:
     """What the user files hold."""
     described_items: SideCounts = field(default_factory=SideCounts)
     """What the item files hold."""
+    n_merged: int = 0
+    """Ratings averaged into another one of the same user and title (`items.merge_on`)."""
     read_as: dict[str, str] = field(default_factory=dict)
     """In words, how each ratings file was understood."""
 
@@ -116,6 +119,10 @@ def ingest(
     n_superseded = 0 if superseded is None else superseded.count()
     if superseded is not None:
         rejected = rejected.unionByName(as_rejected(superseded))
+    n_merged = 0
+    if config.items.merge_on == "title":
+        catalogue, left_out = split_titles(catalogue)
+        newest, n_merged = merge_ratings(newest, left_out)
 
     users = Described.of(spark, "user", profiles, ids)
     items = Described.of(spark, "item", catalogue, ids)
@@ -140,7 +147,7 @@ def ingest(
     reasons = summary.rejected | ({SUPERSEDED: n_superseded} if n_superseded else {})
     return IngestReport(
         n_rows=summary.n_rows,
-        n_accepted=summary.by_kind[ACCEPTED] - n_superseded,
+        n_accepted=summary.by_kind[ACCEPTED] - n_superseded - n_merged,
         n_rejected=sum(reasons.values()),
         n_later=summary.by_kind.get(LATER, 0),
         rejected_by_reason=reasons,
@@ -151,6 +158,7 @@ def ingest(
         n_items=n_items,
         described_users=described_users,
         described_items=described_items,
+        n_merged=n_merged,
         read_as=dict(zip(names, plan.read_as, strict=True)),
     )
 

@@ -33,11 +33,21 @@ def normal_rows(seed: int, rows: Array, n_columns: int) -> Array:
 
     Row i is a function of (seed, rows[i]) alone.
     """
-    cells = np.asarray(rows, np.uint64)[:, None] * np.uint64(n_columns)
-    cells = cells + np.arange(n_columns, dtype=np.uint64)
+    cells = _cells(rows, n_columns)
     u1 = 1.0 - uniform(2 * seed, cells)  # in (0, 1]: its logarithm is finite
     u2 = uniform(2 * seed + 1, cells)
     return (np.sqrt(-2.0 * np.log(u1)) * np.cos(2.0 * np.pi * u2)).astype(np.float32)
+
+
+def uniform_rows(seed: int, rows: Array, n_columns: int) -> Array:
+    """Return numbers in [0, 1), float32 (len(rows), n_columns); see `normal_rows`."""
+    return uniform(seed, _cells(rows, n_columns)).astype(np.float32)
+
+
+def _cells(rows: Array, n_columns: int) -> Array:
+    """Return the number of each cell, uint64 (len(rows), n_columns)."""
+    cells = np.asarray(rows, np.uint64)[:, None] * np.uint64(n_columns)
+    return cells + np.arange(n_columns, dtype=np.uint64)
 
 
 def derive_seed(seed: int, *parts: int) -> int:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
+from mfspark.kernels.nonnegative import descend
 from mfspark.kernels.normal_equations import Part, degrees_of, normal_equations
 from mfspark.kernels.sparse import sparse_rows
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from mfspark.kernels.tile import Array
 
 _LEAST_DIAGONAL = 1e-6  # of the trace of A; float32 has 1.2e-7
-_SWEEPS = 4  # rounds of coordinate descent of a nonnegative solution, from the last one
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class RidgeSolver:
     """Regularisation of the last column alone (a bias), whatever n_u is; None: as the others."""
     nonnegative: bool = False
     """Keep the solution at 0 or above, but for a last column with a damping of its own."""
+    sweeps: int = 4
+    """Rounds of coordinate descent of a nonnegative solution, from the last one."""
 
     def solve(
         self, parts: Sequence[Part], start: Array, shared: Array | None = None
@@ -69,7 +71,9 @@ class RidgeSolver:
         fit = 0.0
         for rows, A, b in normal_equations(parts, shared):
             if self.nonnegative:
-                w = self._nonnegative(A, b, diagonal[rows], torch.from_numpy(start[rows]))
+                free = None if self.last_damping is None else A.shape[2] - 1
+                begin = torch.from_numpy(start[rows])
+                w = descend(A, b, diagonal[rows], begin, self.sweeps, free)
                 fit += float((w * (torch.bmm(A, w.unsqueeze(2)).squeeze(2) - 2 * b)).sum())
             else:
                 w, batch_fit = _cholesky(A, b, diagonal[rows])
@@ -84,21 +88,6 @@ class RidgeSolver:
         if self.last_damping is not None:
             diagonal[:, -1] = self.last_damping
         return diagonal
-
-    def _nonnegative(
-        self, A: torch.Tensor, b: torch.Tensor, diagonal: torch.Tensor, start: torch.Tensor
-    ) -> torch.Tensor:
-        """Minimise column after column (coordinate descent, Cichocki & Phan 2009)."""
-        free = None if self.last_damping is None else A.shape[2] - 1
-        curvature = A.diagonal(dim1=1, dim2=2) + diagonal
-        curvature.clamp_min_(1e-30)
-        w = start.clone()
-        for _ in range(_SWEEPS):
-            for d in range(A.shape[2]):
-                gradient = (A[:, d] * w).sum(1) + diagonal[:, d] * w[:, d] - b[:, d]
-                moved = w[:, d] - gradient / curvature[:, d]
-                w[:, d] = moved if d == free else moved.clamp_min(0.0)
-        return w
 
 
 class _MatrixFree:

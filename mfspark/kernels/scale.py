@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -18,6 +19,21 @@ class RatingScale:
     clamp: bool = True
     round_to: float = 0.0
     """Step predictions are rounded to, counted from `low`; 0 means not at all."""
+
+    @classmethod
+    def published(
+        cls,
+        bounds: tuple[float, float],
+        step: float | None,
+        clamp: bool,
+        round_to: float | Literal["step"],
+    ) -> RatingScale:
+        """Return what predictions are published in: options `publish.clamp` and `round_to`.
+
+        bounds: the smallest and largest rating. step: what all ratings are multiples of, if any.
+        """
+        rounded = (step or 0.0) if round_to == "step" else round_to
+        return cls(*bounds, clamp, rounded)
 
     def adjust(self, predictions: Array) -> Array:
         """Return predictions rounded to the step and kept inside the scale, float64."""

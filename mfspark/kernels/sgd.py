@@ -15,6 +15,11 @@ A step adds up the gradients of all the ratings c a row has in the batch. For th
 large batch that is far too long a step, so plain gradients are damped by 1 / (1 + 2 rate c): a
 short step is left as it is, and a long one becomes the mean of the gradients at a rate of 1/2, as
 an implicit step would (Toulis & Airoldi 2017). Adagrad and Adam scale each row by themselves.
+
+Two objectives of textbooks, for small data, take all ratings a step and plain steps:
+
+    squares   sum (r - p)^2 + reg (|X|^2 + |Y|^2)        X, Y: all factors, with their biases
+    norm      |r - p| + reg (|X| + |Y|)                  Frobenius norms
 """
 
 from __future__ import annotations
@@ -32,6 +37,7 @@ from mfspark.kernels.rated import Rated, rated_products, rated_ratings, shuffled
 from mfspark.kernels.tile import Array, Arrays, Tile
 
 Optimizer = Literal["sgd", "adagrad", "adam"]
+Objective = Literal["weighted", "squares", "norm"]
 
 
 class MatrixFactorization(nn.Module):
@@ -68,6 +74,16 @@ class MatrixFactorization(nn.Module):
         of_users = (rated.user_counts * self.user_weight) @ x
         return of_users + (rated.item_counts * self.item_weight) @ y
 
+    def objective(self, kind: Objective, error: Tensor, reg: float, rated: Rated) -> Tensor:
+        """Return what is minimised over a batch, given its errors (n)."""
+        if kind == "weighted":
+            return error.square().sum() + reg * self.penalty(rated)
+        # vector_norm has a gradient at 0 too, where the root of the squares has none
+        norms = [torch.linalg.vector_norm(t) for t in (error, self.users, self.items)]
+        if kind == "squares":
+            norms = [norm.square() for norm in norms]
+        return norms[0] + reg * (norms[1] + norms[2])
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -86,6 +102,7 @@ class Epoch:
     std: float = 1.0
     """Of the ratings."""
     device: str = "cpu"
+    objective: Objective = "weighted"
 
     def run(
         self, users: Arrays, items: Arrays, tile: Tile, validation: Array
@@ -107,13 +124,12 @@ class Epoch:
             tile, ~validation, z, self.batch_size, self.seed, self.device
         ):
             optimizer.zero_grad()
-            squared = (batch.values - model(batch)).square().sum()
-            loss = squared + self.reg * model.penalty(batch)
-            loss.backward()
-            if self.optimizer == "sgd":
+            error = batch.values - model(batch)
+            model.objective(self.objective, error, self.reg, batch).backward()
+            if self.optimizer == "sgd" and self.objective == "weighted":
                 _damp(model, batch, self.learning_rate)
             optimizer.step()
-            train_error += squared.detach()
+            train_error += error.detach().square().sum()
 
         numbers = {
             "train_error": train_error.item() * self.std**2,

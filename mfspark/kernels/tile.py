@@ -99,6 +99,14 @@ class Tile:
         """Return the same structure with other values, float32 (n)."""
         return Tile(self.indptr, self.indices, values, self.n_columns)
 
+    def with_zeros(self) -> Tile:
+        """Return all cells of the tile; those without a rating are 0."""
+        dense = np.zeros((self.n_rows, self.n_columns), np.float32)
+        dense[self.rows, self.indices] = self.values
+        indptr = np.arange(self.n_rows + 1, dtype=np.int64) * self.n_columns
+        indices = np.tile(np.arange(self.n_columns, dtype=np.int32), self.n_rows)
+        return Tile(indptr, indices, dense.ravel(), self.n_columns)
+
     def where(self, mask: Array) -> Tile:
         """Return only the ratings under a mask, bool (n)."""
         if mask.all():

@@ -33,7 +33,7 @@ def algorithm(
     options: ALSOptions, mean: float, seed: int, previous: BySide | None = None
 ) -> Alternating:
     """Return the iterations that fit ratings whose mean is `mean`."""
-    return Alternating(HalfStep(options, mean), options, seed, previous)
+    return Alternating.of(HalfStep(options, mean), options, seed, previous)
 
 
 @dataclass(frozen=True)

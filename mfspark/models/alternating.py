@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from mfspark.grid.training import Loss
 from mfspark.models.factors import StartRows, start_state
@@ -11,6 +11,7 @@ from mfspark.models.factors import StartRows, start_state
 if TYPE_CHECKING:
     from mfspark.grid.grid import BySide, Grid, SweepKernel
     from mfspark.grid.training import State
+    from mfspark.kernels.tile import Array, Arrays
     from mfspark.model_options import AlternatingOptions
 
 
@@ -20,16 +21,23 @@ class Alternating:
 
     half: SweepKernel
     """Solves one block; its numbers squared_error and weight give the loss of the iteration."""
-    options: AlternatingOptions
-    seed: int
+    first: StartRows
+    max_iter: int
+    tol: float
     previous: BySide | None = None
-    """Factors to start from; None: random ones."""
+    """Factors to start from; None: those that `first` makes."""
+
+    @classmethod
+    def of(
+        cls, half: SweepKernel, options: AlternatingOptions, seed: int, previous: BySide | None
+    ) -> Self:
+        """Return the iterations of alternating least squares, from small random factors."""
+        first = StartRows(options.rank, options.init_std, seed)
+        return cls(half, first, options.max_iter, options.tol, previous)
 
     def start(self, grid: Grid, name: str) -> State:
-        """Start both sides with earlier or small random factors."""
-        options = self.options
-        start = StartRows(options.rank, options.init_std, self.seed)
-        return start_state(grid, name, start, self.previous)
+        """Start both sides with earlier or random factors."""
+        return start_state(grid, name, self.first, self.previous)
 
     def step(self, grid: Grid, state: State, name: str) -> State:
         """Solve the users given the items, then the items given the users."""
@@ -42,6 +50,9 @@ class Alternating:
 
     def finished(self, state: State) -> bool:
         """Stop after max_iter iterations, or when the loss changes by less than `tol` of itself."""
-        losses = state.losses("train")
-        stalled = len(losses) > 1 and abs(losses[-1] - losses[-2]) < self.options.tol * losses[-2]
-        return state.iteration >= self.options.max_iter or stalled
+        return state.iteration >= self.max_iter or state.stalled(self.tol)
+
+
+def gram_of(block: Arrays) -> Array:
+    """Return X'X of a factor block, float32 (k, k); the first blocks come without."""
+    return block["gram"] if "gram" in block else block["factors"].T @ block["factors"]

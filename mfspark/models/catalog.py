@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mfspark.models import als, baseline, bayesian_mf, ials, popularity, torch_mf, user_knn
+from mfspark.models import (
+    als,
+    baseline,
+    bayesian_mf,
+    ials,
+    nmf,
+    popularity,
+    svd,
+    torch_mf,
+    user_knn,
+)
 from mfspark.models.factors import FactorModel
 from mfspark.models.posterior import PosteriorModel
+from mfspark.models.svd import SVDModel
 from mfspark.models.user_knn import UserKNN
 
 if TYPE_CHECKING:
@@ -31,6 +42,10 @@ def fit_model(name: ModelName, context: FitContext, options: Models) -> Model:
             return bayesian_mf.fit(context, options.bayesian_mf)
         case "torch_mf":
             return torch_mf.fit(context, options.torch_mf)
+        case "svd":
+            return svd.fit(context, options.svd)
+        case "nmf":
+            return nmf.fit(context, options.nmf)
 
 
 def load_model(name: ModelName, record: dict[str, Any]) -> Model:
@@ -40,5 +55,7 @@ def load_model(name: ModelName, record: dict[str, Any]) -> Model:
             return UserKNN.from_record(record)
         case "bayesian_mf":
             return PosteriorModel.from_record(record)
+        case "svd":
+            return SVDModel.from_record(record)
         case _:
             return FactorModel.from_record(record)

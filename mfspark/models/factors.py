@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
 from mfspark.grid.grid import Blocks, BySide, Grid, Layout, RowTiles, TileSet
 from mfspark.grid.training import Loss, State
 from mfspark.kernels.factors import best_items, bias_scores, most_similar, scores_of_pairs
-from mfspark.kernels.random import normal_rows
+from mfspark.kernels.random import normal_rows, uniform_rows
 from mfspark.kernels.tile import stack_columns
 from mfspark.kernels.top_n import RankedLists
 from mfspark.schemas import SIDES
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from mfspark.models.base import Kind
     from mfspark.schemas import Side
 
+
+Distribution = Literal["normal", "half_normal", "uniform"]
 
 _ITEM_BYTES = 64 << 20  # factors of the items that are ranked at once: 258,000 items of rank 64
 
@@ -155,6 +157,8 @@ class StartRows:
     seed: int
     unit: float = 1.0
     """What the ratings are divided by in this training, and were not in the earlier factors."""
+    distribution: Distribution = "normal"
+    """Of the factors: normal, the same without signs, or uniform from 0 on with deviation `std`."""
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
         """Return factors, bias and n of one block."""
@@ -162,7 +166,7 @@ class StartRows:
         indices = tiles.layout.indices(tiles.side, tiles.block)
         n = np.broadcast_to(n, len(indices))
         side_seed = 2 * self.seed + (tiles.side == "item")
-        factors = (self.std * normal_rows(side_seed, indices, self.rank)).astype(np.float32)
+        factors = self._random(side_seed, indices)
         bias = np.zeros(len(indices), np.float32)
         if "known" in rows:
             # Of several samples side by side the last; each weighs 1 / sqrt(samples).
@@ -172,6 +176,14 @@ class StartRows:
             bias = rows["bias"] / np.float32(self.unit)
         factors[n == 0], bias[n == 0] = 0.0, 0.0
         return {"factors": factors, "bias": bias, "n": n}
+
+    def _random(self, seed: int, indices: Array) -> Array:
+        if self.distribution == "uniform":
+            rows = 12**0.5 * uniform_rows(seed, indices, self.rank)
+        else:
+            rows = normal_rows(seed, indices, self.rank)
+        rows = (self.std * rows).astype(np.float32)
+        return np.abs(rows) if self.distribution == "half_normal" else rows
 
 
 def start_state(

@@ -21,12 +21,12 @@ import numpy as np
 
 from mfspark.kernels.normal_equations import Part, degrees_of
 from mfspark.kernels.ridge import RidgeSolver
-from mfspark.models.alternating import Alternating
+from mfspark.models.alternating import Alternating, gram_of
 from mfspark.models.factors import FactorModel
 
 if TYPE_CHECKING:
     from mfspark.grid.grid import BySide, RowTiles
-    from mfspark.kernels.tile import Array, Arrays, Tile
+    from mfspark.kernels.tile import Arrays, Tile
     from mfspark.model_options import IALSOptions
     from mfspark.models.base import FitContext
 
@@ -39,7 +39,7 @@ def fit(context: FitContext, options: IALSOptions) -> FactorModel:
 
 def algorithm(options: IALSOptions, seed: int, previous: BySide | None = None) -> Alternating:
     """Return the iterations of a fit."""
-    return Alternating(HalfStep(options), options, seed, previous)
+    return Alternating.of(HalfStep(options), options, seed, previous)
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class HalfStep:
         options = self.options
         met = list(tiles)
         parts = [part_of(options, tile, columns) for tile, columns in met]
-        gram = np.sum([_gram(columns) for _, columns in met], axis=0)
+        gram = np.sum([gram_of(columns) for _, columns in met], axis=0)
         n_columns = sum(int((columns["n"] > 0).sum()) for _, columns in met)
         factors, fit = solver_of(options, n_columns).solve(parts, rows["factors"], gram)
         n = degrees_of(parts)
@@ -61,7 +61,7 @@ class HalfStep:
         unseen = float(((n > 0) * (n_columns - n)).sum())
         block = {"factors": factors, "bias": np.zeros(len(n), np.float32), "n": n}
         return block | {
-            "gram": _gram(block),
+            "gram": gram_of(block),
             "squared_error": np.asarray(confidence + fit),
             "weight": np.asarray(confidence + unseen),
         }
@@ -86,8 +86,3 @@ def part_of(options: IALSOptions, tile: Tile, columns: Arrays) -> Part:
     weights = options.alpha * (chosen.values if options.by_rating else ones)
     weights = weights.astype(np.float32)
     return Part(chosen, columns["factors"], targets=1 + weights, weights=weights)
-
-
-def _gram(block: Arrays) -> Array:
-    """Return X'X of a block, float32 (k, k); the first blocks come without."""
-    return block["gram"] if "gram" in block else block["factors"].T @ block["factors"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from mfspark.errors import ConfigError
 from mfspark.grid.training import Loss
 from mfspark.kernels.imprints import item_pulls, next_imprints, next_prior_means
 from mfspark.kernels.random import derive_seed, uniform
@@ -31,14 +32,39 @@ if TYPE_CHECKING:
     from mfspark.schemas import Side
 
 _VALIDATION, _SHUFFLE = 1, 2  # streams of random numbers of one seed
+_MOST_ZEROS = 50_000_000  # cells: 1.5 GB of one task
 _STEPS = 20  # an epoch and row; more do not lower the error, see docs/decisions.md
 
 
 def fit(context: FitContext, options: TorchMFOptions) -> FactorModel:
-    """Fit by stochastic gradients; every epoch each user block meets each item block once."""
-    mean = context.tiles.mean if options.center else 0.0
-    state = context.train(TorchMF(options, mean, context.seed, context.tiles.std, context.previous))
+    """Fit by stochastic gradients; every epoch each user block meets each item block once.
+
+    Raises ConfigError where a textbook's objective is asked for on more than small data.
+    """
+    tiles = context.tiles
+    mean = tiles.mean if options.center and options.unrated == "masked" else 0.0
+    std = tiles.std
+    if options.textbook:
+        _check_small(options, tiles.layout)
+        std = 1.0
+    state = context.train(TorchMF(options, mean, context.seed, std, context.previous))
     return FactorModel.of(state, mean)
+
+
+def _check_small(options: TorchMFOptions, layout: Layout) -> None:
+    """Refuse what would not be one step over everything, or too many cells of zeros."""
+    if layout.user_blocks > 1 or layout.item_blocks > 1:
+        raise ConfigError(
+            f'models.torch_mf.objective = "{options.objective}" takes all ratings in one step, and '
+            f"they were cut into {layout.user_blocks} x {layout.item_blocks} tiles",
+            'use objective = "weighted", or grid.blocks = 1 where one core can be waited for',
+        )
+    cells = layout.n_users * layout.n_items
+    if options.unrated == "zero" and cells > _MOST_ZEROS:
+        raise ConfigError(
+            f'models.torch_mf.unrated = "zero" makes {cells:,} ratings, {_MOST_ZEROS:,} at most',
+            "model nmf or svd takes unrated cells as zeros at any size",
+        )
 
 
 def steady_batch_size(tile: Tile, layout: Layout) -> int:
@@ -66,7 +92,8 @@ class TorchMF:
     def start(self, grid: Grid, name: str) -> State:
         """Start both sides with small random factors, or earlier ones for the last epochs."""
         options = self.options
-        start = StartRows(options.rank, options.init_std * self.std**0.5, self.seed)
+        std = options.init_std * self.std**0.5
+        start = StartRows(options.rank, std, self.seed, distribution=options.init)
         skipped = max(0, options.epochs - options.warm_epochs) if self.previous else 0
         return start_state(grid, name, start, self.previous, iteration=skipped)
 
@@ -75,7 +102,7 @@ class TorchMF:
         epoch = state.iteration + 1
         kernel = MeetBlocks(self.options, self.mean, self.std, self.seed, epoch, grid.layout)
         user, item, numbers = grid.strata(name, kernel, state.user, state.item)
-        if self.options.implicit:
+        if self.options.implicit and not self.options.textbook:
             user, item = self._learn_imprints(grid, name, user, item)
         losses = [_rmse("train", epoch, numbers["train_error"], numbers["n_train"])]
         if numbers["n_validation"]:
@@ -151,6 +178,10 @@ class MeetBlocks:
     ) -> tuple[Arrays, Arrays]:
         """Return the new user and item block, with the optimizer's state of their rows."""
         options, size = self.options, self.options.batch_size
+        if options.textbook:
+            size = 0
+        if options.unrated == "zero":
+            tile = tile.with_zeros()
         epoch = Epoch(
             optimizer=options.optimizer,
             learning_rate=options.learning_rate * options.decay ** (self.epoch - 1),
@@ -162,6 +193,7 @@ class MeetBlocks:
             std=self.std,
             seed=derive_seed(self.seed, _SHUFFLE, self.epoch, *pair),
             device=_device(options.device),
+            objective=options.objective,
         )
         held_out = HeldOut(options.validation_share, self.seed)
         return epoch.run(users, items, tile, held_out.mask(tile, self.layout, "user", *pair))

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from mfspark.evaluation import ranking_metrics, rating_metrics, relevant_from
 from mfspark.pipeline.parts import ratings_of, tiles_of
 from mfspark.pipeline.scoring import predict, recommend
+from mfspark.pipeline.train import fitted
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -37,13 +38,16 @@ def models_of(job: Job) -> tuple[ModelName, ...]:
 
 
 def best_model(job: Job) -> ModelName:
-    """Return the model with the lowest RMSE; the first configured that predicts, if unmeasured."""
+    """Return the model with the lowest RMSE; the first that predicts ratings, if unmeasured."""
     rmse = {m["model"]: m["value"] for m in run(job) if m["metric"] == "rmse"}
     measured: list[ModelName] = [name for name in job.config.models.run if name in rmse]
     if measured:
         return min(measured, key=lambda name: rmse[name])
-    predicting: list[ModelName] = [name for name in job.config.models.run if name != "popularity"]
-    return predicting[0] if predicting else "baseline"
+    part = "all" if job.config.evaluation.split == "none" else "train"
+    for name in job.config.models.run:
+        if fitted(job, name, part).kind == "rating":
+            return name
+    return "baseline"
 
 
 def _measure(job: Job) -> Metrics:

@@ -13,7 +13,6 @@ import numpy as np
 
 from mfspark.errors import ConfigError, NotFoundError
 from mfspark.grid.grid import TileSet
-from mfspark.kernels.scale import RatingScale
 from mfspark.kernels.tile import Tile
 from mfspark.model_options import ALSOptions, IALSOptions
 from mfspark.models import als, ials
@@ -111,6 +110,4 @@ def _scores(run: PublishedRun, name: str, tile: Tile, items: Arrays) -> Array:
     rank = Y.shape[1]
     bias = w[rank] if explicit.biases else 0.0
     scores = tiles.mean + bias + items["bias"].astype(np.float64) + Y @ w[:rank]
-    publish = run.manifest.config["publish"]
-    low, high = run.facts("ingest")["rating_scale"]
-    return RatingScale(low, high, publish["clamp"], publish["round_to"]).adjust(scores)
+    return run.scale.adjust(scores)

@@ -51,9 +51,10 @@ class Job:
     @property
     def scale(self) -> RatingScale:
         """The rating scale, with what the configuration says of published predictions."""
-        options = self.config.publish
-        low, high = self.report.rating_scale
-        return RatingScale(low, high, options.clamp, options.round_to)
+        options, report = self.config.publish, self.report
+        return RatingScale.published(
+            report.rating_scale, report.rating_step, options.clamp, options.round_to
+        )
 
     @property
     def store(self) -> ParquetStore:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mfspark.errors import NotFoundError
-from mfspark.kernels.scale import RatingScale
 from mfspark.pipeline.queries import look_up, look_up_item, near_items, near_matches
 
 if TYPE_CHECKING:
@@ -118,13 +117,7 @@ class _Scorer:
         found = None if model == "baseline" else score(model)
         tier = model if found else "baseline"
         prediction, basis = found or self._by_biases()
-        return Opinion(model, self._in_scale(prediction), tier, basis)
-
-    def _in_scale(self, prediction: float) -> float:
-        publish = self.run.manifest.config["publish"]
-        low, high = self.run.facts("ingest")["rating_scale"]
-        scale = RatingScale(low, high, publish["clamp"], publish["round_to"])
-        return float(scale.adjust(np.float64(prediction)))
+        return Opinion(model, float(self.run.scale.adjust(np.float64(prediction))), tier, basis)
 
     def _by_factors(self, model: str) -> tuple[float, str] | None:
         user, item = self._factors(model, "user"), self._factors(model, "item")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from mfspark.errors import NotFoundError
+from mfspark.kernels.scale import RatingScale
 from mfspark.tables.reader import files_of
 from mfspark.tables.warehouse import Warehouse
 
@@ -55,6 +56,14 @@ class PublishedRun:
         """Which ratings the published models were fitted on: all, or those left for training."""
         evaluation = self.manifest.config["evaluation"]
         return "all" if evaluation["refit"] or evaluation["split"] == "none" else "train"
+
+    @property
+    def scale(self) -> RatingScale:
+        """The rating scale, with what the run's configuration says of published predictions."""
+        options, ingest = self.manifest.config["publish"], self.facts("ingest")
+        low, high = ingest["rating_scale"]
+        step = ingest["rating_step"]
+        return RatingScale.published((low, high), step, options["clamp"], options["round_to"])
 
     def facts(self, stage: str) -> Row:
         """Return what a stage recorded; empty where it did not run."""

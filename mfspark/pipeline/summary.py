@@ -128,6 +128,8 @@ def _notes(run: PublishedRun) -> Iterator[str]:
 def _about_input(ingest: Row) -> Iterator[str]:
     if later := ingest["n_later"]:
         yield f"left for later nights: {count(later, 'rating')} made after the run date"
+    if merged := ingest.get("n_merged"):
+        yield f"averaged: {count(merged, 'rating')} of items that share a title with another"
     users, items = ingest["described_users"], ingest["described_items"]
     if unrated := users["n_unrated"]:
         yield f"{count(unrated, 'user')} of the user files rated nothing and are in no table"

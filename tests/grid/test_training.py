@@ -216,7 +216,8 @@ def test_no_iterations_leave_the_start(site: Callable[[str], Site]) -> None:
             return True
 
     here = site("here")
-    state = here.train(Nothing(als_model.HalfStep(OPTIONS, 3.2), OPTIONS, SEED))
+    half = als_model.HalfStep(OPTIONS, 3.2)
+    state = here.train(Nothing.of(half, OPTIONS, SEED, None))
     assert state.iteration == 0
     assert here.files() == {f"{reference}.parquet" for reference in state.references}
     assert here.checkpoint().read() == state

@@ -32,11 +32,20 @@ def night(spark, tmp_path):
     """Return a function that ingests and gives the report and the tables written, as Arrow."""
 
     def run(
-        ratings, items=(), previous=None, until=None, tables=None, ids="auto", users=(), **options
+        ratings,
+        items=(),
+        previous=None,
+        until=None,
+        tables=None,
+        ids="auto",
+        users=(),
+        merge_on="id",
+        **options,
     ):
         tables = {} if tables is None else tables
         options = {"max_rejected_share": 0.5, **options}
-        config = Config.model_validate({"ingest": options, "ids": {"type": ids}})
+        values = {"ingest": options, "ids": {"type": ids}, "items": {"merge_on": merge_on}}
+        config = Config.model_validate(values)
 
         def write(frame, table):
             tables[table] = frame.toArrow()
@@ -239,3 +248,22 @@ def test_public_data(night, data_set):
     assert (report.n_accepted, report.n_users, report.n_items) == (100_000, 16_554, 10_506)
     assert report.ids == IdTypes("integer", "string")
     assert "0104257" in by(tables["items"], "item_id")
+
+
+def test_items_of_one_title_are_averaged_into_the_first_listed(night, file):
+    """User 1 rated both versions, user 2 the second alone; untitled items are never one."""
+    items = file("m.csv", "movieId,title\n30,Emma\n10,Emma\n20,Heat\n40,\n50,\n60,Emma\n")
+    ratings = file(
+        "r.csv",
+        "user,item,rating,timestamp\n1,10,4,1000000000\n1,30,1,1000000100\n1,20,5,1000000000\n"
+        "2,10,2,1000000000\n2,40,3,1000000000\n2,50,4,1000000000\n",
+    )
+    report, tables = night([ratings], [items], merge_on="title")
+    found = {(r["user_id"], r["item_id"]): r["rating"] for r in tables["ratings"]}
+    assert found == {(1, 30): 2.5, (1, 20): 5, (2, 30): 2, (2, 40): 3, (2, 50): 4}
+    times = {(r["user_id"], r["item_id"]): r["rated_at"] for r in tables["ratings"]}
+    assert times[1, 30] == datetime(2001, 9, 9, 1, 48, 20, tzinfo=UTC)
+    assert (report.n_rows, report.n_accepted, report.n_merged) == (6, 5, 1)
+    assert sorted(row["item_id"] for row in tables["items"]) == [20, 30, 40, 50]
+    emma = by(tables["items"], "item_id")[30]
+    assert (emma["title"], emma["n_ratings"], emma["mean"]) == ("Emma", 2, 2.25)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mfspark.kernels.random import derive_seed, hash64, normal_rows, uniform
+from mfspark.kernels.random import derive_seed, hash64, normal_rows, uniform, uniform_rows
 
 
 def test_hash_is_splitmix64() -> None:
@@ -74,3 +74,13 @@ def test_derived_seeds_differ() -> None:
     assert all(0 <= seed < 2**31 for seed in seeds)
     assert derive_seed(42, 1, 2) != derive_seed(42, 2, 1)
     assert derive_seed(42, 1, 2) == derive_seed(42, 1, 2)
+
+
+def test_uniform_rows_are_a_function_of_seed_and_row() -> None:
+    rows = uniform_rows(3, np.arange(2000), 5)
+    assert (rows >= 0).all()
+    assert (rows < 1).all()
+    assert abs(rows.mean() - 0.5) < 0.01
+    assert abs(rows.std() - 12**-0.5) < 0.01
+    np.testing.assert_array_equal(uniform_rows(3, np.array([7, 1999]), 5), rows[[7, 1999]])
+    assert not np.array_equal(uniform_rows(4, np.arange(2000), 5), rows)

@@ -8,7 +8,7 @@ import pytest
 from mfspark.kernels.sgd import Epoch
 from mfspark.kernels.tile import Arrays, Tile
 from tests.grids import Array, Ratings, stars, survey
-from tests.reference import descend, mf_gradients
+from tests.reference import descend, mf_gradients, textbook_step
 
 OPTIMIZERS = ["sgd", "adagrad", "adam"]
 
@@ -68,6 +68,35 @@ def test_steps_are_those_of_the_textbook(optimizer: str, batch_size: int, steps:
     for found, wanted in zip(weights(users, items), expected, strict=True):
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("objective", ["squares", "norm"])
+@pytest.mark.parametrize("zeros", [False, True], ids=["masked", "zeros"])
+def test_objectives_of_textbooks_take_plain_steps(objective: Any, *, zeros: bool) -> None:
+    """Whatever n and prior say: rows without ratings are regularised too."""
+    users, items = (block(s, n, 3) | {"n": np.full(n, 9)} for s, n in ((1, 5), (2, 4)))
+    R, tile = TINY.dense, TINY.tile
+    if zeros:
+        R, tile = np.nan_to_num(R), tile.with_zeros()
+    X, Y = users["factors"], items["factors"]
+    steps = epoch(
+        objective=objective, batch_size=0, biases=False, mean=0.0, prior=5.0, learning_rate=0.03
+    )
+    for _ in range(4):
+        X, Y = textbook_step(R, X, Y, 0.03, 0.1, objective)
+        users, items = run(steps, users, items, tile)
+    np.testing.assert_allclose(users["factors"], X, atol=1e-5)
+    np.testing.assert_allclose(items["factors"], Y, atol=1e-5)
+
+
+def test_a_perfect_fit_has_a_gradient_of_0_in_the_norm_too() -> None:
+    users, items = (
+        {"factors": np.ones((n, 1), np.float32), "bias": np.zeros(n, np.float32)} for n in (2, 3)
+    )
+    tile = Ratings.of_dense(np.ones((2, 3))).tile
+    steps = epoch(objective="norm", batch_size=0, biases=False, mean=0.0, reg=0.0)
+    after = run(steps, users, items, tile)
+    assert (after[0]["factors"] == 1).all()
 
 
 @pytest.mark.parametrize("rate", [1e-4, 0.05, 10.0])

@@ -119,3 +119,11 @@ def test_every_index_lies_in_one_block(n: int, n_blocks: int) -> None:
         assert (indices // n_blocks == np.arange(len(indices))).all()
     sizes = [len(indices) for indices in blocks]
     assert max(sizes) - min(sizes) <= 1
+
+
+def test_with_zeros_every_cell_has_a_rating() -> None:
+    ratings = Ratings.of_dense(np.array([[np.nan, 5.0, 1.0], [np.nan] * 3, [2.0, np.nan, np.nan]]))
+    filled = ratings.tile.with_zeros()
+    assert filled.values.reshape(3, 3).tolist() == [[0, 5, 1], [0, 0, 0], [2, 0, 0]]
+    assert filled.degrees.tolist() == [3, 3, 3]
+    assert filled.indices.tolist() == [0, 1, 2] * 3

@@ -1,0 +1,324 @@
+"""Truncated singular value decomposition of the users x items matrix (kernel: kernels.spectrum).
+
+    R ~ U diag(s) V',  the best approximation of rank k (Eckart & Young 1936)
+
+where an unrated cell counts as 0 ("PureSVD", Cremonesi, Koren & Turrin 2010: a list is ranked by
+the rows of U diag(s) V'), or R holds what ratings leave after mu + b_u + b_i, so that an unrated
+cell counts as just that (Sarwar et al. 2000).
+
+The fitted factors are x_u = U_u and y_i = s V_i: cosines of the y_i are those of the columns of the
+approximated matrix.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from mfspark.errors import ConfigError
+from mfspark.grid.grid import Blocks
+from mfspark.grid.training import Loss, State
+from mfspark.kernels.spectrum import FLOAT64_NOTHING, eigenpairs, n_within, signs
+from mfspark.model_options import BaselineOptions
+from mfspark.models.baseline import Biases
+from mfspark.models.factors import FactorModel
+from mfspark.models.subspace import Matrix, Product, start_columns, turn
+from mfspark.schemas import other
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mfspark.grid.grid import BySide, Grid, RowTiles, Strips
+    from mfspark.grid.store import Store
+    from mfspark.grid.training import Algorithm
+    from mfspark.kernels.tile import Array, Arrays, Tile
+    from mfspark.model_options import SVDOptions
+    from mfspark.models.base import FitContext
+    from mfspark.schemas import Side
+
+_OVERSAMPLING = 16
+_ALWAYS_EXACT = 2048  # users or items, whichever are fewer: the eigenvalues take 2 s
+_LARGEST_GRAM = 12_000  # 1.2 GB of float64, and minutes of one task
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SVDModel(FactorModel):
+    """A factor model of the leading singular triplets."""
+
+    singular_values: tuple[float, ...] = ()
+    """Of the triplets that are kept, descending."""
+    squares: float = 0.0
+    """Sum of the squares of all singular values: of all entries of the matrix."""
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Load what `record` gave."""
+        values = tuple(record["singular_values"])
+        return replace(
+            super().from_record(record), singular_values=values, squares=record["squares"]
+        )
+
+
+def fit(context: FitContext, options: SVDOptions) -> SVDModel:
+    """Decompose the ratings, or what they leave after mu + b_u + b_i.
+
+    Raises ConfigError where an exact decomposition is asked for that no machine should try.
+    """
+    matrix, mean = Matrix(_ratings), 0.0
+    if options.unrated == "baseline":
+        mean = context.tiles.mean
+        matrix = Matrix(_Residuals(mean), _biases(context, mean))
+    _, numbers = context.grid.sweep("user", f"{context.name}/squares", _Squares(matrix))
+    squares = numbers["squares"]
+    side = _smaller_side(context)
+    algorithm = _algorithm(context, options, matrix, side, squares)
+    state = context.train(algorithm)
+    (spectrum,) = state.kept
+    values = context.store.get(spectrum.references[0])["values"]
+    kept = _n_kept(options, values, squares)
+    kernel = _Factors(matrix.about, spectrum, kept)
+    user, item = (
+        context.grid.sweep(bases.side, context.name, kernel, rows=bases)[0]
+        for bases in (state.user, state.item)
+    )
+    return SVDModel(
+        mean,
+        user,
+        item,
+        "rating" if options.unrated == "baseline" else "ranking",
+        state.history,
+        singular_values=tuple(np.sqrt(values[:kept]).tolist()),
+        squares=squares,
+    )
+
+
+def _smaller_side(context: FitContext) -> Side:
+    layout = context.tiles.layout
+    return "user" if layout.n_users <= layout.n_items else "item"
+
+
+def _algorithm(
+    context: FitContext, options: SVDOptions, matrix: Matrix, side: Side, squares: float
+) -> Algorithm:
+    """Choose the exact way or the randomized one."""
+    n = context.tiles.layout.n(side)
+    all_values = options.energy is not None and options.energy_of == "nuclear"
+    exact = options.solver == "gram" or all_values
+    if exact and n > _LARGEST_GRAM:
+        wanted = 'energy_of = "nuclear"' if all_values else 'solver = "gram"'
+        raise ConfigError(
+            f"models.svd.{wanted} decomposes a {n:,} x {n:,} matrix; {_LARGEST_GRAM:,} is the most",
+            'use energy_of = "frobenius", or a fixed rank, with solver = "auto"',
+        )
+    if exact or (options.solver == "auto" and n <= _ALWAYS_EXACT):
+        return Exact(matrix, side)
+    return Randomized(options, matrix, side, squares, context.seed)
+
+
+def _n_kept(options: SVDOptions, values: Array, squares: float) -> int:
+    """Return how many triplets are kept; values: squared singular values, descending."""
+    if options.energy is None:
+        return min(options.rank, len(values))
+    if options.energy_of == "nuclear":
+        roots = np.sqrt(values)
+        return n_within(options.energy, roots, float(roots.sum()))
+    found = float(values.sum())
+    if found < options.energy * squares * (1 - 1e-6):
+        _log.warning(
+            "svd: the %d triplets that were looked at hold %.1f%% of the squares, less than "
+            "models.svd.energy = %g: all of them are kept (models.svd.max_rank)",
+            *(len(values), 100 * found / squares, options.energy),
+        )
+    return n_within(options.energy, values, squares)
+
+
+def _ratings(tile: Tile, rows: Arrays, columns: Arrays, side: Side) -> Array:  # noqa: ARG001
+    return tile.values
+
+
+@dataclass(frozen=True)
+class _Residuals:
+    """r - mu - b_u - b_i."""
+
+    mean: float
+
+    def __call__(self, tile: Tile, rows: Arrays, columns: Arrays, side: Side) -> Array:  # noqa: ARG002
+        explained = rows["bias"][tile.rows] + columns["bias"][tile.indices]
+        return tile.values - np.float32(self.mean) - explained
+
+
+def _biases(context: FitContext, mean: float) -> BySide:
+    """Fit the biases of the baseline, with its default damping."""
+    state_path = context.state_path.with_name(f"biases-{context.state_path.name}")
+    own = replace(context, name=f"{context.name}/biases", state_path=state_path)
+    state = own.train(Biases(BaselineOptions(), mean))
+    return {"user": state.user, "item": state.item}
+
+
+@dataclass(frozen=True)
+class _Squares:
+    matrix: Matrix
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
+        parts = (self.matrix.tile(tiles, q).values for q in range(tiles.layout.item_blocks))
+        squares = sum(float(np.square(values, dtype=np.float64).sum()) for values in parts)
+        return {"squares": np.asarray(squares)}
+
+
+@dataclass(frozen=True)
+class Randomized:
+    """Subspace iteration from a random basis (models.subspace); two sweeps a turn."""
+
+    options: SVDOptions
+    matrix: Matrix
+    side: Side
+    """The rows of the iteration: the smaller side."""
+    squares: float
+    """Of all entries."""
+    seed: int
+
+    @property
+    def rank(self) -> int:
+        """How many triplets are wanted."""
+        options = self.options
+        return options.max_rank if options.energy else options.rank
+
+    def start(self, grid: Grid, name: str) -> State:
+        """Start with random columns, and no rows yet."""
+        columns = start_columns(
+            grid, self.side, f"{name}/start", self.rank + _OVERSAMPLING, self.seed
+        )
+        return _state(0, Blocks(self.side, ()), columns)
+
+    def step(self, grid: Grid, state: State, name: str) -> State:
+        """Take one turn; the loss is what the wanted triplets leave, over all cells."""
+        columns = state.item if self.side == "user" else state.user
+        found = turn(grid, self.matrix, self.side, name, columns)
+        explained = float(grid.store.get(found.spectrum)["values"][: self.rank].sum())
+        cells = grid.layout.n_users * grid.layout.n_items
+        iteration = state.iteration + 1
+        loss = Loss(iteration, "train", (max(0.0, self.squares - explained) / cells) ** 0.5)
+        after = _state(iteration, found.rows, found.columns, found.spectrum)
+        return replace(after, history=(*state.history, loss))
+
+    def finished(self, state: State) -> bool:
+        """Stop after max_iter turns, or when the loss changes by less than `tol` of itself."""
+        return state.iteration >= self.options.max_iter or state.stalled(self.options.tol)
+
+
+@dataclass(frozen=True)
+class Exact:
+    """All singular triplets by the Gram matrix F F' of the smaller side; no iterations.
+
+    Memory of the one task that decomposes it: 8 n^2 bytes, three times over.
+    """
+
+    matrix: Matrix
+    side: Side
+    """The rows of F: the smaller side."""
+
+    def start(self, grid: Grid, name: str) -> State:
+        """Decompose the Gram matrix: F F' = U diag(s^2) U', and F'U = s V."""
+        side = self.side
+        gram, _ = grid.all_pairs(side, f"{name}/gram", _GramRows(self.matrix))
+        spectrum = grid.reduce(f"{name}/spectrum", _ExactSpectrum(side), gram)
+        rows, _ = grid.sweep(side, f"{name}/rows", _RowsOf(spectrum))
+        columns, _ = grid.sweep(other(side), f"{name}/columns", Product(self.matrix), columns=rows)
+        grid.store.discard(gram.references)
+        return _state(0, rows, columns, spectrum)
+
+    def step(self, grid: Grid, state: State, name: str) -> State:
+        """Never taken."""
+        raise NotImplementedError
+
+    def finished(self, state: State) -> bool:  # noqa: ARG002
+        """All is done when it starts."""
+        return True
+
+
+def _state(iteration: int, rows: Blocks, columns: Blocks, spectrum: str = "") -> State:
+    """Return a state whose user and item blocks are the bases of the two sides."""
+    user, item = (rows, columns) if rows.side == "user" else (columns, rows)
+    kept = (Blocks(rows.side, (spectrum,)),) if spectrum else ()
+    return State(iteration, user, item, kept=kept)
+
+
+@dataclass(frozen=True)
+class _GramRows:
+    """All-pairs kernel: the rows of F F' that belong to a block, float64 (rows, n)."""
+
+    matrix: Matrix
+
+    def __call__(self, rows: Arrays, strips: Strips) -> Arrays:  # noqa: ARG002
+        layout, side = strips.tiles.layout, strips.side
+        gram = np.zeros((layout.rows(side, strips.block), layout.n(side)))
+        for q in range(layout.blocks(other(side))):
+            own = self._tile(strips, strips.block, q)
+            for block in range(layout.blocks(side)):
+                products = own @ self._tile(strips, block, q).T
+                gram[:, layout.indices(side, block)] += products.toarray()
+        return {"gram": gram}
+
+    def _tile(self, strips: Strips, block: int, q: int) -> Any:
+        from scipy.sparse import csr_array
+
+        tile = self.matrix.tile(strips.tiles_of(block), q)
+        values = tile.values.astype(np.float64)
+        return csr_array((values, tile.indices, tile.indptr), shape=(tile.n_rows, tile.n_columns))
+
+
+@dataclass(frozen=True)
+class _ExactSpectrum:
+    """Reduce kernel: all eigenpairs of F F'; the bases are the vectors themselves."""
+
+    side: Side
+
+    def __call__(self, blocks: Iterable[Arrays], store: Store) -> Arrays:  # noqa: ARG002
+        parts = [block["gram"] for block in blocks]
+        n = parts[0].shape[1]
+        gram = np.empty((n, n))
+        for block, part in enumerate(parts):
+            gram[block :: len(parts)] = part  # as Layout deals rows out to blocks
+        values, vectors = eigenpairs(gram, FLOAT64_NOTHING)
+        vectors *= signs(vectors.sum(0))
+        identity = np.eye(len(values))
+        return {"values": values, "vectors": vectors, "rows": identity, "columns": identity}
+
+
+@dataclass(frozen=True)
+class _RowsOf:
+    """Sweep kernel: the vectors of a block's rows, as the basis of its side."""
+
+    spectrum: str
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
+        vectors = tiles.store.get(self.spectrum)["vectors"]
+        mine = vectors[tiles.layout.indices(tiles.side, tiles.block)]
+        return {"basis": mine.astype(np.float32)}
+
+
+@dataclass(frozen=True)
+class _Factors:
+    """Sweep kernel: x = U of the users, y = s V of the items, from the bases of their sides."""
+
+    biases: BySide
+    """Blocks with the bias of each row; none: there are no biases."""
+    spectrum: Blocks
+    kept: int
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+        found, side = tiles.store.get(self.spectrum.references[0]), tiles.side
+        own_rows = side == self.spectrum.side  # whose basis gives unit vectors
+        vectors = found["rows" if own_rows else "columns"][:, : self.kept]
+        if own_rows != (side == "user"):  # the rows of the iteration were the items
+            singular = np.sqrt(found["values"][: self.kept])
+            vectors = vectors * singular if side == "item" else vectors / singular
+        n = np.sum([tile.degrees for tile, _ in tiles], axis=0)
+        bias = np.zeros(len(n), np.float32)
+        if side in self.biases:
+            bias = tiles.store.get(self.biases[side].references[tiles.block])["bias"]
+        return {"factors": rows["basis"] @ vectors.astype(np.float32), "bias": bias, "n": n}
