@@ -11,6 +11,8 @@ sweep      every row block meets all column blocks and becomes a new row block
 strata     in sub-epoch s user block p meets item block (p + s) mod S; all meet at once, sharing
            nothing (DSGD, Gemulla et al. 2011)
 all pairs  every strip meets every other strip of the same side
+meetings   every two blocks of the same side meet once: all pairs, where what one is to another is
+           what the other is to it
 
 The trainers are written against this class alone. Where blocks lie (`Store`) and who runs the tasks
 (`Runner`) makes it an in-process grid or a Spark grid; the answers are the same.
@@ -197,6 +199,14 @@ class PairKernel(Protocol):
         ...
 
 
+class MeetingKernel(Protocol):
+    """Compares one block with some others of its side, for all of them."""
+
+    def __call__(self, own: Arrays, met: Iterator[Arrays]) -> Iterator[Arrays]:
+        """Yield what is left for each block met, in their order, and then the new own block."""
+        ...
+
+
 @dataclass(frozen=True)
 class Strips:
     """What an all-pairs kernel sees: its own strip, and all strips in order."""
@@ -304,6 +314,29 @@ class Grid:
         task = partial(_all_pairs, self.store, self.tiles, blocks, kernel, rows)
         return blocks, _summed(self.runner.run(len(blocks), task, f"all pairs {name}"))
 
+    def meetings(
+        self, name: str, kernel: MeetingKernel, blocks: Blocks
+    ) -> tuple[Blocks, tuple[tuple[str, ...], ...]]:
+        """Let every two blocks of a side meet once, each in the task of one of them.
+
+            5 blocks: 0 meets 1 and 2, 1 meets 2 and 3, 2 meets 3 and 4, 3 meets 4 and 0, ...
+
+        Returns the new blocks and, for each block, references of what those it met left for it.
+        """
+        new = self._named(blocks.side, name)
+        met = _halves(len(blocks))
+        left = [
+            tuple(f"{name}/left/{b:04d}/{other:04d}" for other in others)
+            for b, others in enumerate(met)
+        ]
+        task = partial(_meet, self.store, kernel, blocks, new, met, left)
+        self.runner.run(len(blocks), task, f"meetings {name}")
+        received: list[list[str]] = [[] for _ in met]
+        for others, references in zip(met, left, strict=True):
+            for other_block, reference in zip(others, references, strict=True):
+                received[other_block].append(reference)
+        return new, tuple(tuple(references) for references in received)
+
     def _named(self, side: Side, name: str) -> Blocks:
         n_blocks = self.layout.blocks(side)
         return Blocks(side, tuple(f"{name}/{side}/{b:04d}" for b in range(n_blocks)))
@@ -367,6 +400,31 @@ def _all_pairs(
     new = kernel(old, Strips(blocks.side, block, tiles, store))
     store.put(blocks.references[block], new)
     return _numbers(new)
+
+
+def _meet(
+    store: Store,
+    kernel: MeetingKernel,
+    blocks: Blocks,
+    new: Blocks,
+    met: list[list[int]],
+    left: list[tuple[str, ...]],
+    block: int,
+) -> Numbers:
+    others = (store.get(blocks.references[other]) for other in met[block])
+    made = kernel(store.get(blocks.references[block]), others)
+    for reference, arrays in zip((*left[block], new.references[block]), made, strict=True):
+        store.put(reference, arrays)
+    return {}
+
+
+def _halves(n: int) -> list[list[int]]:
+    """Return which blocks each of n meets: every two meet once, and no block much more often."""
+    halves = [[(b + s) % n for s in range(1, (n + 1) // 2)] for b in range(n)]
+    if n % 2 == 0:
+        for b in range(n // 2):
+            halves[b].append(b + n // 2)
+    return halves
 
 
 def _replaced(blocks: Blocks, name: str, met: set[int]) -> Blocks:

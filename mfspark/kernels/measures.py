@@ -34,6 +34,11 @@ class Totals:
     squares: Array
 
     @classmethod
+    def of(cls, rows: Rows) -> Totals:
+        """Of rows, for pairs one by one."""
+        return cls(rows.n, rows.squares)
+
+    @classmethod
     def across(cls, rows: Rows) -> Totals:
         """Of the rows of dense moments."""
         return cls(rows.n[:, None], rows.squares[:, None])
@@ -41,7 +46,11 @@ class Totals:
     @classmethod
     def down(cls, others: Rows) -> Totals:
         """Of their columns."""
-        return cls(others.n, others.squares)
+        return cls.of(others)
+
+    def take(self, rows: Array) -> Totals:
+        """Of some of them."""
+        return Totals(self.n[rows], self.squares[rows])
 
 
 def _cosine(m: Moments, u: Totals, v: Totals) -> Array:
@@ -118,6 +127,22 @@ class Similarity:
     def powers(self) -> tuple[Power, ...]:
         """The moments that `of` looks at."""
         return tuple(dict.fromkeys((_COUNT, *FORMULAS[self.options.similarity].powers)))
+
+    @property
+    def one_moment(self) -> bool:
+        """Whether the dot product alone makes the similarity of two rows that share something."""
+        counted = self.min_support > 1 or self.shrinkage or self.options.significance
+        return self.options.similarity == "cosine" and not counted
+
+    @property
+    def needs_biases(self) -> bool:
+        """Whether it compares what a baseline leaves over."""
+        return self.options.similarity == "pearson_baseline"
+
+    @property
+    def cancels(self) -> bool:
+        """Whether a small difference of large moments decides, so that they must not be rounded."""
+        return self.options.similarity in ("msd", "pearson")
 
     @property
     def min_support(self) -> int:

@@ -5,23 +5,21 @@ A row is never its own neighbor. Ties go to the lower index.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mfspark.kernels.measures import Totals
-from mfspark.kernels.moments import moments
-from mfspark.kernels.top_n import NOBODY, RankedLists, top_columns
+from mfspark.kernels.moments import moments, moments_of_pairs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mfspark.kernels.measures import Similarity
     from mfspark.kernels.moments import Rows
     from mfspark.kernels.tile import Array, Arrays
-
-Others = Iterable[tuple["Array", "Rows"]]
-_CHUNK_CELLS = 1 << 21  # similarities held at once: 16 MiB of float64 for each moment
+    from mfspark.kernels.top_n import RankedLists
 
 
 @dataclass(frozen=True)
@@ -59,43 +57,25 @@ def similarities(rows: Rows, others: Rows, similarity: Similarity) -> Array:
     return similarity.of(found, Totals.across(rows), Totals.down(others))
 
 
-def nearest(rows: Rows, own: Array, others: Others, k: int, similarity: Similarity) -> Neighbors:
-    """Return the k nearest neighbors of each row among all others.
+def similarities_of_pairs(
+    rows: Rows, row: Array, others: Rows, other: Array, similarity: Similarity
+) -> Array:
+    """Return how alike row[0] and other[0] are, and so on, float64 (n); `row` ascends.
 
-    own int64 (rows): global indices of the rows; others: (global indices, rows) of every block; it
-    is gone through twice.
+    Bits are as above.
     """
-    best = RankedLists.empty(len(rows), k)
-    for indices, block in others:
-        best = best.merged(_best_of_block(rows, own, indices, block, k, similarity))
-    n_common = np.zeros((len(rows), k), np.int32)
-    for indices, block in others:
-        n_common += _n_common(rows, block, best.indices, indices)
-    return Neighbors(best.indices, best.scores, n_common)
+    found = moments_of_pairs(rows, row, others, other, similarity.powers)
+    return similarity.of(found, Totals.of(rows).take(row), Totals.of(others).take(other))
 
 
-def _best_of_block(
-    rows: Rows, own: Array, indices: Array, others: Rows, k: int, similarity: Similarity
-) -> RankedLists:
-    """Return the k most similar rows of one other block for each row."""
-    chunk = max(1, _CHUNK_CELLS // max(1, len(others)))
-    parts = [RankedLists.empty(0, k)]
-    for start in range(0, len(rows), chunk):
-        some = slice(start, start + chunk)
-        scores = similarities(rows.take(some), others, similarity)
-        scores[own[some][:, None] == indices] = -np.inf
-        parts.append(top_columns(scores, k, indices))
-    return RankedLists(
-        np.concatenate([p.indices for p in parts]), np.concatenate([p.scores for p in parts])
-    )
+def with_common(lists: RankedLists, rows: Rows, others: Iterable[Rows]) -> Neighbors:
+    """Count the columns that each row shares with its neighbors.
 
-
-def _n_common(rows: Rows, others: Rows, neighbors: Array, indices: Array) -> Array:
-    """Return how many columns each row shares with its listed neighbors of one block, (rows, k)."""
-    row, rank = np.nonzero(np.isin(neighbors, indices) & (neighbors != NOBODY))
-    result = np.zeros(neighbors.shape, np.int32)
-    if len(row):
-        position = np.searchsorted(indices, neighbors[row, rank])
-        both = rows.take(row).power(0).multiply(others.take(position).power(0))
-        result[row, rank] = both.sum(axis=1)
-    return result
+    others: the rows of all blocks, among them all neighbors.
+    """
+    n_common = np.zeros(lists.indices.shape, np.int32)
+    for block in others:
+        row, rank = np.nonzero(np.isin(lists.indices, block.indices))
+        other = np.searchsorted(block.indices, lists.indices[row, rank])
+        n_common[row, rank] = moments_of_pairs(rows, row, block, other, [(0, 0)])[0, 0]
+    return Neighbors(lists.indices, lists.scores, n_common)

@@ -1,111 +1,70 @@
-"""The nearest neighbors of all users or all items: what neighbor models and their tables share."""
+"""The nearest neighbors of all users or all items: what neighbor models and their tables share.
+
+columns     sweep of the other side    how often and how every column is rated
+within      sweep                      the rows as a measure compares them, nearest in their block
+across      meetings                   nearest in other blocks; every two blocks meet once
+together    sweep                      nearest of all, and what they have in common
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mfspark.grid.grid import RowTiles
+from mfspark.kernels.all_pairs import chunks_of, compare_all, left_for, lists_of
 from mfspark.kernels.measures import Similarity
 from mfspark.kernels.moments import Rows
-from mfspark.kernels.similarity import nearest
+from mfspark.kernels.packed import Packing, off_grid
+from mfspark.kernels.shortlist import Shortlist
+from mfspark.kernels.similarity import with_common
+from mfspark.kernels.top_n import RankedLists
 from mfspark.kernels.weights import Columns, compared, needs_columns
 from mfspark.model_options import BaselineOptions
 from mfspark.models.baseline import Biases
 from mfspark.schemas import other
 
 if TYPE_CHECKING:
-    from mfspark.grid.grid import Blocks, BySide, Grid, RowTiles, Strips
+    from collections.abc import Iterator
+
+    from mfspark.grid.grid import Blocks, BySide, Grid, Strips
     from mfspark.kernels.tile import Array, Arrays
     from mfspark.model_options import SimilarityOptions
     from mfspark.schemas import Side
 
 
-def nearest_neighbors(grid: Grid, side: Side, name: str, options: SimilarityOptions) -> Blocks:
-    """Find the nearest neighbors of every user or of every item by one all-pairs motion.
+def nearest_neighbors(
+    grid: Grid, side: Side, name: str, options: SimilarityOptions, biases: BySide | None = None
+) -> tuple[Blocks, Comparison]:
+    """Find the nearest neighbors of every user or item: blocks of kernels.similarity.Neighbors.
 
-    Measures that compare with the columns' means, counts or biases take sweeps for those first.
+    biases: those of the baseline, for `pearson_baseline`; if not given they are fitted. Also
+    returns how rows were compared, so that any others can be compared alike.
     """
-    columns, biases = None, None
-    if needs_columns(options):
-        columns = grid.sweep(other(side), f"{name}/columns", _column_facts)[0]
-    if options.similarity == "pearson_baseline":
+    k = min(options.num_neighbors, max(1, grid.layout.n(side) - 1))
+    columns, numbers = grid.sweep(other(side), f"{name}/columns", _column_facts)
+    if options.similarity == "pearson_baseline" and biases is None:
         biases = _baseline(grid, f"{name}/baseline")
-    return grid.all_pairs(side, name, FindNeighbors(options, columns, biases))[0]
-
-
-@dataclass(frozen=True)
-class FindNeighbors:
-    """All-pairs kernel: the k most similar rows of each row of a block."""
-
-    options: SimilarityOptions
-    columns: Blocks | None = None
-    """n float64 and mean float64 of the other side."""
-    biases: BySide | None = None
-
-    def __call__(self, rows: Arrays, strips: Strips) -> Arrays:  # noqa: ARG002
-        """Return a block of neighbors."""
-        layout = strips.tiles.layout
-        k = min(self.options.num_neighbors, max(1, layout.n(strips.side) - 1))
-        own = layout.indices(strips.side, strips.block)
-        compare = ComparedRows(strips, self.options, self.columns, self.biases)
-        return nearest(compare.of(strips.block), own, compare, k, Similarity(self.options)).arrays()
-
-
-@dataclass(frozen=True)
-class ComparedRows:
-    """The rows of all blocks of a side, as a measure compares them."""
-
-    strips: Strips
-    options: SimilarityOptions
-    columns: Blocks | None
-    biases: BySide | None
-
-    def __iter__(self) -> Iterator[tuple[Array, Rows]]:
-        """Yield (global indices, rows) of all blocks; streamed."""
-        layout = self.strips.tiles.layout
-        for block in range(layout.blocks(self.strips.side)):
-            yield layout.indices(self.strips.side, block), self.of(block)
-
-    def of(self, block: int) -> Rows:
-        """Return the rows of one block."""
-        tile = self.strips.of(block)
-        side, store = self.strips.side, self.strips.store
-        row_bias = None
-        if self.biases is not None:
-            row_bias = store.get(self.biases[side].references[block])["bias"].astype(np.float64)
-        return Rows.of(tile, compared(tile, self.options, self._known_columns(), row_bias))
-
-    def _known_columns(self) -> Columns | None:
-        if self.columns is None:
-            return None
-        tiles, side = self.strips.tiles, self.strips.side
-        n_rows = tiles.layout.n(side)
-        return Columns(
-            n=self._whole(self.columns, "n"),
-            mean=self._whole(self.columns, "mean"),
-            bias=None if self.biases is None else self._whole(self.biases[other(side)], "bias"),
-            n_rows=n_rows,
-            mean_sum=tiles.mean * tiles.n_ratings / max(1, n_rows),
-            overall_mean=tiles.mean,
-        )
-
-    def _whole(self, blocks: Blocks, name: str) -> Array:
-        """Return one array of all columns, by their global index, float64."""
-        layout = self.strips.tiles.layout
-        result = np.empty(layout.n(blocks.side), np.float64)
-        for block, reference in enumerate(blocks.references):
-            result[layout.indices(blocks.side, block)] = self.strips.store.get(reference)[name]
-        return result
+    off = tuple(numbers[f"off_{i}"] > 0 for i in range(3))
+    compare = Comparison(options, columns, biases, off)
+    rows, _ = grid.sweep(side, f"{name}/within", _Within(compare, k))
+    found, left = grid.meetings(f"{name}/across", _Across(compare.similarity, k), rows)
+    neighbors, _ = grid.sweep(side, name, _Together(rows, left), rows=found)
+    grid.store.discard({*rows.references, *found.references, *(r for part in left for r in part)})
+    return neighbors, compare
 
 
 def _column_facts(rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG001
-    """Sweep kernel: ratings of each row and their mean (0 without any)."""
+    """Sweep kernel: how many ratings each row has and their mean (0 without any).
+
+    off_0 to off_2 are numbers: how many ratings are off the grids of `kernels.packed`.
+    """
     strip = tiles.strip()
     total = np.bincount(strip.rows, weights=strip.values, minlength=strip.n_rows)
-    return {"n": strip.degrees.astype(np.float64), "mean": total / np.maximum(strip.degrees, 1)}
+    facts = {"n": strip.degrees.astype(np.float64), "mean": total / np.maximum(strip.degrees, 1)}
+    return facts | {f"off_{i}": np.asarray(off) for i, off in enumerate(off_grid(strip.values))}
 
 
 def _baseline(grid: Grid, name: str) -> BySide:
@@ -113,5 +72,115 @@ def _baseline(grid: Grid, name: str) -> BySide:
     algorithm = Biases(BaselineOptions(), grid.tiles.mean)
     state = algorithm.start(grid, f"{name}/start")
     while not algorithm.finished(state):
+        before = state.references
         state = algorithm.step(grid, state, f"{name}/{state.iteration:04d}")
+        grid.store.discard(before - state.references)
     return {"user": state.user, "item": state.item}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How the rows of a side are compared, and what must be known of all columns for that."""
+
+    options: SimilarityOptions
+    columns: Blocks
+    """n float64 and mean float64 of the other side."""
+    biases: BySide | None
+    off: tuple[bool, ...]
+    """Of each grid of `kernels.packed`, whether there are ratings off it."""
+
+    @property
+    def similarity(self) -> Similarity:
+        """How alike two rows are."""
+        return Similarity(self.options)
+
+    def compared(self, strips: Strips) -> Iterator[tuple[Array, Rows]]:
+        """Yield (global indices, rows as they are compared) of all blocks; streamed."""
+        for block in range(strips.tiles.layout.blocks(strips.side)):
+            rows, _ = self.rows(RowTiles(strips.side, block, strips.tiles, strips.store))
+            yield rows.indices, rows
+
+    def rows(self, tiles: RowTiles) -> tuple[Rows, Packing]:
+        """Return the rows of one block, popular columns first, and how to pack them."""
+        columns = self._known_columns(tiles)
+        row_bias = None
+        if self.biases is not None:
+            reference = self.biases[tiles.side].references[tiles.block]
+            row_bias = tiles.store.get(reference)["bias"].astype(np.float64)
+        strip = tiles.strip()
+        indices = tiles.layout.indices(tiles.side, tiles.block)
+        rows = Rows.of(indices, strip, compared(strip, self.options, columns, row_bias))
+        order = np.argsort(-columns.n, kind="stable")
+        off, low, high = self.off, tiles.tiles.low, tiles.tiles.high
+        if needs_columns(self.options):  # what is compared are no ratings
+            off, low, high = (True,) * 3, -np.inf, np.inf
+        n_rows = tiles.layout.n(tiles.side)
+        return rows.with_columns(order), Packing.of(off, low, high, columns.n[order], n_rows)
+
+    def _known_columns(self, tiles: RowTiles) -> Columns:
+        n_rows = tiles.layout.n(tiles.side)
+        biases = self.biases
+        return Columns(
+            n=_whole(tiles, self.columns, "n"),
+            mean=_whole(tiles, self.columns, "mean"),
+            bias=None if biases is None else _whole(tiles, biases[other(tiles.side)], "bias"),
+            n_rows=n_rows,
+            mean_sum=tiles.tiles.mean * tiles.tiles.n_ratings / max(1, n_rows),
+            overall_mean=tiles.tiles.mean,
+        )
+
+
+@dataclass(frozen=True)
+class _Within:
+    """Sweep kernel: the rows of a block as they are compared, and the k nearest in the block."""
+
+    compare: Comparison
+    k: int
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
+        own, packing = self.compare.rows(tiles)
+        chunks = chunks_of(own, packing, RankedLists.empty(len(own), self.k))
+        compare_all(chunks, chunks, self.compare.similarity)
+        return own.arrays() | packing.arrays() | lists_of(chunks, self.k).arrays()
+
+
+@dataclass(frozen=True)
+class _Across:
+    """Meeting kernel: adds what is near in the blocks met, and leaves them what is near here."""
+
+    similarity: Similarity
+    k: int
+
+    def __call__(self, own: Arrays, met: Iterator[Arrays]) -> Iterator[Arrays]:
+        packing = Packing.from_arrays(own)
+        chunks = chunks_of(Rows.from_arrays(own), packing, RankedLists.from_arrays(own))
+        for arrays in met:
+            known = RankedLists.from_arrays(arrays)
+            others = chunks_of(Rows.from_arrays(arrays), packing, known, bars_only=True)
+            compare_all(chunks, others, self.similarity)
+            yield left_for(others)
+        yield lists_of(chunks, self.k).arrays()
+
+
+@dataclass(frozen=True)
+class _Together:
+    """Sweep kernel: the k nearest of what was found here and what other blocks left."""
+
+    rows: Blocks
+    left: tuple[tuple[str, ...], ...]
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+        shortlist = Shortlist.of(RankedLists.from_arrays(rows))
+        for reference in self.left[tiles.block]:
+            shortlist.offer_arrays(tiles.store.get(reference))
+        every = (Rows.from_arrays(tiles.store.get(r)) for r in self.rows.references)
+        own = Rows.from_arrays(tiles.store.get(self.rows.references[tiles.block]))
+        return with_common(shortlist.lists(), own, every).arrays()
+
+
+def _whole(tiles: RowTiles, blocks: Blocks, name: str) -> Array:
+    """Return one array of all columns, by their global index, float64."""
+    result = np.empty(tiles.layout.n(blocks.side), np.float64)
+    for block, reference in enumerate(blocks.references):
+        result[tiles.layout.indices(blocks.side, block)] = tiles.store.get(reference)[name]
+    return result

@@ -28,7 +28,7 @@ _CHUNK_ROWS = 2048  # users predicted at once; bounds the products held in memor
 
 def fit(context: FitContext, options: UserKNNOptions) -> UserKNN:
     """Find every user's nearest neighbors by one all-pairs motion."""
-    neighbors = nearest_neighbors(context.grid, "user", context.name, options)
+    neighbors = nearest_neighbors(context.grid, "user", context.name, options)[0]
     return UserKNN(neighbors, options.aggregation)
 
 

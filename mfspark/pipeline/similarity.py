@@ -40,7 +40,7 @@ def run(job: Job) -> dict[str, int]:
         users = cast("UserKNN", fitted(job, "user_knn", "all")).neighbors
         options = job.config.models.user_knn
         grid = job.grid(tiles_of(job, "all"))
-        items = nearest_neighbors(grid, "item", "all/item_knn", options)
+        items, _ = nearest_neighbors(grid, "item", "all/item_knn", options)
         rows = {
             f"{blocks.side}_neighbors": job.write(
                 _with_ids(job, neighbor_frame(job, blocks), blocks.side), f"{blocks.side}_neighbors"

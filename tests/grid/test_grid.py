@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -160,3 +161,29 @@ def test_all_pairs_multiply_the_matrix_with_its_transpose(grid: Grid, side: Side
     met, numbers = grid.all_pairs(side, "gram", gram, rows)
     assert whole(grid, met, "gram").tolist() == (R @ R.T).tolist()
     assert numbers == {"rows": len(R)}
+
+
+@pytest.mark.parametrize("n_blocks", [1, 2, 3, 4, 7, 8])
+def test_every_two_blocks_meet_once(n_blocks: int) -> None:
+    grid = grid_of(RATINGS, n_blocks, 1)
+    blocks = grid.create("user", "names", lambda indices: {"name": indices[:1]})
+
+    def meet(own: Arrays, met: Iterator[Arrays]) -> Iterator[Arrays]:
+        seen = []
+        for arrays in met:
+            seen.append(arrays["name"][0])
+            yield {"from": own["name"], "to": arrays["name"]}
+        yield {"seen": np.array(seen), "name": own["name"]}
+
+    new, left = grid.meetings("met", meet, blocks)
+    pairs: list[tuple[int, int]] = []
+    for b, references in enumerate(left):
+        for reference in references:
+            arrays = grid.store.get(reference)
+            assert arrays["to"][0] == b
+            pairs.append((int(arrays["from"][0]), b))
+    own = [(b, int(s)) for b, r in enumerate(new.references) for s in grid.store.get(r)["seen"]]
+    assert sorted(own) == sorted(pairs)
+    assert len({frozenset(pair) for pair in pairs}) == len(pairs) == n_blocks * (n_blocks - 1) // 2
+    each = [len(grid.store.get(reference)["seen"]) for reference in new.references]
+    assert max(each) - min(each) <= 1

@@ -29,7 +29,7 @@ from mfspark.model_options import (
 from mfspark.models import als, ials
 from mfspark.models.bayesian_mf import BayesianMF
 from mfspark.models.factors import StartRows
-from mfspark.models.neighbors import FindNeighbors
+from mfspark.models.neighbors import nearest_neighbors
 from mfspark.models.torch_mf import MeetBlocks, TorchMF
 from tests.grids import Array, Ratings, bits, cut, stars
 
@@ -102,9 +102,8 @@ def test_the_motions_give_the_same_bits(grids: tuple[Grid, Grid]) -> None:
         item, _ = grid.sweep("item", "start", StartRows(3, 0.1, seed=5))
         meet = MeetBlocks(SGD, 3.2, 1.0, 42, 1, grid.layout)
         new_user, new_item, numbers = grid.strata("epoch", meet, user, item)
-        neighbors, _ = grid.all_pairs(
-            "user", "neighbors", FindNeighbors(SimilarityOptions(num_neighbors=5))
-        )
+        options = SimilarityOptions(num_neighbors=5)
+        neighbors, _ = nearest_neighbors(grid, "user", "neighbors", options)
         ends.append((numbers, bits(grid.store, user, item, new_user, new_item, neighbors)))
     assert ends[0][0]["n_train"] == len(RATINGS)
     assert ends[0] == ends[1]

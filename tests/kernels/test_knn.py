@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 from mfspark.kernels.knn import best_items, predict_pairs, predictions, ratings_of_neighbors
-from mfspark.kernels.measures import Similarity
-from mfspark.kernels.moments import Rows
-from mfspark.kernels.similarity import Neighbors, nearest
+from mfspark.kernels.similarity import Neighbors
 from mfspark.model_options import SimilarityOptions
-from tests.grids import Array, Ratings, stars
+from mfspark.models.neighbors import nearest_neighbors
+from tests.grids import Array, Ratings, grid_of, stars
 from tests.reference import best_of_row, knn_predictions
 from tests.reference import cosine_neighbors as dense_neighbors
 
@@ -25,9 +24,10 @@ def strips_of(ratings: Ratings, n_blocks: int) -> list[tuple[Array, object]]:
 
 
 def found(ratings: Ratings, k: int) -> Neighbors:
-    users = np.arange(ratings.n_users)
-    rows = Rows.of(ratings.tile)
-    return nearest(rows, users, [(users, rows)], k, Similarity(SimilarityOptions()))
+    grid = grid_of(ratings, 1, 1)
+    options = SimilarityOptions(num_neighbors=k)
+    blocks, _ = nearest_neighbors(grid, "user", "neighbors", options)
+    return Neighbors.from_arrays(grid.store.get(blocks.references[0]))
 
 
 @pytest.mark.parametrize("aggregation", ["mean", "weighted"])

@@ -35,7 +35,9 @@ def matrix(R: Array, **options: Any) -> Array:
     """Similarity of every two rows; -inf where they are no neighbors."""
     tile = Ratings.of_dense(R).tile
     chosen = SimilarityOptions(**options)
-    rows = Rows.of(tile, compared(tile, chosen, columns_of(R), BIASES[1][: len(R)]))
+    rows = Rows.of(
+        np.arange(len(R)), tile, compared(tile, chosen, columns_of(R), BIASES[1][: len(R)])
+    )
     return similarities(rows, rows, Similarity(chosen))
 
 
