@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 import mfspark
-from mfspark.cli import completed, doctor, reading, sample, stages
+from mfspark.cli import completed, doctor, reading, report, sample, stages
 
 app = typer.Typer(
     name="mfspark",
@@ -30,7 +30,8 @@ for stage, text in stages.STAGES.items():
 app.command("fold-in", rich_help_panel="Reading what was published")(reading.fold_in)
 for command in (reading.show, reading.predict, reading.neighbors, reading.path, reading.runs):
     app.command(rich_help_panel="Reading what was published")(command)
-app.command(rich_help_panel="Reading what was published")(completed.completed)
+for command in (completed.completed, report.report):
+    app.command(rich_help_panel="Reading what was published")(command)
 app.command("doctor", rich_help_panel="Trying out")(doctor.doctor)
 
 

@@ -80,4 +80,5 @@ def _table_rows(summary: Summary) -> list[tuple[str, str]]:
 def _next_step(summary: Summary, warehouse: Path) -> str:
     user = summary.example_user or "USER"
     quoted = f'"{user}"' if " " in user else user
-    return f"see a list: mfspark show {quoted} --warehouse {warehouse}"
+    show = f"see a list: mfspark show {quoted} --warehouse {warehouse}"
+    return f"{show}; the whole night: mfspark report --warehouse {warehouse}"
