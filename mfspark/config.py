@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from mfspark.errors import ConfigError
+from mfspark.gate_options import Gates
 from mfspark.model_options import Models, Section
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ Format = Literal["auto", "csv", "dat", "tab", "wide_csv", "excel", "parquet"]
 
 
 class Inputs(Section):
-    """Where ratings, and what is known of users and items, are read from."""
+    """Where ratings, and what is known of users and items, are read from.
+
+    `{run_date}` in a path stands for the night's date, such as 2026-11-22.
+    """
 
     ratings: tuple[str, ...] = ()
     """Files or globs of ratings; empty means the embedded survey."""
@@ -75,6 +79,8 @@ class Ingest(Section):
     """Smallest and largest valid rating; unset means what is found, and nothing is out of range."""
     max_rejected_share: Share = 0.05
     """More than this share of rejected rows stops the run with exit status 3."""
+    merge: bool = False
+    """The files hold only new and changed ratings: they are added to those of the last run."""
     split_mb: PositiveInt = 32
     """Size of the pieces, in MiB, in which large text files are read in parallel."""
     user_attributes: tuple[str, ...] = ()
@@ -178,6 +184,7 @@ class Config(Section):
     models: Models = Models()
     evaluation: Evaluation = Evaluation()
     publish: Publish = Publish()
+    gates: Gates = Gates()
     completed: Completed = Completed()
 
     @model_validator(mode="after")
@@ -186,6 +193,8 @@ class Config(Section):
             raise ValueError('evaluation.split = "given" and inputs.test (--test FILE) go together')
         if self.evaluation.split == "given" and self.items.merge_on == "title":
             raise ValueError('items.merge_on = "title" cannot find the pairs of given test ratings')
+        if self.ingest.merge and self.items.merge_on == "title":
+            raise ValueError('items.merge_on = "title" cannot average with the last run (merge)')
         return self
 
     @model_validator(mode="after")
@@ -201,8 +210,11 @@ class Config(Section):
         return self
 
     def content(self) -> dict[str, Any]:
-        """Return what decides the content of the tables: everything but where things lie."""
-        return self.model_dump(mode="json", exclude={"warehouse", "inputs"})
+        """Return what decides the content of the tables.
+
+        That is all but where things lie, and whether the tables are good enough to be published.
+        """
+        return self.model_dump(mode="json", exclude={"warehouse", "inputs", "gates"})
 
 
 def load_config(path: str | Path | None = None, overrides: tuple[str, ...] = ()) -> Config:

@@ -81,6 +81,12 @@ class RefusedError(MfsparkError):
     status = ExitStatus.REFUSED
 
 
+class StaleError(MfsparkError):
+    """What readers see is older than it may be."""
+
+    status = ExitStatus.STALE
+
+
 class LockedError(MfsparkError):
     """Another run holds the lock."""
 

@@ -138,6 +138,19 @@ _TABLES: dict[str, list[tuple[str, pa.DataType]]] = {
         ("high", pa.float64()),
         ("n", pa.int64()),
     ],
+    "user_metrics": [
+        ("model", pa.string()),
+        ("user_id", _USER_ID),
+        ("n_test", pa.int64()),
+        ("squared_error", pa.float64()),
+        ("absolute_error", pa.float64()),
+        ("n_intervals", pa.int64()),
+        ("n_inside", pa.int64()),
+        ("interval_width", pa.float64()),
+        ("n_relevant", pa.int64()),
+        *((name, pa.float64()) for name in ("precision", "recall", "recall_capped", "ndcg")),
+        *((name, pa.float64()) for name in ("hit_rate", "mrr", "map")),
+    ],
     "loss_history": [
         ("model", pa.string()),
         ("part", pa.string()),
@@ -174,6 +187,7 @@ SORTED_BY: dict[str, tuple[str, ...]] = {
     "completed": ("user_id", "item_id"),
     "test_predictions": ("user_id", "model", "item_id"),
     "metrics": ("model", "metric", "k"),
+    "user_metrics": ("user_id", "model"),
     "loss_history": ("model", "part", "iteration"),
     "runs": ("run_id",),
 }

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 import mfspark
-from mfspark.cli import completed, doctor, reading, report, sample, stages
+from mfspark.cli import completed, doctor, operations, reading, report, sample, stages
 
 app = typer.Typer(
     name="mfspark",
@@ -27,11 +27,20 @@ app = typer.Typer(
 app.add_typer(sample.app, name="sample", rich_help_panel="Trying out")
 for stage, text in stages.STAGES.items():
     app.command(stage, help=text, rich_help_panel="Nights")(stages.stage_command(stage))
+app.command("backfill", rich_help_panel="Nights")(stages.backfill)
 app.command("fold-in", rich_help_panel="Reading what was published")(reading.fold_in)
-for command in (reading.show, reading.predict, reading.neighbors, reading.path, reading.runs):
+for command in (reading.show, reading.predict, reading.neighbors, reading.path):
     app.command(rich_help_panel="Reading what was published")(command)
 for command in (completed.completed, report.report):
     app.command(rich_help_panel="Reading what was published")(command)
+for command in (
+    operations.runs,
+    operations.status,
+    operations.rollback,
+    operations.gc,
+    operations.export,
+):
+    app.command(rich_help_panel="Keeping a warehouse")(command)
 app.command("doctor", rich_help_panel="Trying out")(doctor.doctor)
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from mfspark.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -36,6 +40,21 @@ RunId = Annotated[
     typer.Option("--run-id", metavar="RUN", help="Another published run; see: mfspark runs."),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show full stack traces.")]
+
+
+_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([mhd])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def parse_age(text: str) -> timedelta:
+    """Parse such as 90m, 36h or 2d. Raises ConfigError."""
+    found = _AGE.fullmatch(text.strip())
+    if not found:
+        raise ConfigError(f"'{text}' is not an age", "write it as 90m, 36h or 2d")
+    try:
+        return timedelta(**{_UNITS[found[2]]: float(found[1])})
+    except OverflowError:
+        raise ConfigError(f"'{text}' is too long an age") from None
 
 
 def end_with(work: Callable[[], None], *, debug: bool = False) -> None:

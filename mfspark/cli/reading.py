@@ -1,4 +1,4 @@
-"""Commands that read what was published: path, show, neighbors, predict, runs. No Spark."""
+"""Commands that read what was published: path, show, neighbors, predict, fold-in. No Spark."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from mfspark.pipeline.summary import count
 if TYPE_CHECKING:
     from mfspark.pipeline.pair import Pair
     from mfspark.pipeline.queries import Neighborhood, UserList
-    from mfspark.pipeline.runs import RunLine
 
 User = Annotated[str, typer.Argument(metavar="USER", help="A user id.", show_default=False)]
 
@@ -162,19 +161,6 @@ def predict(
     end_with(work, debug=debug)
 
 
-def runs(warehouse: WarehouseDir = None, config: ConfigFile = None, debug: Debug = False) -> None:
-    """List the nights that are kept, newest first."""
-
-    def work() -> None:
-        from mfspark.pipeline.runs import published_runs
-
-        columns = ("run", "date", "age", "ratings", "rejected", "best RMSE", "")
-        lines = [_run_cells(line) for line in published_runs(warehouse_of(warehouse, config))]
-        console().print(table(columns, lines, numbers=("age", "ratings", "rejected")))
-
-    end_with(work, debug=debug)
-
-
 def _print_list(
     found: UserList, *, others: tuple[str, ...], wanted: int, published: int, limited: bool
 ) -> None:
@@ -247,20 +233,3 @@ def _print_pair(pair: Pair) -> None:
     title = f"{pair.user}, {name_of(pair.item, pair.title)}: {known}"
     columns = ("model", "prediction", "rating", "tier", "from")
     out.print(table(columns, rows, title=title, numbers=("prediction", "rating")))
-
-
-def _run_cells(line: RunLine) -> tuple[object, ...]:
-    mark = cell("CURRENT", "bold green") if line.current else ""
-    if line.problem:
-        return (line.run_id, "", "", "", "", cell(line.problem, "red"), mark)
-    best = f"{line.best[1]:.4f} {line.best[0]}" if line.best else "-"
-    counts = ("-" if n is None else f"{n:,}" for n in (line.n_ratings, line.n_rejected))
-    return (line.run_id, line.run_date, _age(line.age_hours()), *counts, best, mark)
-
-
-def _age(hours: float | None) -> str:
-    if hours is None:
-        return "-"
-    if hours < 1:
-        return f"{max(0, hours) * 60:.0f} min"
-    return f"{hours:.0f} h" if hours < 72 else f"{hours / 24:.0f} d"

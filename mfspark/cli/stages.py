@@ -93,13 +93,69 @@ def stage_command(stage: str) -> Callable[..., None]:
             tuple(test or ()),
             warehouse,
             run_date,
-            tuple(name.strip() for name in models.split(",") if name.strip()),
+            _names(models),
             tuple(overrides or ()),
             debug,
         )
         end_with(lambda: _do(request), debug=debug)
 
     return command
+
+
+def backfill(
+    first: Annotated[
+        str, typer.Option("--from", metavar="DATE", help="The first night.", show_default=False)
+    ],
+    last: Annotated[
+        str, typer.Option("--to", metavar="DATE", help="The last night.", show_default=False)
+    ],
+    ratings: Ratings = None,
+    users: Users = None,
+    items: Items = None,
+    warehouse: WarehouseDir = None,
+    models: ModelNames = "",
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    debug: Debug = False,
+) -> None:
+    """Run the nights of a range of dates, each with the ratings up to its date.
+
+    The same as running them one by one: nights that are published are passed over, and the first
+    that fails ends it with its exit status. Readers are never sent back to an earlier date.
+    """
+
+    def work() -> None:
+        from mfspark.cli.terminal import console
+        from mfspark.config import parse_run_date
+        from mfspark.pipeline.entry import Request
+        from mfspark.pipeline.entry import backfill as run_range
+        from mfspark.pipeline.java import require_java
+        from mfspark.tables.warehouse import Warehouse
+
+        dates = parse_run_date(first), parse_run_date(last)
+        request = Request(
+            "run",
+            config,
+            tuple(ratings or ()),
+            tuple(users or ()),
+            tuple(items or ()),
+            warehouse=warehouse,
+            models=_names(models),
+            overrides=tuple(overrides or ()),
+            debug=debug,
+        )
+        root = Warehouse(request.load().warehouse).root
+        require_java()
+        quiet_spark()
+        with _reported("run", dates[0], root) as progress:
+            for night in run_range(request, *dates, progress):
+                console().print(f"run {night.run_id} is published", soft_wrap=True)
+
+    end_with(work, debug=debug)
+
+
+def _names(models: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in models.split(",") if name.strip())
 
 
 def _do(request: Request) -> None:
@@ -134,6 +190,13 @@ def _conclude(request: Request, night: Night, seconds: float) -> None:
     if night.published:
         summary = summarise(PublishedRun(night.warehouse.root, night.run_id))
         print_summary(console(), summary, night.warehouse.root, seconds)
+        current = night.warehouse.current()
+        if current != night.run_id:
+            console().print(
+                f"readers still see run {current}; to send them to this one: "
+                f"mfspark rollback {night.run_id}",
+                soft_wrap=True,
+            )
         return
     console().print(
         f"{request.stage} of run {night.run_id} is done in {seconds:.0f} s; its tables so far are "

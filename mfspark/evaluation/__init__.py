@@ -3,7 +3,20 @@
 Definitions, formulas and protocols: docs/evaluation.md.
 """
 
-from mfspark.evaluation.metrics import ranking_metrics, rating_metrics, relevant_from
+from mfspark.evaluation.metrics import (
+    ranking_metrics,
+    rating_metrics,
+    relevant_from,
+    user_errors,
+    user_ranks,
+)
 from mfspark.evaluation.splits import split_ratings
 
-__all__ = ["ranking_metrics", "rating_metrics", "relevant_from", "split_ratings"]
+__all__ = [
+    "ranking_metrics",
+    "rating_metrics",
+    "relevant_from",
+    "split_ratings",
+    "user_errors",
+    "user_ranks",
+]

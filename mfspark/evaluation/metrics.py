@@ -1,7 +1,8 @@
 """Metrics of rating predictions and of ranked lists, with 95% confidence intervals.
 
-Each function is one lazy Spark aggregate over all models at once and returns rows of
-`(model, metric, k, value, low, high, n)`. Formulas: docs/evaluation.md.
+First per user (`user_errors`, `user_ranks`; together they are table `user_metrics`), then per model
+(`rating_metrics`, `ranking_metrics`). Each function is one lazy Spark aggregate over all models at
+once. Formulas: docs/evaluation.md.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 Z95 = 1.96
 """Half-width of a 95% interval of the normal distribution, in standard deviations."""
 
-_PER_USER = ("precision", "recall", "recall_capped", "ndcg", "hit_rate", "mrr", "map")
+PER_USER = ("precision", "recall", "recall_capped", "ndcg", "hit_rate", "mrr", "map")
+"""Ranking metrics, each a mean over users."""
 
 
 def relevant_from(options: Evaluation, scale: tuple[float, float]) -> float:
@@ -31,41 +33,50 @@ def relevant_from(options: Evaluation, scale: tuple[float, float]) -> float:
     return low + 0.75 * (high - low)
 
 
-def rating_metrics(predictions: DataFrame) -> DataFrame:
-    """Return RMSE and MAE of each model, with intervals clustered by user.
+def user_errors(predictions: DataFrame) -> DataFrame:
+    """Return each user's sums of errors: a row a (model, user) with columns of `user_metrics`.
 
     `predictions`: model, user_id, rating, prediction (never null), prediction_low and
-    prediction_high (null where the model has none), one row a model and test pair. `n` is the
-    number of test ratings. Intervals are null below two users. Of models that predict an interval
-    also interval_coverage, the share of ratings inside, ends included, and interval_width, the mean
-    width; their `n` counts predictions with an interval. Two shuffles: by (model, user), then by
-    model.
+    prediction_high (null where the model has none), one row a model and test pair. n_intervals
+    counts predictions with an interval, n_inside the ratings inside, ends included, interval_width
+    is the sum of the widths. One shuffle by (model, user).
     """
     low, high = F.col("prediction_low"), F.col("prediction_high")
     error = F.col("prediction") - F.col("rating")
-    users = predictions.groupBy("model", "user_id").agg(
-        F.sum(error * error).alias("squared"),
-        F.sum(F.abs(error)).alias("absolute"),
-        F.count(F.lit(1)).alias("n"),
-        F.sum(F.col("rating").between(low, high).cast("int")).alias("inside"),
-        F.sum(high - low).alias("width"),
-        F.count(low).alias("n_ends"),
+    return predictions.groupBy("model", "user_id").agg(
+        F.count(F.lit(1)).alias("n_test"),
+        F.sum(error * error).alias("squared_error"),
+        F.sum(F.abs(error)).alias("absolute_error"),
+        F.count(low).alias("n_intervals"),
+        F.sum(F.col("rating").between(low, high).cast("bigint")).alias("n_inside"),
+        F.sum(high - low).alias("interval_width"),
     )
+
+
+def rating_metrics(users: DataFrame) -> DataFrame:
+    """Return RMSE and MAE of each model, with intervals clustered by user.
+
+    `users` is what `user_errors` gives. Returns (model, metric, k, value, low, high, n); `n` is the
+    number of test ratings. Intervals are null below two users. Of models that predict an interval
+    also interval_coverage, the share of ratings inside, and interval_width, the mean width; their
+    `n` counts predictions with an interval. One shuffle by model.
+    """
+    n_test = F.col("n_test")
     models = users.groupBy("model").agg(
         F.count(F.lit(1)).alias("n_users"),
-        F.sum("n").alias("n"),
-        F.sum(F.col("n") * F.col("n")).alias("nn"),
-        *_clustered_sums("squared"),
-        *_clustered_sums("absolute"),
-        *(F.sum(name).alias(name) for name in ("inside", "width", "n_ends")),
+        F.sum(n_test).alias("n"),
+        F.sum(n_test * n_test).alias("nn"),
+        *_clustered_sums("squared_error"),
+        *_clustered_sums("absolute_error"),
+        *(F.sum(name).alias(name) for name in ("n_inside", "interval_width", "n_intervals")),
     )
-    n_ends = F.col("n_ends")
+    n_ends = F.col("n_intervals")
     return _rows(
         models,
-        _clustered("rmse", "squared", F.sqrt),
-        _clustered("mae", "absolute", lambda loss: loss),
-        _row("interval_coverage", None, F.try_divide("inside", n_ends), None, None, n_ends),
-        _row("interval_width", None, F.try_divide("width", n_ends), None, None, n_ends),
+        _clustered("rmse", "squared_error", F.sqrt),
+        _clustered("mae", "absolute_error", lambda loss: loss),
+        _row("interval_coverage", None, F.try_divide("n_inside", n_ends), None, None, n_ends),
+        _row("interval_width", None, F.try_divide("interval_width", n_ends), None, None, n_ends),
     ).filter("n > 0")
 
 
@@ -75,7 +86,7 @@ def _clustered_sums(loss: str) -> tuple[Column, Column, Column]:
     return (
         F.sum(total).alias(loss),
         F.sum(total * total).alias(f"{loss}_sq"),
-        F.sum(total * F.col("n")).alias(f"{loss}_n"),
+        F.sum(total * F.col("n_test")).alias(f"{loss}_n"),
     )
 
 
@@ -95,58 +106,79 @@ def _clustered(metric: str, loss: str, scale: Callable[[Column], Column]) -> Col
     return _row(metric, None, scale(mean), low, F.when(known, scale(mean + half)), n)
 
 
-def ranking_metrics(
-    lists: DataFrame, test: DataFrame, k: int, relevant_from: float, n_candidates: int | None
-) -> DataFrame:
-    """Return precision, recall, recall_capped, NDCG, hit rate, MRR and MAP at k, and coverage.
+def user_ranks(lists: DataFrame, test: DataFrame, k: int, relevant_from: float) -> DataFrame:
+    """Return each user's ranking metrics at k, as `user_metrics` has them: a row a (model, user).
 
     `lists`: model, user_idx, rank (from 1), item_idx, no item twice in a list; rows ranked below k
     are left out. `test`: user_idx, item_idx, rating; ratings from `relevant_from` on are relevant.
-    Means are over all users with a relevant test item (`n` of them; value null where there are
-    none), and a user without a list counts as 0. `coverage`, the share of the `n_candidates` items
-    that is in any list, is given where `n_candidates` is. A model without any list has no rows.
-    Shuffles the top-k lists by (user, item), and only the hits by (model, user). `lists` and `test`
-    are read twice: give them from disk or persisted, not as an unfinished computation.
+    Every model with any list has a row for every user with a relevant test item (`n_relevant` of
+    them); a user without a list, or without a hit, has zeros. Shuffles the top-k lists by (user,
+    item), and the hits by (model, user). `lists` and `test` are read twice: give them from disk or
+    persisted, not as an unfinished computation.
     """
-    top = lists.filter(F.col("rank") <= k).select("model", "user_idx", "rank", "item_idx")
+    top = _top(lists, k)
     relevant = test.filter(F.col("rating") >= relevant_from).select("user_idx", "item_idx")
     n_relevant = relevant.groupBy("user_idx").agg(F.count(F.lit(1)).alias("n_relevant"))
-    users = _hit_users(top, relevant, n_relevant, k)
-    sums = [F.sum(name).alias(name) for name in _PER_USER]
-    squares = [F.sum(F.col(name) * F.col(name)).alias(f"{name}_sq") for name in _PER_USER]
-    models = (
-        top.groupBy("model")
-        .agg(F.count_distinct("item_idx").alias("n_covered"))
-        .join(users.groupBy("model").agg(*sums, *squares), "model", "left")  # null: not one hit
-        .crossJoin(n_relevant.agg(F.count(F.lit(1)).alias("n_users")))  # one row
+    hits = top.join(relevant, ["user_idx", "item_idx"])
+    ranks = hits.groupBy("model", "user_idx").agg(
+        F.sort_array(F.collect_list("rank")).alias("ranks")
     )
-    rows = [_mean_over_users(name, k) for name in _PER_USER]
+    everybody = top.select("model").distinct().crossJoin(n_relevant)  # a few rows a user
+    return everybody.join(ranks, ["model", "user_idx"], "left").select(
+        "model",
+        "user_idx",
+        "n_relevant",
+        *(F.coalesce(value, F.lit(0.0)).alias(name) for name, value in _of_hits(k).items()),
+    )
+
+
+def ranking_metrics(
+    lists: DataFrame, users: DataFrame, k: int, n_candidates: int | None
+) -> DataFrame:
+    """Return precision, recall, recall_capped, NDCG, hit rate, MRR and MAP at k, and coverage.
+
+    `users` is what `user_ranks` gives of `lists`. Returns (model, metric, k, value, low, high, n).
+    Means are over all users with a relevant test item (`n` of them; value null where there are
+    none). `coverage`, the share of the `n_candidates` items that is in any list, is given where
+    `n_candidates` is. A model without any list has no rows. One shuffle of users and one of the
+    listed items by model.
+    """
+    sums = [F.sum(name).alias(name) for name in PER_USER]
+    squares = [F.sum(F.col(name) * F.col(name)).alias(f"{name}_sq") for name in PER_USER]
+    means = users.groupBy("model").agg(F.count(F.lit(1)).alias("n_users"), *sums, *squares)
+    models = (
+        _top(lists, k)
+        .groupBy("model")
+        .agg(F.count_distinct("item_idx").alias("n_covered"))
+        .join(means, "model", "left")  # null where no user has a relevant test item
+        .fillna(0, "n_users")
+    )
+    rows = [_mean_over_users(name, k) for name in PER_USER]
     if n_candidates:
         covered = F.col("n_covered") / F.lit(float(n_candidates))
         rows.append(_row("coverage", k, covered, None, None, F.lit(n_candidates)))
     return _rows(models, *rows)
 
 
-def _hit_users(top: DataFrame, relevant: DataFrame, n_relevant: DataFrame, k: int) -> DataFrame:
-    """Return the metrics of every (model, user) with at least one hit; all others' are 0."""
-    hits = top.join(relevant, ["user_idx", "item_idx"])
-    ranks = hits.groupBy("model", "user_idx").agg(
-        F.sort_array(F.collect_list("rank")).alias("ranks")
-    )
+def _top(lists: DataFrame, k: int) -> DataFrame:
+    return lists.filter(F.col("rank") <= k).select("model", "user_idx", "rank", "item_idx")
+
+
+def _of_hits(k: int) -> dict[str, Column]:
+    """Return the metrics of one list from `ranks`, those of its hits in order, and n_relevant."""
     n_hits, capped = F.size("ranks"), F.least(F.col("n_relevant"), F.lit(k))
     precisions = F.transform("ranks", lambda rank, index: (index + 1) / rank)  # at each hit
     gains = F.transform("ranks", lambda rank: 1 / F.log2(rank + 1))
     ideal = F.transform(F.sequence(F.lit(1), capped), lambda rank: 1 / F.log2(rank + 1))
-    return ranks.join(n_relevant, "user_idx").select(
-        "model",
-        (n_hits / F.lit(k)).alias("precision"),
-        (n_hits / F.col("n_relevant")).alias("recall"),
-        (n_hits / capped).alias("recall_capped"),
-        (_total(gains) / _total(ideal)).alias("ndcg"),
-        F.lit(1.0).alias("hit_rate"),
-        (1 / F.element_at("ranks", 1)).alias("mrr"),
-        (_total(precisions) / capped).alias("map"),
-    )
+    return {
+        "precision": n_hits / F.lit(k),
+        "recall": n_hits / F.col("n_relevant"),
+        "recall_capped": n_hits / capped,
+        "ndcg": _total(gains) / _total(ideal),
+        "hit_rate": F.when(n_hits > 0, 1.0),
+        "mrr": 1 / F.element_at("ranks", 1),
+        "map": _total(precisions) / capped,
+    }
 
 
 def _total(numbers: Column) -> Column:
@@ -155,13 +187,9 @@ def _total(numbers: Column) -> Column:
 
 
 def _mean_over_users(metric: str, k: int) -> Column:
-    """Return the row mean +- 1.96 s / sqrt(n) over users, kept inside [0, 1].
-
-    Users without a hit add nothing to the sums, and count in n.
-    """
+    """Return the row mean +- 1.96 s / sqrt(n) over users, kept inside [0, 1]."""
     n = F.col("n_users")
-    total = F.coalesce(F.col(metric), F.lit(0.0))
-    squares = F.coalesce(F.col(f"{metric}_sq"), F.lit(0.0))
+    total, squares = F.col(metric), F.col(f"{metric}_sq")
     mean = F.when(n > 0, total / F.greatest(n, F.lit(1)))
     spread = F.greatest(squares - mean * total, F.lit(0.0)) / F.greatest(n - 1, F.lit(1))
     half = F.when(n > 1, Z95 * F.sqrt(spread / n))

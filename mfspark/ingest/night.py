@@ -12,14 +12,28 @@ from pyspark.sql import functions as F
 
 from mfspark.ingest.cleaning import plain_integers
 from mfspark.ingest.described import Described, SideCounts
-from mfspark.ingest.duplicates import SUPERSEDED, as_rejected, split_duplicates
+from mfspark.ingest.duplicates import (
+    SUPERSEDED,
+    as_rejected,
+    is_earlier,
+    split_duplicates,
+    with_earlier,
+)
 from mfspark.ingest.ids import SPARK_TYPE, decide_type, number_and_count
 from mfspark.ingest.items import read_items
 from mfspark.ingest.merged import merge_ratings, split_titles
 from mfspark.ingest.ratings import READ_SCHEMA, input_errors, plan_ratings, read_planned
 from mfspark.ingest.sources import display_names
 from mfspark.ingest.statistics import with_statistics
-from mfspark.ingest.summary import ACCEPTED, LATER, kind_of, summarise, too_many_rejected, unusable
+from mfspark.ingest.summary import (
+    ACCEPTED,
+    LATER,
+    kind_of,
+    summarise,
+    together,
+    too_many_rejected,
+    unusable,
+)
 from mfspark.ingest.users import read_users
 from mfspark.schemas import IdTypes
 
@@ -40,19 +54,34 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class Snapshot:
+    """All ratings of the night before: user_id, item_id, rating, rated_at."""
+
+    ratings: DataFrame
+    scale: tuple[float, float]
+    step: float | None
+
+
+@dataclass(frozen=True)
 class PreviousNight:
     """What the published tables say of the night before: (id, idx) of both sides, and id types."""
 
     users: DataFrame
     items: DataFrame
     ids: IdTypes
+    snapshot: Snapshot | None = None
+    """Its ratings, where tonight's files hold only what is new."""
 
 
 @dataclass(frozen=True)
 class IngestReport:
-    """What came in. n_rows = n_accepted + n_rejected + n_later + n_merged."""
+    """What came in.
+
+    n_rows + n_carried = n_accepted + n_rejected + n_later + n_merged + n_replaced.
+    """
 
     n_rows: int
+    """Rows of the files."""
     n_accepted: int
     """Rows of the `ratings` table."""
     n_rejected: int
@@ -77,6 +106,10 @@ class IngestReport:
     """Ratings averaged into another one of the same user and title (`items.merge_on`)."""
     read_as: dict[str, str] = field(default_factory=dict)
     """In words, how each ratings file was understood."""
+    n_carried: int = 0
+    """Ratings of the night before that tonight's were added to."""
+    n_replaced: int = 0
+    """Those of them that a newer rating of the same pair replaced."""
 
 
 def ingest(
@@ -94,6 +127,7 @@ def ingest(
 
     `write(frame, table)` receives frames with exactly the columns of `schemas.py`; order and
     checks are its own. Parsed rows, and ids, are written once below `scratch` and read back.
+    Where the previous night gives a snapshot, its ratings are kept, but for pairs rated anew.
     `until`: ratings on later UTC dates are left for a later night.
     Raises InputError for unusable files, when more than `ingest.max_rejected_share` of the rows
     are rejected (the rejected rows are written first), and when nothing is accepted.
@@ -109,15 +143,25 @@ def ingest(
     rows = spark.read.schema(READ_SCHEMA).parquet(f"{scratch}/read")
     summary = summarise(rows, until)
     rejected = rows.where("reason is not null")
-    if too_many_rejected(summary, config.ingest) or not summary.by_kind.get(ACCEPTED):
+    snapshot = previous.snapshot if previous else None
+    n_accepted = summary.by_kind.get(ACCEPTED, 0)
+    if too_many_rejected(summary, config.ingest) or not (n_accepted or snapshot):
         write(_named(rejected, names), "rejected_ratings")
         raise unusable(summary, names, config.ingest, until)
 
     ids, profiles, catalogue = _types(summary, profiles, catalogue, config, previous)
-    accepted = _typed(rows.where(kind_of(until) == ACCEPTED), ids)
+    accepted = _typed_ids(rows.where(kind_of(until) == ACCEPTED), ids)
+    n_carried, scale, step = 0, (summary.low, summary.high), summary.step
+    if snapshot:
+        accepted = with_earlier(accepted, _typed_ids(snapshot.ratings, ids))
+        n_carried = snapshot.ratings.count()
+        scale, step = together(summary, snapshot.scale, snapshot.step)
     newest, superseded = split_duplicates(accepted, f"{scratch}/newest")
-    n_superseded = 0 if superseded is None else superseded.count()
+    n_superseded = n_replaced = 0
     if superseded is not None:
+        n_replaced = superseded.where(is_earlier()).count() if snapshot else 0
+        superseded = superseded.where(~is_earlier())
+        n_superseded = superseded.count()
         rejected = rejected.unionByName(as_rejected(superseded))
     n_merged = 0
     if config.items.merge_on == "title":
@@ -147,12 +191,12 @@ def ingest(
     reasons = summary.rejected | ({SUPERSEDED: n_superseded} if n_superseded else {})
     return IngestReport(
         n_rows=summary.n_rows,
-        n_accepted=summary.by_kind[ACCEPTED] - n_superseded - n_merged,
+        n_accepted=n_accepted + n_carried - n_superseded - n_replaced - n_merged,
         n_rejected=sum(reasons.values()),
         n_later=summary.by_kind.get(LATER, 0),
         rejected_by_reason=reasons,
-        rating_scale=config.ingest.rating_scale or (summary.low, summary.high),
-        rating_step=summary.step,
+        rating_scale=config.ingest.rating_scale or scale,
+        rating_step=step,
         ids=ids,
         n_users=n_users,
         n_items=n_items,
@@ -160,6 +204,8 @@ def ingest(
         described_items=described_items,
         n_merged=n_merged,
         read_as=dict(zip(names, plan.read_as, strict=True)),
+        n_carried=n_carried,
+        n_replaced=n_replaced,
     )
 
 
@@ -188,9 +234,9 @@ def _types(
     return IdTypes(user, decide_type("item", items_plain, option, before)), profiles, catalogue
 
 
-def _typed(accepted: DataFrame, ids: IdTypes) -> DataFrame:
+def _typed_ids(ratings: DataFrame, ids: IdTypes) -> DataFrame:
     kinds = {"user_id": SPARK_TYPE[ids.user], "item_id": SPARK_TYPE[ids.item]}
-    return accepted.withColumns({name: F.col(name).cast(kind) for name, kind in kinds.items()})
+    return ratings.withColumns({name: F.col(name).cast(kind) for name, kind in kinds.items()})
 
 
 def _named(rejected: DataFrame, names: Sequence[str]) -> DataFrame:

@@ -82,9 +82,22 @@ def summarise(rows: DataFrame, until: date | None) -> Summary:
         low=good.get("low", 0.0),
         high=good.get("high", 0.0),
         step=next((s for i, s in enumerate(_STEPS) if good.get(f"step{i}")), None),
-        users_plain=bool(good.get("users_plain")),
-        items_plain=bool(good.get("items_plain")),
+        users_plain=bool(good.get("users_plain", True)),
+        items_plain=bool(good.get("items_plain", True)),
     )
+
+
+def together(
+    summary: Summary, scale: tuple[float, float], step: float | None
+) -> tuple[tuple[float, float], float | None]:
+    """Return the scale and step of tonight's ratings and earlier ones, whose own are given."""
+    if not summary.by_kind.get(ACCEPTED):
+        return scale, step
+    steps = (summary.step, step)
+    common = next(
+        (s for s in _STEPS if all(x and abs(x / s - round(x / s)) < 1e-9 for x in steps)), None
+    )
+    return (min(summary.low, scale[0]), max(summary.high, scale[1])), common
 
 
 def too_many_rejected(summary: Summary, options: Ingest) -> bool:

@@ -7,12 +7,12 @@ import json
 import logging
 import sys
 import traceback
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from mfspark.config import Config, load_config, parse_run_date
-from mfspark.errors import ExitStatus, MfsparkError, printable
+from mfspark.errors import ConfigError, ExitStatus, MfsparkError, printable
 from mfspark.model_options import ModelName
 from mfspark.pipeline.progress import LoggedProgress, Progress
 from mfspark.session import spark_session
@@ -21,7 +21,7 @@ from mfspark.tables.night import Night
 from mfspark.tables.warehouse import Warehouse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from datetime import date
 
     from mfspark.pipeline.ingest import InputFiles
@@ -59,7 +59,13 @@ class Request:
         options = [f"{key}={json.dumps(value)}" for key, value in given.items() if value]
         if self.test:
             options.append('evaluation.split="given"')
-        return load_config(self.config, (*options, *self.overrides))
+        config = load_config(self.config, (*options, *self.overrides))
+        paths = config.inputs.model_dump()
+        dated = {
+            part: tuple(path.replace("{run_date}", self.date().isoformat()) for path in found)
+            for part, found in paths.items()
+        }
+        return config.model_copy(update={"inputs": config.inputs.model_copy(update=dated)})
 
     def date(self) -> date:
         """Return the run date; today (UTC) where none was given."""
@@ -82,6 +88,22 @@ def execute(request: Request, progress: Progress, only: Sequence[ModelName] = ()
         if not night.published:
             _run_stage(request.stage, night, files, progress, only or config.models.run)
     return night
+
+
+def backfill(
+    request: Request, first: date, last: date, progress: Progress
+) -> Generator[Night, None, None]:
+    """Run the night of every date from `first` to `last`, in one Spark session; yield each.
+
+    The same as running them one by one: published nights are passed over, and the first that fails
+    ends it. Raises ConfigError where the range is empty, and what `execute` raises.
+    """
+    if first > last:
+        raise ConfigError(f"the range from {first} to {last} is empty", "give --from before --to")
+    with spark_session():
+        for n in range((last - first).days + 1):
+            night = replace(request, run_date=(first + timedelta(days=n)).isoformat())
+            yield execute(night, progress)
 
 
 def _run_stage(

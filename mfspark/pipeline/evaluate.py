@@ -1,4 +1,7 @@
-"""Stage evaluate: every model measured on held-out ratings -> test_predictions, metrics."""
+"""Stage evaluate: every model measured on held-out ratings.
+
+Writes test_predictions, user_metrics and metrics.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
-from mfspark.evaluation import ranking_metrics, rating_metrics, relevant_from
+from mfspark.evaluation import (
+    ranking_metrics,
+    rating_metrics,
+    relevant_from,
+    user_errors,
+    user_ranks,
+)
 from mfspark.pipeline.parts import ratings_of, tiles_of
 from mfspark.pipeline.scoring import predict, recommend
 from mfspark.pipeline.train import fitted
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
     from mfspark.model_options import ModelName
     from mfspark.pipeline.job import Job
@@ -60,22 +69,36 @@ def _measure(job: Job) -> Metrics:
         ),
         "test_predictions",
     )
-    by_rating = rating_metrics(job.read("test_predictions"))
-    by_rank = _ranking(job, test.select("user_idx", "item_idx", "rating"))
-    split = F.lit(job.config.evaluation.split).alias("split")
-    # Spark adds up users in no fixed order: ten decimals are the same on every machine.
-    rounded = [F.round(name, 10).alias(name) for name in ("value", "low", "high")]
-    columns = ["model", split, "metric", "k", *rounded, "n"]
+    options = job.config.evaluation
+    lists = recommend(job, models_of(job), "train", options.k, intervals=False)
+    _write_user_metrics(job, lists, test)
+    users = job.read("user_metrics")
+    by_rating = rating_metrics(users.filter("n_test > 0"))
+    ranked = users.filter("n_relevant > 0")
+    by_rank = ranking_metrics(lists, ranked, options.k, job.report.n_items)
+    split = F.lit(options.split).alias("split")
+    columns = ["model", split, "metric", "k", *_rounded("value", "low", "high"), "n"]
     job.write(by_rating.unionByName(by_rank).select(*columns), "metrics")
     return [row.asDict() for row in job.read("metrics").collect()]
 
 
+def _write_user_metrics(job: Job, lists: DataFrame, test: DataFrame) -> None:
+    """Write what each model did for each user; the next night is compared with it, user by user."""
+    options = job.config.evaluation
+    threshold = relevant_from(options, job.report.rating_scale)
+    ranks = user_ranks(lists, test, options.k, threshold)
+    ids = test.select("user_idx", "user_id").distinct()
+    errors = user_errors(job.read("test_predictions"))
+    both = errors.join(ranks.join(ids, "user_idx"), ["model", "user_id"], "full")
+    fractions = [f.name for f in both.schema if f.dataType.typeName() == "double"]
+    rounded = dict(zip(fractions, _rounded(*fractions), strict=True))
+    job.write(both.withColumns(rounded).drop("user_idx"), "user_metrics")
+
+
+def _rounded(*names: str) -> list[Column]:
+    """Round: Spark adds up users in no fixed order; ten decimals are the same on every machine."""
+    return [F.round(name, 10).alias(name) for name in names]
+
+
 def _test_ids(test: DataFrame) -> DataFrame:
     return test.select("user_idx", "item_idx", "user_id", "item_id", "rating")
-
-
-def _ranking(job: Job, test: DataFrame) -> DataFrame:
-    options = job.config.evaluation
-    lists = recommend(job, models_of(job), "train", options.k, intervals=False)
-    threshold = relevant_from(options, job.report.rating_scale)
-    return ranking_metrics(lists, test, options.k, threshold, job.report.n_items)

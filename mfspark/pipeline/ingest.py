@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from mfspark.ingest.described import SideCounts
-from mfspark.ingest.night import IngestReport, PreviousNight, ingest
+from mfspark.ingest.night import IngestReport, PreviousNight, Snapshot, ingest
 from mfspark.ingest.sources import find_files, fingerprint
 from mfspark.samples import survey_files
 from mfspark.schemas import IdTypes
+from mfspark.tables.reader import files_of
 from mfspark.tables.writer import write_table
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class InputFiles:
 def run(spark: SparkSession, night: Night, files: InputFiles) -> IngestReport:
     """Ingest once a night; test ratings are ingested with the others and taken out by the split.
 
+    Ratings made after the run date are left for a later night.
     Raises InputError when the input is unusable or too much of it was rejected.
     """
     if not night.finished("ingest"):
@@ -73,6 +75,7 @@ def run(spark: SparkSession, night: Night, files: InputFiles) -> IngestReport:
             str(night.scratch("ingest")),
             write,
             _previous(spark, night),
+            night.run_date,
         )
         night.finish("ingest", asdict(report))
     return report_of(night)
@@ -99,14 +102,22 @@ def _ids_of(frame: DataFrame) -> IdTypes:
 
 
 def _previous(spark: SparkSession, night: Night) -> PreviousNight | None:
-    """Return the ids of the run that readers saw, so that indices stay what they were."""
-    if night.parent is None:
+    """Return what the last run knows: its ids, so that indices stay what they were, and ratings."""
+    base, warehouse = night.base, night.warehouse
+    if base is None:
         return None
+    manifest = warehouse.manifest(base)
+
+    def table(name: str) -> DataFrame:
+        return spark.read.parquet(*(str(path) for path in files_of(warehouse, manifest, name)))
 
     def ids_of(side: Side) -> DataFrame:
-        path = night.warehouse.table_dir(f"{side}s", night.parent)
-        frame = spark.read.parquet(str(path))
-        return frame.selectExpr(f"{side}_id as id", f"{side}_idx as idx")
+        return table(f"{side}s").selectExpr(f"{side}_id as id", f"{side}_idx as idx")
 
-    manifest = night.warehouse.manifest(night.parent)
-    return PreviousNight(ids_of("user"), ids_of("item"), manifest.ids)
+    snapshot = None
+    if night.config.ingest.merge:
+        facts = manifest.stages["ingest"]
+        columns = ("user_id", "item_id", "rating", "rated_at")
+        low, high = facts["rating_scale"]
+        snapshot = Snapshot(table("ratings").select(*columns), (low, high), facts["rating_step"])
+    return PreviousNight(ids_of("user"), ids_of("item"), manifest.ids, snapshot)

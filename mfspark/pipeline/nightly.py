@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mfspark.pipeline import evaluate, ingest, publish, similarity, train
 from mfspark.pipeline.job import Job
+from mfspark.pipeline.parts import published_part
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +35,7 @@ def run(spark: SparkSession, night: Night, files: InputFiles, progress: Progress
     if measured:
         steps += [(f"train {name}", partial(train.run, job, [name])) for name in names]
         steps.append(("evaluate", lambda: evaluate.run(job)))
-    part = publish.published_part(job)
+    part = published_part(job)
     if part == "all":
         steps += [(f"refit {name}", partial(train.fitted, job, name, part)) for name in names]
     progress.begin(len(steps) + 1)

@@ -23,6 +23,12 @@ _FEWEST = 4  # blocks of ratings that are cut: tasks for four cores
 _PER_BLOCK = 1_250_000  # ratings a strip: 10 MB of tiles, some 50 MB while it is cut
 
 
+def published_part(job: Job) -> Part:
+    """Return which ratings the published models are fitted on."""
+    evaluation = job.config.evaluation
+    return "all" if evaluation.refit or evaluation.split == "none" else "train"
+
+
 def ratings_of(job: Job, part: Part) -> DataFrame:
     """Return the ratings of a part with the columns of table `ratings`."""
     ratings = job.read("ratings")

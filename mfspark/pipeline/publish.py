@@ -1,4 +1,4 @@
-"""Stage publish: models refitted on all ratings -> top_n, completed, factors; then the pointer."""
+"""Stage publish: models refitted on all ratings -> top_n, completed, factors; judged; published."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pyspark.sql import functions as F
 
 import mfspark
 from mfspark.grid.cut import cut_frame
-from mfspark.pipeline import evaluate, similarity
+from mfspark.pipeline import evaluate, judge, similarity
 from mfspark.pipeline.eligible import eligible_items
 from mfspark.pipeline.factors import write_factors, write_similar_items
-from mfspark.pipeline.parts import layout_of
+from mfspark.pipeline.parts import layout_of, published_part
 from mfspark.pipeline.scoring import predict, recommend
 from mfspark.pipeline.train import fitted
 from mfspark.schemas import spark_schema
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 def run(job: Job) -> Manifest:
-    """Write the remaining tables of the night and make it the run that readers see.
+    """Write the remaining tables of the night, judge it, and make it the run that readers see.
 
-    Publishing a published night again changes nothing. Raises RefusedError or LockedError where
-    another run was published meanwhile.
+    Publishing a published night again changes nothing. Raises RefusedError where an audit or a gate
+    refuses it or another run was published meanwhile, LockedError while another is published.
     """
     if not job.night.published:
         metrics = evaluate.run(job)
@@ -42,14 +42,8 @@ def run(job: Job) -> Manifest:
         write_similar_items(job, part)
         job.write(_loss_history(job), "loss_history")
         job.write(_run_row(job), "runs")
-        return publish(job.night, job.ids, metrics, [])
+        return publish(job.night, job.ids, metrics, judge.run(job))
     return publish(job.night, job.ids, [], [])
-
-
-def published_part(job: Job) -> Part:
-    """Return which ratings the published models are fitted on."""
-    evaluation = job.config.evaluation
-    return "all" if evaluation.refit or evaluation.split == "none" else "train"
 
 
 def _top_n(job: Job, part: Part) -> DataFrame:

@@ -8,25 +8,23 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
-
-import duckdb
+from typing import TYPE_CHECKING
 
 from mfspark.errors import NotFoundError
 from mfspark.kernels.scale import RatingScale
+from mfspark.pipeline.sql import Tables
 from mfspark.tables.reader import files_of
 from mfspark.tables.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mfspark.pipeline.sql import Row
     from mfspark.schemas import Side
     from mfspark.tables.manifest import Manifest
 
 Id = int | str
-Row = dict[str, Any]
 
-_TABLE = re.compile(r"\{(\w+)\}")
 _INTEGER = re.compile(r"-?\d{1,18}")
 _REFERENCES = ("baseline", "popularity")
 
@@ -82,20 +80,11 @@ class PublishedRun:
 
         Raises NotFoundError for a table the run has not, MfsparkError where files are missing.
         """
-        sql = _TABLE.sub(lambda found: self._source(found[1]), query)
-        cursor = self._connection.execute(sql, list(parameters))
-        names = [column[0] for column in cursor.description or []]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        return self._tables.rows(query, *parameters)
 
     @cached_property
-    def _connection(self) -> duckdb.DuckDBPyConnection:
-        return duckdb.connect()
-
-    def _source(self, table: str) -> str:
-        """Return a table's files as DuckDB reads them: row groups that cannot match are skipped."""
-        paths = (str(path) for path in files_of(self.warehouse, self.manifest, table))
-        quoted = ("'" + path.replace("'", "''") + "'" for path in paths)
-        return f"read_parquet([{', '.join(quoted)}])"
+    def _tables(self) -> Tables:
+        return Tables(lambda table: files_of(self.warehouse, self.manifest, table))
 
 
 def as_id(run: PublishedRun, side: Side, text: str) -> Id | None:

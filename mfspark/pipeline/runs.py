@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mfspark.errors import MfsparkError
+from mfspark.tables.night import WHY
+from mfspark.tables.retention import scratch_nights
 from mfspark.tables.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from datetime import date
-    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,39 @@ def published_runs(warehouse: str | Path) -> list[RunLine]:
     if current is None:
         opened.manifest()  # raises, and says which of the two it is
     return [_line(opened, run_id, current == run_id) for run_id in opened.run_ids()]
+
+
+@dataclass(frozen=True)
+class OpenNight:
+    """A night in scratch: interrupted, running, or refused for `reasons`."""
+
+    run_id: str
+    begun_at: datetime | None
+    refused_at: datetime | None
+    reasons: tuple[str, ...]
+    why: Path | None
+    """The file with every figure, where it was refused."""
+
+
+def open_nights(warehouse: str | Path) -> list[OpenNight]:
+    """Return the nights in scratch, the latest date first."""
+    opened = Warehouse(warehouse)
+    found = [_open(opened, run, note) for run, note in scratch_nights(opened).items()]
+    return sorted(found, key=lambda night: night.run_id, reverse=True)
+
+
+def _open(warehouse: Warehouse, run_id: str, note: dict[str, Any]) -> OpenNight:
+    path = warehouse.scratch_dir(run_id) / WHY
+    content = warehouse.store.read(path)
+    try:
+        why: dict[str, Any] = json.loads(content) if content else {}
+    except ValueError:
+        why = {"reasons": [f"{path} is damaged"]}
+    begun, refused = (
+        datetime.fromisoformat(at) if at else None
+        for at in (note.get("begun_at"), why.get("refused_at"))
+    )
+    return OpenNight(run_id, begun, refused, tuple(why.get("reasons", ())), path if why else None)
 
 
 def _line(warehouse: Warehouse, run_id: str, current: bool) -> RunLine:

@@ -123,6 +123,9 @@ def _notes(run: PublishedRun) -> Iterator[str]:
     yield from _about_lists(run, ingest)
     yield from _about_sizes(run, ingest)
     yield from _about_metrics(run)
+    for verdict in run.manifest.verdicts:
+        if verdict["outcome"] == "failed":
+            yield f"gate {verdict['gate']} fails for {verdict['subject']}: {verdict['why']}"
 
 
 def _about_input(ingest: Row) -> Iterator[str]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def previous_factors(job: Job, name: ModelName, part: Part) -> BySide | None:
-    """Return the factors of the parent run as blocks; None where training starts afresh.
+    """Return the factors of the last run as blocks; None where training starts afresh.
 
     Only what is fitted on all ratings starts warm. The last run has seen ratings that the test part
     of this night holds out, so a model that is measured must not start from it.
@@ -45,11 +45,11 @@ def _fits(width: int | None, options: Any) -> bool:
 
 
 def _cut(job: Job, name: ModelName) -> dict[Side, list[str]]:
-    """Write the parent's factors as blocks; empty where it has none of this model and rank."""
-    parent, warehouse = job.night.parent, job.night.warehouse
-    if parent is None:
+    """Write the last run's factors as blocks; empty where it has none of this model and rank."""
+    base, warehouse = job.night.base, job.night.warehouse
+    if base is None:
         return {}
-    manifest = warehouse.manifest(parent)
+    manifest = warehouse.manifest(base)
     options = getattr(job.config.models, name)
     if "user_factors" not in manifest.tables or not hasattr(options, "rank"):
         return {}

@@ -70,6 +70,8 @@ class Manifest(BaseModel):
     run_date: date
     parent: str | None
     """The run that readers saw when this one began."""
+    base: str | None = None
+    """The run of an earlier date that this one builds upon."""
     published_at: datetime
     config: dict[str, Any]
     seed: int

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mfspark.errors import ConfigError, MfsparkError
 from mfspark.tables.lock import hold_pointer_lock
 from mfspark.tables.manifest import Manifest, as_json, plain
-from mfspark.tables.warehouse import check_name
+from mfspark.tables.warehouse import check_name, run_date_of
 
 if TYPE_CHECKING:
     from datetime import date
@@ -20,13 +20,19 @@ if TYPE_CHECKING:
     from mfspark.config import Config
     from mfspark.tables.warehouse import Warehouse
 
+NOTE, WHY = "night.json", "why.json"
+"""What a night in scratch notes when it begins, and when it is refused."""
+
 
 @dataclass
 class Night:
     """One run of a run date, configuration and inputs; the same three always give the same run.
 
     `inputs` are fingerprints of what is read. `parent` is the run that readers saw when this night
-    first began. Once `published`, the tables lie in the run directory and nothing is written.
+    first began; only that one may be replaced. `base` is the run that it builds upon (its ids, its
+    factors, its ratings where new ones are merged): the last one of an earlier date. The two differ
+    where a night is run again with other inputs, or after later ones. Once `published`, the tables
+    lie in the run directory and nothing is written.
     """
 
     warehouse: Warehouse
@@ -35,6 +41,7 @@ class Night:
     run_id: str
     inputs: list[dict[str, Any]]
     parent: str | None = None
+    base: str | None = None
     published: bool = False
 
     @classmethod
@@ -53,10 +60,18 @@ class Night:
             with hold_pointer_lock(warehouse):
                 night.settle()
         if night.published:
-            night.parent = warehouse.manifest(run_id).parent
+            manifest = warehouse.manifest(run_id)
+            night.parent, night.base = manifest.parent, manifest.base
         else:
-            night.parent = night._first_parent()
+            night.parent, night.base = night._first_begun()
         return night
+
+    @property
+    def compared_with(self) -> str | None:
+        """The run that this one is judged by: what readers see, or before it, if that is later."""
+        if self.parent is None or run_date_of(self.parent) <= self.run_date:
+            return self.parent
+        return self.base
 
     def scratch(self, *parts: str) -> Path:
         """Return a path under `scratch/<run_id>/`; its parent directory exists."""
@@ -116,23 +131,26 @@ class Night:
             else:
                 store.move_dir(run_dir, tables)
 
-    def _first_parent(self) -> str | None:
-        """Return the parent noted when this night first began; note it where that is now."""
-        path = self.scratch("night.json")
+    def _first_begun(self) -> tuple[str | None, str | None]:
+        """Return the parent and base noted when this night first began, which may be now."""
+        path = self.scratch(NOTE)
         content = self.warehouse.store.read(path)
         if content is not None:
-            return json.loads(content)["parent"]
+            note = json.loads(content)
+            return note["parent"], note["base"]
         parent = self.warehouse.current()
+        base = base_of(self.warehouse, parent, self.run_date)
         note = {
             "run_id": self.run_id,
             "run_date": self.run_date.isoformat(),
             "parent": parent,
+            "base": base,
             "begun_at": datetime.now(UTC).isoformat(),
             "config": plain(self.config.content()),
             "inputs": self.inputs,
         }
         self.warehouse.store.replace_file(path, as_json(note))
-        return parent
+        return parent, base
 
     def _recorded(self, stage: str) -> dict[str, Any] | None:
         if self.published:
@@ -147,6 +165,16 @@ class Night:
 
     def _manifest(self) -> Manifest:
         return self.warehouse.manifest(self.run_id)
+
+
+def base_of(warehouse: Warehouse, current: str | None, run_date: date) -> str | None:
+    """Return the run that a night of a date builds upon: the current one if that is older.
+
+    Otherwise the newest kept one of an earlier date.
+    """
+    if current is None or run_date_of(current) < run_date:
+        return current
+    return next((run for run in warehouse.run_ids() if run_date_of(run) < run_date), None)
 
 
 def name_run(config: Config, run_date: date, inputs: list[dict[str, Any]]) -> str:

@@ -17,10 +17,13 @@ from mfspark.errors import MfsparkError, RefusedError
 from mfspark.schemas import SORTED_BY, IdTypes, table_schema
 from mfspark.tables.lock import hold_pointer_lock
 from mfspark.tables.manifest import MANIFEST, Manifest, describe_table, installed_versions, plain
+from mfspark.tables.reader import files_of
 from mfspark.tables.store import explain_os_errors
+from mfspark.tables.warehouse import run_date_of
 
 if TYPE_CHECKING:
     from mfspark.tables.night import Night
+    from mfspark.tables.warehouse import Warehouse
 
 EXPORTED = "top_n"
 _log = logging.getLogger(__name__)
@@ -31,6 +34,7 @@ def publish(
 ) -> Manifest:
     """Make a finished night the run that readers see, and return its manifest.
 
+    A night of an earlier date than the one readers see is only listed among the published ones.
     Publishing a published run again changes nothing. Raises LockedError while another process
     publishes, RefusedError when another run was published since this night began, SchemaError when
     a table does not fit; in all three cases readers see what they saw.
@@ -48,10 +52,11 @@ def publish(
         store.seal(tables)
         store.make_dir(run_dir.parent)
         store.move_dir(tables, run_dir)
-        if night.config.publish.single_file:
-            export_single_file(night, manifest)
+        older = night.parent is not None and run_date_of(night.parent) > night.run_date
+        if night.config.publish.single_file and not older:
+            export_single_file(warehouse, manifest)
 
-        warehouse.point_at(night.run_id)  # from here on the run is published
+        warehouse.point_at(night.run_id, listed_only=older)  # from here on the run is published
         night.published = True
         try:
             store.discard(warehouse.scratch_dir(night.run_id))
@@ -77,6 +82,7 @@ def describe_night(
         run_id=night.run_id,
         run_date=night.run_date,
         parent=night.parent,
+        base=night.base,
         published_at=datetime.now(UTC),
         config=plain(night.config.content()),
         seed=night.config.seed,
@@ -90,12 +96,35 @@ def describe_night(
     )
 
 
-def export_single_file(night: Night, manifest: Manifest) -> None:
+def rollback(warehouse: Warehouse, run_id: str) -> Manifest:
+    """Send readers to another published run; an exported single file follows.
+
+    Only the pointer lock is taken, so that it need not wait for a night; that night is then refused
+    when it publishes. Raises NotFoundError for a run that is not kept, MfsparkError where one of
+    its files is missing or has not the size its manifest says.
+    """
+    with hold_pointer_lock(warehouse):
+        manifest = warehouse.manifest(run_id)
+        for table, entry in manifest.tables.items():
+            paths = files_of(warehouse, manifest, table)
+            for path, file in zip(paths, entry.files, strict=True):
+                if path.stat().st_size != file.bytes:
+                    raise MfsparkError(
+                        f"{path} has {path.stat().st_size:,} bytes, its manifest says "
+                        f"{file.bytes:,}; readers stay where they are",
+                        "roll back to another run: mfspark runs",
+                    )
+        if (warehouse.root / "exports" / f"{EXPORTED}.parquet").exists():
+            export_single_file(warehouse, manifest)
+        warehouse.point_at(run_id)
+    return manifest
+
+
+def export_single_file(warehouse: Warehouse, manifest: Manifest) -> None:
     """Replace `exports/top_n.parquet` with the run's list, row group by row group, in order."""
     if EXPORTED not in manifest.tables:
         return
-    warehouse = night.warehouse
-    source, target = warehouse.run_dir(night.run_id) / EXPORTED, warehouse.root / "exports"
+    source, target = warehouse.run_dir(manifest.run_id) / EXPORTED, warehouse.root / "exports"
     warehouse.store.make_dir(target)
     beside = target / f".{EXPORTED}.parquet.tmp"  # hidden: no reader's glob finds it
     schema = table_schema(EXPORTED, manifest.ids)

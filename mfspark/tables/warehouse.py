@@ -1,7 +1,7 @@
 """A warehouse: a directory of immutable runs and one pointer to the run that readers see.
 
     warehouse/
-      CURRENT                  {"run_id": ..., "runs": [newest, ..., oldest]}; replaced last
+      CURRENT                  {"run_id": ..., "runs": [newest, ...], "left": {...}}; replaced last
       runs/<run_id>/           manifest.json and one directory a table
       exports/top_n.parquet    optional
       scratch/<run_id>/        a night in progress
@@ -9,19 +9,26 @@
 
 A run counts as published when CURRENT lists it. So one replaced file decides both what readers see
 and which runs exist, and a run directory that a killed night left behind is never mistaken for one.
+`runs` is ordered by run date, then by when they were published; `left` says when readers were last
+sent to a run that is not current any more.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mfspark.errors import ConfigError, MfsparkError, NotFoundError
 from mfspark.schemas import table_names
 from mfspark.tables.manifest import MANIFEST, Manifest, as_json, parse_manifest
 from mfspark.tables.store import LocalStore, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/")
@@ -34,6 +41,20 @@ def check_name(name: str, what: str) -> str:
             f"{what} {name!r} is not a name", "use letters, digits, '.', '_' and '-' only"
         )
     return name
+
+
+def run_date_of(run_id: str) -> date:
+    """Return the date that a run id begins with."""
+    return date.fromisoformat(run_id[:10])
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """What CURRENT says."""
+
+    run_id: str | None = None
+    runs: tuple[str, ...] = ()
+    left: dict[str, datetime] = field(default_factory=dict[str, datetime])
 
 
 class Warehouse:
@@ -58,17 +79,31 @@ class Warehouse:
 
     def current(self) -> str | None:
         """Return the run that readers see; None where nothing was published."""
-        return self._pointed()[0]
+        return self.pointed().run_id
 
     def run_ids(self) -> list[str]:
         """Return the published runs that are still kept, newest first."""
-        return [run for run in self._pointed()[1] if self.store.is_dir(self.run_dir(run))]
+        return [run for run in self.pointed().runs if self.store.is_dir(self.run_dir(run))]
 
-    def point_at(self, run_id: str) -> None:
-        """Make a whole run the one that readers see; the caller holds the pointer lock."""
-        runs = self.run_ids()
-        runs = runs if run_id in runs else [run_id, *runs]
-        self.store.replace_file(self.pointer, as_json({"run_id": run_id, "runs": runs}))
+    def point_at(self, run_id: str, *, listed_only: bool = False) -> None:
+        """Make a whole run the one that readers see; the caller holds the pointer lock.
+
+        `listed_only`: only list it among the published ones; readers stay where they are.
+        """
+        before, kept = self.pointed(), self.run_ids()
+        if run_id not in kept:
+            later = [run for run in kept if run_date_of(run) > run_date_of(run_id)]
+            kept.insert(len(later), run_id)
+        current = before.run_id if listed_only and before.run_id else run_id
+        left = {run: at for run, at in before.left.items() if run in kept and run != current}
+        if before.run_id not in (None, current):
+            left[before.run_id] = datetime.now(UTC)
+        content = {
+            "run_id": current,
+            "runs": kept,
+            "left": {run: at.isoformat(timespec="seconds") for run, at in left.items()},
+        }
+        self.store.replace_file(self.pointer, as_json(content))
 
     def manifest(self, run_id: str | None = None) -> Manifest:
         """Return the manifest of a run; of CURRENT, resolved once, where none is given.
@@ -105,32 +140,34 @@ class Warehouse:
                 f"there is no warehouse at {self.root}",
                 "give the right one with --warehouse DIR, or make one: mfspark run --warehouse DIR",
             )
-        current, runs = self._pointed()
-        if current is None:
+        pointed = self.pointed()
+        if pointed.run_id is None:
             raise NotFoundError(
                 f"nothing was published in {self.root} yet", "publish a night first: mfspark run"
             )
         if run_id is None:
-            return current
-        if check_name(run_id, "run") not in runs:
+            return pointed.run_id
+        if check_name(run_id, "run") not in pointed.runs:
             raise NotFoundError(
-                f"no run {run_id} was published in {self.root}", self._say_runs(runs)
+                f"no run {run_id} was published in {self.root}", self._say_runs(pointed.runs)
             )
         return run_id
 
-    def _say_runs(self, runs: list[str]) -> str:
+    def _say_runs(self, runs: Sequence[str]) -> str:
         more = f" and {len(runs) - 5} older" if len(runs) > 5 else ""
         return f"published runs: {', '.join(runs[:5])}{more}"
 
-    def _pointed(self) -> tuple[str | None, list[str]]:
-        """Read CURRENT once: the current run, and all published ones, newest first."""
+    def pointed(self) -> Pointer:
+        """Read CURRENT once. Raises MfsparkError where it is damaged."""
         content = self.store.read(self.pointer)
         if content is None:
-            return None, []
+            return Pointer()
         try:
             pointed: dict[str, Any] = json.loads(content)
             current = check_name(pointed["run_id"], "run")
-            return current, [check_name(r, "run") for r in pointed.get("runs", [current])]
+            runs = tuple(check_name(run, "run") for run in pointed.get("runs", [current]))
+            left = {run: datetime.fromisoformat(at) for run, at in pointed.get("left", {}).items()}
+            return Pointer(current, runs, left)
         except (ValueError, KeyError, TypeError, ConfigError):
             raise MfsparkError(
                 f"the pointer {self.pointer} is damaged: {content[:80]!r}",

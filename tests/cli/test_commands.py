@@ -14,7 +14,8 @@ from tests.cli.conftest import Command
 
 COMMANDS = [
     "run", "ingest", "similarity", "train", "evaluate", "publish",
-    "path", "show", "neighbors", "predict", "runs", "sample", "doctor",
+    "backfill", "path", "show", "neighbors", "predict", "sample", "doctor",
+    "runs", "status", "rollback", "gc", "export",
 ]  # fmt: skip
 
 
@@ -60,6 +61,8 @@ def test_quick_commands_import_neither_spark_nor_torch(made_warehouse: Path) -> 
         ("neighbors", "1"),
         ("predict", "1", "i1"),
         ("runs",),
+        ("status",),
+        ("gc",),
     ):
         result = python(code, *arguments, "-w", str(made_warehouse))
         assert result.stdout.splitlines()[-1] == "[]", result

@@ -8,7 +8,13 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from mfspark.config import Evaluation
-from mfspark.evaluation import ranking_metrics, rating_metrics, relevant_from
+from mfspark.evaluation import (
+    ranking_metrics,
+    rating_metrics,
+    relevant_from,
+    user_errors,
+    user_ranks,
+)
 from tests.reference import clustered_interval, mean_interval, ranking_of_user
 
 Figures = tuple[float | None, float | None, float | None]
@@ -22,6 +28,12 @@ def predictions(spark: SparkSession, rows: list[tuple[Any, ...]]) -> DataFrame:
     """Return rows of test_predictions; those of five columns have no interval."""
     whole = [row if len(row) == 7 else (*row, None, None) for row in rows]
     return spark.createDataFrame(whole, f"{PREDICTIONS}, {ENDS}")
+
+
+def measured(
+    lists: DataFrame, test: DataFrame, k: int, relevant: float, n_candidates: int | None
+) -> DataFrame:
+    return ranking_metrics(lists, user_ranks(lists, test, k, relevant), k, n_candidates)
 
 
 def by_metric(metrics: DataFrame) -> dict[tuple[str, str], Any]:
@@ -47,7 +59,7 @@ def test_rating_metrics_of_random_predictions(spark: SparkSession) -> None:
         for user in range(30)
         for _ in range(1 + user % 7)
     ]
-    found = by_metric(rating_metrics(predictions(spark, rows)))
+    found = by_metric(rating_metrics(user_errors(predictions(spark, rows))))
     assert len(found) == 4
     for model in ("als", "baseline"):
         squared: dict[str, list[float]] = {}
@@ -64,7 +76,7 @@ def test_rating_metrics_of_random_predictions(spark: SparkSession) -> None:
 
 def test_rating_metrics_by_hand(spark: SparkSession) -> None:
     rows = [("m", "a", 4.0, 3.0, "m"), ("m", "a", 5.0, 5.0, "m"), ("m", "b", 1.0, 4.0, "m")]
-    found = by_metric(rating_metrics(predictions(spark, rows)))
+    found = by_metric(rating_metrics(user_errors(predictions(spark, rows))))
     mse, half = 10 / 3, 1.96 * math.sqrt((1 - 20 / 3) ** 2 + (9 - 10 / 3) ** 2) / 3
     assert half > mse  # so the lower end is 0, not the root of a negative number
     assert figures(found["m", "rmse"]) == pytest.approx((mse**0.5, 0.0, (mse + half) ** 0.5))
@@ -73,13 +85,13 @@ def test_rating_metrics_by_hand(spark: SparkSession) -> None:
 
 def test_exact_predictions_have_a_closed_interval(spark: SparkSession) -> None:
     rows = [("m", user, 0.1, 0.1 + 0.7, "m") for user in "abc"]  # no spread: rounding only
-    found = by_metric(rating_metrics(predictions(spark, rows)))
+    found = by_metric(rating_metrics(user_errors(predictions(spark, rows))))
     assert figures(found["m", "rmse"]) == pytest.approx((0.7, 0.7, 0.7), abs=1e-7)
 
 
 def test_one_user_has_no_interval(spark: SparkSession) -> None:
     rows = [("m", "a", 4.0, 3.0, "m"), ("m", "a", 5.0, 5.0, "m")]
-    found = by_metric(rating_metrics(predictions(spark, rows)))
+    found = by_metric(rating_metrics(user_errors(predictions(spark, rows))))
     assert figures(found["m", "rmse"]) == (pytest.approx(0.5**0.5), None, None)
     assert figures(found["m", "mae"]) == (0.5, None, None)
 
@@ -93,7 +105,7 @@ def test_intervals_are_measured_where_there_are_any(spark: SparkSession) -> None
         ("sure", "b", 1.0, 3.5, "baseline"),
         ("plain", "a", 4.0, 3.0, "plain"),
     ]
-    found = by_metric(rating_metrics(predictions(spark, rows)))
+    found = by_metric(rating_metrics(user_errors(predictions(spark, rows))))
     assert {metric for model, metric in found if model == "plain"} == {"rmse", "mae"}
     coverage, width = found["sure", "interval_coverage"], found["sure", "interval_width"]
     assert figures(coverage) == (pytest.approx(2 / 3), None, None)
@@ -102,7 +114,7 @@ def test_intervals_are_measured_where_there_are_any(spark: SparkSession) -> None
 
 
 def test_no_predictions_give_no_rows(spark: SparkSession) -> None:
-    assert rating_metrics(predictions(spark, [])).isEmpty()
+    assert rating_metrics(user_errors(predictions(spark, []))).isEmpty()
 
 
 # --- lists --------------------------------------------------------------------------------------
@@ -124,7 +136,7 @@ def test_ranking_metrics_of_random_lists(spark: SparkSession, k: int) -> None:
     }
     lists = [(m, u, r, i) for (m, u), items in ranked.items() for r, i in enumerate(items, 1)]
     test = [(user, item, rating) for (user, item), rating in ratings.items()]
-    metrics = ranking_metrics(
+    metrics = measured(
         spark.createDataFrame(lists, LISTS), spark.createDataFrame(test, TEST), k, 4.0, n_items
     )
     found = by_metric(metrics)
@@ -147,9 +159,7 @@ def test_ranking_metrics_by_hand(spark: SparkSession) -> None:
     lists = [("m", 0, 1, 7), ("m", 0, 2, 8), ("m", 0, 3, 9), ("m", 1, 1, 7)]
     test = [(0, 8, 5.0), (0, 3, 4.0), (0, 9, 3.9), (1, 2, 5.0), (2, 7, 4.0), (3, 7, 1.0)]
     found = by_metric(
-        ranking_metrics(
-            spark.createDataFrame(lists, LISTS), spark.createDataFrame(test, TEST), 3, 4.0, 10
-        )
+        measured(spark.createDataFrame(lists, LISTS), spark.createDataFrame(test, TEST), 3, 4.0, 10)
     )
     # User 0 hits one of two at rank 2, user 1 nothing, user 2 has no list, user 3 nothing relevant.
     gain, ideal = 1 / math.log2(3), 1 + 1 / math.log2(3)
@@ -172,7 +182,7 @@ def test_ranking_metrics_by_hand(spark: SparkSession) -> None:
 def test_recall_divides_by_all_relevant_and_capped_by_at_most_k(spark: SparkSession) -> None:
     lists = spark.createDataFrame([("m", 0, 1, 0), ("m", 0, 2, 1)], LISTS)
     test = spark.createDataFrame([(0, item, 5.0) for item in range(5)], TEST)
-    found = by_metric(ranking_metrics(lists, test, 2, 4.0, None))
+    found = by_metric(measured(lists, test, 2, 4.0, None))
     assert found["m", "recall"].value == pytest.approx(2 / 5)
     assert found["m", "recall_capped"].value == 1.0
     assert found["m", "ndcg"].value == pytest.approx(1.0)
@@ -182,7 +192,7 @@ def test_recall_divides_by_all_relevant_and_capped_by_at_most_k(spark: SparkSess
 def test_a_model_without_a_hit_has_zeros(spark: SparkSession) -> None:
     lists = spark.createDataFrame([("good", 0, 1, 0), ("bad", 0, 1, 1)], LISTS)
     test = spark.createDataFrame([(0, 0, 5.0), (1, 0, 5.0)], TEST)
-    found = by_metric(ranking_metrics(lists, test, 1, 4.0, 2))
+    found = by_metric(measured(lists, test, 1, 4.0, 2))
     assert found["good", "recall"].value == 0.5
     assert figures(found["bad", "recall"]) == (0.0, 0.0, 0.0)
 
@@ -190,7 +200,7 @@ def test_a_model_without_a_hit_has_zeros(spark: SparkSession) -> None:
 def test_no_relevant_items_leave_the_means_unknown(spark: SparkSession) -> None:
     lists = spark.createDataFrame([("m", 0, 1, 0)], LISTS)
     test = spark.createDataFrame([(0, 0, 2.0)], TEST)
-    found = by_metric(ranking_metrics(lists, test, 5, 4.0, 4))
+    found = by_metric(measured(lists, test, 5, 4.0, 4))
     assert figures(found["m", "ndcg"]) == (None, None, None)
     assert found["m", "ndcg"].n == 0
     assert found["m", "coverage"].value == 0.25
@@ -198,7 +208,7 @@ def test_no_relevant_items_leave_the_means_unknown(spark: SparkSession) -> None:
 
 def test_one_user_with_relevant_items_has_no_interval(spark: SparkSession) -> None:
     lists = spark.createDataFrame([("m", 0, 1, 0)], LISTS)
-    found = by_metric(ranking_metrics(lists, spark.createDataFrame([(0, 0, 5.0)], TEST), 5, 4.0, 4))
+    found = by_metric(measured(lists, spark.createDataFrame([(0, 0, 5.0)], TEST), 5, 4.0, 4))
     assert figures(found["m", "hit_rate"]) == (1.0, None, None)
 
 
@@ -206,7 +216,7 @@ def test_intervals_of_shares_stay_inside_0_and_1(spark: SparkSession) -> None:
     test = spark.createDataFrame([(user, 0, 5.0) for user in range(3)], TEST)
     hits = {"two of three": 2, "one of three": 1}
     lists = [(m, user, 1, int(user >= n)) for m, n in hits.items() for user in range(3)]
-    found = by_metric(ranking_metrics(spark.createDataFrame(lists, LISTS), test, 1, 4.0, None))
+    found = by_metric(measured(spark.createDataFrame(lists, LISTS), test, 1, 4.0, None))
     half = 1.96 * math.sqrt(1 / 3) / math.sqrt(3)
     assert figures(found["two of three", "hit_rate"]) == pytest.approx((2 / 3, 2 / 3 - half, 1.0))
     assert figures(found["one of three", "hit_rate"]) == pytest.approx((1 / 3, 0.0, 1 / 3 + half))
@@ -214,7 +224,7 @@ def test_intervals_of_shares_stay_inside_0_and_1(spark: SparkSession) -> None:
 
 def test_no_lists_give_no_rows(spark: SparkSession) -> None:
     test = spark.createDataFrame([(0, 0, 5.0)], TEST)
-    assert ranking_metrics(spark.createDataFrame([], LISTS), test, 5, 4.0, 4).isEmpty()
+    assert measured(spark.createDataFrame([], LISTS), test, 5, 4.0, 4).isEmpty()
 
 
 def test_relevant_from() -> None:

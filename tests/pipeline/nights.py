@@ -52,9 +52,11 @@ def table(warehouse: Path, name: str, run_id: str | None = None) -> pd.DataFrame
     return read_table(warehouse, name, run_id).to_table().to_pandas()
 
 
-def content_hash(warehouse: Path, name: str, leave_out: tuple[str, ...] = ()) -> str:
+def content_hash(
+    warehouse: Path, name: str, leave_out: tuple[str, ...] = (), run_id: str | None = None
+) -> str:
     """Hash the sorted rows of a table: equal for equal content, however it was written."""
-    frame = table(warehouse, name).drop(columns=list(leave_out))
+    frame = table(warehouse, name, run_id).drop(columns=list(leave_out))
     rows = sorted(frame.astype(str).agg("\t".join, axis=1))
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 

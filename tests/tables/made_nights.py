@@ -62,11 +62,15 @@ def ready(root: Path, mark: float, store: LocalStore | None = None, **config: An
     """Begin a night and run what it has not finished, as a rerun does."""
     night = begin(root, mark, store, **config)
     if not night.finished("top_n"):
-        write_list(night.table_dir("top_n"), mark)
-        night.table_dir("metrics").mkdir(exist_ok=True)
-        pq.write_table(_metrics(mark), night.table_dir("metrics") / "part-0.parquet")
+        write_tables(night, mark)
         night.finish("top_n", {"rows": FILES * ROWS_A_FILE})
     return night
+
+
+def write_tables(night: Night, mark: float) -> None:
+    write_list(night.table_dir("top_n"), mark)
+    night.table_dir("metrics").mkdir(exist_ok=True)
+    pq.write_table(_metrics(mark), night.table_dir("metrics") / "part-0.parquet")
 
 
 def _metrics(mark: float) -> pa.Table:

@@ -1,0 +1,180 @@
+"""Commands that keep a warehouse in order: runs, status, rollback, gc, export. No Spark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mfspark.cli.options import (
+    ConfigFile,
+    Debug,
+    RunId,
+    WarehouseDir,
+    end_with,
+    parse_age,
+    warehouse_of,
+)
+from mfspark.cli.terminal import cell, console, table
+from mfspark.errors import StaleError
+from mfspark.pipeline.summary import count
+
+if TYPE_CHECKING:
+    from mfspark.pipeline.runs import OpenNight, RunLine
+
+
+def runs(warehouse: WarehouseDir = None, config: ConfigFile = None, debug: Debug = False) -> None:
+    """List the nights that are kept, newest first, and those that were refused or interrupted."""
+
+    def work() -> None:
+        from mfspark.pipeline.runs import open_nights, published_runs
+
+        root, out = warehouse_of(warehouse, config), console()
+        columns = ("run", "date", "age", "ratings", "rejected", "best RMSE", "")
+        lines = [_run_cells(line) for line in published_runs(root)]
+        out.print(table(columns, lines, numbers=("age", "ratings", "rejected")))
+        if nights := open_nights(root):
+            shown = [(night.run_id, _state(night)) for night in nights]
+            out.print(table(("run", "state"), shown, title="Not published"))
+
+    end_with(work, debug=debug)
+
+
+def status(
+    max_age: Annotated[
+        str, typer.Option("--max-age", metavar="AGE", help="End with 4 if older, such as 36h.")
+    ] = "",
+    warehouse: WarehouseDir = None,
+    config: ConfigFile = None,
+    debug: Debug = False,
+) -> None:
+    """Say which run readers see and how old it is; end with 4 if that is too old."""
+
+    def work() -> None:
+        from mfspark.pipeline.runs import open_nights, published_runs
+
+        limit = parse_age(max_age) if max_age else None
+        root, out = warehouse_of(warehouse, config), console()
+        line = next(line for line in published_runs(root) if line.current)
+        hours = line.age_hours()
+        out.print(f"run {line.run_id} is current, published {_age(hours)} ago", soft_wrap=True)
+        if line.problem:
+            out.print(cell(line.problem, "red"), soft_wrap=True)
+        for night in open_nights(root):
+            out.print(cell(f"run {night.run_id}: {_state(night)}"), soft_wrap=True)
+        if limit is not None and (hours is None or hours * 3600 > limit.total_seconds()):
+            raise StaleError(
+                f"run {line.run_id} is {_age(hours)} old, more than {max_age}",
+                "see what happened to the last night: mfspark runs, and the log in "
+                f"{Path(root) / 'logs'}",
+            )
+
+    end_with(work, debug=debug)
+
+
+def rollback(
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="A kept run.", show_default=False)],
+    warehouse: WarehouseDir = None,
+    config: ConfigFile = None,
+    debug: Debug = False,
+) -> None:
+    """Send readers to another kept run, at once; forwards too.
+
+    A night that is running now will not be published over it, but ends with 5.
+    """
+
+    def work() -> None:
+        from mfspark.tables.publish import rollback as roll
+        from mfspark.tables.warehouse import Warehouse
+
+        opened = Warehouse(warehouse_of(warehouse, config))
+        before = opened.current()
+        roll(opened, run_id)
+        console().print(f"readers see run {run_id} now; before: {before}", soft_wrap=True)
+
+    end_with(work, debug=debug)
+
+
+def gc(
+    keep: Annotated[int, typer.Option("--keep", min=1, help="Newest runs to keep.")] = 7,
+    grace: Annotated[
+        str,
+        typer.Option("--grace", metavar="AGE", help="How long readers may go on with a run."),
+    ] = "24h",
+    warehouse: WarehouseDir = None,
+    config: ConfigFile = None,
+    debug: Debug = False,
+) -> None:
+    """Remove old runs, and nights that can no longer be published.
+
+    Never what readers see, or were sent to within the grace time.
+    """
+
+    def work() -> None:
+        from mfspark.tables.retention import collect
+        from mfspark.tables.warehouse import Warehouse
+
+        opened = Warehouse(warehouse_of(warehouse, config))
+        opened.manifest()  # there is a warehouse, and a run that readers see
+        removed = collect(opened, keep, parse_age(grace))
+        out = console()
+        for run in (*removed.runs, *removed.scratch):
+            out.print(f"removed {run}", soft_wrap=True)
+        out.print(f"{count(len(opened.run_ids()), 'run')} kept")
+
+    end_with(work, debug=debug)
+
+
+def export(
+    name: Annotated[str, typer.Argument(metavar="TABLE", help="Such as top_n or ratings.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .csv or .parquet file.")],
+    for_spreadsheets: Annotated[
+        bool,
+        typer.Option(
+            "--for-spreadsheets", help="Put ' before texts that a spreadsheet would compute."
+        ),
+    ] = False,
+    warehouse: WarehouseDir = None,
+    run_id: RunId = None,
+    config: ConfigFile = None,
+    debug: Debug = False,
+) -> None:
+    """Write a published table as one CSV or Parquet file.
+
+    The file appears whole, by one rename.
+    """
+
+    def work() -> None:
+        from mfspark.tables.export import export_table
+
+        root = warehouse_of(warehouse, config)
+        rows = export_table(root, name, file, run_id, for_spreadsheets=for_spreadsheets)
+        console().print(f"{count(rows, 'row')} in {file}", soft_wrap=True)
+
+    end_with(work, debug=debug)
+
+
+def _state(night: OpenNight) -> str:
+    first, *others = night.reasons or ("",)
+    if not first:
+        return "interrupted or running; the same command goes on with it"
+    more = f", and {len(others)} more" if others else ""
+    return f"refused: {first}{more}; see {night.why}"
+
+
+def _run_cells(line: RunLine) -> tuple[object, ...]:
+    mark = cell("CURRENT", "bold green") if line.current else ""
+    if line.problem:
+        return (line.run_id, "", "", "", "", cell(line.problem, "red"), mark)
+    best = f"{line.best[1]:.4f} {line.best[0]}" if line.best else "-"
+    counts = ("-" if n is None else f"{n:,}" for n in (line.n_ratings, line.n_rejected))
+    return (line.run_id, line.run_date, _age(line.age_hours()), *counts, best, mark)
+
+
+def _age(hours: float | None) -> str:
+    if hours is None:
+        return "-"
+    if hours < 1:
+        return f"{max(0, hours) * 60:.0f} min"
+    return f"{hours:.0f} h" if hours < 72 else f"{hours / 24:.0f} d"

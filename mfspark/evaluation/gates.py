@@ -1,0 +1,138 @@
+"""Gates: is a night as good as the last one that readers saw? Verdicts over numbers alone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mfspark.evaluation.audits import Finding
+    from mfspark.evaluation.bootstrap import Change
+    from mfspark.gate_options import Gate, Mode
+
+Outcome = Literal["passed", "failed", "skipped"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one gate says of one subject, with its numbers."""
+
+    gate: str
+    subject: str
+    """A model, a count, or an audit."""
+    mode: Mode
+    outcome: Outcome
+    why: str
+    """In words; of a failure, what a person on call needs."""
+    value: float | None = None
+    """The change, or how many break a contract."""
+    threshold: float | None = None
+    low: float | None = None
+    """Ends of the change's 95% interval, where it has one."""
+    high: float | None = None
+    last: float | None = None
+    """The figure of the last run."""
+    now: float | None = None
+    n: int | None = None
+    """Users that were compared."""
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the night must not be published."""
+        return self.outcome == "failed" and self.mode == "enforce"
+
+    def record(self) -> dict[str, Any]:
+        """Return it as the manifest keeps it."""
+        return asdict(self)
+
+
+def of_audits(findings: Iterable[Finding], mode: Mode) -> list[Verdict]:
+    """Return a verdict for each audit: nothing may break a contract."""
+    return [
+        Verdict(
+            "audits",
+            finding.audit,
+            mode,
+            "failed" if finding.n_broken else "passed",
+            f"{finding.n_broken:,} break it, such as {finding.example}" if finding.n_broken else "",
+            float(finding.n_broken),
+            0.0,
+        )
+        for finding in findings
+    ]
+
+
+def skipped(gate: str, subject: str, options: Gate, why: str) -> Verdict:
+    """Return the verdict where there is nothing to compare."""
+    return Verdict(gate, subject, options.mode, "skipped", why, threshold=options.threshold)
+
+
+def of_fall(
+    gate: str, subject: str, options: Gate, last: float, now: float, slack: float = 0.0
+) -> Verdict:
+    """Judge by what share a count fell; `slack` is what chance may take from it besides."""
+    if not last:
+        return skipped(gate, subject, options, "the last run had none")
+    fall = 1 - now / last
+    failed = last - now > options.threshold * last + slack
+    why = f"{now:,.0f}, and {last:,.0f} in the last run: {_percent(fall)} fewer" if failed else ""
+    return _verdict(gate, subject, options, why, value=fall, last=last, now=now)
+
+
+def of_rise(gate: str, subject: str, options: Gate, last: float, now: float) -> Verdict:
+    """Judge by how much a share rose."""
+    failed = now - last > options.threshold
+    why = f"{_percent(now)}, and {_percent(last)} in the last run" if failed else ""
+    return _verdict(gate, subject, options, why, value=now - last, last=last, now=now)
+
+
+def of_level(gate: str, subject: str, options: Gate, value: float, what: str) -> Verdict:
+    """Judge a figure that is itself a difference between the two runs."""
+    why = f"{what}: {_percent(value)}" if value > options.threshold else ""
+    return _verdict(gate, subject, options, why, value=value)
+
+
+def of_change(
+    gate: str, subject: str, options: Gate, change: Change, figures: tuple[float, float], what: str
+) -> Verdict:
+    """Judge a change of a metric for the worse.
+
+    It fails where it is surely and materially worse: the whole interval lies above the threshold.
+    """
+    last, now = figures
+    if not math.isfinite(change.value) or math.isnan(change.low):
+        return skipped(gate, subject, options, f"{what} cannot be compared: it was 0")
+    worse = change.low > options.threshold
+    why = (
+        f"{what} is {now:.4f}, and was {last:.4f} for the same {change.n_users:,} users: worse by "
+        f"{_percent(change.value)} (95%: {_percent(change.low)} to {_percent(change.high)})"
+    )
+    return _verdict(
+        gate,
+        subject,
+        options,
+        why if worse else "",
+        value=change.value,
+        low=change.low,
+        high=change.high,
+        last=last,
+        now=now,
+        n=change.n_users,
+    )
+
+
+def _verdict(gate: str, subject: str, options: Gate, why: str, **numbers: Any) -> Verdict:
+    """Return a failure where there is a reason, and a pass where there is none."""
+    if why:
+        why += f" (gates.{gate}.threshold = {options.threshold:g})"
+    outcome: Outcome = "failed" if why else "passed"
+    return Verdict(
+        gate, subject, options.mode, outcome, why, threshold=options.threshold, **numbers
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}"

@@ -1,0 +1,133 @@
+"""Stage judge: audits of the night's tables and gates against the last run, before publishing.
+
+A night that fails stays in scratch with everything it made; `why.json` beside it has the numbers.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from mfspark.errors import RefusedError
+from mfspark.evaluation.audits import ListContract, audit_counts, audit_lists, audit_tables
+from mfspark.evaluation.gates import Verdict, of_audits
+from mfspark.pipeline.comparison import Comparison, compare
+from mfspark.pipeline.parts import published_part
+from mfspark.pipeline.sql import Tables
+from mfspark.tables.manifest import as_json, plain
+from mfspark.tables.night import WHY
+from mfspark.tables.reader import files_of
+from mfspark.tables.writer import parquet_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from mfspark.evaluation.audits import Finding
+    from mfspark.pipeline.job import Job
+    from mfspark.tables.manifest import Manifest
+
+_SHOWN = 8  # reasons in the message; the file has all
+_log = logging.getLogger(__name__)
+
+
+def run(job: Job) -> list[dict[str, Any]]:
+    """Return the verdicts as the manifest keeps them.
+
+    Raises RefusedError where an audit or an enforced gate fails; `why.json` is written first.
+    """
+    last = _last_run(job)
+    tables = _tables(job, last)
+    verdicts: list[Verdict] = []
+    options = job.config.gates
+    if options.audits.mode != "off":
+        verdicts += of_audits(_audit(job, tables), options.audits.mode)
+    comparison = Comparison(tables, job.config, job.report, job.config.seed, last)
+    verdicts += [verdict for verdict in compare(comparison) if verdict.mode != "off"]
+    failures = [verdict for verdict in verdicts if verdict.outcome == "failed"]
+    for verdict in failures:
+        _log.warning("%s, %s: %s", verdict.gate, verdict.subject, verdict.why)
+    if any(verdict.refuses for verdict in failures):
+        raise _refuse(job, verdicts, last)
+    return [verdict.record() for verdict in verdicts]
+
+
+def _last_run(job: Job) -> Manifest | None:
+    """Return the manifest of the run that tonight's is compared with."""
+    run_id = job.night.compared_with
+    return None if run_id is None else job.night.warehouse.manifest(run_id)
+
+
+def _tables(job: Job, last: Manifest | None) -> Tables:
+    """Return the tables of the night, and those of the last run as `{last.NAME}`."""
+
+    def files(name: str) -> list[Path]:
+        if last and name.startswith("last."):
+            return files_of(job.night.warehouse, last, name.removeprefix("last."))
+        return parquet_files(job.night.table_dir(name))
+
+    return Tables(files, spill=job.night.scratch("duckdb"))
+
+
+def _audit(job: Job, tables: Tables) -> Iterator[Finding]:
+    report = job.report
+    names = [path.name for path in job.night.scratch("tables").iterdir() if path.is_dir()]
+    expected = {
+        "ratings": report.n_accepted,
+        "rejected_ratings": report.n_rejected,
+        "users": report.n_users,
+        "items": report.n_items,
+    }
+    if "completed" in names:
+        expected["completed"] = report.n_users * report.n_items
+    actual = {name: tables.rows(f"select count(*) as n from {{{name}}}")[0]["n"] for name in names}
+    yield from audit_counts(actual, expected)
+    yield from audit_tables(tables.rows, names, report.rating_scale)
+    yield from audit_lists(tables.rows, _contract(job))
+
+
+def _contract(job: Job) -> ListContract:
+    options, part, models = job.config.publish, published_part(job), job.config.models.run
+    kinds = {name: job.night.facts(f"fit-{part}-{name}")["record"]["kind"] for name in models}
+    seen = "select user_id, item_id from {ratings}"
+    if part == "train":  # whose test ratings may be listed
+        measured = "(from {test_predictions} where model = 'baseline')"
+        seen += f" anti join {measured} using (user_id, item_id)"
+    return ListContract(
+        n=options.n,
+        models=models,
+        rating_models=tuple(name for name, kind in kinds.items() if kind == "rating"),
+        scale=job.report.rating_scale if options.clamp else None,
+        rounded=options.round_to > 0,
+        allow=options.allow_items,
+        deny=options.deny_items,
+        seen=seen,
+    )
+
+
+def _refuse(job: Job, verdicts: list[Verdict], last: Manifest | None) -> RefusedError:
+    night, refusing = job.night, [verdict for verdict in verdicts if verdict.refuses]
+    reasons = [f"{verdict.gate}, {verdict.subject}: {verdict.why}" for verdict in refusing]
+    path = night.scratch(WHY)
+    why = {
+        "run_id": night.run_id,
+        "run_date": night.run_date,
+        "refused_at": datetime.now(UTC),
+        "compared_with": last.run_id if last else None,
+        "reasons": reasons,
+        "verdicts": [verdict.record() for verdict in verdicts],
+    }
+    night.warehouse.store.replace_file(path, as_json(plain(why)))
+    gates = sorted({verdict.gate for verdict in refusing})
+    settings = " ".join(f"--set gates.{gate}.mode=warn" for gate in gates)
+    seen = night.warehouse.current()
+    shown = [f"  - {reason}" for reason in reasons[:_SHOWN]]
+    if len(refusing) > _SHOWN:
+        shown.append(f"  - and {len(refusing) - _SHOWN} more")
+    return RefusedError(
+        "\n".join([f"run {night.run_id} was not published:", *shown]),
+        f"readers still see {f'run {seen}' if seen else 'nothing'}; every figure is in {path}, the "
+        f"tables are in {night.scratch('tables')}\n  to publish it all the same, run the same "
+        f"command with {settings}: it goes on from here",
+    )

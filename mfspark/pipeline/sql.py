@@ -1,0 +1,58 @@
+"""SQL over the Parquet files of tables, by DuckDB inside this process; needs no Spark."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+Row = dict[str, Any]
+
+_TABLE = re.compile(r"\{([\w.]+)\}")
+
+
+class Tables:
+    """Queries in which `{name}` stands for a table, whose files `files_of` gives.
+
+    `spill` is where DuckDB puts what does not fit its memory, which is then limited.
+    """
+
+    def __init__(
+        self, files_of: Callable[[str], Iterable[Path]], spill: Path | None = None
+    ) -> None:
+        self._files_of = files_of
+        self._connection = duckdb.connect()
+        if spill:
+            settings = {"temp_directory": str(spill), "memory_limit": "2GB"}
+            for name, value in settings.items():
+                self._connection.execute(f"set {name} = {_quoted(value)}")
+
+    def rows(self, query: str, *parameters: object, **named: object) -> list[Row]:
+        """Run a query with parameters `?`, or `$name`, and return its rows."""
+        cursor = self._run(query, parameters, named)
+        names = [column[0] for column in cursor.description or []]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def arrays(self, query: str, *parameters: object) -> dict[str, Any]:
+        """Run a query and return its columns as numpy arrays; nulls are masked."""
+        return self._run(query, parameters, {}).fetchnumpy()
+
+    def _run(
+        self, query: str, parameters: tuple[object, ...], named: dict[str, object]
+    ) -> duckdb.DuckDBPyConnection:
+        sql = _TABLE.sub(lambda found: self._source(found[1]), query)
+        return self._connection.execute(sql, named or list(parameters))
+
+    def _source(self, table: str) -> str:
+        """Return a table's files as DuckDB reads them: row groups that cannot match are skipped."""
+        quoted = (_quoted(str(path)) for path in self._files_of(table))
+        return f"read_parquet([{', '.join(quoted)}])"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

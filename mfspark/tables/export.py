@@ -1,0 +1,77 @@
+"""A published table as one file, for programs that read no directory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import csv
+
+from mfspark.errors import ConfigError
+from mfspark.tables.reader import read_table
+from mfspark.tables.store import LocalStore, explain_os_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_FORMULA = "^[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
+"""How a cell begins that spreadsheets compute, also in its full-width forms."""
+
+
+def export_table(
+    warehouse: str | Path,
+    table: str,
+    target: Path,
+    run_id: str | None = None,
+    *,
+    for_spreadsheets: bool = False,
+) -> int:
+    """Write a table to one CSV or Parquet file, which appears by one rename, and return its rows.
+
+    Lists become texts joined by '|' in CSV. `for_spreadsheets` puts an apostrophe before texts that
+    a spreadsheet would take for a formula; numbers stay numbers. Raises ConfigError for another
+    kind of file or a place that cannot be written.
+    """
+    kinds: dict[str, Callable[[str, pa.Schema], csv.CSVWriter | pq.ParquetWriter]] = {
+        ".csv": csv.CSVWriter,
+        ".parquet": lambda path, schema: pq.ParquetWriter(path, schema, compression="zstd"),
+    }
+    kind = target.suffix.lower()
+    if kind not in kinds:
+        raise ConfigError(f"{target} is neither .csv nor .parquet", "name the file so")
+    dataset = read_table(warehouse, table, run_id)
+    beside = target.with_name(f".{target.name}.tmp")
+    flat = kind == ".csv"
+    schema = pa.schema([_flat_field(f) for f in dataset.schema]) if flat else dataset.schema
+    rows = 0
+    with explain_os_errors(target, "write"):
+        with kinds[kind](str(beside), schema) as writer:
+            for batch in dataset.to_batches():
+                columns = [_flat(column) for column in batch.columns] if flat else batch.columns
+                if for_spreadsheets:
+                    columns = [_defused(column) for column in columns]
+                writer.write_batch(pa.record_batch(columns, schema=schema))
+                rows += batch.num_rows
+        LocalStore().adopt_file(beside, target)
+    return rows
+
+
+def _flat_field(field: pa.Field) -> pa.Field:
+    return pa.field(field.name, pa.string()) if pa.types.is_list(field.type) else field
+
+
+def _flat(column: pa.Array) -> pa.Array:
+    if not pa.types.is_list(column.type):
+        return column
+    texts = column.cast(pa.list_(pa.string()))
+    return pc.binary_join(texts, "|")
+
+
+def _defused(column: pa.Array) -> pa.Array:
+    if not pa.types.is_string(column.type):
+        return column
+    risky = pc.match_substring_regex(column, _FORMULA)
+    return pc.if_else(risky, pc.binary_join_element_wise("'", column, ""), column)

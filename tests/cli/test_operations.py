@@ -1,0 +1,124 @@
+"""runs, status, rollback, gc, export: what they print and how they end."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from mfspark.cli.options import parse_age
+from mfspark.config import Config
+from mfspark.errors import ConfigError
+from mfspark.tables.night import Night
+from mfspark.tables.warehouse import Warehouse
+from tests import made_run as made
+from tests.cli.conftest import Command
+
+
+def grow_old(root: Path, run_id: str, age: timedelta) -> None:
+    path = Warehouse(root).run_dir(run_id) / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    manifest["published_at"] = (datetime.now(UTC) - age).isoformat()
+    path.write_text(json.dumps(manifest))
+
+
+def test_status_says_how_old_the_current_run_is(mfspark: Command, tmp_path: Path) -> None:
+    run = made.publish_run(tmp_path)
+    grow_old(tmp_path, run, timedelta(hours=30))
+    result = mfspark("status", "-w", tmp_path)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"run {run} is current, published 30 h ago\n"
+
+
+@pytest.mark.parametrize(
+    ("max_age", "status"), [("36h", 0), ("2d", 0), ("29h", 4), ("90m", 4), ("1d", 4)]
+)
+def test_a_stale_run_ends_with_4_and_its_age(
+    mfspark: Command, tmp_path: Path, max_age: str, status: int
+) -> None:
+    run = made.publish_run(tmp_path)
+    grow_old(tmp_path, run, timedelta(hours=30))
+    result = mfspark("status", "-w", tmp_path, "--max-age", max_age)
+    assert result.exit_code == status
+    assert "30 h ago" in result.stdout
+    if status:
+        assert f"run {run} is 30 h old, more than {max_age}" in result.stderr
+
+
+def test_the_age_is_that_of_the_run_readers_see(mfspark: Command, tmp_path: Path) -> None:
+    old = made.publish_run(tmp_path)
+    made.publish_run(tmp_path, date(2026, 11, 23))
+    grow_old(tmp_path, old, timedelta(days=9))
+    assert mfspark("status", "-w", tmp_path, "--max-age", "1d").exit_code == 0
+    assert mfspark("rollback", old, "-w", tmp_path).exit_code == 0
+    assert mfspark("status", "-w", tmp_path, "--max-age", "1d").exit_code == 4
+
+
+def test_status_without_a_run_or_with_a_damaged_one(mfspark: Command, tmp_path: Path) -> None:
+    result = mfspark("status", "-w", tmp_path)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "nothing was published" in result.stderr
+    run = made.publish_run(tmp_path)
+    (Warehouse(tmp_path).run_dir(run) / "manifest.json").write_text("{")
+    result = mfspark("status", "-w", tmp_path, "--max-age", "1h")
+    assert result.exit_code == 4, "of unknown age is too old"
+    assert "is damaged" in result.stdout
+
+
+@pytest.mark.parametrize("text", ["36", "h", "-1h", "1y", "", "1 hour", "9" * 30 + "d"])
+def test_what_is_no_age_is_told(text: str) -> None:
+    with pytest.raises(ConfigError, match="age"):
+        parse_age(text)
+
+
+def test_refused_and_interrupted_nights_are_listed(mfspark: Command, tmp_path: Path) -> None:
+    made.publish_run(tmp_path)
+    nights = [
+        Night.begin(Warehouse(tmp_path), Config(), date(2026, 11, day), []) for day in (23, 24)
+    ]
+    why = {
+        "reasons": ["rating, als: RMSE is worse", "other"],
+        "refused_at": "2026-11-24T02:00:00+00:00",
+    }
+    nights[1].scratch("why.json").write_text(json.dumps(why))
+    for command in ("runs", "status"):
+        shown = " ".join(mfspark(command, "-w", tmp_path).stdout.split())
+        assert f"{nights[0].run_id}" in shown
+        assert "interrupted or running" in shown
+        assert "refused: rating, als: RMSE is worse, and 1 more; see" in shown
+
+
+def test_rollback_says_where_readers_were(mfspark: Command, tmp_path: Path) -> None:
+    first = made.publish_run(tmp_path)
+    second = made.publish_run(tmp_path, date(2026, 11, 23))
+    result = mfspark("rollback", first, "-w", tmp_path)
+    assert result.exit_code == 0
+    assert result.stdout == f"readers see run {first} now; before: {second}\n"
+    result = mfspark("rollback", "2020-01-01-00000000", "-w", tmp_path)
+    assert result.exit_code == 2
+    assert second in result.stderr
+
+
+def test_gc_names_what_it_removed(mfspark: Command, tmp_path: Path) -> None:
+    runs = [made.publish_run(tmp_path, date(2026, 11, day)) for day in (21, 22, 23)]
+    result = mfspark("gc", "-w", tmp_path, "--keep", 1)
+    assert result.stdout == "3 runs kept\n", "within the grace time"
+    result = mfspark("gc", "-w", tmp_path, "--keep", 1, "--grace", "0m")
+    assert set(result.stdout.splitlines()) == {
+        f"removed {runs[0]}", f"removed {runs[1]}", "1 run kept",
+    }  # fmt: skip
+    assert Warehouse(tmp_path).run_ids() == [runs[2]]
+    assert mfspark("gc", "-w", tmp_path / "no").exit_code == 2
+    assert mfspark("gc", "-w", tmp_path, "--keep", 0).exit_code == 2
+
+
+def test_export_writes_a_file(mfspark: Command, tmp_path: Path) -> None:
+    made.publish_run(tmp_path / "wh")
+    target = tmp_path / "ratings.csv"
+    result = mfspark("export", "ratings", target, "-w", tmp_path / "wh", "--for-spreadsheets")
+    assert (result.exit_code, result.stdout) == (0, f"8 rows in {target}\n")
+    assert len(target.read_text().splitlines()) == 9
+    result = mfspark("export", "ratings", tmp_path / "ratings.txt", "-w", tmp_path / "wh")
+    assert result.exit_code == 2

@@ -1,0 +1,227 @@
+"""Rolling back, nights of earlier dates, and what is removed: never what a reader may hold."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from mfspark.config import Config
+from mfspark.errors import LockedError, MfsparkError, NotFoundError, RefusedError
+from mfspark.tables.lock import hold_lock
+from mfspark.tables.night import Night
+from mfspark.tables.publish import publish, rollback
+from mfspark.tables.retention import collect
+from mfspark.tables.warehouse import Warehouse
+from tests.tables import made_nights as made
+
+NOW = datetime.now(UTC)
+DAY = timedelta(days=1)
+
+
+def begin(root: Path, day: int, mark: float | None = None, **config: object) -> Night:
+    """Begin the night of a day of November, with its day as its mark."""
+    inputs = [{"mark": mark or float(day)}]
+    options = Config.model_validate(config)
+    return Night.begin(Warehouse(root), options, date(2026, 11, day), inputs)
+
+
+def publish_day(root: Path, day: int, mark: float | None = None, **config: object) -> str:
+    night = begin(root, day, mark, **config)
+    made.write_tables(night, mark or float(day))
+    return publish(night, made.IDS, [{"model": "als", "rmse": mark or float(day)}], []).run_id
+
+
+# --- the order of nights ------------------------------------------------------------------------
+
+
+def test_a_night_of_an_earlier_date_is_published_behind(tmp_path: Path) -> None:
+    single = {"publish": {"single_file": True}}
+    late = publish_day(tmp_path, 22, **single)
+    early = publish_day(tmp_path, 20, **single)
+    between = publish_day(tmp_path, 21, **single)
+    warehouse = Warehouse(tmp_path)
+    assert made.seen(tmp_path) == 22.0
+    assert warehouse.run_ids() == [late, between, early]
+    exported = pq.read_table(tmp_path / "exports" / "top_n.parquet")
+    assert set(exported["score"].to_pylist()) == {22.0}
+    assert begin(tmp_path, 21, **single).published
+
+
+def test_a_night_builds_upon_the_last_one_of_an_earlier_date(tmp_path: Path) -> None:
+    first, third = publish_day(tmp_path, 20), publish_day(tmp_path, 22)
+    again = begin(tmp_path, 22, mark=9.0)
+    assert (again.parent, again.base, again.compared_with) == (third, first, third)
+    between = begin(tmp_path, 21)
+    assert (between.parent, between.base, between.compared_with) == (third, first, first)
+    later = begin(tmp_path, 23)
+    assert (later.parent, later.base, later.compared_with) == (third, third, third)
+    earliest = begin(tmp_path, 19)
+    assert (earliest.parent, earliest.base, earliest.compared_with) == (third, None, None)
+
+
+def test_a_night_keeps_its_base_when_it_goes_on_and_when_it_is_published(tmp_path: Path) -> None:
+    first = publish_day(tmp_path, 20)
+    night = begin(tmp_path, 22)
+    publish_day(tmp_path, 21)  # moves CURRENT, so that night 22 can no longer be published
+    assert begin(tmp_path, 22).base == night.base == first
+    rollback(night.warehouse, first)
+    made.write_tables(night, 22.0)
+    publish(night, made.IDS, [{"model": "als", "rmse": 22.0}], [])
+    published = begin(tmp_path, 22)
+    assert (published.published, published.base) == (True, first)
+
+
+# --- rollback -----------------------------------------------------------------------------------
+
+
+def test_readers_are_sent_back_and_forth(tmp_path: Path) -> None:
+    single = {"publish": {"single_file": True}}
+    runs = [publish_day(tmp_path, day, **single) for day in (20, 21)]
+    warehouse = Warehouse(tmp_path)
+    rollback(warehouse, runs[0])
+    assert made.seen(tmp_path) == 20.0
+    exported = tmp_path / "exports" / "top_n.parquet"
+    assert set(pq.read_table(exported)["score"].to_pylist()) == {20.0}
+    assert warehouse.run_ids() == runs[::-1]
+    rollback(warehouse, runs[1])
+    assert made.seen(tmp_path) == 21.0
+    assert set(pq.read_table(exported)["score"].to_pylist()) == {21.0}
+
+
+def test_after_a_rollback_the_bad_night_does_not_come_back_by_itself(tmp_path: Path) -> None:
+    runs = [publish_day(tmp_path, day) for day in (20, 21)]
+    rollback(Warehouse(tmp_path), runs[0])
+    assert begin(tmp_path, 21).published
+    assert made.seen(tmp_path) == 20.0
+    night = begin(tmp_path, 22)
+    assert night.base == runs[0]
+
+
+def test_a_night_that_ran_during_a_rollback_is_refused(tmp_path: Path) -> None:
+    runs = [publish_day(tmp_path, day) for day in (20, 21)]
+    night = begin(tmp_path, 22)
+    made.write_tables(night, 22.0)
+    rollback(night.warehouse, runs[0])
+    with pytest.raises(RefusedError, match=f"{runs[0]} is current now"):
+        publish(night, made.IDS, [], [])
+    assert made.seen(tmp_path) == 20.0
+
+
+def test_what_is_damaged_or_unknown_is_not_rolled_back_to(tmp_path: Path) -> None:
+    runs = [publish_day(tmp_path, day) for day in (20, 21)]
+    warehouse = Warehouse(tmp_path)
+    part = warehouse.table_dir("top_n", runs[0]) / "part-1.parquet"
+    content = part.read_bytes()
+    part.write_bytes(content[:-1])
+    with pytest.raises(MfsparkError, match="bytes, its manifest says"):
+        rollback(warehouse, runs[0])
+    part.unlink()
+    with pytest.raises(MfsparkError, match="lacks part-1"):
+        rollback(warehouse, runs[0])
+    with pytest.raises(NotFoundError, match="no run 2020-01-01-00000000"):
+        rollback(warehouse, "2020-01-01-00000000")
+    assert made.seen(tmp_path) == 21.0
+
+
+# --- gc -----------------------------------------------------------------------------------------
+
+
+def test_the_newest_runs_are_kept(tmp_path: Path) -> None:
+    runs = [publish_day(tmp_path, day) for day in range(10, 16)]
+    warehouse = Warehouse(tmp_path)
+    removed = collect(warehouse, keep=2, now=NOW + 2 * DAY)
+    assert sorted(removed.runs) == runs[:4]
+    assert warehouse.run_ids() == runs[:3:-1]
+    assert made.seen(tmp_path) == 15.0
+    with pytest.raises(NotFoundError, match="is gone"):
+        warehouse.manifest(runs[0])
+    assert collect(warehouse, keep=2, now=NOW + 2 * DAY).runs == []
+    assert publish_day(tmp_path, 16)  # the pointer forgets what is gone
+    assert len(json.loads(warehouse.pointer.read_bytes())["runs"]) == 3
+
+
+def test_a_run_that_readers_were_just_sent_to_stays(tmp_path: Path) -> None:
+    """Its age does not count, but how long ago it was current."""
+    runs = [publish_day(tmp_path, day) for day in (10, 11)]
+    warehouse = Warehouse(tmp_path)
+    age(warehouse, runs[0], published=NOW - 30 * DAY)
+    assert collect(warehouse, keep=1).runs == []
+    assert collect(warehouse, keep=1, now=NOW + timedelta(hours=23)).runs == []
+    assert collect(warehouse, keep=1, now=NOW + timedelta(hours=25)).runs == [runs[0]]
+
+
+def test_grace_begins_anew_when_readers_leave_again(tmp_path: Path) -> None:
+    runs = [publish_day(tmp_path, day) for day in (10, 11)]
+    warehouse = Warehouse(tmp_path)
+    left(warehouse, runs[0], NOW - 5 * DAY)
+    rollback(warehouse, runs[0])
+    rollback(warehouse, runs[1])
+    assert collect(warehouse, keep=1).runs == []
+    left(warehouse, runs[0], NOW - 5 * DAY)
+    assert collect(warehouse, keep=1).runs == [runs[0]]
+
+
+def test_what_readers_see_stays_however_old(tmp_path: Path) -> None:
+    runs = [publish_day(tmp_path, day) for day in (10, 11, 12, 13)]
+    warehouse = Warehouse(tmp_path)
+    rollback(warehouse, runs[0])
+    removed = collect(warehouse, keep=1, now=NOW + 90 * DAY)
+    assert sorted(removed.runs) == runs[1:3]
+    assert made.seen(tmp_path) == 10.0
+
+
+def test_nights_in_scratch_go_when_they_cannot_be_published_any_more(tmp_path: Path) -> None:
+    base = publish_day(tmp_path, 10)
+    dead = begin(tmp_path, 11)
+    publish_day(tmp_path, 12)
+    alive = begin(tmp_path, 13)
+    warehouse = Warehouse(tmp_path)
+    assert collect(warehouse, keep=5).scratch == [], "younger than the grace time"
+    assert collect(warehouse, keep=5, now=NOW + 2 * DAY).scratch == [dead.run_id]
+    assert alive.warehouse.scratch_dir(alive.run_id).is_dir()
+    assert not warehouse.scratch_dir(dead.run_id).exists()
+    assert warehouse.run_ids()[-1] == base
+
+
+def test_what_a_night_in_scratch_builds_upon_stays(tmp_path: Path) -> None:
+    base = publish_day(tmp_path, 10)
+    publish_day(tmp_path, 12)
+    night = begin(tmp_path, 11)
+    assert night.base == base
+    assert collect(Warehouse(tmp_path), keep=1, now=NOW + 2 * DAY).runs == []
+
+
+def test_what_a_kill_left_among_the_runs_goes_when_it_is_old(tmp_path: Path) -> None:
+    publish_day(tmp_path, 10)
+    night = begin(tmp_path, 11)
+    made.write_tables(night, 11.0)
+    night.scratch("tables").rename(tmp_path / "runs" / night.run_id)
+    warehouse = Warehouse(tmp_path)
+    assert collect(warehouse, keep=5).scratch == []
+    assert collect(warehouse, keep=5, now=NOW + 2 * DAY).scratch == [night.run_id]
+    assert made.seen(tmp_path) == 10.0
+
+
+def test_nothing_is_removed_while_a_night_runs(tmp_path: Path) -> None:
+    publish_day(tmp_path, 10)
+    warehouse = Warehouse(tmp_path)
+    with hold_lock(warehouse), pytest.raises(LockedError):
+        collect(warehouse, keep=1)
+    with hold_lock(warehouse, "train"), pytest.raises(LockedError):
+        collect(warehouse, keep=1)
+
+
+def age(warehouse: Warehouse, run_id: str, published: datetime) -> None:
+    path = warehouse.run_dir(run_id) / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**manifest, "published_at": published.isoformat()}))
+
+
+def left(warehouse: Warehouse, run_id: str, at: datetime) -> None:
+    pointer = json.loads(warehouse.pointer.read_bytes())
+    pointer["left"][run_id] = at.isoformat()
+    warehouse.pointer.write_text(json.dumps(pointer))
