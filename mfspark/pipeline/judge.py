@@ -99,7 +99,7 @@ def _contract(job: Job) -> ListContract:
         models=models,
         rating_models=tuple(name for name, kind in kinds.items() if kind == "rating"),
         scale=job.report.rating_scale if options.clamp else None,
-        rounded=options.round_to > 0,
+        rounded=options.round_to != 0,
         allow=options.allow_items,
         deny=options.deny_items,
         seen=seen,
