@@ -17,7 +17,7 @@ BENCH ?=
 DATE ?= 2026-11-22
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench test-airflow clean distclean
+.PHONY: help setup run test test-faults audit check format bench test-airflow clean distclean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,13 @@ run: $(STAMP) ## Set up, then run the nightly on the embedded survey, or on RATI
 
 test: $(STAMP) ## Set up, then run the tests, or only TESTS=tests/...
 	@$(IN_ENV) pytest $(TESTS)
+
+test-faults: $(STAMP) ## Run the long form of the fault suites (an hour or two)
+	@MFSPARK_FAULTS=long $(IN_ENV) pytest -m faults -rs -s --timeout 3600 $(TESTS)
+
+audit: $(STAMP) ## Look for known vulnerabilities in the installed packages (asks a public database)
+	@$(IN_ENV) python -m pip install -qq --disable-pip-version-check --editable ".[audit]"
+	@$(IN_ENV) pip-audit --local --skip-editable
 
 check: $(STAMP) ## Lint, formatting, types, import contracts, dependencies
 	@$(IN_ENV) ruff check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -13,7 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mfspark.config import Config
+from mfspark.errors import LockedError
 from mfspark.schemas import IdTypes, table_schema
+from mfspark.tables.lock import hold_lock
 from mfspark.tables.night import Night
 from mfspark.tables.publish import publish
 from mfspark.tables.reader import read_table
@@ -160,9 +163,28 @@ def publish_and_die(root: str, mark: float, step: int, when: str, config: dict[s
     publish(night, IDS, [{"model": "als", "rmse": mark}], [])
 
 
-def publish_many(root: str, marks: list[float]) -> None:
+def publish_when_asked(root: str, mark: float, config: dict[str, Any], ready: Any) -> None:
+    """Say that publishing begins, and publish."""
+    night = begin(Path(root), mark, **config)
+    ready.set()
+    publish(night, IDS, [{"model": "als", "rmse": mark}], [])
+
+
+def publish_many(root: str, marks: list[float], pause: float = 0.0) -> None:
     for mark in marks:
         publish_marked(Path(root), mark)
+        time.sleep(pause)
+
+
+def hold_and_tell(root: str, begin: Any, told: Any) -> None:
+    """Try for the lock when everybody is ready; tell, and keep it until killed."""
+    begin.wait()
+    try:
+        with hold_lock(Warehouse(root)):
+            told.put((os.getpid(), "held"))
+            time.sleep(600)
+    except LockedError as error:
+        told.put((os.getpid(), str(int(error.status))))
 
 
 def overwrite_in_place(directory: str, marks: list[float]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -16,6 +17,11 @@ import pytest
 from mfspark.errors import ConfigError, LockedError
 from mfspark.tables.lock import hold_lock, hold_pointer_lock
 from mfspark.tables.warehouse import Warehouse
+from tests.rounds import rounds
+from tests.tables import made_nights as made
+
+spawning = multiprocessing.get_context("forkserver")
+spawning.set_forkserver_preload(["tests.tables.made_nights"])
 
 HOLD = """
 import sys, time
@@ -129,6 +135,30 @@ def test_of_eight_starts_at_once_exactly_one_runs(tmp_path: Path) -> None:
         statuses = sorted(process.wait() for process in processes)
     assert lines.count("held\n") == 1
     assert statuses == [0, *[75] * 7]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("n_starts", [2, 8])
+def test_of_starts_at_once_one_runs_and_a_killed_one_lets_go(tmp_path: Path, n_starts: int) -> None:
+    """Each round: all start at once, one holds, the others end with 75, the holder is killed."""
+    for _ in range(rounds(20, 200)):
+        told = spawning.Queue()
+        everybody = spawning.Barrier(n_starts)
+        started = [
+            spawning.Process(target=made.hold_and_tell, args=(str(tmp_path), everybody, told))
+            for _ in range(n_starts)
+        ]
+        for process in started:
+            process.start()
+        answers = dict(told.get(timeout=60) for _ in started)
+        assert sorted(answers.values()) == ["75"] * (n_starts - 1) + ["held"]
+        assert not free(tmp_path)
+        holder = next(p for p in started if answers[p.pid] == "held")
+        holder.kill()
+        for process in started:
+            process.join()
+        assert holder.exitcode == -signal.SIGKILL
+        assert free(tmp_path)
 
 
 def test_the_lock_is_free_again_after_an_error(tmp_path: Path) -> None:

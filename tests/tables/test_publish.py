@@ -5,11 +5,16 @@ from __future__ import annotations
 import errno
 import hashlib
 import multiprocessing
+import random
 import shutil
 import signal
+import subprocess
+import time
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -18,6 +23,7 @@ from mfspark.tables.lock import hold_pointer_lock
 from mfspark.tables.night import Night
 from mfspark.tables.publish import publish
 from mfspark.tables.warehouse import Warehouse
+from tests.rounds import long_only
 from tests.tables import made_nights as made
 
 OLD, NEW = 1.0, 2.0
@@ -87,6 +93,86 @@ def test_killed_at_any_moment_readers_are_whole_and_a_rerun_publishes(
         made.publish_marked(copy, NEW, **EXPORT)
         assert_whole(copy)
         shutil.rmtree(copy)
+
+
+@pytest.mark.faults
+@long_only
+@all_priors
+def test_killed_at_random_times(prior: tuple[Path, float | None], tmp_path: Path) -> None:
+    """A thousand kills of the three priors together, wherever they hit: also inside a step."""
+    root, before = prior
+    draw, n_killed, n_ended, after = random.Random(7), 0, 0, Counter[bool]()
+    while n_killed < 334:
+        copy = shutil.copytree(root, tmp_path / "copy")
+        ready = spawning.Event()
+        child = spawning.Process(
+            target=made.publish_when_asked, args=(str(copy), NEW, EXPORT, ready)
+        )
+        child.start()
+        ready.wait()
+        time.sleep(draw.uniform(0, 0.04 if before != NEW else 0.006))
+        child.kill()
+        child.join()
+        assert child.exitcode in (0, -signal.SIGKILL)
+        n_killed += child.exitcode != 0
+        n_ended += child.exitcode == 0
+        seen = made.seen(copy)
+        assert seen in (before, NEW)
+        after[seen == NEW] += child.exitcode != 0
+        made.publish_marked(copy, NEW, **EXPORT)
+        assert_whole(copy)
+        shutil.rmtree(copy)
+        assert n_ended < 5000, "hardly any kill is in time"
+    print(f"{n_killed} killed ({dict(after)} saw the new run), {n_ended} had ended")
+    assert before == NEW or min(after[False], after[True]) > 0
+
+
+@pytest.mark.faults
+@long_only
+def test_a_full_disk_is_told_and_a_rerun_publishes(tmp_path: Path) -> None:
+    """A real one, of a size from nothing to enough; where mounting is not allowed it is skipped."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    fates = Counter[str]()
+    for kib in range(160, 700, 20):
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", disk],
+            capture_output=True,
+            check=False,
+        )
+        if mounted.returncode:
+            pytest.skip("mounting a tmpfs is not allowed here")
+        try:
+            fates[on_a_small_disk(disk)] += 1
+        finally:
+            subprocess.run(["umount", disk], check=True)
+    print(dict(fates))
+    assert fates["full"] >= 5
+    assert fates["published"] >= 3
+
+
+def on_a_small_disk(disk: Path) -> str:
+    """Publish a run, then another; say whether the second found the disk full, after all checks."""
+    root = disk / "wh"
+    try:
+        made.publish_marked(root, OLD, **EXPORT)
+    except (MfsparkError, OSError, pa.ArrowException):
+        return "too small for the first"
+    full: Exception | None = None
+    try:
+        made.publish_marked(root, NEW, **EXPORT)
+    except (MfsparkError, OSError, pa.ArrowException) as error:
+        full = error
+    if full:
+        assert made.seen(root) == OLD
+        if isinstance(full, MfsparkError):
+            assert "free some space and run the same command again" in full.hint
+        subprocess.run(["mount", "-o", "remount,size=4m", disk], check=True)
+        made.publish_marked(root, NEW, **EXPORT)
+        assert_whole(root)
+        return "full"
+    assert_whole(root)
+    return "published"
 
 
 @all_priors

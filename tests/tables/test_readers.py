@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from pyspark.sql import SparkSession
 
 import mfspark
 from mfspark.tables.warehouse import Warehouse
+from tests.rounds import long_only, rounds
 from tests.tables import made_nights as made
 
 ROWS = made.FILES * made.ROWS_A_FILE
@@ -102,12 +104,15 @@ def test_the_export_is_read_whole_and_in_order(tmp_path: Path) -> None:
     assert exported["score"][0].as_py() == 2.0
 
 
-def test_100_nights_published_under_readers(tmp_path: Path) -> None:
+@pytest.mark.faults
+def test_nights_published_under_readers(tmp_path: Path) -> None:
     """No reader ever fails or sees two nights; every kind of reader saw several nights."""
+    n_nights, n_reads = rounds(100, 1000), Counter[Reader]()
     made.publish_marked(tmp_path, 0.0)
     warehouse, seen = Warehouse(tmp_path), {reader: set[float]() for reader in READERS}
-    with running(made.publish_many, str(tmp_path), [float(m) for m in range(1, 101)]) as writer:
-        while writer.is_alive():
+    marks = [float(mark) for mark in range(1, n_nights + 1)]
+    with running(made.publish_many, str(tmp_path), marks, rounds(0, 1) * 0.3) as writer:
+        while writer.is_alive() or n_reads.total() < rounds(0, 50_000):
             for reader in READERS:
                 scores: list[float] = []
 
@@ -117,9 +122,33 @@ def test_100_nights_published_under_readers(tmp_path: Path) -> None:
 
                 assert fault(read) == ""
                 seen[reader].update(scores)
+                n_reads[reader] += 1
         assert writer.exitcode == 0
-    assert by_pyarrow(warehouse.table_dir("top_n"))[0] == 100.0
+    print({reader.__name__: (n_reads[reader], len(seen[reader])) for reader in READERS})
+    assert by_pyarrow(warehouse.table_dir("top_n"))[0] == float(n_nights)
     assert min(len(nights) for nights in seen.values()) > 5
+
+
+@pytest.mark.faults
+@long_only
+def test_nights_published_under_spark(tmp_path: Path, spark: SparkSession) -> None:
+    made.publish_marked(tmp_path, 0.0)
+    warehouse, seen, n_reads = Warehouse(tmp_path), set[float](), 0
+
+    def read() -> list[float]:
+        frame = spark.read.parquet(*mfspark.read_table(tmp_path, "top_n").files)
+        return [row.score for row in frame.select("score").collect()]
+
+    marks = [float(mark) for mark in range(1, 1001)]
+    with running(made.publish_many, str(tmp_path), marks, 0.1) as writer:
+        while writer.is_alive():
+            assert fault(read) == ""
+            seen.add(read()[0])
+            n_reads += 2
+        assert writer.exitcode == 0
+    print(f"{n_reads} reads by Spark saw {len(seen)} nights")
+    assert warehouse.current() is not None
+    assert len(seen) > 20
 
 
 @pytest.mark.parametrize("reader", READERS)
