@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from mfspark.allowed_roots import check_allowed
 from mfspark.errors import ConfigError
 from mfspark.gate_options import Gates
 from mfspark.model_options import Models, Section
@@ -187,6 +188,11 @@ class Config(Section):
     gates: Gates = Gates()
     completed: Completed = Completed()
 
+    @field_validator("warehouse")
+    @classmethod
+    def _warehouse_is_allowed(cls, value: str) -> str:
+        return _check_allowed(value, "the warehouse")
+
     @model_validator(mode="after")
     def _test_file_where_given(self) -> Config:
         if (self.evaluation.split == "given") != bool(self.inputs.test):
@@ -241,6 +247,13 @@ def parse_run_date(text: str) -> date:
         raise ConfigError(f"run date '{text}' is not a date", "write it as 2026-11-22") from None
 
 
+def _check_allowed(path: str, what: str) -> str:
+    try:
+        return check_allowed(path, what)
+    except ConfigError as error:
+        raise ValueError(error.message) from None
+
+
 def _with_lines(ids: Iterable[Any]) -> tuple[Any, ...]:
     """Replace each "@FILE" by the lines of the file, and whole numbers by their text.
 
@@ -249,6 +262,7 @@ def _with_lines(ids: Iterable[Any]) -> tuple[Any, ...]:
     found: list[Any] = []
     for given in ids:
         if isinstance(given, str) and given.startswith("@"):
+            _check_allowed(given[1:], "the file")
             try:
                 lines = Path(given[1:]).read_text(encoding="utf-8-sig").splitlines()
             except (OSError, UnicodeDecodeError) as error:

@@ -38,6 +38,9 @@ _DEFAULTS = {
     "spark.python.worker.faulthandler.enabled": "true",
 }
 
+# On one machine nobody else needs to reach the driver.
+_LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+
 # A JVM that lives for a minute is best not to compile twice: the survey's night takes 37 s instead
 # of 52 s with the quick compiler alone. A long one is better off with Java's own choice.
 _SHORT_LIVED = {
@@ -67,7 +70,9 @@ def spark_session(
         yield running
         return
     builder = SparkSession.builder
-    defaults = {} if _submitted() else _defaults(small=input_bytes <= SMALL_INPUT)
+    defaults = (
+        _submitted_defaults() if _submitted() else _defaults(small=input_bytes <= SMALL_INPUT)
+    )
     for key, value in {**defaults, **_FIXED, **(settings or {})}.items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
@@ -89,10 +94,19 @@ def _submitted() -> bool:
     return "SPARK_ENV_LOADED" in os.environ or "PYSPARK_GATEWAY_PORT" in os.environ
 
 
+def _submitted_defaults() -> dict[str, str]:
+    """Return what is added to the properties given to spark-submit: on one machine, loopback."""
+    from pyspark import SparkConf
+
+    given = SparkConf()
+    if not given.get("spark.master", "local").startswith("local"):
+        return {}
+    return {key: value for key, value in _LOOPBACK.items() if not given.contains(key)}
+
+
 def _defaults(*, small: bool) -> dict[str, str]:
     """Return the settings of a session on this machine alone."""
-    local = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
-    return {**_DEFAULTS, **local, **(_SHORT_LIVED if small else {})}
+    return {**_DEFAULTS, **_LOOPBACK, **(_SHORT_LIVED if small else {})}
 
 
 def _prepare_environment() -> None:

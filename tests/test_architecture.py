@@ -24,8 +24,9 @@ def test_dataframes_only() -> None:
     assert modules_that_match(r"\.rdd\b") == set()
 
 
-def test_nothing_is_pickled_to_disk() -> None:
-    assert modules_that_match(r"\bpickle\.|torch\.(load|save)\(|np\.save") == set()
+def test_nothing_is_pickled_to_disk_and_no_text_is_run() -> None:
+    pickles = r"\bpickle\.|torch\.(load|save)\(|np\.save|\bmarshal\.|\bjoblib\b|\bshelve\b"
+    assert modules_that_match(pickles + r"|\beval\(|\bexec\(") == set()
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda path: path.stem)

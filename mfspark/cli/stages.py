@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from mfspark.cli.options import ConfigFile, Debug, Overrides, WarehouseDir, end_with
+from mfspark.redaction import RedactingFormatter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -253,7 +254,7 @@ def _logging_to(handlers: list[logging.Handler]) -> Generator[None]:
     """Send what mfspark logs to some handlers; a failure is logged with its first line."""
     log = logging.getLogger("mfspark")
     level = log.level
-    form = logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S")
+    form = RedactingFormatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S")
     for handler in handlers:
         handler.setFormatter(form)
         log.addHandler(handler)

@@ -15,6 +15,7 @@ from mfspark.config import Config, load_config, parse_run_date
 from mfspark.errors import ConfigError, ExitStatus, MfsparkError, printable
 from mfspark.model_options import ModelName
 from mfspark.pipeline.progress import LoggedProgress, Progress
+from mfspark.redaction import RedactingFormatter, redact
 from mfspark.session import spark_session
 from mfspark.tables.lock import hold_lock
 from mfspark.tables.night import Night
@@ -46,7 +47,10 @@ class Request:
     debug: bool = False
 
     def load(self) -> Config:
-        """Return the configuration with everything from the command line on top."""
+        """Return the configuration with everything from the command line on top.
+
+        Raises ConfigError for what is wrong with it, and for a secret in an argument.
+        """
         given = {
             "inputs.ratings": list(self.ratings),
             "inputs.users": list(self.users),
@@ -55,6 +59,13 @@ class Request:
             "models.run": list(self.models),
             "warehouse": self.warehouse,
         }
+        for value in (*self.ratings, *self.users, *self.items, *self.test, *self.overrides):
+            if "://" in value and redact(value) != value:
+                raise ConfigError(
+                    f"a secret is part of an argument: {redact(value)}",
+                    "everybody on this machine can read it (ps); put it in the configuration file, "
+                    "or better in the environment, where the file system's client looks for it",
+                )
         # JSON strings and lists of strings are TOML too.
         options = [f"{key}={json.dumps(value)}" for key, value in given.items() if value]
         if self.test:
@@ -136,9 +147,9 @@ def _run_stage(
 def run_job(stage: Stage, only: Sequence[ModelName] = ()) -> int:
     """Run a stage as a spark-submit job with the arguments of this process; return its status."""
     request = parse_arguments(stage)
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s"
-    )
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(RedactingFormatter("%(asctime)s %(name)s %(message)s"))
     logging.getLogger("py4j").setLevel(logging.WARNING)
 
     def work() -> None:
@@ -186,7 +197,7 @@ def guarded(work: Callable[[], None], *, debug: bool) -> int:
     except MfsparkError as error:
         if debug:
             traceback.print_exc()
-        print(printable(f"mfspark: {error}"), file=sys.stderr)
+        print(printable(redact(f"mfspark: {error}")), file=sys.stderr)
         return error.status
     except KeyboardInterrupt:
         print("mfspark: interrupted; the same command goes on from here", file=sys.stderr)
@@ -196,7 +207,7 @@ def guarded(work: Callable[[], None], *, debug: bool) -> int:
             traceback.print_exc()
         first = (str(error).strip() or repr(error)).splitlines()[0]
         print(
-            f"mfspark: internal error: {type(error).__name__}: {printable(first[:500])}\n"
+            f"mfspark: internal error: {type(error).__name__}: {printable(redact(first[:500]))}\n"
             "  what readers see is unchanged; run again with --debug for the stack trace",
             file=sys.stderr,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from mfspark.allowed_roots import check_allowed
 from mfspark.ingest.described import SideCounts
 from mfspark.ingest.night import IngestReport, PreviousNight, Snapshot, ingest
 from mfspark.ingest.sources import find_files, fingerprint
@@ -36,16 +37,13 @@ class InputFiles:
     def of(cls, config: Config) -> InputFiles:
         """Expand the configured patterns; no ratings at all means the embedded survey.
 
-        Raises InputError for a pattern that matches nothing.
+        Raises InputError for a pattern that matches nothing, ConfigError for a file outside of what
+        is allowed.
         """
         inputs = config.inputs
-        ratings = find_files(inputs.ratings or (str(survey_files()),))
-        return cls(
-            tuple(ratings),
-            tuple(find_files(inputs.users)) if inputs.users else (),
-            tuple(find_files(inputs.items)) if inputs.items else (),
-            tuple(find_files(inputs.test)) if inputs.test else (),
-        )
+        ratings = _allowed_files(inputs.ratings) or (str(survey_files()),)
+        others = (_allowed_files(given) for given in (inputs.users, inputs.items, inputs.test))
+        return cls(ratings, *others)
 
     def fingerprints(self) -> list[dict[str, Any]]:
         """Return name, size and sha256 of each file, with the part it plays."""
@@ -53,6 +51,12 @@ class InputFiles:
         return [
             {"part": part, **file} for part, files in parts.items() for file in fingerprint(files)
         ]
+
+
+def _allowed_files(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the files of some patterns. Raises ConfigError for one outside the allowed roots."""
+    files = find_files(patterns) if patterns else []
+    return tuple(check_allowed(path, "the file") for path in files)
 
 
 def run(spark: SparkSession, night: Night, files: InputFiles) -> IngestReport:

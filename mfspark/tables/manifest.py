@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import platform
-import re
 from datetime import date, datetime
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import mfspark
 from mfspark.errors import MfsparkError
+from mfspark.redaction import REDACTED, names_secret, redact
 from mfspark.schemas import SORTED_BY, IdType, IdTypes, check_schema
 
 if TYPE_CHECKING:
@@ -25,16 +25,6 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 _PACKAGES = ("pyspark", "torch", "numpy", "pyarrow", "pandas")
-
-REDACTED = "***"
-# What a name ends with when its value is a secret; "key" only as a word of its own (not "monkey").
-_SECRET = (
-    r"(?:(?i:password|passwd|secret|token|credential|signature|api[_-]?key)[\w.-]*"
-    r"|(?i:(?<![a-z])(?:key|sig))s?|(?<=[a-z])Keys?)"
-)
-_SECRET_KEY = re.compile(rf"{_SECRET}$")
-_SECRET_PARAMETER = re.compile(rf"({_SECRET}\s*=\s*)[^\s&;,\"']+")
-_URL_LOGIN = re.compile(r"(\w://)[^/\s]*@")  # to the last @, as a password may hold one
 
 
 class FileEntry(BaseModel):
@@ -162,7 +152,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(v) for v in cast("list[Any]", value)]
     if isinstance(value, str):
-        return _URL_LOGIN.sub(rf"\1{REDACTED}@", _SECRET_PARAMETER.sub(rf"\1{REDACTED}", value))
+        return redact(value)
     if isinstance(value, bool | int) or value is None:
         return value
     if isinstance(value, float):
@@ -177,4 +167,4 @@ def plain(value: Any) -> Any:
 
 
 def _hides(key: str, value: Any) -> bool:
-    return value is not None and _SECRET_KEY.search(key) is not None
+    return value is not None and names_secret(key)

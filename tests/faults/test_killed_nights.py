@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 from mfspark.samples import SyntheticSpec, write_synthetic
 from mfspark.tables.warehouse import Warehouse
 from tests.faults.cluster import Cluster, standalone, submitted
-from tests.faults.processes import kill, wait_until
+from tests.faults.processes import command_of, descendants, kill, listening, wait_until
 from tests.pipeline.nights import DATE, content_hash, run_night
 from tests.rounds import LONG, long_only
 
@@ -135,8 +135,12 @@ def test_the_driver_is_killed_and_the_night_run_again(
             time.sleep(draw.uniform(0, 0.3))
             assert run.process.poll() is None
             assert not run.reached(step), f"{step} was over before the kill"
+            started = [run.process.pid, *descendants(run.process.pid)]
+            heard = [listening(pid) for pid in started if command_of(pid)]
             os.killpg(run.process.pid, signal.SIGKILL)
             assert run.end() == -signal.SIGKILL
+            assert set.union(*heard) <= {"127.0.0.1", "::ffff:127.0.0.1"}, "others could connect"
+            assert any(heard)
         assert Warehouse(root).current() is None
     with submitted(tmp_path / "log", arguments(root, ratings), LOCAL) as run:
         assert run.end() == 0, run.log.read_text()[-3000:]
