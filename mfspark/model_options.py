@@ -213,8 +213,18 @@ class BayesianMFOptions(Section):
     """Dimensions of the rating patterns of either side that explain factors; 0: none."""
     attributes: bool = True
     """Whether genres and years of items, and attributes of users, explain factors too."""
+    user_periods: tuple[PositiveInt, ...] = ()
+    """Lengths, in minutes, of the periods in which all ratings of a user share a bias, such as
+    (1440, 60). They count where the time of a pair is known: for test ratings, not in lists."""
+    item_periods: tuple[PositiveInt, ...] = ()
+    """The same for the ratings of an item, such as (43200,)."""
     level: Annotated[float, Field(gt=0, lt=1)] = 0.9
     """Probability with which a rating lies between score_low and score_high."""
+
+    @property
+    def uses_times(self) -> bool:
+        """Whether it matters when ratings were made."""
+        return bool(self.user_periods or self.item_periods)
 
 
 class SVDOptions(Section):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -40,6 +40,8 @@ class Ratings:
     values: Array
     n_users: int
     n_items: int
+    minutes: Array | None = None
+    """When they were made, float64 (n), as grid.cut has it."""
 
     @classmethod
     def of_dense(cls, R: Array) -> Ratings:
@@ -63,7 +65,8 @@ class Ratings:
     def take(self, chosen: Array) -> Ratings:
         """Return the ratings at some positions, or under a mask."""
         parts = (self.users[chosen], self.items[chosen], self.values[chosen])
-        return Ratings(*parts, self.n_users, self.n_items)
+        minutes = None if self.minutes is None else self.minutes[chosen]
+        return Ratings(*parts, self.n_users, self.n_items, minutes)
 
     def shuffled(self, seed: int) -> Ratings:
         return self.take(np.random.default_rng(seed).permutation(len(self)))
@@ -71,7 +74,7 @@ class Ratings:
     def widened(self, users: int, items: int) -> Ratings:
         """Add users and items at the end that have no ratings."""
         n_users, n_items = self.n_users + users, self.n_items + items
-        return Ratings(self.users, self.items, self.values, n_users, n_items)
+        return replace(self, n_users=n_users, n_items=n_items)
 
 
 def stars(seed: int, n_users: int, n_items: int, share: float) -> Ratings:
@@ -83,6 +86,14 @@ def stars(seed: int, n_users: int, n_items: int, share: float) -> Ratings:
     rated[np.arange(n_users), np.arange(n_users) % n_items] = True
     rated[np.arange(n_items) % n_users, np.arange(n_items)] = True
     return Ratings.of_dense(np.where(rated, R, np.nan))
+
+
+def at_times(ratings: Ratings, seed: int, n_minutes: int, unknown: float = 0.1) -> Ratings:
+    """Return the ratings with a random time each, some of them unknown."""
+    rng = np.random.default_rng(seed)
+    minutes = rng.integers(0, n_minutes, len(ratings)).astype(np.float64)
+    minutes[rng.random(len(ratings)) < unknown] = np.nan
+    return replace(ratings, minutes=minutes)
 
 
 def planted(
@@ -141,9 +152,8 @@ def titled_movielens(folder: Path) -> tuple[Ratings, list[str]]:
 
 def cut(ratings: Ratings, P: int, Q: int, name: str, store: Store) -> TileSet:
     layout = Layout(ratings.n_users, ratings.n_items, P, Q)
-    return cut_arrays(
-        ratings.users, ratings.items, ratings.values, layout, name, store, InProcess()
-    )
+    columns = ratings.users, ratings.items, ratings.values
+    return cut_arrays(*columns, layout, name, store, InProcess(), ratings.minutes)
 
 
 def grid_of(ratings: Ratings, P: int, Q: int, store: Store | None = None) -> Grid:
@@ -189,9 +199,9 @@ class Fitted:
     model: Model
     grid: Grid
 
-    def predict(self, users: Array, items: Array) -> Array:
+    def predict(self, users: Array, items: Array, minutes: Array | None = None) -> Array:
         """Predict pairs, float64 (n), in the order given."""
-        return self.of_pairs(users, items, self.model.predict, "prediction")
+        return self.of_pairs(users, items, self.model.predict, "prediction", minutes)
 
     def of_pairs(
         self,
@@ -199,11 +209,13 @@ class Fitted:
         items: Array,
         scored: Callable[[Grid, TileSet, str], Blocks],
         array: str,
+        minutes: Array | None = None,
     ) -> Array:
         """Return an array of the blocks that `scored` makes of pairs, in the order given."""
         n_users, n_items = self.grid.layout.n_users, self.grid.layout.n_items
         asked = Ratings(
-            np.asarray(users), np.asarray(items), np.zeros(len(users)), n_users, n_items
+            *(np.asarray(users), np.asarray(items), np.zeros(len(users))),
+            *(n_users, n_items, minutes),
         )
         layout = self.grid.layout
         pairs = cut(asked, layout.user_blocks, layout.item_blocks, "pairs", self.grid.store)
@@ -232,7 +244,7 @@ class Fitted:
 
     def rmse(self, test: Ratings) -> float:
         """Error on test ratings; the global mean stands in where nothing is known."""
-        prediction = self.predict(test.users, test.items)
+        prediction = self.predict(test.users, test.items, test.minutes)
         known = np.where(np.isnan(prediction), self.grid.tiles.mean, prediction)
         return float(np.sqrt(np.mean((known - test.values) ** 2)))
 

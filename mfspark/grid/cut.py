@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,35 +22,47 @@ if TYPE_CHECKING:
     from mfspark.grid.store import Store
     from mfspark.schemas import Side
 
+EPOCH = datetime(2010, 1, 1, tzinfo=UTC)
+"""Times are cut as minutes after this, which float32 holds exactly from 1978 to 2041."""
+
 
 def cut_frame(
-    ratings: DataFrame, layout: Layout, name: str, store: Store, runner: Runner
+    ratings: DataFrame,
+    layout: Layout,
+    name: str,
+    store: Store,
+    runner: Runner,
+    *,
+    timed: bool = False,
 ) -> TileSet:
     """Cut a DataFrame (user_idx, item_idx, rating) into tiles in a store that workers share.
 
-    Shuffles the ratings once, by user block; a task holds one strip (n_ratings / P ratings of 12
-    bytes, about three times over). The tiles of the other side are transposed from these.
+    timed: cut its column rated_at too, see `TileSet.times`. Shuffles the ratings once, by user
+    block; a task holds one strip (n_ratings / P ratings of 12 bytes, 20 with times, about three
+    times over). The tiles of the other side are transposed from these.
     """
     from pyspark.sql import functions as F
 
     n_blocks = layout.user_blocks
+    minutes = [(F.unix_seconds("rated_at") - int(EPOCH.timestamp())) / 60] if timed else []
     numbers = (
         ratings.select(
             "user_idx",
             "item_idx",
             F.col("rating").cast("double").alias("rating"),
+            *(F.floor(minute).cast("double").alias("minute") for minute in minutes),
             F.pmod("user_idx", F.lit(n_blocks)).alias("block"),
         )
         .repartitionById(n_blocks, "block")
-        .mapInArrow(partial(_cut_strips, store, layout, name), "block int, numbers string")
+        .mapInArrow(partial(_cut_strips, store, layout, name, timed), "block int, numbers string")
         .collect()
     )
     rows = sorted((row["block"], json.loads(row["numbers"])) for row in numbers)
     if not rows:  # Spark does not run what it knows to be empty, such as a split without test
-        none = np.empty(0, np.int64)
-        rows = [(p, _put_strip(store, layout, name, p, none, none, none)) for p in range(n_blocks)]
+        none = [np.empty(0, np.int64)] * (3 + timed)
+        rows = [(p, _put_strip(store, layout, name, p, *none)) for p in range(n_blocks)]
     assert [block for block, _ in rows] == list(range(n_blocks)), "each block is cut exactly once"
-    return _finished([numbers for _, numbers in rows], layout, name, store, runner)
+    return _finished([numbers for _, numbers in rows], layout, name, store, runner, timed)
 
 
 def cut_factors(
@@ -86,27 +99,30 @@ def cut_arrays(
     name: str,
     store: Store,
     runner: Runner,
+    minutes: Array | None = None,
 ) -> TileSet:
-    """Cut ratings given as arrays (n) of user index, item index and rating."""
+    """Cut ratings given as arrays (n) of user index, item index, rating and, if known, minute."""
+    columns = [users, items, values, *([] if minutes is None else [minutes])]
     numbers = [
-        _put_strip(store, layout, name, p, users[mask], items[mask], values[mask])
+        _put_strip(store, layout, name, p, *(column[mask] for column in columns))
         for p in range(layout.user_blocks)
         for mask in [users % layout.user_blocks == p]
     ]
-    return _finished(numbers, layout, name, store, runner)
+    return _finished(numbers, layout, name, store, runner, minutes is not None)
 
 
 def _cut_strips(
-    store: Store, layout: Layout, name: str, batches: Iterator[pa.RecordBatch]
+    store: Store, layout: Layout, name: str, timed: bool, batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     """Cut the ratings of this Spark partition, which is exactly one user block."""
     block = _partition()
-    parts = [[batch[c].to_numpy() for c in ("user_idx", "item_idx", "rating")] for batch in batches]
-    empty = [np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float64)]
-    users, items, values = (np.concatenate(c) for c in zip(empty, *parts, strict=True))
+    names = ["user_idx", "item_idx", "rating", *(["minute"] if timed else [])]
+    parts = [[batch[c].to_numpy(zero_copy_only=False) for c in names] for batch in batches]
+    empty = [np.empty(0, np.int32)] * 2 + [np.empty(0, np.float64)] * (len(names) - 2)
+    users, *others = (np.concatenate(c) for c in zip(empty, *parts, strict=True))
     if len(users) and not (users % layout.user_blocks == block).all():
         raise AssertionError(f"partition {block} holds ratings of another user block")
-    numbers = _put_strip(store, layout, name, block, users, items, values)
+    numbers = _put_strip(store, layout, name, block, users, *others)
     yield pa.RecordBatch.from_pydict(
         {"block": pa.array([block], pa.int32()), "numbers": [json.dumps(numbers)]}
     )
@@ -142,12 +158,34 @@ def _partition() -> int:
 
 
 def _put_strip(
-    store: Store, layout: Layout, name: str, p: int, users: Array, items: Array, values: Array
+    store: Store,
+    layout: Layout,
+    name: str,
+    p: int,
+    users: Array,
+    items: Array,
+    values: Array,
+    minutes: Array | None = None,
 ) -> Numbers:
     """Keep the tiles of one user block and return count, sum and range of its ratings."""
-    tiles: list[Arrays] = []
     order = np.lexsort((items, users))  # sums and tiles do not depend on the order of arrival
     users, items, values = users[order], items[order], values[order].astype(np.float64)
+    _put_tiles(store, layout, name, p, users, items, values)
+    if minutes is not None:
+        _put_tiles(store, layout, f"{name}/times", p, users, items, minutes[order])
+    return {
+        "n": len(values),
+        "sum": float(values.sum()),
+        "squares": float(np.square(values).sum()),
+        "low": float(values.min(initial=np.inf)),
+        "high": float(values.max(initial=-np.inf)),
+    }
+
+
+def _put_tiles(
+    store: Store, layout: Layout, name: str, p: int, users: Array, items: Array, values: Array
+) -> None:
+    tiles: list[Arrays] = []
     for q in range(layout.item_blocks):
         mask = items % layout.item_blocks == q
         tile = Tile.from_triples(
@@ -159,17 +197,10 @@ def _put_strip(
         )
         tiles.append(tile.arrays())
     store.put(f"{name}/user/{p:04d}", *tiles)
-    return {
-        "n": len(values),
-        "sum": float(values.sum()),
-        "squares": float(np.square(values).sum()),
-        "low": float(values.min(initial=np.inf)),
-        "high": float(values.max(initial=-np.inf)),
-    }
 
 
 def _finished(
-    numbers: list[Numbers], layout: Layout, name: str, store: Store, runner: Runner
+    numbers: list[Numbers], layout: Layout, name: str, store: Store, runner: Runner, timed: bool
 ) -> TileSet:
     """Add the tiles of the items and sum up."""
     n = int(sum(part["n"] for part in numbers))
@@ -183,15 +214,17 @@ def _finished(
         variance=square - mean**2 if square - mean**2 > 1e-9 * square else 0.0,  # else: rounding
         low=min(part["low"] for part in numbers),
         high=max(part["high"] for part in numbers),
+        timed=timed,
     )
     runner.run(layout.item_blocks, partial(_transpose_strip, store, tiles), f"transpose {name}")
     return tiles
 
 
 def _transpose_strip(store: Store, tiles: TileSet, q: int) -> Numbers:
-    groups = [
-        Tile.from_arrays(store.get(tiles.strip("user", p), q)).transposed().arrays()
-        for p in range(tiles.layout.user_blocks)
-    ]
-    store.put(tiles.strip("item", q), *groups)
+    for each in [tiles, tiles.times] if tiles.timed else [tiles]:
+        groups = [
+            Tile.from_arrays(store.get(each.strip("user", p), q)).transposed().arrays()
+            for p in range(each.layout.user_blocks)
+        ]
+        store.put(each.strip("item", q), *groups)
     return {}

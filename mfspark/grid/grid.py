@@ -20,7 +20,7 @@ The trainers are written against this class alone. Where blocks lie (`Store`) an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -81,6 +81,8 @@ class TileSet:
     variance: float
     low: float
     high: float
+    timed: bool = False
+    """Whether `times` were cut too."""
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> TileSet:
@@ -92,6 +94,14 @@ class TileSet:
     def std(self) -> float:
         """Standard deviation of the ratings, as a unit: 1 where all are equal."""
         return self.variance**0.5 or 1.0
+
+    @property
+    def times(self) -> TileSet:
+        """Tiles of the same ratings that hold when they were made instead of their values.
+
+        In minutes after grid.cut.EPOCH; NaN where it is not known.
+        """
+        return replace(self, name=f"{self.name}/times", timed=False)
 
     def strip(self, side: Side, block: int) -> str:
         """Return the reference of the tiles of one row block: one group a column block."""

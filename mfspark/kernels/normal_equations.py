@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from mfspark.kernels.sparse import sparse_rows
 from mfspark.kernels.tile import stack_columns
 
 if TYPE_CHECKING:
@@ -40,6 +41,15 @@ class Part:
     """float32 (n_ratings)."""
     weights: Array | None = None
     """float32 (n_ratings); None: 1 each."""
+
+
+def scores_of_part(part: Part, w: Array) -> Array:
+    """Return w_u . f_i of each rating of a part, float32 (n_ratings); w float32 (n_rows, k)."""
+    places = sparse_rows(part.tile, part.targets)
+    features = torch.from_numpy(part.features).T
+    return (
+        torch.sparse.sampled_addmm(places, torch.from_numpy(w), features, beta=0.0).values().numpy()
+    )
 
 
 def degrees_of(parts: Sequence[Part]) -> Array:

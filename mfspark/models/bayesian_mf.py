@@ -30,8 +30,17 @@ from mfspark.kernels.random import derive_seed, normal_rows
 from mfspark.models.als import biased_part
 from mfspark.models.factors import StartRows, start_state
 from mfspark.models.patterns import pattern_features
+from mfspark.models.periods import (
+    AverageBiases,
+    DrawPeriods,
+    DrawPrecision,
+    KnownPeriods,
+    PeriodBiases,
+    StartPrecision,
+    start_periods,
+)
 from mfspark.models.posterior import PosteriorModel
-from mfspark.schemas import SIDES
+from mfspark.schemas import SIDES, other
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,9 +51,10 @@ if TYPE_CHECKING:
     from mfspark.kernels.tile import Arrays
     from mfspark.model_options import BayesianMFOptions
     from mfspark.models.base import FitContext
+    from mfspark.models.periods import Lengths
     from mfspark.schemas import Side
 
-_PATTERNS, _ROWS, _PRIOR = 1, 2, 3  # streams of random numbers of one seed
+_PATTERNS, _ROWS, _PRIOR, _PERIODS = 1, 2, 3, 4  # streams of random numbers of one seed
 _START_STD = 0.1
 
 
@@ -57,9 +67,16 @@ def fit(context: FitContext, options: BayesianMFOptions) -> PosteriorModel:
         attributes = {side: context.attributes(side) for side in SIDES}
     algorithm = BayesianMF(options, tiles.mean, scale, context.seed, attributes, context.previous)
     state = context.train(algorithm)
-    samples = Chain.of(state).samples
+    chain = Chain.of(state)
+    samples = chain.samples
+    periods = _known_periods(context, chain) if chain.periods else None
     user, item = (
-        grid.sweep(side, f"{context.name}/posterior", Join(samples[side], scale))[0]
+        grid.sweep(
+            side,
+            f"{context.name}/posterior",
+            Join(samples[side], scale),
+            periods.blocks(side) if periods else None,
+        )[0]
         for side in SIDES
     )
     # The training error of a sample is a draw of the noise's variance, but for its prior.
@@ -70,7 +87,22 @@ def fit(context: FitContext, options: BayesianMFOptions) -> PosteriorModel:
         n_samples=len(samples["user"]),
         noise=float(noise),
         level=options.level,
+        periods=periods,
     )
+
+
+def _known_periods(context: FitContext, chain: Chain) -> KnownPeriods:
+    """Average the period biases over the samples that were kept."""
+    n_draws, scale = len(chain.samples["user"]), context.tiles.std
+    average = AverageBiases(n_draws, scale)
+    blocks, variances = {}, {}
+    for side in SIDES:
+        blocks[side], _ = context.grid.sweep(
+            side, f"{context.name}/posterior-periods", average, rows=chain.periods[side]
+        )
+        total = context.store.get(chain.precisions[side].references[0])["variance"]
+        variances[side] = tuple((scale**2 * total / n_draws).tolist())
+    return KnownPeriods(blocks["user"], blocks["item"], variances)
 
 
 @dataclass(frozen=True)
@@ -85,24 +117,38 @@ class Chain:
     """One block: the last prior, and alpha as it was when that was drawn."""
     samples: dict[Side, tuple[Blocks, ...]]
     """The factor blocks of earlier iterations that predictions are averaged over."""
+    periods: BySide = field(default_factory=dict)
+    """Period blocks with their biases drawn last; empty where there are no periods."""
+    numbers: BySide = field(default_factory=dict)
+    """Strips with the periods of each rating."""
+    precisions: BySide = field(default_factory=dict)
+    """One block: lambda of the period biases."""
 
     @classmethod
     def of(cls, state: State) -> Chain:
         """Read a chain from what a state keeps."""
-        designs, sums, priors = (_by_side(state.kept[k : k + 2]) for k in (0, 2, 4))
-        samples = state.kept[6:]
-        return cls(designs, sums, priors, {"user": samples[0::2], "item": samples[1::2]})
+        designs, sums, priors, *timed = (_by_side(state.kept[k : k + 2]) for k in range(0, 12, 2))
+        samples = state.kept[12:]
+        return cls(designs, sums, priors, {"user": samples[0::2], "item": samples[1::2]}, *timed)
 
     @property
     def kept(self) -> tuple[Blocks, ...]:
         """The chain as a state keeps it."""
-        fixed = [part[side] for part in (self.designs, self.sums, self.priors) for side in SIDES]
+        parts = (self.designs, self.sums, self.priors)
+        parts += (self.periods, self.numbers, self.precisions)
+        fixed = [part.get(side, Blocks(side, ())) for part in parts for side in SIDES]
         samples = zip(self.samples["user"], self.samples["item"], strict=True)
         return (*fixed, *(blocks for pair in samples for blocks in pair))
 
+    @property
+    def biases(self) -> PeriodBiases | None:
+        """The period biases drawn last; None where there are no periods."""
+        return PeriodBiases(self.periods, self.numbers) if self.periods else None
 
-def _by_side(pair: tuple[Blocks, ...]) -> dict[Side, Blocks]:
-    return dict(zip(SIDES, pair, strict=True))
+
+def _by_side(pair: tuple[Blocks, ...]) -> BySide:
+    """Return blocks by side; none where a state keeps places without blocks for them."""
+    return {blocks.side: blocks for blocks in pair if blocks.references}
 
 
 @dataclass(frozen=True)
@@ -143,7 +189,20 @@ class BayesianMF:
             start = StartPrior(options.rank + 1)
             priors[side] = Blocks(side, (grid.reduce(f"{name}/{side}-prior", start, sums[side]),))
         chain = Chain(designs, sums, priors, {"user": (), "item": ()})
+        if options.uses_times and grid.tiles.timed:
+            chain = self._with_periods(grid, name, chain)
         return replace(state, kept=chain.kept)
+
+    def _with_periods(self, grid: Grid, name: str, chain: Chain) -> Chain:
+        lengths: Lengths = {"user": self.options.user_periods, "item": self.options.item_periods}
+        periods, numbers = start_periods(grid, name, lengths)
+        precisions = {
+            side: Blocks(
+                side, (grid.reduce(f"{name}/{side}-lambda", StartPrecision(), periods[side]),)
+            )
+            for side in SIDES
+        }
+        return replace(chain, periods=periods, numbers=numbers, precisions=precisions)
 
     def step(self, grid: Grid, state: State, name: str) -> State:
         """Draw one sample of everything."""
@@ -157,6 +216,7 @@ class BayesianMF:
             draw = DrawRows(
                 *(self.options.rank, self.mean, self.scale, seeds[0]),
                 *(priors[side].references[0], priors[across].references[0], chain.designs[side]),
+                chain.biases,
             )
             blocks[side], numbers = grid.sweep(side, name, draw, columns=blocks[across])
             draw_prior = DrawPrior(
@@ -168,13 +228,40 @@ class BayesianMF:
         samples = chain.samples
         if self._keeps(iteration):
             samples = {side: (*samples[side], blocks[side]) for side in SIDES}
+        chain = replace(chain, priors=priors, samples=samples)
+        if chain.periods:
+            chain = self._draw_periods(grid, name, chain, blocks, iteration)
         return replace(
             state,
             iteration=iteration,
             **blocks,
             history=(*state.history, Loss(iteration, "train", rmse)),
-            kept=replace(chain, priors=priors, samples=samples).kept,
+            kept=chain.kept,
         )
+
+    def _draw_periods(
+        self, grid: Grid, name: str, chain: Chain, blocks: dict[Side, Blocks], iteration: int
+    ) -> Chain:
+        """Draw the period biases of both sides, and lambda with each."""
+        counts = self._keeps(iteration)
+        for side in SIDES:
+            seed = derive_seed(self.seed, _PERIODS, iteration, side == "item")
+            draw = DrawPeriods(
+                *(PeriodBiases(chain.periods, chain.numbers), blocks[side]),
+                *(self.mean, self.scale, chain.precisions[side].references[0]),
+                *(chain.priors["item"].references[0], seed, counts),
+            )
+            drawn, _ = grid.sweep(
+                side, f"{name}/periods", draw, chain.periods[side], blocks[other(side)]
+            )
+            draw_precision = DrawPrecision(seed, chain.precisions[side].references[0], counts)
+            reference = grid.reduce(f"{name}/{side}-lambda", draw_precision, drawn)
+            chain = replace(
+                chain,
+                periods={**chain.periods, side: drawn},
+                precisions={**chain.precisions, side: Blocks(side, (reference,))},
+            )
+        return chain
 
     def finished(self, state: State) -> bool:
         """Stop after burn_in + samples iterations."""
@@ -251,6 +338,7 @@ class DrawRows:
     latest: str
     """Reference of the prior drawn last, with the latest alpha."""
     designs: Blocks
+    biases: PeriodBiases | None = None
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
         """Return factors, bias, n, and what the draws of prior and alpha need.
@@ -261,6 +349,9 @@ class DrawRows:
         alpha = float(tiles.store.get(self.latest)["alpha"])
         features = tiles.store.get(self.designs.references[tiles.block])["features"]
         parts = [biased_part(tile, columns, self.mean, self.scale) for tile, columns in tiles]
+        if self.biases:
+            for q, part in enumerate(parts):
+                part.targets[:] -= self.biases.of_tile(tiles, q)
         indices = tiles.layout.indices(tiles.side, tiles.block)
         noise = normal_rows(self.seed, indices, self.rank + 1)
         mean = prior.mean(features)
@@ -306,11 +397,16 @@ class Join:
     samples: tuple[Blocks, ...]
     scale: float
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
-        """Return factors float32 (rows, samples * rank), bias, sample_bias and n."""
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+        """Return factors float32 (rows, samples * rank), bias, sample_bias and n.
+
+        rows: those of AverageBiases, or none.
+        """
         kept = [tiles.store.get(blocks.references[tiles.block]) for blocks in self.samples]
         weight = np.float32((self.scale / len(kept)) ** 0.5)
         biases = np.column_stack([sample["bias"] for sample in kept]) * np.float32(self.scale)
+        if "average" in rows:
+            biases += rows["average"].sum(1, keepdims=True)
         return {
             "factors": np.column_stack([sample["factors"] for sample in kept]) * weight,
             "bias": biases.mean(1),

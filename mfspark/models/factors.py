@@ -16,6 +16,7 @@ from mfspark.kernels.top_n import RankedLists
 from mfspark.schemas import SIDES
 
 if TYPE_CHECKING:
+    from mfspark.grid.grid import SweepKernel
     from mfspark.kernels.tile import Array, Arrays
     from mfspark.models.base import Kind
     from mfspark.schemas import Side
@@ -68,8 +69,11 @@ class FactorModel:
     def predict(self, grid: Grid, pairs: TileSet, name: str) -> Blocks:
         """Score pairs by one sweep over their tiles."""
         over_pairs = Grid(pairs, grid.store, grid.runner)
-        kernel = _ScorePairs(self.mean, self.total)
-        return over_pairs.sweep("user", name, kernel, self.user, self.item)[0]
+        return over_pairs.sweep("user", name, self.pair_kernel(), self.user, self.item)[0]
+
+    def pair_kernel(self) -> SweepKernel:
+        """Return the sweep kernel over tiles of pairs that `predict` uses."""
+        return _ScorePairs(self.mean, self.total)
 
     def recommend(self, grid: Grid, n: int, name: str, eligible: Array | None = None) -> Blocks:
         """Rank items by one sweep over the tiles of what users have seen."""

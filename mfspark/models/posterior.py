@@ -12,8 +12,10 @@ from mfspark.grid.grid import Blocks, Grid, RowTiles, TileSet
 from mfspark.kernels.factors import deviations_of_samples
 from mfspark.kernels.top_n import NOBODY
 from mfspark.models.factors import FactorModel
+from mfspark.models.periods import KnownPeriods
 
 if TYPE_CHECKING:
+    from mfspark.grid.grid import SweepKernel
     from mfspark.kernels.tile import Array, Arrays, Tile
 
 
@@ -30,17 +32,28 @@ class PosteriorModel(FactorModel):
     """Standard deviation of ratings around the truth."""
     level: float = 0.9
     """Probability with which a rating lies in its interval."""
+    periods: KnownPeriods | None = None
+    """Biases of periods, which count for pairs whose time is known."""
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
         """Load what `record` gave."""
         spread = {name: record[name] for name in ("n_samples", "noise", "level")}
-        return replace(super().from_record(record), **spread)
+        periods = KnownPeriods.from_record(record["periods"]) if record["periods"] else None
+        return replace(super().from_record(record), **spread, periods=periods)
 
     @property
     def half_width(self) -> float:
         """Half the width of an interval, in standard deviations."""
         return NormalDist().inv_cdf((1 + self.level) / 2)
+
+    def predict(self, grid: Grid, pairs: TileSet, name: str) -> Blocks:
+        """Score pairs by one sweep over their tiles, at their times where those were cut."""
+        kernel = self.pair_kernel()
+        if self.periods:
+            kernel = _AtTheirTimes(kernel, self.periods)
+        over_pairs = Grid(pairs, grid.store, grid.runner)
+        return over_pairs.sweep("user", name, kernel, self.user, self.item)[0]
 
     def deviations(self, grid: Grid, pairs: TileSet, name: str) -> Blocks:
         """Return the standard deviation of the ratings of pairs by one sweep over their tiles.
@@ -48,7 +61,7 @@ class PosteriorModel(FactorModel):
         Blocks of the users: deviation float64 (n), in the order of the pairs' strip.
         """
         over_pairs = Grid(pairs, grid.store, grid.runner)
-        kernel = _OfPairs(self.n_samples, self.noise)
+        kernel = _OfPairs(self.n_samples, self.noise, self.periods)
         return over_pairs.sweep("user", name, kernel, self.user, self.item)[0]
 
     def list_deviations(self, grid: Grid, lists: Blocks, name: str) -> Blocks:
@@ -56,21 +69,38 @@ class PosteriorModel(FactorModel):
 
         Blocks of the users: deviation float64 (users, n), NaN where a list has no entry.
         """
-        kernel = _OfLists(self.n_samples, self.noise, lists)
+        unknown = self.periods.variance_at_no_time if self.periods else 0.0
+        kernel = _OfLists(self.n_samples, (self.noise**2 + unknown) ** 0.5, lists)
         return grid.sweep("user", name, kernel, self.user, self.item)[0]
+
+
+@dataclass(frozen=True)
+class _AtTheirTimes:
+    """Sweep kernel: the predictions of another one with the biases of their periods."""
+
+    kernel: SweepKernel
+    periods: KnownPeriods
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+        scored = self.kernel(rows, tiles)
+        return {"prediction": scored["prediction"] + self.periods.of_pairs(tiles)[0]}
 
 
 @dataclass(frozen=True)
 class _OfPairs:
     n_samples: int
     noise: float
+    periods: KnownPeriods | None
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
         def deviations(tile: Tile, items: Arrays) -> Array:
             pairs = tile.rows, tile.indices
             return deviations_of_samples(rows, items, *pairs, self.n_samples, self.noise)
 
-        return {"deviation": tiles.of_ratings(deviations)}
+        deviation = tiles.of_ratings(deviations)
+        if self.periods:
+            deviation = np.sqrt(deviation**2 + self.periods.of_pairs(tiles)[1])
+        return {"deviation": deviation}
 
 
 @dataclass(frozen=True)

@@ -47,8 +47,10 @@ def tiles_of(job: Job, part: Part) -> TileSet:
     """
     stage = f"cut-{part}"
     if not job.night.finished(stage):
-        frame = ratings_of(job, part)
-        tiles = cut_frame(frame, layout_of(job), f"tiles/{part}", job.store, job.grid_runner)
+        frame, models = ratings_of(job, part), job.config.models
+        place = f"tiles/{part}", job.store, job.grid_runner
+        timed = "bayesian_mf" in models.run and models.bayesian_mf.uses_times
+        tiles = cut_frame(frame, layout_of(job), *place, timed=timed)
         if part != "test" and tiles.n_ratings == 0:
             raise InputError(
                 f"the split '{job.config.evaluation.split}' leaves no rating to train on",

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -90,3 +92,22 @@ def test_the_order_of_the_ratings_does_not_matter() -> None:
         arrays = [store.get(s, q) for s in strips for q in range(3)]
         stores.append((tiles, [{n: a.tobytes() for n, a in t.items()} for t in arrays]))
     assert stores[0] == stores[1] == stores[2]
+
+
+def test_times_are_cut_beside_the_ratings() -> None:
+    """The same structure on both sides, with minutes in place of ratings."""
+    ratings = stars(3, 9, 7, 0.5)
+    minutes = np.random.default_rng(1).integers(-99, 99, len(ratings)).astype(np.float64)
+    minutes[::5] = np.nan
+    grid = grid_of(replace(ratings, minutes=minutes).shuffled(2), 3, 2)
+    assert grid.tiles.timed
+    dense = replace(ratings, values=minutes).tile
+    sides: tuple[Side, ...] = ("user", "item")
+    for side in sides:
+        whole = dense if side == "user" else dense.transposed()
+        for block in range(grid.layout.blocks(side)):
+            strip = RowTiles(side, block, grid.tiles.times, grid.store).strip()
+            expected = whole.take(grid.layout.indices(side, block))
+            np.testing.assert_array_equal(strip.indices, expected.indices)
+            np.testing.assert_array_equal(strip.values, expected.values)
+    assert not grid_of(ratings, 3, 2).tiles.timed

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from mfspark.grid.cut import cut_frame
+from mfspark.grid.cut import EPOCH, cut_frame
 from mfspark.grid.frames import frame_of_blocks
 from mfspark.grid.grid import Grid, Layout, TileSet
 from mfspark.grid.one_task import train_in_one_task
@@ -31,27 +33,35 @@ from mfspark.models.bayesian_mf import BayesianMF
 from mfspark.models.factors import StartRows
 from mfspark.models.neighbors import nearest_neighbors
 from mfspark.models.torch_mf import MeetBlocks, TorchMF
-from tests.grids import Array, Ratings, bits, cut, stars
+from mfspark.schemas import TIMESTAMP
+from tests.grids import Array, Ratings, at_times, bits, cut, stars
 
-RATINGS = stars(1, 31, 20, 0.3)
+RATINGS = at_times(stars(1, 31, 20, 0.3), 1, 9)
 P, Q = 2, 3
-GIBBS = BayesianMFOptions(rank=3, burn_in=1, samples=1, pattern_features=4)
+GIBBS = BayesianMFOptions(rank=3, burn_in=1, samples=1, pattern_features=4, user_periods=(3, 1))
 SGD = TorchMFOptions(rank=3, epochs=2, batch_size=16, optimizer="adam")
 
 
 def frame_of(spark: SparkSession, ratings: Ratings, partitions: int = 1) -> DataFrame:
-    columns = {
+    columns: dict[str, Any] = {
         "user_idx": ratings.users.astype(np.int32),
         "item_idx": ratings.items.astype(np.int32),
         "rating": ratings.values,
     }
+    if ratings.minutes is not None:
+        moments = [
+            None if np.isnan(minute) else EPOCH + timedelta(minutes=minute, seconds=59)
+            for minute in ratings.minutes
+        ]
+        columns["rated_at"] = pa.array(moments, TIMESTAMP)
     return spark.createDataFrame(pa.table(columns)).repartition(partitions)
 
 
 def all_tiles(tiles: TileSet, store: Store) -> list[dict[str, bytes]]:
     layout = tiles.layout
     return [
-        {name: array.tobytes() for name, array in store.get(tiles.strip(side, b), q).items()}
+        {name: array.tobytes() for name, array in store.get(each.strip(side, b), q).items()}
+        for each in ([tiles, tiles.times] if tiles.timed else [tiles])
         for side, other in (("user", "item"), ("item", "user"))
         for b in range(layout.blocks(side))  # type: ignore[arg-type]
         for q in range(layout.blocks(other))  # type: ignore[arg-type]
@@ -80,7 +90,9 @@ def test_cut_frame_gives_the_tiles_of_cut_arrays(
     for number, partitions in enumerate((1, 5)):
         store = ParquetStore(tmp_path / str(number))
         frame = frame_of(spark, ratings.shuffled(number), partitions)
-        tiles = cut_frame(frame, expected.layout, "tiles", store, OnSpark(spark))
+        timed = ratings.minutes is not None
+        place = expected.layout, "tiles", store, OnSpark(spark)
+        tiles = cut_frame(frame, *place, timed=timed)
         assert tiles == expected
         assert all_tiles(tiles, store) == all_tiles(expected, memory)
 

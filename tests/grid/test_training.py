@@ -17,9 +17,9 @@ from mfspark.models import ials as ials_model
 from mfspark.models.alternating import Alternating
 from mfspark.models.bayesian_mf import BayesianMF
 from mfspark.models.torch_mf import TorchMF
-from tests.grids import bits, cut, stars
+from tests.grids import at_times, bits, cut, stars
 
-RATINGS = stars(1, 23, 15, 0.4)
+RATINGS = at_times(stars(1, 23, 15, 0.4), 1, 9)
 SEED, LAST = 42, 5
 OPTIONS = ALSOptions(rank=3, max_iter=LAST, tol=0)
 
@@ -57,7 +57,9 @@ def ials(seed: int = SEED) -> Algorithm:
 
 
 def gibbs(seed: int = SEED) -> Algorithm:
-    options = BayesianMFOptions(rank=3, burn_in=1, samples=LAST - 1, keep=2, pattern_features=4)
+    options = BayesianMFOptions(
+        rank=3, burn_in=1, samples=LAST - 1, keep=2, pattern_features=4, item_periods=(2,)
+    )
     return BayesianMF(options, 3.2, 1.1, seed)
 
 
