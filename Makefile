@@ -8,6 +8,7 @@ SHELL := bash
 
 # make run RATINGS=ratings.csv ITEMS=movies.csv WAREHOUSE=out ARGS='--models als --set seed=7'
 RATINGS ?=
+USERS ?=
 ITEMS ?=
 WAREHOUSE ?= warehouse
 ARGS ?=
@@ -29,7 +30,8 @@ $(STAMP): pyproject.toml scripts/setup.sh scripts/find_java.sh
 
 run: $(STAMP) ## Set up, then run the nightly on the embedded survey, or on RATINGS=... ITEMS=... WAREHOUSE=...
 	@$(IN_ENV) mfspark run --warehouse '$(WAREHOUSE)' \
-	  $(foreach file,$(RATINGS),--ratings '$(file)') $(foreach file,$(ITEMS),--items '$(file)') $(ARGS)
+	  $(foreach file,$(RATINGS),--ratings '$(file)') $(foreach file,$(USERS),--users '$(file)') \
+	  $(foreach file,$(ITEMS),--items '$(file)') $(ARGS)
 
 test: $(STAMP) ## Set up, then run the tests, or only TESTS=tests/...
 	@$(IN_ENV) pytest $(TESTS)

@@ -2,6 +2,8 @@
 
     python -m benchmarks.accuracy                              our models
     python -m benchmarks.accuracy --models als SVD SVDpp       some, and peers
+    python -m benchmarks.accuracy --models bayesian_mf+ bayesian_mf++
+                                                               with attributes; and with times
     python -m benchmarks.accuracy --folds 2                    only the first two of the five
 
 Folds are random, one seed, the same for all. Every model has its default options; predictions are
@@ -17,6 +19,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import cast
 
@@ -25,30 +28,53 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from benchmarks.bayesian_mf import one_hot
+from mfspark.config import Ingest
+from mfspark.ingest.items import read_items
+from mfspark.ingest.users import read_users
+from mfspark.kernels.attributes import item_attributes, user_attributes
 from mfspark.model_options import ModelName, Models
-from tests.grids import Ratings, fitter, movielens
+from mfspark.schemas import Side
+from tests.grids import Ratings, fitter, movielens, movielens_file
 
 Array = np.ndarray
 Split = tuple[Ratings, Ratings]
 
 OURS = ("baseline", "als", "torch_mf", "bayesian_mf")
+PERIODS = {"user_periods": (1440, 10, 1)}  # a day, ten minutes, a minute
 SURPRISE = ("SVD", "SVDpp", "KNNBaseline")
 N_FOLDS = 5
 
 
-def ours(name: ModelName) -> Callable[[Ratings, Ratings], Array]:
+def ours(
+    name: ModelName, *, attributes: bool = False, **options: object
+) -> Callable[[Ratings, Ratings], Array]:
     """Return what fits one of our models on the first ratings and predicts the second."""
 
     def predicted(train: Ratings, test: Ratings) -> Array:
         scores = np.full(len(test), np.nan)
+        known = attributes_of(data_folder()) if attributes else None
+        models = Models.model_validate({name: options})
         for model in dict.fromkeys((name, cast("ModelName", "baseline"))):
             with tempfile.TemporaryDirectory(prefix="mfspark-bench-") as folder:
-                fitted = fitter(Path(folder), model, Models())(train)
-                more = fitted.predict(test.users, test.items)
+                fitted = fitter(Path(folder), model, models, known)(train)
+                more = fitted.predict(test.users, test.items, test.minutes)
             scores = np.where(np.isnan(scores), more, scores)
         return np.where(np.isnan(scores), train.values.mean(), scores)
 
     return predicted
+
+
+@cache
+def attributes_of(folder: Path) -> dict[Side, Array]:
+    """Return the features of users (age, gender, occupation, zip) and items (genres, year)."""
+    users = read_users([str(folder / "u.user")], Ingest()).table
+    items = read_items([str(folder / "u.item")], Ingest()).table
+    told = dict(zip(users["user_id"].to_pylist(), users["attributes"].to_pylist(), strict=True))
+    films = {row["item_id"]: row for row in items.to_pylist()}
+    rows = [films[str(i + 1)] for i in range(len(films))]
+    of_users, _ = user_attributes([told[str(u + 1)] for u in range(len(told))])
+    of_items, _ = item_attributes([r["title"] for r in rows], [r["genres"] for r in rows])
+    return {"user": of_users, "item": of_items}
 
 
 def surprise(name: str) -> Callable[[Ratings, Ratings], Array]:
@@ -80,6 +106,8 @@ def myfm(train: Ratings, test: Ratings) -> Array:
 
 PREDICT = {
     **{name: ours(cast("ModelName", name)) for name in OURS},
+    "bayesian_mf+": ours("bayesian_mf", attributes=True),
+    "bayesian_mf++": ours("bayesian_mf", attributes=True, **PERIODS),
     **{name: surprise(name) for name in SURPRISE},
     "myFM": myfm,
 }
@@ -94,9 +122,7 @@ def data_folder() -> Path:
 def splits(folder: Path, n_folds: int) -> tuple[Split, list[Split]]:
     """Return u1, and the first folds of five."""
     canonical = movielens(folder)
-    table = np.loadtxt(folder / "u.data", int)
-    values = table[:, 2].astype(np.float64)
-    every = Ratings(table[:, 0] - 1, table[:, 1] - 1, values, 943, 1682)
+    every = movielens_file(folder / "u.data")
     fold = np.random.default_rng(0).permutation(len(every)) % N_FOLDS
     return canonical, [(every.take(fold != f), every.take(fold == f)) for f in range(n_folds)]
 

@@ -106,6 +106,8 @@ class AlternatingOptions(Section):
     cg_steps: PositiveInt = 3
     init_std: PositiveFloat = 0.1
     """Standard deviation of the starting factors."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where `cg` computes; `auto`: on a GPU where there is one."""
 
 
 class ALSOptions(AlternatingOptions):

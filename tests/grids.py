@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from mfspark.config import GridOptions
-from mfspark.grid.cut import cut_arrays
+from mfspark.grid.cut import EPOCH, cut_arrays
 from mfspark.grid.grid import Blocks, BySide, Grid, Layout, TileSet
 from mfspark.grid.runners import InProcess
 from mfspark.grid.store import MemoryStore, Store
@@ -125,12 +125,15 @@ def survey() -> tuple[Ratings, list[str], list[str]]:
 
 def movielens(folder: Path) -> tuple[Ratings, Ratings]:
     """Return the train and the test part u1 of MovieLens 100K."""
-    train_part, test_part = (np.loadtxt(folder / f"u1.{part}", int) for part in ("base", "test"))
-    made = [
-        Ratings(table[:, 0] - 1, table[:, 1] - 1, table[:, 2].astype(np.float64), 943, 1682)
-        for table in (train_part, test_part)
-    ]
-    return made[0], made[1]
+    return movielens_file(folder / "u1.base"), movielens_file(folder / "u1.test")
+
+
+def movielens_file(path: Path) -> Ratings:
+    """Return the ratings of one file of MovieLens 100K, with their times."""
+    table = np.loadtxt(path, int)
+    minutes = (table[:, 3] - int(EPOCH.timestamp())) // 60
+    values = table[:, 2].astype(np.float64)
+    return Ratings(table[:, 0] - 1, table[:, 1] - 1, values, 943, 1682, minutes.astype(np.float64))
 
 
 def titled_movielens(folder: Path) -> tuple[Ratings, list[str]]:

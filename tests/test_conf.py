@@ -174,8 +174,14 @@ def dag_command(job: str) -> str:
     [
         ({}, []),
         (
-            {"MFSPARK_RATINGS": "/a b/*.csv", "MFSPARK_WAREHOUSE": "/w", "MFSPARK_ITEMS": "i.csv"},
-            ["--ratings", "/a b/*.csv", "--items", "i.csv", "--warehouse", "/w"],
+            {
+                "MFSPARK_RATINGS": "/a b/*.csv",
+                "MFSPARK_WAREHOUSE": "/w",
+                "MFSPARK_ITEMS": "i.csv",
+                "MFSPARK_USERS": "u.csv",
+            },
+            ["--ratings", "/a b/*.csv", "--users", "u.csv", "--items", "i.csv"]
+            + ["--warehouse", "/w"],
         ),
     ],
 )
@@ -256,12 +262,13 @@ def test_make_alone_lists_every_target() -> None:
 @needs_make
 def test_make_run_passes_its_variables_on() -> None:
     command = make(
-        "-n", "run", "RATINGS=a.csv b-*.csv", "ITEMS=m.csv", "WAREHOUSE=w", "ARGS=--set seed=7"
+        *("-n", "run", "RATINGS=a.csv b-*.csv", "USERS=u.csv", "ITEMS=m.csv", "WAREHOUSE=w"),
+        "ARGS=--set seed=7",
     )
     words = " ".join(command.replace("\\\n", " ").split())
     assert words.endswith(
         "mfspark run --warehouse 'w' --ratings 'a.csv' --ratings 'b-*.csv' "
-        "--items 'm.csv' --set seed=7"
+        "--users 'u.csv' --items 'm.csv' --set seed=7"
     )
 
 

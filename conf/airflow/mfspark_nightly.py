@@ -4,6 +4,7 @@ Copy or link this file into the DAGs folder. It reads the environment of the Air
 
     MFSPARK_HOME        clone of mfspark with its virtual environment set up (`make setup`); needed
     MFSPARK_RATINGS     file or glob of ratings; unset: what conf/nightly.toml names
+    MFSPARK_USERS       file or glob of users' attributes; optional
     MFSPARK_ITEMS       file or glob of items; optional
     MFSPARK_WAREHOUSE   where tables are published; unset: what conf/nightly.toml names
     MFSPARK_CONFIG      configuration, relative to MFSPARK_HOME; unset: conf/nightly.toml
@@ -35,6 +36,7 @@ exec scripts/in_env.sh spark-submit \\
   --properties-file conf/spark-defaults.conf ${{MFSPARK_SUBMIT:-}} \\
   jobs/{job}.py --config "${{MFSPARK_CONFIG:-conf/nightly.toml}}" --run-date "{{{{ ds }}}}" \\
   ${{MFSPARK_RATINGS:+--ratings "$MFSPARK_RATINGS"}} \\
+  ${{MFSPARK_USERS:+--users "$MFSPARK_USERS"}} \\
   ${{MFSPARK_ITEMS:+--items "$MFSPARK_ITEMS"}} \\
   ${{MFSPARK_WAREHOUSE:+--warehouse "$MFSPARK_WAREHOUSE"}}
 """

@@ -50,6 +50,8 @@ class RidgeSolver:
     """Keep the solution at 0 or above, but for a last column with a damping of its own."""
     sweeps: int = 4
     """Rounds of coordinate descent of a nonnegative solution, from the last one."""
+    device: str = "cpu"
+    """Where conjugate gradients compute; the other methods compute on the CPU."""
 
     def solve(
         self, parts: Sequence[Part], start: Array, shared: Array | None = None
@@ -63,10 +65,11 @@ class RidgeSolver:
         degrees = degrees_of(parts)
         diagonal = self._diagonal(degrees, start.shape[1])
         if self.method == "cg" and not self.nonnegative:
-            equations = _MatrixFree(parts, shared)
+            equations = _MatrixFree(parts, shared, self.device)
             begin = torch.from_numpy(np.where(degrees[:, None] > 0, start, np.float32(0)))
-            w, fit = _conjugate_gradient(equations, diagonal, begin, self.cg_steps)
-            return w.numpy(), fit
+            system = equations, diagonal.to(self.device), begin.to(self.device)
+            w, fit = _conjugate_gradient(*system, self.cg_steps)
+            return w.cpu().numpy(), fit
         solution = np.zeros_like(start)
         fit = 0.0
         for rows, A, b in normal_equations(parts, shared):
@@ -93,13 +96,14 @@ class RidgeSolver:
 class _MatrixFree:
     """The systems of all rows as products with their sparse ratings; nothing is formed."""
 
-    def __init__(self, parts: Sequence[Part], shared: Array | None) -> None:
-        self._ratings = [sparse_rows(part.tile, part.targets) for part in parts]
-        self._features = [torch.from_numpy(part.features) for part in parts]
-        self._weights = [
-            None if part.weights is None else torch.from_numpy(part.weights) for part in parts
-        ]
-        self._shared = None if shared is None else torch.from_numpy(shared)
+    def __init__(self, parts: Sequence[Part], shared: Array | None, device: str) -> None:
+        def there(array: Array | None) -> torch.Tensor | None:
+            return None if array is None else torch.from_numpy(array).to(device)
+
+        self._ratings = [sparse_rows(part.tile, part.targets).to(device) for part in parts]
+        self._features = [torch.from_numpy(part.features).to(device) for part in parts]
+        self._weights = [there(part.weights) for part in parts]
+        self._shared = there(shared)
 
     def residual(self, w: torch.Tensor) -> tuple[torch.Tensor, float]:
         """Return b_u - A_u w_u of every row, float32 (n_rows, k), and the sum of w'A w - 2 w'b.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mfspark.kernels.device import device_of
 from mfspark.kernels.normal_equations import Part, degrees_of
 from mfspark.kernels.ridge import RidgeSolver
 from mfspark.models.alternating import Alternating
@@ -84,6 +85,7 @@ def solver_of(options: ALSOptions, std: float) -> RidgeSolver:
         prior=options.prior,
         last_damping=options.bias_damping if options.biases else None,
         nonnegative=options.nonnegative,
+        device=device_of(options.device),
     )
 
 

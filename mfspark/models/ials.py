@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mfspark.kernels.device import device_of
 from mfspark.kernels.normal_equations import Part, degrees_of
 from mfspark.kernels.ridge import RidgeSolver
 from mfspark.models.alternating import Alternating, gram_of
@@ -74,6 +75,7 @@ def solver_of(options: IALSOptions, n_columns: int) -> RidgeSolver:
         method=options.solver,
         cg_steps=options.cg_steps,
         prior=n_columns / options.alpha,
+        device=device_of(options.device),
     )
 
 

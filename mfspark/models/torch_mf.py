@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from mfspark.errors import ConfigError
 from mfspark.grid.training import Loss
+from mfspark.kernels.device import device_of
 from mfspark.kernels.imprints import item_pulls, next_imprints, next_prior_means
 from mfspark.kernels.random import derive_seed, uniform
 from mfspark.kernels.rated import sums_over_raters
@@ -192,7 +192,7 @@ class MeetBlocks:
             mean=self.mean,
             std=self.std,
             seed=derive_seed(self.seed, _SHUFFLE, self.epoch, *pair),
-            device=_device(options.device),
+            device=device_of(options.device),
             objective=options.objective,
         )
         held_out = HeldOut(options.validation_share, self.seed)
@@ -232,9 +232,3 @@ def _without_numbers(arrays: Arrays) -> Arrays:
 
 def _rmse(split: str, epoch: int, squared_error: float, n: float) -> Loss:
     return Loss(epoch, split, (squared_error / max(1.0, n)) ** 0.5)
-
-
-def _device(choice: str) -> str:
-    if choice == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return choice

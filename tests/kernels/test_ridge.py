@@ -206,3 +206,12 @@ def test_nonnegative_solutions_are_those_of_nnls() -> None:
 def test_no_rows() -> None:
     W, loss = solved(RidgeSolver(0.1), Ratings.of_dense(np.empty((0, 4))), features(1, 4, 2))
     assert (W.shape, loss) == ((0, 2), 0.0)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_gpu_gives_the_solutions_of_the_cpu() -> None:
+    ratings, F = lopsided(7), features(4, 60, 8)
+    expected, expected_loss = solved(RidgeSolver(0.1, "cg"), ratings, F)
+    found, loss = solved(RidgeSolver(0.1, "cg", device="cuda"), ratings, F)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert loss == pytest.approx(expected_loss, rel=1e-4)
