@@ -180,8 +180,10 @@ def dag_command(job: str) -> str:
                 "MFSPARK_ITEMS": "i.csv",
                 "MFSPARK_USERS": "u.csv",
             },
-            ["--ratings", "/a b/*.csv", "--users", "u.csv", "--items", "i.csv"]
-            + ["--warehouse", "/w"],
+            [
+                *("--ratings", "/a b/*.csv", "--users", "u.csv"),
+                *("--items", "i.csv", "--warehouse", "/w"),
+            ],
         ),
     ],
 )
