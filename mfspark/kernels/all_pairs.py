@@ -203,7 +203,7 @@ def _rounded(chunk: Chunk, other: Chunk, similarity: Similarity) -> _Scored:
     3.1), which for dot products is at most |x_u| |x_v|: a cosine is off by three such at most.
     """
     found = _moments(chunk, other, similarity)
-    scores = similarity.of(found, Totals.across(chunk.rows), Totals.down(other.rows))
+    scores = similarity.of_supported(found, Totals.across(chunk.rows), Totals.down(other.rows))
     return _Scored(
         scores,
         _LOWEST,

@@ -94,7 +94,8 @@ def _rooted(a: Array, b: Array) -> Array:
 
 def _divided(a: Array, b: Array) -> Array:
     """a / b, and 0 where b is 0 or below: there it is nothing but rounding."""
-    return np.divide(a, b, out=np.zeros_like(b, np.float64), where=b > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):  # faster than `where` of np.divide
+        return np.where(b > 0, a / b, 0.0)
 
 
 @dataclass(frozen=True)
@@ -135,11 +136,6 @@ class Similarity:
         return self.options.similarity == "cosine" and not counted
 
     @property
-    def needs_biases(self) -> bool:
-        """Whether it compares what a baseline leaves over."""
-        return self.options.similarity == "pearson_baseline"
-
-    @property
     def cancels(self) -> bool:
         """Whether a small difference of large moments decides, so that they must not be rounded."""
         return self.options.similarity in ("msd", "pearson")
@@ -159,11 +155,15 @@ class Similarity:
 
     def of(self, m: Moments, u: Totals, v: Totals) -> Array:
         """Return the similarity of pairs, float64; -inf where two rows are no neighbors."""
+        similarity = self.of_supported(m, u, v)
+        if self.options.min_similarity <= -1:
+            return similarity
+        return np.where(similarity < self.options.min_similarity, -np.inf, similarity)
+
+    def of_supported(self, m: Moments, u: Totals, v: Totals) -> Array:
+        """Return the same whatever `min_similarity` is: rounding must not decide on that."""
         similarity = self._counted(FORMULAS[self.options.similarity].of(m, u, v), m[_COUNT])
-        none = m[_COUNT] < self.min_support
-        if self.options.min_similarity > -1:
-            none |= similarity < self.options.min_similarity
-        return np.where(none, -np.inf, similarity)
+        return np.where(m[_COUNT] < self.min_support, -np.inf, similarity)
 
     def _counted(self, similarity: Array, n: Array) -> Array:
         """Weigh similarities by the number of columns they rest on."""
@@ -171,8 +171,6 @@ class Similarity:
             # As Surprise's: one shared rating alone says nothing of a correlation.
             n_free = n - 1 if self.options.similarity == "pearson_baseline" else n
             similarity = similarity * _divided(n_free, n_free + self.shrinkage)
-        if self.options.significance:
-            similarity = similarity * (
-                np.minimum(n, self.options.significance) / self.options.significance
-            )
+        if full := self.options.significance:
+            similarity = similarity * (np.minimum(n, full) / full)
         return similarity

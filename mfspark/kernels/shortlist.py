@@ -76,8 +76,7 @@ class Shortlist:
         self._take(np.flatnonzero(short >= nth[self._rows]))
         # float32 of the k-th best: itself it is not below the next lower float32 number.
         below = np.nextafter(nth, np.float32(-np.inf)).astype(np.float64)
-        higher = below > self.bars
-        self.bars[higher], self._last[higher] = below[higher], _NONE
+        self.bars = np.maximum(self.bars, below)
         if len(self) > 1.1 * self.k * self.n_rows:  # many are equal, or almost
             self._cut_exactly()
         self._cut_at = _GROWTH * max(len(self), self.k)

@@ -77,5 +77,8 @@ def with_common(lists: RankedLists, rows: Rows, others: Iterable[Rows]) -> Neigh
     for block in others:
         row, rank = np.nonzero(np.isin(lists.indices, block.indices))
         other = np.searchsorted(block.indices, lists.indices[row, rank])
-        n_common[row, rank] = moments_of_pairs(rows, row, block, other, [(0, 0)])[0, 0]
+        # Near ones tend to have more ratings than most rows: those are the ones to lay out dense.
+        order = np.argsort(other, kind="stable")
+        row, rank, other = row[order], rank[order], other[order]
+        n_common[row, rank] = moments_of_pairs(block, other, rows, row, [(0, 0)])[0, 0]
     return Neighbors(lists.indices, lists.scores, n_common)

@@ -56,21 +56,15 @@ def compared(
         return r
     assert columns is not None
     if options.similarity == "adjusted_cosine":
-        return _difference(r, columns.mean[tile.indices])
+        return r - columns.mean[tile.indices]
     if options.similarity == "pearson_baseline":
         assert columns.bias is not None
         assert row_bias is not None
         biases = columns.bias[tile.indices] + row_bias[tile.rows]
-        return _difference(r, columns.overall_mean + biases)
+        return r - (columns.overall_mean + biases)
     r = np.maximum(r, 0.0)
     idf = np.maximum(np.log(columns.n_rows / (1.0 + columns.n)), 0.0)[tile.indices]
     if options.weighting == "tfidf":
         return np.sqrt(r) * idf
     length = np.bincount(tile.rows, weights=r, minlength=tile.n_rows) / (columns.mean_sum or 1.0)
     return idf * (_K + 1) * r / (_K * (1 - _B + _B * length[tile.rows]) + r)
-
-
-def _difference(r: Array, center: Array) -> Array:
-    """r - center, and 0 where nothing but rounding is left of it."""
-    x = r - center
-    return np.where(np.abs(x) > 1e-9 * (np.abs(r) + np.abs(center)), x, 0.0)

@@ -50,7 +50,9 @@ def nearest_neighbors(
     off = tuple(numbers[f"off_{i}"] > 0 for i in range(3))
     compare = Comparison(options, columns, biases, off)
     rows, _ = grid.sweep(side, f"{name}/within", _Within(compare, k))
-    found, left = grid.meetings(f"{name}/across", _Across(compare.similarity, k), rows)
+    found, left = rows, ((),)
+    if len(rows) > 1:
+        found, left = grid.meetings(f"{name}/across", _Across(compare.similarity, k), rows)
     neighbors, _ = grid.sweep(side, name, _Together(rows, left), rows=found)
     grid.store.discard({*rows.references, *found.references, *(r for part in left for r in part)})
     return neighbors, compare

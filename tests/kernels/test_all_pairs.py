@@ -40,6 +40,13 @@ def awkward() -> Array:
     return R
 
 
+def almost_equal() -> Array:
+    """Directions that differ by less than float32 can tell."""
+    rng = np.random.default_rng(3)
+    R = (1 + np.arange(40) % 7) / 3 * (1 + 1e-6 * rng.random((N, 40)))
+    return np.where(rng.random(R.shape) < 0.95, R, np.nan)
+
+
 KINDS = {
     "half stars": stars(1, N, 40, 0.3).dense,
     "whole, negative too": np.round(reals(-5, 5)),
@@ -47,6 +54,7 @@ KINDS = {
     "positive reals": reals(0.1, 1),
     "awkward": awkward(),
     "awkward reals": awkward() / 3,
+    "almost equal": almost_equal(),
     "huge": reals(-10, 10) * np.float32(1e25),
     "tiny": reals(-10, 10) * np.float32(1e-25),
 }
@@ -99,6 +107,15 @@ def test_any_size_of_chunks(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_CHUNK", size)
     for kind in ("half stars", "reals", "awkward"):
         check(KINDS[kind])
+
+
+@pytest.mark.parametrize("kind", ["half stars", "reals", "positive reals"])
+@pytest.mark.parametrize("measure", ["cosine", "cosine_corated"])
+def test_rounding_does_not_decide_who_is_similar_enough(kind: str, measure: Measure) -> None:
+    """Those who are exactly as similar as is asked for are neighbors."""
+    for least in check(KINDS[kind], similarity=measure).scores[:8, K - 1]:
+        lists = check(KINDS[kind], similarity=measure, min_similarity=float(least))
+        assert least in lists.scores
 
 
 def test_most_pairs_are_never_offered(monkeypatch: pytest.MonkeyPatch) -> None:

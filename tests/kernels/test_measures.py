@@ -110,6 +110,18 @@ def test_rows_that_cannot_be_compared(measure: Measure) -> None:
         assert found[5, 0] == found[5, 3] == 0.0
 
 
+@pytest.mark.parametrize("measure", ["pearson", "adjusted_cosine"])
+def test_what_rounding_leaves_of_no_variance_is_none(measure: Measure) -> None:
+    """Sums of 0.1 are rounded; who rates all alike, as all do, correlates with nobody."""
+    R = np.full((13, 60), 0.1, np.float32)
+    R[:, 40:] = np.where(np.tri(13, 20, dtype=bool), R[:, 40:], NONE)
+    if measure == "pearson":
+        R[0] = np.arange(60)
+    found = matrix(R, similarity=measure)
+    np.fill_diagonal(found, 0.0)
+    assert (found == 0).all()
+
+
 def test_equal_fractions_are_equal_numbers() -> None:
     """Rows of one direction and different lengths tie."""
     R = np.array([[1.0, 2.0, 5.0], [0.5, 1.0, 3.5], [1.0, 2.0, 7.0], [1.5, 3.0, 10.5]])
