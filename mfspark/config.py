@@ -166,7 +166,7 @@ class Completed(Section):
     max_cells: Annotated[int, Field(ge=0)] = 2_000_000
     """Written only where users x items is at most this; 0 means never."""
     model: Literal[
-        "best", "baseline", "user_knn", "als", "bayesian_mf", "torch_mf", "svd", "nmf"
+        "best", "baseline", "user_knn", "item_knn", "als", "bayesian_mf", "torch_mf", "svd", "nmf"
     ] = "best"
     """Whose predictions fill it; `best` is the lowest RMSE."""
 

@@ -18,6 +18,7 @@ ModelName = Literal[
     "baseline",
     "popularity",
     "user_knn",
+    "item_knn",
     "als",
     "ials",
     "bayesian_mf",
@@ -87,11 +88,33 @@ class SimilarityOptions(Section):
         return self
 
 
-class UserKNNOptions(SimilarityOptions):
-    """Mean of the ratings of a user's nearest neighbors."""
+class KNNOptions(SimilarityOptions):
+    """What nearest neighbors tell, and how it becomes a prediction (kernels.aggregation)."""
 
-    aggregation: Literal["mean", "weighted"] = "mean"
-    """`mean`: plain mean of the neighbors' ratings; `weighted`: weighted by similarity."""
+    aggregation: Literal["mean", "weighted", "centered", "zscore", "baseline"] = "mean"
+    """Mean of the neighbors' ratings: `mean` plain, all others weighted by similarity; `centered`,
+    `zscore` and `baseline` of how far they are from what was expected."""
+    among: Literal["all", "raters"] = "all"
+    """Whose ratings count: `all`: the num_neighbors nearest, as far as they have one; `raters`: the
+    num_neighbors nearest of those who have one, exact and slow (docs/models.md)."""
+    min_k: PositiveInt = 1
+    """Fewer neighbors than this predict nothing."""
+    damping: NonNegativeFloat = 0.5
+    """Weight, in similarities, of what is expected; not for `mean` and `weighted`."""
+    rank_by: Literal["rating", "similarity"] = "rating"
+    """What lists are ranked by: predicted ratings, or the sum of similarity * rating."""
+
+
+class UserKNNOptions(KNNOptions):
+    """Ratings by the users who are most like a user."""
+
+
+class ItemKNNOptions(KNNOptions):
+    """Ratings and lists by the items that are most like those a user rated."""
+
+    aggregation: Literal["mean", "weighted", "centered", "zscore", "baseline"] = "baseline"
+    damping: NonNegativeFloat = 1.0
+    rank_by: Literal["rating", "similarity"] = "similarity"
 
 
 class AlternatingOptions(Section):
@@ -288,6 +311,7 @@ class Models(Section):
         "baseline",
         "popularity",
         "user_knn",
+        "item_knn",
         "als",
         "ials",
         "bayesian_mf",
@@ -296,6 +320,7 @@ class Models(Section):
     baseline: BaselineOptions = BaselineOptions()
     popularity: PopularityOptions = PopularityOptions()
     user_knn: UserKNNOptions = UserKNNOptions()
+    item_knn: ItemKNNOptions = ItemKNNOptions()
     als: ALSOptions = ALSOptions()
     ials: IALSOptions = IALSOptions()
     bayesian_mf: BayesianMFOptions = BayesianMFOptions()

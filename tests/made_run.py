@@ -9,6 +9,7 @@ user 4      3    .    .    .    .
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 from mfspark.config import Config
 from mfspark.ingest.described import SideCounts
 from mfspark.ingest.night import IngestReport
+from mfspark.model_options import KNNOptions
 from mfspark.schemas import IdTypes, table_schema
 from mfspark.tables.night import Night
 from mfspark.tables.publish import publish
@@ -28,6 +30,7 @@ from mfspark.tables.warehouse import Warehouse
 IDS = IdTypes("integer", "string")
 RUN_DATE = date(2026, 11, 22)
 MEAN = 3.375
+VARIANCE = 1.734375
 MODELS = ("popularity", "user_knn", "als")
 RATINGS = [
     (1, "i1", 5.0), (1, "i2", 3.0), (2, "i1", 4.0), (2, "i3", 2.0),
@@ -36,6 +39,7 @@ RATINGS = [
 ODD_TITLE = "[bold]Odd[/bold] \x1b[31mred"
 TITLES = {"i1": "First (1999)", "i2": "Twice", "i3": "Twice", "i4": ODD_TITLE, "i5": None}
 NEIGHBORS = [(1, 2, 1, 0.75, 1), (1, 3, 2, 0.5, 1), (2, 1, 1, 0.75, 1), (3, 1, 1, 0.5, 1)]
+ITEM_NEIGHBORS = [("i3", "i1", 1, 0.75, 1), ("i3", "i2", 2, 0.25, 1), ("i4", "i2", 1, 0.5, 1)]
 USER_FACTORS = {
     1: (0.5, [1.0, 0.0]),
     2: (-0.25, [0.0, 2.0]),
@@ -69,7 +73,11 @@ def publish_run(
     options: dict[str, Any] = {
         "publish": {"n": 4},
         "completed": {"max_cells": 0},
-        "models": {"run": MODELS, "als": {"rank": 2}, "user_knn": {"num_neighbors": 2}},
+        "models": {
+            "run": MODELS,
+            "als": {"rank": 2},
+            **{name: {"num_neighbors": 2} for name in ("user_knn", "item_knn")},
+        },
         **config,
     }
     night = Night.begin(Warehouse(root), Config.model_validate(options), run_date, [{"mark": mark}])
@@ -79,7 +87,7 @@ def publish_run(
         schema = table_schema(table, IDS)
         filled = [{name: row.get(name) for name in schema.names} for row in rows]
         pq.write_table(pa.Table.from_pylist(filled, schema), directory / "part-00000.parquet")
-    for stage, recorded in (_stages() | (facts or {})).items():
+    for stage, recorded in (_stages(night.config) | (facts or {})).items():
         night.finish(stage, recorded)
     return publish(night, IDS, _metrics(ndcg or {}), []).run_id
 
@@ -89,18 +97,15 @@ def _tables() -> dict[str, list[dict[str, Any]]]:
         "ratings": [{"user_id": u, "item_id": i, "rating": r} for u, i, r in RATINGS],
         "rejected_ratings": [],
         "users": [
-            {"user_id": u, "n_ratings": len(own), "mean": sum(own) / len(own)}
+            {"user_id": u, **_statistics([r for user, _, r in RATINGS if user == u])}
             for u in USER_BIAS
-            if (own := [r for user, _, r in RATINGS if user == u])
         ],
         "items": [
-            {"item_id": i, "title": title, "n_ratings": sum(item == i for _, item, _ in RATINGS)}
+            {"item_id": i, "title": title, **_statistics([r for _, j, r in RATINGS if j == i])}
             for i, title in TITLES.items()
         ],
-        "user_neighbors": [
-            dict(zip(("id", "neighbor_id", "rank", "similarity", "n_common"), row, strict=True))
-            for row in NEIGHBORS
-        ],
+        "user_neighbors": [_neighbor(row) for row in NEIGHBORS],
+        "item_neighbors": [_neighbor(row) for row in ITEM_NEIGHBORS],
         "user_factors": _factors(USER_FACTORS, USER_BIAS),
         "item_factors": _factors(ITEM_FACTORS, ITEM_BIAS),
         "top_n": [
@@ -112,6 +117,17 @@ def _tables() -> dict[str, list[dict[str, Any]]]:
     }  # fmt: skip
 
 
+def _statistics(ratings: list[float]) -> dict[str, Any]:
+    if not ratings:
+        return {"n_ratings": 0}
+    std = statistics.stdev(ratings) if len(ratings) > 1 else None
+    return {"n_ratings": len(ratings), "mean": statistics.fmean(ratings), "std": std}
+
+
+def _neighbor(row: tuple[Any, ...]) -> dict[str, Any]:
+    return dict(zip(("id", "neighbor_id", "rank", "similarity", "n_common"), row, strict=True))
+
+
 def _factors(als: dict[Any, Any], biases: dict[Any, float]) -> list[dict[str, Any]]:
     rows = [{"model": "als", "id": k, "bias": b, "factors": f} for k, (b, f) in als.items()]
     return rows + [
@@ -120,7 +136,7 @@ def _factors(als: dict[Any, Any], biases: dict[Any, float]) -> list[dict[str, An
     ]
 
 
-def _stages() -> dict[str, dict[str, Any]]:
+def _stages(config: Config) -> dict[str, dict[str, Any]]:
     report = IngestReport(
         n_rows=11,
         n_accepted=8,
@@ -137,14 +153,22 @@ def _stages() -> dict[str, dict[str, Any]]:
     )
     stages: dict[str, dict[str, Any]] = {"ingest": asdict(report)}
     for part in ("train", "all"):
+        stages[f"cut-{part}"] = {"tiles": {"variance": VARIANCE}}
         facts: dict[str, dict[str, Any]] = {
             "baseline": {"kind": "rating", "mean": MEAN, "total": True},
             "popularity": {"kind": "ranking", "mean": 0.0},
-            "user_knn": {"kind": "rating", "neighbors": {}},
+            "user_knn": _knn("user", config.models.user_knn),
+            "item_knn": _knn("item", config.models.item_knn),
             "als": {"kind": "rating", "mean": MEAN},
         }
         stages |= {f"fit-{part}-{name}": {"record": record} for name, record in facts.items()}
     return stages
+
+
+def _knn(side: str, options: KNNOptions) -> dict[str, Any]:
+    mean = MEAN if options.aggregation == "baseline" else 0.0
+    given = {"options": options.model_dump(), "neighbors": {"side": side}}
+    return {"kind": "rating", "mean": mean, **given}
 
 
 def _metrics(ndcg: dict[str, float]) -> list[dict[str, Any]]:

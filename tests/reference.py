@@ -250,17 +250,68 @@ def weighted_ratings(R: np.ndarray, weighting: str) -> np.ndarray:
 
 
 def knn_predictions(
-    R: np.ndarray, neighbors: list[list[tuple[int, float, int]]], aggregation: str
+    R: np.ndarray,
+    S: np.ndarray,
+    k: int,
+    aggregation: str,
+    *,
+    among: str = "all",
+    min_k: int = 1,
+    damping: float = 0.0,
+    biases: tuple[float, np.ndarray, np.ndarray] | None = None,
 ) -> np.ndarray:
-    """sum w r_vi / sum w over the listed neighbors v that rated i (w = 1, or similarity > 0)."""
+    """Predictions of all pairs (row, column) from neighbors of the row, a pair at a time.
+
+    S: similarity of rows, NaN or -inf where they are no neighbors. all: over the k nearest, those
+    without a rating left out; raters: over the k nearest of those with one. Ties go to the lower
+    row. biases: mu, b of the rows, b of the columns. NaN where fewer than min_k count.
+    """
     P = np.full(R.shape, np.nan)
-    for u, listed in enumerate(neighbors):
-        for i in range(R.shape[1]):
-            pairs = [
-                (1.0 if aggregation == "mean" else similarity, R[v, i])
-                for v, similarity, _ in listed
-                if not np.isnan(R[v, i]) and (aggregation == "mean" or similarity > 0)
-            ]
-            if pairs:
-                P[u, i] = sum(w * r for w, r in pairs) / sum(w for w, _ in pairs)
+    expected, spread = expected_ratings(R, aggregation, biases)
+    drawn = damping if aggregation in ("centered", "zscore", "baseline") else 0.0
+    for x in range(len(R)):
+        near = [y for y in range(len(R)) if y != x and np.isfinite(S[x, y])]
+        near.sort(key=lambda y: (-S[x, y], y))
+        for c in range(R.shape[1]):
+            if among == "all":
+                tell = [y for y in near[:k] if not np.isnan(R[y, c])]
+            else:
+                tell = [y for y in near if not np.isnan(R[y, c])][:k]
+            weight = {y: 1.0 if aggregation == "mean" else float(S[x, y]) for y in tell}
+            tell = [y for y in tell if weight[y] > 0]
+            if tell and len(tell) >= min_k:
+                told = sum(weight[y] * (R[y, c] - expected[y, c]) / spread[y] for y in tell)
+                q = told / (sum(weight[y] for y in tell) + drawn)
+                P[x, c] = expected[x, c] + spread[x] * q
     return P
+
+
+def expected_ratings(
+    R: np.ndarray, aggregation: str, biases: tuple[float, np.ndarray, np.ndarray] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """What is expected of every pair, and the spread of every row around it."""
+    expected, spread = np.zeros(R.shape), np.ones(len(R))
+    if aggregation == "baseline":
+        assert biases is not None
+        expected = biases[0] + biases[1][:, None] + biases[2]
+    if aggregation in ("centered", "zscore"):
+        for x, row in enumerate(R):
+            own = row[~np.isnan(row)]
+            if len(own):
+                expected[x] = own.mean()
+                if aggregation == "zscore":
+                    spread[x] = own.std() if len(set(own)) > 1 else np.nanstd(R) or 1.0
+    return expected, spread
+
+
+def summed_similarities(R: np.ndarray, S: np.ndarray, k: int) -> np.ndarray:
+    """sum s_xy r_yc over those of the k nearest with s > 0 and a rating; NaN where none is."""
+    total = np.full(R.shape, np.nan)
+    for x in range(len(R)):
+        near = [y for y in range(len(R)) if y != x and np.isfinite(S[x, y])]
+        near.sort(key=lambda y: (-S[x, y], y))
+        for c in range(R.shape[1]):
+            tell = [y for y in near[:k] if not np.isnan(R[y, c]) and S[x, y] > 0]
+            if tell:
+                total[x, c] = sum(S[x, y] * R[y, c] for y in tell)
+    return total

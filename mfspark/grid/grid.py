@@ -118,6 +118,14 @@ class Blocks:
     def __len__(self) -> int:
         return len(self.references)
 
+    def gathered(self, store: Store, layout: Layout, name: str) -> Array:
+        """Return one array of all blocks, rows by their global index."""
+        parts = [store.get(reference)[name] for reference in self.references]
+        whole = np.empty((layout.n(self.side), *parts[0].shape[1:]), parts[0].dtype)
+        for block, part in enumerate(parts):
+            whole[layout.indices(self.side, block)] = part
+        return whole
+
 
 BySide = dict["Side", Blocks]
 """Blocks of both sides."""

@@ -1,112 +1,102 @@
-"""Predictions from the ratings of nearest neighbors.
+"""Predictions from lists of nearest neighbors, for many rows at once by one sparse product.
 
-    mean      r(u, i) = sum_v r_vi / |N|             over the neighbors v in N that rated i
-    weighted  r(u, i) = sum_v s_uv r_vi / sum_v s_uv  over those with s_uv > 0
+    sum_y w_xy z_yc and sum_y w_xy        W: neighbors' weights (x, y), Z: what they tell (y, c)
 
-An item that none of the neighbors rated has no prediction.
+Where rows are users that is W Z, a chunk of users at a time. Where rows are items, answers are
+wanted by user too: Z' W', a chunk of users' own ratings times the weights of all items.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from mfspark.kernels.tile import stack_rows
-from mfspark.kernels.top_n import NOBODY, RankedLists
+from mfspark.kernels.top_n import NOBODY, RankedLists, top_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from mfspark.kernels.aggregation import Rule
     from mfspark.kernels.similarity import Neighbors
     from mfspark.kernels.tile import Array, Tile
 
-Aggregation = Literal["mean", "weighted"]
+Strips = Iterable[tuple["Array", "Tile"]]
 
 
-def ratings_of_neighbors(
-    neighbors: Neighbors, strips: Iterable[tuple[Array, Tile]]
-) -> tuple[Array, Tile]:
-    """Gather the ratings of everybody who is a neighbor of somebody in this block.
+def ratings_of_neighbors(neighbors: Neighbors, strips: Strips) -> tuple[Array, Tile]:
+    """Gather the ratings of everybody who is a neighbor of somebody in this block."""
+    return ratings_in_order(strips, np.unique(neighbors.indices[neighbors.indices != NOBODY]))
 
-    strips: (global indices, strip) of every block. Returns the neighbors' global indices,
-    ascending, and their ratings in that order: sums over neighbors then run in the same order
-    however users were cut into blocks.
+
+def ratings_in_order(strips: Strips, wanted: Array | None = None) -> tuple[Array, Tile]:
+    """Gather the ratings of all rows, or of those that are wanted.
+
+    strips: (global indices, strip) of every block. Returns global indices, ascending, and the
+    ratings in that order: sums over rows then run in the same order however they were cut.
     """
-    wanted = np.unique(neighbors.indices[neighbors.indices != NOBODY])
     found: list[Array] = []
     parts: list[Tile] = []
     for indices, strip in strips:
-        rows = np.flatnonzero(np.isin(indices, wanted))
+        rows = np.arange(len(indices))
+        if wanted is not None:
+            rows = np.flatnonzero(np.isin(indices, wanted))
         found.append(indices[rows])
         parts.append(strip.take(rows))
     order = np.argsort(np.concatenate(found), kind="stable")
     return np.concatenate(found)[order], stack_rows(parts).take(order)
 
 
-def predictions(
-    neighbors: Neighbors, rows: Array, known: tuple[Array, Tile], aggregation: Aggregation
-) -> csr_array:
-    """Return the predictions of some rows for all items that their neighbors rated.
+def weight_matrix(neighbors: Neighbors, rows: Array, columns: Array, rule: Rule) -> csr_array:
+    """Return the weights of some rows' neighbors, sparse float64 (len(rows), len(columns)).
 
-    rows: which rows of the block; known: as `ratings_of_neighbors` gave it. Returns a sparse
-    float64 (len(rows), n_items); predictions of zero are stored explicitly.
+    columns: global indices, ascending, with every neighbor among them.
     """
-    indices, ratings = known
     listed = neighbors.indices[rows]
-    similarity = neighbors.similarity[rows]
-    taken = listed != NOBODY
-    if aggregation == "weighted":
-        taken &= similarity > 0
-    row, rank = np.nonzero(taken)
-    position = np.searchsorted(indices, listed[row, rank])
-    weight = np.ones(len(row)) if aggregation == "mean" else similarity[row, rank]
+    weight = rule.weights(neighbors.similarity[rows])
+    row, rank = np.nonzero((listed != NOBODY) & (weight > 0))
+    position = np.searchsorted(columns, listed[row, rank])
     order = np.lexsort((position, row))
     indptr = np.zeros(len(rows) + 1, np.int64)
     np.cumsum(np.bincount(row, minlength=len(rows)), out=indptr[1:])
-    # One complex product gives both sums: the real part sum w r, the imaginary part sum w.
-    W = csr_array(
-        (weight[order].astype(np.complex128), position[order], indptr),
-        shape=(len(rows), len(indices)),
-    )
-    R = csr_array(
-        (ratings.values.astype(np.float64) + 1j, ratings.indices, ratings.indptr),
-        shape=(ratings.n_rows, ratings.n_columns),
-    )
-    sums = csr_array(W @ R)
-    sums.sort_indices()
-    mean = np.real(sums.data) / np.imag(sums.data)
-    return csr_array((mean, sums.indices, sums.indptr), shape=sums.shape)
+    data = weight[row, rank][order]
+    return csr_array((data, position[order], indptr), shape=(len(rows), len(columns)))
 
 
-def predict_pairs(predicted: csr_array, pairs: Tile) -> Array:
-    """Look up the prediction of each pair of a tile, float64 (n); NaN where there is none."""
-    width = np.int64(predicted.shape[1])
-    rows = np.repeat(np.arange(predicted.shape[0]), np.diff(predicted.indptr))
-    have = rows * width + predicted.indices
-    want = pairs.rows * width + pairs.indices
-    if not len(have):
-        return np.full(len(want), np.nan)
-    position = np.minimum(np.searchsorted(have, want), len(have) - 1)
-    return np.where(have[position] == want, predicted.data[position], np.nan)
+def told(tile: Tile, deviations: Array) -> csr_array:
+    """Return deviations float64 (n) in the places of a tile's ratings, as z + i; see `answers`."""
+    shape = (tile.n_rows, tile.n_columns)
+    return csr_array((deviations + 1j, tile.indices, tile.indptr), shape=shape)
+
+
+def answers(left: csr_array, right: csr_array, rule: Rule) -> csr_array:
+    """Return q of all pairs that neighbors tell something of, where one matrix is `told`.
+
+    left (rows, m) and right (m, columns): the other one holds weights. NaN where too few count.
+    """
+    # One complex product gives both sums: the real part sum w z, the imaginary part sum w.
+    sums = csr_array(left @ right)
+    counts = _count(left, right) if rule.min_k > 1 else None
+    q = rule.quotient(np.real(sums.data), np.imag(sums.data), counts)
+    return csr_array((q, sums.indices, sums.indptr), shape=sums.shape)
+
+
+def _count(left: csr_array, right: csr_array) -> Array:
+    """Return how many neighbors each sum is over, in the order of the products' entries."""
+    ones = [csr_array((np.ones(len(m.data)), m.indices, m.indptr), m.shape) for m in (left, right)]
+    return csr_array(ones[0] @ ones[1]).data
 
 
 def best_items(
-    predicted: csr_array, seen: Tile, n: int, eligible: Array | None = None
+    scores: Array, seen: Tile, n: int, eligible: Array | None = None, indices: Array | None = None
 ) -> RankedLists:
-    """Return the n best predicted items that a row has not rated; eligible bool (n_items)."""
-    width = np.int64(predicted.shape[1])
-    rows = np.repeat(np.arange(predicted.shape[0]), np.diff(predicted.indptr))
-    unseen = ~np.isin(rows * width + predicted.indices, seen.rows * width + seen.indices)
+    """Return the n best items that a row has not rated; -inf is never one.
+
+    scores float64 (rows, items), which is written over; eligible bool (items); indices (items),
+    ascending: what the items are called, if not 0, 1, ...
+    """
+    scores[seen.rows, seen.indices] = -np.inf
     if eligible is not None:
-        unseen &= eligible[predicted.indices]
-    rows, items, scores = rows[unseen], predicted.indices[unseen], predicted.data[unseen]
-    order = np.lexsort((items, -scores, rows))
-    rows, items, scores = rows[order], items[order], scores[order]
-    rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
-    taken = rank < n
-    lists = RankedLists.empty(predicted.shape[0], n)
-    lists.indices[rows[taken], rank[taken]] = items[taken]
-    lists.scores[rows[taken], rank[taken]] = scores[taken]
-    return lists
+        scores[:, ~eligible] = -np.inf
+    return top_columns(scores, n, np.arange(scores.shape[1]) if indices is None else indices)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from mfspark.kernels.tile import Array, Arrays, Tile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 NOBODY = -1
 """Fills lists that are shorter than n."""
@@ -28,6 +32,14 @@ class RankedLists:
         """Return lists with nothing in them."""
         return cls(
             np.full((n_rows, n), NOBODY, np.int32), np.full((n_rows, n), -np.inf, np.float64)
+        )
+
+    @classmethod
+    def stacked(cls, parts: Sequence[RankedLists]) -> RankedLists:
+        """Return the lists of all parts, one below the other."""
+        return cls(
+            np.concatenate([part.indices for part in parts]),
+            np.concatenate([part.scores for part in parts]),
         )
 
     @classmethod

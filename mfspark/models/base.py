@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mfspark.grid.grid import Grid
@@ -55,6 +55,11 @@ class FitContext:
         """The tiles with Spark running the tasks."""
         return Grid(self.tiles, self.store, OnSpark(self.spark))
 
+    def within(self, name: str) -> FitContext:
+        """Return the context of a fit that is part of this one."""
+        state_path = self.state_path.with_name(f"{name}-{self.state_path.name}")
+        return replace(self, name=f"{self.name}/{name}", state_path=state_path, previous=None)
+
     def train(self, algorithm: Algorithm) -> State:
         """Run a training loop, in one task while the ratings are few, otherwise by sweeps."""
         checkpoint = Checkpoint(self.state_path, self.fingerprint, _RECORD_EVERY)
@@ -73,7 +78,12 @@ class Model(Protocol):
 
     @property
     def kind(self) -> Kind:
-        """Whether scores are ratings (in the scale) or only rank items."""
+        """Whether it predicts ratings (in the scale) or only ranks items."""
+        ...
+
+    @property
+    def list_kind(self) -> Kind:
+        """Whether the scores of its lists are ratings."""
         ...
 
     @property

@@ -9,16 +9,16 @@ from mfspark.models import (
     baseline,
     bayesian_mf,
     ials,
+    knn,
     nmf,
     popularity,
     svd,
     torch_mf,
-    user_knn,
 )
 from mfspark.models.factors import FactorModel
+from mfspark.models.knn import KNN
 from mfspark.models.posterior import PosteriorModel
 from mfspark.models.svd import SVDModel
-from mfspark.models.user_knn import UserKNN
 
 if TYPE_CHECKING:
     from mfspark.model_options import ModelName, Models
@@ -33,7 +33,9 @@ def fit_model(name: ModelName, context: FitContext, options: Models) -> Model:
         case "popularity":
             return popularity.fit(context, options.popularity)
         case "user_knn":
-            return user_knn.fit(context, options.user_knn)
+            return knn.fit(context, "user", options.user_knn, options.baseline)
+        case "item_knn":
+            return knn.fit(context, "item", options.item_knn, options.baseline)
         case "als":
             return als.fit(context, options.als)
         case "ials":
@@ -51,8 +53,8 @@ def fit_model(name: ModelName, context: FitContext, options: Models) -> Model:
 def load_model(name: ModelName, record: dict[str, Any]) -> Model:
     """Load a model from what its `record` gave."""
     match name:
-        case "user_knn":
-            return UserKNN.from_record(record)
+        case "user_knn" | "item_knn":
+            return KNN.from_record(record)
         case "bayesian_mf":
             return PosteriorModel.from_record(record)
         case "svd":

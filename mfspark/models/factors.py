@@ -62,6 +62,11 @@ class FactorModel:
         """Return the factor blocks of one side."""
         return self.user if side == "user" else self.item
 
+    @property
+    def list_kind(self) -> Kind:
+        """Lists have the scores of their pairs."""
+        return self.kind
+
     def record(self) -> dict[str, Any]:
         """Return the model as JSON types; the blocks stay where they are."""
         return asdict(self)

@@ -120,12 +120,15 @@ class Comparison:
         return rows.with_columns(order), Packing.of(off, low, high, columns.n[order], n_rows)
 
     def _known_columns(self, tiles: RowTiles) -> Columns:
-        n_rows = tiles.layout.n(tiles.side)
-        biases = self.biases
+        layout, store = tiles.layout, tiles.store
+        n_rows, bias = layout.n(tiles.side), None
+        if self.biases is not None:
+            across = self.biases[other(tiles.side)]
+            bias = across.gathered(store, layout, "bias").astype(np.float64)
         return Columns(
-            n=_whole(tiles, self.columns, "n"),
-            mean=_whole(tiles, self.columns, "mean"),
-            bias=None if biases is None else _whole(tiles, biases[other(tiles.side)], "bias"),
+            n=self.columns.gathered(store, layout, "n"),
+            mean=self.columns.gathered(store, layout, "mean"),
+            bias=bias,
             n_rows=n_rows,
             mean_sum=tiles.tiles.mean * tiles.tiles.n_ratings / max(1, n_rows),
             overall_mean=tiles.tiles.mean,
@@ -178,11 +181,3 @@ class _Together:
         every = (Rows.from_arrays(tiles.store.get(r)) for r in self.rows.references)
         own = Rows.from_arrays(tiles.store.get(self.rows.references[tiles.block]))
         return with_common(shortlist.lists(), own, every).arrays()
-
-
-def _whole(tiles: RowTiles, blocks: Blocks, name: str) -> Array:
-    """Return one array of all columns, by their global index, float64."""
-    result = np.empty(tiles.layout.n(blocks.side), np.float64)
-    for block, reference in enumerate(blocks.references):
-        result[tiles.layout.indices(blocks.side, block)] = tiles.store.get(reference)[name]
-    return result

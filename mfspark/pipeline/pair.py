@@ -1,8 +1,9 @@
 """What the models of a published run say of one user and one item; needs no Spark.
 
-Factor models are scored from the published factors, r = mu + b_u + b_i + x_u . y_i, and `user_knn`
-from the published neighbors and ratings (formulas: kernels.factors, kernels.knn; here for one pair,
-in float64). What a model knows nothing of gets the baseline's prediction, as in the night itself.
+Factor models are scored from the published factors, r = mu + b_u + b_i + x_u . y_i, neighbor models
+from the published neighbors and ratings (formulas: kernels.factors and kernels.aggregation; here
+for one pair, in float64). What a model knows nothing of gets the baseline's prediction, as in the
+night itself.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mfspark.errors import NotFoundError
+from mfspark.pipeline.pair_knn import NeighborsOfPair
 from mfspark.pipeline.queries import look_up, look_up_item, near_items, near_matches
 
 if TYPE_CHECKING:
@@ -167,24 +169,5 @@ class _Scorer:
     def _by_neighbors(self, model: str) -> tuple[float, str] | None:
         if self.user is None or self.item is None:
             return None
-        weighted = self.run.manifest.config["models"][model]["aggregation"] == "weighted"
-        rated = self._neighbors_who_rated(self.user["id"], self.item["id"])
-        counted = [row for row in rated if not weighted or row["similarity"] > 0]
-        if not counted:
-            return None
-        ratings = [row["rating"] for row in counted]
-        weights = [row["similarity"] for row in counted] if weighted else None
-        count = self.run.rows(
-            "select count(*) as n from {user_neighbors} where id = ?", self.user["id"]
-        )[0]["n"]
-        basis = f"{len(counted)} of {count} neighbors rated it"
-        return float(np.average(ratings, weights=weights)), basis
-
-    def _neighbors_who_rated(self, user_id: Id, item_id: Id) -> list[Row]:
-        return self.run.rows(
-            """select n.similarity, r.rating from {user_neighbors} n
-               join {ratings} r on r.user_id = n.neighbor_id
-               where n.id = ? and r.item_id = ? order by n.rank""",
-            user_id,
-            item_id,
-        )
+        ids: dict[Side, Id] = {"user": self.user["id"], "item": self.item["id"]}
+        return NeighborsOfPair(self.run, _record(self.run, model), ids).prediction()

@@ -111,8 +111,8 @@ def recommend(
         model = fitted(job, name, part)
         reference = f"{part}/{name}/top-{n}" + ("" if eligible is None else "-eligible")
         lists = model.recommend(grid, n, reference, eligible)
-        rating_kind = model.kind == "rating"
-        scale, filler = (job.scale, baseline) if rating_kind else (None, popularity)
+        by_rating = model.list_kind == "rating"
+        scale, filler = (job.scale, baseline) if by_rating else (None, popularity)
         sure = None
         if intervals and isinstance(model, PosteriorModel):
             deviations = model.list_deviations(grid, lists, f"{reference}-deviations")
@@ -165,7 +165,8 @@ class _Predictions:
         unknown = np.isnan(prediction)  # which have no ends either
         if unknown.any():
             users = self.store.get(self.baseline.user.references[block])
-            items = {"bias": _of_all_items(tiles, self.baseline, "bias")}
+            blocks = self.baseline.item
+            items = {"bias": blocks.gathered(self.store, tiles.layout, "bias")}
             fallback = bias_scores(self.baseline.mean, users, items, strip)
             prediction = np.where(unknown, fallback, prediction)
         return pa.record_batch(
@@ -224,22 +225,14 @@ class _Lists:
 
     def _filled(self, lists: RankedLists, tiles: RowTiles) -> tuple[RankedLists, np.ndarray]:
         users = self.store.get(self.filler.user.references[tiles.block])
-        order = np.argsort(-_of_all_items(tiles, self.popularity, "n"), kind="stable")
+        n = self.popularity.item.gathered(self.store, tiles.layout, "n")
+        order = np.argsort(-n, kind="stable")  # ties go to the lower index
         if self.eligible is not None:
             order = order[self.eligible[order]]
         return top_up(
             lists,
             tiles.strip(),
-            order,  # ties go to the lower index
+            order,
             self.filler.mean + users["bias"].astype(np.float64),
-            _of_all_items(tiles, self.filler, "bias").astype(np.float64),
+            self.filler.item.gathered(self.store, tiles.layout, "bias").astype(np.float64),
         )
-
-
-def _of_all_items(tiles: RowTiles, model: FactorModel, name: str) -> np.ndarray:
-    """Return one array of a model's item blocks in the order of the global index."""
-    blocks = [tiles.store.get(reference)[name] for reference in model.item.references]
-    whole = np.empty(tiles.layout.n_items, blocks[0].dtype)
-    for q, values in enumerate(blocks):
-        whole[tiles.layout.indices("item", q)] = values
-    return whole

@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from mfspark.grid.frames import frame_of_blocks
 from mfspark.kernels.top_n import NOBODY
-from mfspark.models.neighbors import nearest_neighbors
 from mfspark.pipeline.parts import tiles_of
 from mfspark.pipeline.train import fitted
 
@@ -19,7 +18,8 @@ if TYPE_CHECKING:
 
     from mfspark.grid.grid import Blocks, Layout
     from mfspark.grid.store import Store
-    from mfspark.models.user_knn import UserKNN
+    from mfspark.model_options import ModelName
+    from mfspark.models.knn import KNN
     from mfspark.pipeline.job import Job
     from mfspark.schemas import Side
 
@@ -37,15 +37,13 @@ _NEIGHBORS = pa.schema(
 def run(job: Job) -> dict[str, int]:
     """Write the neighbors of all users and items, found in all ratings; return rows a table."""
     if not job.night.finished("similarity"):
-        users = cast("UserKNN", fitted(job, "user_knn", "all")).neighbors
-        options = job.config.models.user_knn
-        grid = job.grid(tiles_of(job, "all"))
-        items, _ = nearest_neighbors(grid, "item", "all/item_knn", options)
+        models: tuple[ModelName, ModelName] = ("user_knn", "item_knn")
+        found = [cast("KNN", fitted(job, name, "all")).neighbors for name in models]
         rows = {
             f"{blocks.side}_neighbors": job.write(
                 _with_ids(job, neighbor_frame(job, blocks), blocks.side), f"{blocks.side}_neighbors"
             )
-            for blocks in (users, items)
+            for blocks in found
         }
         job.night.finish("similarity", {"rows": rows})
     return job.night.facts("similarity")["rows"]

@@ -8,11 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mfspark.schemas import other
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from mfspark.pipeline.queries import PublishedRun, Row
+    from mfspark.schemas import Side
 
 SHOWN_METRICS = ("rmse", "mae", "ndcg", "recall", "coverage")
 LOWER_IS_BETTER = frozenset({"rmse", "mae"})
@@ -186,12 +189,18 @@ def _about_lengths(run: PublishedRun, n_items: int) -> Iterator[str]:
 
 def _about_sizes(run: PublishedRun, ingest: Row) -> Iterator[str]:
     config, n_users, n_items = run.manifest.config, ingest["n_users"], ingest["n_items"]
-    k = config["models"]["user_knn"]["num_neighbors"]
-    if k > n_users - 1:
-        yield (
-            f"models.user_knn.num_neighbors = {k}, and a user has {n_users - 1:,} others at most: "
-            "everybody with a common item is a neighbor"
-        )
+    sides: list[tuple[str, Side, int]] = [
+        ("user_knn", "user", n_users),
+        ("item_knn", "item", n_items),
+    ]
+    for name, side, n in sides:
+        k = config["models"][name]["num_neighbors"]
+        if k > n - 1:
+            whose = f"{'a' if side == 'user' else 'an'} {side}"
+            yield (
+                f"models.{name}.num_neighbors = {k}, and {whose} has {n - 1:,} others at most: "
+                f"all with a common {other(side)} are neighbors"
+            )
     ranks = {name: config["models"].get(name, {}).get("rank", 0) for name in run.models}
     smaller = min(n_users, n_items)
     if above := [f"models.{name}.rank = {r}" for name, r in ranks.items() if r > smaller]:

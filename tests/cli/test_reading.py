@@ -131,7 +131,7 @@ def test_predict_puts_every_model_beside_the_known_rating(
 ) -> None:
     found = lines(mfspark("predict", "1", "First (1999)", "-w", made_warehouse).stdout)
     assert found[0] == ["1,", "First", "(1999)", "[i1]:", "rated", "5"]
-    basis = ["1", "of", "2", "neighbors", "rated", "it"]
+    basis = ["1", "of", "2", "neighbors", "rated", "it:", "2", "4"]
     assert ["user_knn", "4.00", "5", "user_knn", *basis] in found
     assert found[-2][:4] == ["als", "4.62", "5", "als"]
     assert found[-1][:4] == ["baseline", "4.12", "5", "baseline"]

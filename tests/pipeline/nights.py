@@ -14,8 +14,9 @@ from mfspark.pipeline.progress import LoggedProgress, Progress
 from mfspark.tables.night import Night
 
 DATE = "2026-11-22"
-RATE = {"baseline", "user_knn", "als", "bayesian_mf", "torch_mf"}
-RANK = {"popularity", "ials"}  # their scores are no ratings
+RATE = {"baseline", "user_knn", "item_knn", "als", "bayesian_mf", "torch_mf"}
+RANK = {"popularity", "ials"}  # they predict no ratings
+LISTS_OF_RATINGS = RATE - {"item_knn"}  # its lists are ranked by similarity
 FEW_DRAWS = (
     "models.bayesian_mf.burn_in=4",
     "models.bayesian_mf.samples=8",

@@ -15,6 +15,7 @@ from mfspark.samples import SyntheticSpec, survey_files, write_synthetic
 from mfspark.schemas import table_names
 from tests.pipeline.nights import (
     FEW_DRAWS,
+    LISTS_OF_RATINGS,
     RANK,
     RATE,
     check_lists,
@@ -66,7 +67,7 @@ def test_lists_keep_their_contract(night: Path) -> None:
     top_n = check_lists(night, n=10)
     assert set(top_n.model) == RATE | RANK
     assert top_n.title.notna().all()
-    rated = top_n[top_n.model.isin(RATE)]
+    rated = top_n[top_n.model.isin(LISTS_OF_RATINGS)]
     assert rated.score.between(0.5, 5.0).all()
 
 

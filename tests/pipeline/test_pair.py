@@ -43,7 +43,7 @@ def test_the_known_rating_stands_beside_every_rating_model(run: PublishedRun) ->
 def test_neighbors_who_did_not_rate_the_item_are_left_out(run: PublishedRun) -> None:
     found = opinion(run, "1", "i3", "user_knn")
     assert found.prediction == (2.0 + 5.0) / 2
-    assert found.basis == "2 of 2 neighbors rated it"
+    assert found.basis == "2 of 2 neighbors rated it: 2 2, 3 5"
 
 
 def test_weighted_means_use_the_similarity(tmp_path: Path) -> None:
@@ -51,6 +51,43 @@ def test_weighted_means_use_the_similarity(tmp_path: Path) -> None:
     made.publish_run(tmp_path, models={"run": made.MODELS, "user_knn": knn})
     found = opinion(PublishedRun(tmp_path), "1", "i3", "user_knn")
     assert found.prediction == pytest.approx((0.75 * 2 + 0.5 * 5) / 1.25)
+
+
+def knn_opinion(folder: Path, model: str, user: str, item: str, **options: Any) -> Opinion:
+    knn = {"num_neighbors": 2, "damping": 0.0, **options}
+    models = {"run": (model, "als"), model: knn}
+    made.publish_run(folder, models=models, publish={"clamp": False})
+    return opinion(PublishedRun(folder), user, item, model)
+
+
+def test_items_like_it_that_the_user_rated(tmp_path: Path) -> None:
+    """Of i3: i1, which user 1 rated 5, and i2, rated 3, each with its baseline."""
+    found = knn_opinion(tmp_path, "item_knn", "1", "i3", damping=0.5)
+    left = [5 - (made.MEAN + 0.25 + 0.5), 3 - (made.MEAN + 0.25 - 0.5)]
+    told = (0.75 * left[0] + 0.25 * left[1]) / (1 + 0.5)
+    assert found.prediction == pytest.approx(made.MEAN + 0.25 + 0.0 + told)
+    assert found.basis == "2 of 2 items like it were rated: i1 5, i2 3"
+
+
+def test_deviations_from_means_and_in_spreads(tmp_path: Path) -> None:
+    """User 1 rated 5 and 3; of i3 user 2 tells 2 of (4, 2), and user 3 5 of (1, 5, 4)."""
+    centered = knn_opinion(tmp_path / "c", "user_knn", "1", "i3", aggregation="centered")
+    assert centered.prediction == pytest.approx(4 + (0.75 * -1 + 0.5 * (5 - 10 / 3)) / 1.25)
+    zscore = knn_opinion(tmp_path / "z", "user_knn", "1", "i3", aggregation="zscore")
+    spread = (26 / 9) ** 0.5  # of 1, 5, 4 as a population
+    told = (0.75 * -1 / 1 + 0.5 * (5 - 10 / 3) / spread) / 1.25
+    assert zscore.prediction == pytest.approx(4 + 1 * told)
+
+
+def test_ratings_all_alike_have_the_spread_of_all_ratings(tmp_path: Path) -> None:
+    """Of items like i4 user 3 rated i2, 1: it has 3 and 1 itself; i4 has one rating, 4."""
+    found = knn_opinion(tmp_path, "item_knn", "1", "i4", aggregation="zscore")
+    assert found.prediction == pytest.approx(4 + made.VARIANCE**0.5 * (3 - 2) / 1)
+
+
+def test_fewer_neighbors_than_min_k_leave_it_to_the_baseline(tmp_path: Path) -> None:
+    assert knn_opinion(tmp_path / "2", "user_knn", "1", "i3", min_k=2).tier == "user_knn"
+    assert knn_opinion(tmp_path / "3", "user_knn", "1", "i3", min_k=3).tier == "baseline"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from mfspark.pipeline.summary import summarise
 from mfspark.tables.night import Night
 from mfspark.tables.publish import publish
 from mfspark.tables.warehouse import Warehouse
-from tests.pipeline.nights import RANK, RATE
+from tests.pipeline.nights import LISTS_OF_RATINGS
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +26,8 @@ def survey(survey_night: Night) -> PublishedRun:
 
 def test_predictions_are_the_scores_of_the_published_lists(survey: PublishedRun) -> None:
     rows = survey.rows("select * from {top_n} where tier = model")
-    rows = [row for row in rows if row["model"] not in RANK]
-    assert {row["model"] for row in rows} == RATE
+    rows = [row for row in rows if row["model"] in LISTS_OF_RATINGS]
+    assert {row["model"] for row in rows} == LISTS_OF_RATINGS
     for row in rows[::5]:
         (opinion,) = predict_pair(survey, row["user_id"], row["item_id"], row["model"]).opinions
         assert opinion.tier == row["model"]
@@ -43,6 +43,19 @@ def test_predictions_of_rated_pairs_are_those_of_the_completed_table(survey: Pub
         pair = predict_pair(survey, row["user_id"], row["item_id"], best)
         assert pair.rating == row["rating"]
         assert pair.opinions[0].prediction == pytest.approx(row["prediction"], abs=1e-9)
+
+
+def test_item_knn_predicts_what_it_predicted_for_the_test_ratings(survey: PublishedRun) -> None:
+    """From tables of all ratings, so nearly, and never by another way round."""
+    rows = survey.rows("select * from {test_predictions} where model = 'item_knn'")
+    asked = rows[::4]
+    found = [
+        predict_pair(survey, row["user_id"], row["item_id"], "item_knn").opinions[0]
+        for row in asked
+    ]
+    assert {opinion.tier for opinion in found} == {"item_knn"}
+    apart = [abs(o.prediction - row["prediction"]) for o, row in zip(found, asked, strict=True)]
+    assert max(apart) < 1.0
 
 
 @pytest.fixture(scope="module")
