@@ -110,6 +110,7 @@ _TABLES: dict[str, list[tuple[str, pa.DataType]]] = {
         ("tier", pa.string()),
         ("score_low", pa.float64()),
         ("score_high", pa.float64()),
+        ("reason", pa.list_(pa.string())),
         ("title", pa.string()),
     ],
     "completed": [

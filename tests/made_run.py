@@ -31,6 +31,12 @@ IDS = IdTypes("integer", "string")
 RUN_DATE = date(2026, 11, 22)
 MEAN = 3.375
 VARIANCE = 1.734375
+REASONS = {
+    ("user_knn", "i4"): ["3"],
+    ("user_knn", "i3"): ["3", "2"],
+    ("item_knn", "i4"): ["i2"],
+    ("item_knn", "i3"): ["i1", "i5"],
+}
 MODELS = ("popularity", "user_knn", "als")
 RATINGS = [
     (1, "i1", 5.0), (1, "i2", 3.0), (2, "i1", 4.0), (2, "i3", 2.0),
@@ -110,8 +116,8 @@ def _tables() -> dict[str, list[dict[str, Any]]]:
         "item_factors": _factors(ITEM_FACTORS, ITEM_BIAS),
         "top_n": [
             {"model": model, "user_id": 1, "rank": rank, "item_id": item, "score": 5.0 - rank,
-             "tier": model, "title": TITLES[item]}
-            for model in MODELS
+             "tier": model, "title": TITLES[item], "reason": REASONS.get((model, item))}
+            for model in (*MODELS, "item_knn")
             for rank, item in enumerate(("i4", "i3", "i5"), 1)
         ],
     }  # fmt: skip

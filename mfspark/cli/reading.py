@@ -165,14 +165,22 @@ def _print_list(
     found: UserList, *, others: tuple[str, ...], wanted: int, published: int, limited: bool
 ) -> None:
     out, user = console(), found.user
+    explained = any(row["reason"] for row in found.rows)
     rows = [
-        (row["rank"], name_of(row["item_id"], row["title"]), f"{row['score']:.2f}", row["tier"])
+        (
+            *(
+                row["rank"],
+                name_of(row["item_id"], row["title"]),
+                f"{row['score']:.2f}",
+                row["tier"],
+            ),
+            *([", ".join(row["reason"])] if explained else []),
+        )
         for row in found.rows
     ]
     title = f"For {user['id']}, by {found.model}"
-    out.print(
-        table(("rank", "item", "score", "tier"), rows, title=title, numbers=("rank", "score"))
-    )
+    columns = ("rank", "item", "score", "tier", *(["because of"] if explained else []))
+    out.print(table(columns, rows, title=title, numbers=("rank", "score")))
     if wanted > published:
         out.print(cell(f"{published} rows a user were published (publish.n)", "dim"))
     elif len(rows) < wanted:

@@ -88,6 +88,33 @@ def _count(left: csr_array, right: csr_array) -> Array:
     return csr_array(ones[0] @ ones[1]).data
 
 
+def ratings_at(tile: Tile, rows: Array, columns: Array) -> Array:
+    """Return the ratings of cells, float64 of the shape of rows and columns; NaN: there is none."""
+    width = np.int64(tile.n_columns)
+    known, wanted = tile.rows * width + tile.indices, rows * width + columns
+    if not len(known):
+        return np.full(wanted.shape, np.nan)
+    place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+    return np.where(known[place] == wanted, tile.values[place], np.nan)
+
+
+def contributors(neighbors: Neighbors, ratings: Array, n: int, rule: Rule) -> Array:
+    """Return the n neighbors that told most of each pair, int32 (pairs, n); NOBODY where fewer did.
+
+    neighbors: lists (pairs, k) of each pair's row; ratings float64 (pairs, k): what each neighbor
+    has of the pair's column, NaN where nothing. Those of equal weight come nearest first.
+    """
+    weight = rule.weights(neighbors.similarity)
+    share = weight * ratings if rule.summed else weight
+    share = np.where((weight > 0) & ~np.isnan(ratings), share, -np.inf)
+    order = np.argsort(-share, axis=1, kind="stable")[:, :n]
+    told_most = np.take_along_axis(neighbors.indices, order, axis=1)
+    none = np.take_along_axis(share, order, axis=1) == -np.inf
+    found = np.full((len(share), n), NOBODY, np.int32)
+    found[:, : order.shape[1]] = np.where(none, NOBODY, told_most)
+    return found
+
+
 def best_items(
     scores: Array, seen: Tile, n: int, eligible: Array | None = None, indices: Array | None = None
 ) -> RankedLists:

@@ -39,6 +39,10 @@ class Neighbors:
         """Read back what `arrays` gave."""
         return cls(arrays["indices"], arrays["similarity"], arrays["n_common"])
 
+    def take(self, rows: Array) -> Neighbors:
+        """Return the lists of some rows."""
+        return Neighbors(self.indices[rows], self.similarity[rows], self.n_common[rows])
+
     def arrays(self) -> Arrays:
         """Return the neighbors as named arrays."""
         return {

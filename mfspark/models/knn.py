@@ -17,9 +17,17 @@ import numpy as np
 from mfspark.grid.grid import Blocks, BySide, RowTiles
 from mfspark.kernels.aggregation import Rule
 from mfspark.kernels.expectation import Expectation, means_and_spreads
-from mfspark.kernels.knn import answers, best_items, ratings_of_neighbors, told, weight_matrix
+from mfspark.kernels.knn import (
+    answers,
+    best_items,
+    contributors,
+    ratings_at,
+    ratings_of_neighbors,
+    told,
+    weight_matrix,
+)
 from mfspark.kernels.similarity import Neighbors
-from mfspark.kernels.top_n import RankedLists
+from mfspark.kernels.top_n import NOBODY, RankedLists
 from mfspark.model_options import KNNOptions
 from mfspark.models import baseline, raters
 from mfspark.models.neighbors import Comparison, nearest_neighbors
@@ -30,7 +38,7 @@ if TYPE_CHECKING:
 
     from scipy.sparse import csr_array
 
-    from mfspark.grid.grid import Grid, Layout, Strips, TileSet
+    from mfspark.grid.grid import Grid, Layout, PairKernel, Strips, TileSet
     from mfspark.grid.store import Store
     from mfspark.grid.training import Loss
     from mfspark.kernels.tile import Array, Arrays, Tile
@@ -38,7 +46,9 @@ if TYPE_CHECKING:
     from mfspark.models.base import FitContext, Kind
     from mfspark.schemas import Side
 
+REASONS = 3  # neighbors that an entry of a list names
 _CELLS = 1 << 22  # predictions held at once: a few arrays of 32 MiB
+_EXPLAINED = 1 << 14  # entries of lists explained at once
 
 
 def fit(context: FitContext, side: Side, options: KNNOptions, biases: BaselineOptions) -> KNN:
@@ -132,7 +142,15 @@ class KNN:
             return raters.recommend(self, grid, n, name, eligible)
         return self._of_lists(grid, name, _RankItems(self, n, eligible))
 
-    def _of_lists(self, grid: Grid, name: str, kernel: _PredictPairs | _RankItems) -> Blocks:
+    def list_reasons(self, grid: Grid, lists: Blocks, name: str) -> Blocks:
+        """Say which neighbors told most of each entry of lists, as `recommend` gave them.
+
+        Blocks of the users: reason int32 (users, n, REASONS): users, or items the user rated, by
+        index; NOBODY where there are fewer.
+        """
+        return self._of_lists(grid, name, _Explain(self, lists))
+
+    def _of_lists(self, grid: Grid, name: str, kernel: PairKernel) -> Blocks:
         rows = self.neighbors if self.side == "user" else None
         return grid.all_pairs("user", name, kernel, rows)[0]
 
@@ -141,6 +159,12 @@ class KNN:
         options = self.options
         summed = of_lists and options.rank_by == "similarity"
         return Rule(options.aggregation, options.min_k, options.damping, summed=summed)
+
+    def all_neighbors(self, strips: Strips) -> Neighbors:
+        """Return the neighbors of all rows, by their global index (reads all blocks)."""
+        names = ("indices", "similarity", "n_common")
+        layout = strips.tiles.layout
+        return Neighbors(*(self.neighbors.gathered(strips.store, layout, n) for n in names))
 
     def expectation(self, store: Store, layout: Layout, rule: Rule) -> Expectation:
         """Return what is expected of ratings (reads the levels of all rows of both sides)."""
@@ -209,6 +233,34 @@ class _RankItems:
         return RankedLists.stacked(lists).arrays()
 
 
+@dataclass(frozen=True)
+class _Explain:
+    model: KNN
+    lists: Blocks
+
+    def __call__(self, rows: Arrays, strips: Strips) -> Arrays:
+        lists = RankedLists.from_arrays(strips.store.get(self.lists.references[strips.block]))
+        rule = self.model.rule(of_lists=True)
+        reason = np.full((*lists.indices.shape, REASONS), NOBODY, np.int32)
+        users, ranks = np.nonzero(lists.indices != NOBODY)
+        items = lists.indices[users, ranks]
+        of_users = self.model.side == "user"
+        if of_users:
+            neighbors = Neighbors.from_arrays(rows)
+            who, ratings = ratings_of_neighbors(neighbors, strips)
+        else:
+            neighbors, ratings = self.model.all_neighbors(strips), strips.own()
+            who = np.empty(0, np.int64)
+        for start in range(0, len(users), _EXPLAINED):
+            some = slice(start, start + _EXPLAINED)
+            user, item = users[some, None], items[some, None]
+            near = neighbors.take((user if of_users else item)[:, 0])
+            cells = (np.searchsorted(who, near.indices), item) if of_users else (user, near.indices)
+            told_of = np.where(near.indices == NOBODY, np.nan, ratings_at(ratings, *cells))
+            reason[users[some], ranks[some]] = contributors(near, told_of, REASONS, rule)
+        return {"reason": reason}
+
+
 def _in_chunks(
     model: KNN, rule: Rule, rows: Arrays, strips: Strips
 ) -> Iterator[tuple[Array, Array]]:
@@ -256,10 +308,8 @@ def _by_items(
 ) -> _Factors:
     """What a chunk of users rated, times the weights of those items as neighbors of all items."""
     layout = strips.tiles.layout
-    blocks, everything = model.neighbors, np.arange(layout.n_items)
-    names = ("indices", "similarity", "n_common")
-    neighbors = Neighbors(*(blocks.gathered(strips.store, layout, name) for name in names))
-    weights = weight_matrix(neighbors, everything, everything, rule).T.tocsr()
+    everything = np.arange(layout.n_items)
+    weights = weight_matrix(model.all_neighbors(strips), everything, everything, rule).T.tocsr()
     own: Tile = strips.own()
     users = layout.indices("user", strips.block)
     z = expected.deviations(own.values, own.indices, users[own.rows])

@@ -70,7 +70,7 @@ def _measure(job: Job) -> Metrics:
         "test_predictions",
     )
     options = job.config.evaluation
-    lists = recommend(job, models_of(job), "train", options.k, intervals=False)
+    lists = recommend(job, models_of(job), "train", options.k, explained=False)
     _write_user_metrics(job, lists, test)
     users = job.read("user_metrics")
     by_rating = rating_metrics(users.filter("n_test > 0"))

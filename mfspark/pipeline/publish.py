@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from functools import reduce
 from typing import TYPE_CHECKING
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 import mfspark
 from mfspark.grid.cut import cut_frame
+from mfspark.models.knn import KNN, REASONS
 from mfspark.pipeline import evaluate, judge, similarity
 from mfspark.pipeline.eligible import eligible_items
 from mfspark.pipeline.factors import write_factors, write_similar_items
@@ -20,9 +23,9 @@ from mfspark.schemas import spark_schema
 from mfspark.tables.publish import publish
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
+    from mfspark.model_options import ModelName
     from mfspark.pipeline.job import Job, Part
+    from mfspark.schemas import Side
     from mfspark.tables.manifest import Manifest
 
 
@@ -49,13 +52,47 @@ def run(job: Job) -> Manifest:
 def _top_n(job: Job, part: Part) -> DataFrame:
     """Return the lists of all models with ids and titles (joins users and items)."""
     interval = [F.col("low").alias("score_low"), F.col("high").alias("score_high")]
-    eligible = eligible_items(job)
+    lists = _lists_with_reasons(job, part)
     return (
-        recommend(job, job.config.models.run, part, job.config.publish.n, eligible)
-        .join(job.read("users").select("user_idx", "user_id"), "user_idx")
+        lists.join(job.read("users").select("user_idx", "user_id"), "user_idx")
         .join(job.read("items").select("item_idx", "item_id", "title"), "item_idx")
-        .select("model", "user_id", "rank", "item_id", "score", "tier", *interval, "title")
+        .select(
+            *("model", "user_id", "rank", "item_id", "score", "tier"), *interval, "reason", "title"
+        )
     )
+
+
+def _lists_with_reasons(job: Job, part: Part) -> DataFrame:
+    """Return the lists of all models; what they name as a reason by id, as text.
+
+    Joins the lists of neighbor models with the users or the items, once for each place of a reason.
+    """
+    eligible, n = eligible_items(job), job.config.publish.n
+    frames: list[DataFrame] = []
+    others: list[ModelName] = []
+    for name in job.config.models.run:
+        model = fitted(job, name, part)
+        if isinstance(model, KNN):
+            frames.append(_with_ids(recommend(job, [name], part, n, eligible), job, model.side))
+        else:
+            others.append(name)
+    if others:
+        unexplained = F.col("reason").cast("array<string>")
+        lists = recommend(job, others, part, n, eligible)
+        frames.append(lists.withColumn("reason", unexplained))
+    return reduce(DataFrame.unionByName, frames)
+
+
+def _with_ids(lists: DataFrame, job: Job, side: Side) -> DataFrame:
+    """Replace the indices in `reason` by ids as text."""
+    columns = [name for name in lists.columns if name != "reason"]
+    ids = job.read(f"{side}s").select(f"{side}_idx", F.col(f"{side}_id").cast("string"))
+    places = [f"place_{i}" for i in range(REASONS)]
+    for i, place in enumerate(places):
+        lists = lists.withColumn(f"{place}_idx", F.get("reason", F.lit(i)))
+        lists = lists.join(ids.toDF(f"{place}_idx", place), f"{place}_idx", "left")
+    named = F.filter(F.array(*places), lambda one: one.isNotNull())
+    return lists.select(*columns, F.when(F.size(named) > 0, named).alias("reason"))
 
 
 def _write_completed(job: Job, part: Part) -> None:

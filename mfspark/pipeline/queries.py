@@ -164,7 +164,7 @@ class UserList:
     """id, n_ratings, mean."""
     model: str
     rows: list[Row]
-    """rank, item_id, title, score, tier."""
+    """rank, item_id, title, score, tier, reason: items the user rated, or neighbors."""
     favourites: list[Row]
     """item_id, title, rating, rated_at: the best-rated ones, the latest first."""
 
@@ -182,12 +182,12 @@ def list_of(run: PublishedRun, user_text: str, model: str | None, n: int) -> Use
         )
     user = find_user(run, user_text)
     rows = run.rows(
-        """select rank, item_id, title, score, tier from {top_n}
-           where user_id = ? and model = ? and rank <= ? order by rank""",
+        "select * from {top_n} where user_id = ? and model = ? and rank <= ? order by rank",
         user["id"],
         chosen,
         n,
     )
+    _name_reasons(run, chosen, rows)
     favourites = run.rows(
         """select r.item_id, i.title, r.rating from {ratings} r left join {items} i using (item_id)
            where r.user_id = ? order by r.rating desc, r.rated_at desc nulls last, r.item_id
@@ -196,6 +196,20 @@ def list_of(run: PublishedRun, user_text: str, model: str | None, n: int) -> Use
         n,
     )
     return UserList(user, chosen, rows, favourites)
+
+
+def _name_reasons(run: PublishedRun, model: str, rows: list[Row]) -> None:
+    """Put titles in the place of ids where reasons are items; older runs have no reasons."""
+    record = run.facts(f"fit-{run.part}-{model}").get("record", {})
+    titles: dict[str, str] = {}
+    ids = sorted({one for row in rows for one in row.get("reason") or []})
+    if ids and record["neighbors"]["side"] == "item":
+        marks = ", ".join("?" * len(ids))
+        query = "select cast(item_id as varchar) as id, title from {items} where title is not null"
+        found = run.rows(f"{query} and cast(item_id as varchar) in ({marks})", *ids)
+        titles = {row["id"]: row["title"] for row in found}
+    for row in rows:
+        row["reason"] = [titles.get(one, one) for one in row.get("reason") or []]
 
 
 def default_model(run: PublishedRun) -> str:

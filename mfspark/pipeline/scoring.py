@@ -17,6 +17,7 @@ from mfspark.grid.frames import ReadEach
 from mfspark.grid.grid import RowTiles
 from mfspark.kernels.factors import bias_scores
 from mfspark.kernels.top_n import NOBODY, RankedLists, top_up
+from mfspark.models.knn import KNN
 from mfspark.models.posterior import PosteriorModel
 from mfspark.pipeline.parts import tiles_of
 from mfspark.pipeline.train import fitted, fitted_baseline, fitted_popularity
@@ -54,6 +55,7 @@ _LISTS = pa.schema(
         ("tier", pa.string()),
         ("low", pa.float64()),
         ("high", pa.float64()),
+        ("reason", pa.list_(pa.int32())),
     ]
 )
 
@@ -95,13 +97,15 @@ def recommend(
     n: int,
     eligible: np.ndarray | None = None,
     *,
-    intervals: bool = True,
+    explained: bool = True,
 ) -> DataFrame:
     """Rank n unseen items for every user.
 
-    Columns: model, user_idx, rank, item_idx, score, tier, and low and high, as `predict`. Every
-    user gets n rows of each model while there are n items they have not rated. Where `eligible`
-    bool (items) is given, only those are listed.
+    Columns: model, user_idx, rank, item_idx, score, tier; low and high, as `predict`; and reason,
+    the indices of the users or items that neighbors' models go by (models.knn), null elsewhere.
+    The last three are null where nothing is to be explained. Every user gets n rows of each model
+    while there are n items they have not rated. Where `eligible` bool (items) is given, only those
+    are listed.
     """
     tiles = tiles_of(job, part)
     grid = job.grid(tiles)
@@ -113,12 +117,16 @@ def recommend(
         lists = model.recommend(grid, n, reference, eligible)
         by_rating = model.list_kind == "rating"
         scale, filler = (job.scale, baseline) if by_rating else (None, popularity)
-        sure = None
-        if intervals and isinstance(model, PosteriorModel):
+        sure, reasons = None, None
+        if explained and isinstance(model, KNN):
+            reasons = model.list_reasons(grid, lists, f"{reference}-reasons")
+        if explained and isinstance(model, PosteriorModel):
             deviations = model.list_deviations(grid, lists, f"{reference}-deviations")
             sure = _Interval(job.store, deviations, model.half_width)
         readers.append(
-            _Lists(job.store, name, scale, tiles, lists, filler, popularity, eligible, sure)
+            _Lists(
+                job.store, name, scale, tiles, lists, filler, popularity, eligible, sure, reasons
+            )
         )
     return ReadEach(readers, tiles.layout.user_blocks).frame(job.spark, _LISTS)
 
@@ -198,6 +206,7 @@ class _Lists:
     popularity: FactorModel
     eligible: np.ndarray | None
     interval: _Interval | None
+    reasons: Blocks | None
 
     def __call__(self, block: int) -> pa.RecordBatch:
         lists = RankedLists.from_arrays(self.store.get(self.lists.references[block]))
@@ -219,9 +228,20 @@ class _Lists:
                 scores,
                 pc.if_else(pa.array(added[rows, ranks]), "popularity", self.name),
                 *low_and_high,
+                self._reasons(block, rows, ranks),
             ],
             schema=_LISTS,
         )
+
+    def _reasons(self, block: int, rows: np.ndarray, ranks: np.ndarray) -> pa.Array:
+        """Return lists of indices; null where there are none, as in what was added."""
+        if self.reasons is None:
+            return pa.nulls(len(rows), pa.list_(pa.int32()))
+        reason = self.store.get(self.reasons.references[block])["reason"][rows, ranks]
+        given = reason != NOBODY
+        ends = np.concatenate([[0], np.cumsum(given.sum(1))])
+        offsets, none = pa.array(ends, pa.int32()), pa.array(~given.any(1))
+        return pa.ListArray.from_arrays(offsets, pa.array(reason[given]), mask=none)
 
     def _filled(self, lists: RankedLists, tiles: RowTiles) -> tuple[RankedLists, np.ndarray]:
         users = self.store.get(self.filler.user.references[tiles.block])

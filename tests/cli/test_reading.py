@@ -80,7 +80,7 @@ def test_show_prints_the_list_and_the_own_best_ratings(
     assert result.exit_code == 0
     found = lines(result.stdout)
     assert found[0] == ["For", "1,", "by", "user_knn"]
-    assert ["2", "Twice", "[i3]", "3.00", "user_knn"] in found
+    assert ["2", "Twice", "[i3]", "3.00", "user_knn", "3,", "2"] in found
     assert ["First", "(1999)", "[i1]", "5"] in found
     assert ["Rated", "best", "(2", "ratings,", "4.00", "on", "average)"] in found
     assert not [line for line in found if "i5" in line]

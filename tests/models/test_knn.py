@@ -246,6 +246,32 @@ def test_lists_hold_what_is_eligible(tmp_path: Path, name: ModelName, among: str
         assert kept.tolist() == expected + [-1] * (25 - len(expected))
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("rank_by", ["rating", "similarity"])
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_reasons_are_the_neighbors_that_told_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: ModelName, rank_by: str, blocks: int
+) -> None:
+    monkeypatch.setattr(knn, "_EXPLAINED", 50)
+    options = options_of(name, num_neighbors=6, aggregation="weighted", rank_by=rank_by)
+    fitted = fitter(tmp_path, name, options)(RATINGS, blocks)
+    model = fitted.model
+    assert isinstance(model, KNN)
+    lists = model.recommend(fitted.grid, 8, "lists")
+    reasons = whole(fitted.grid, model.list_reasons(fitted.grid, lists, "reasons"), "reason")
+    R = RATINGS.dense if name == "user_knn" else RATINGS.dense.T
+    S = np.round(similarity_matrix(R, "cosine"), 12)
+    for user, listed in enumerate(whole(fitted.grid, lists, "indices")):
+        for rank, item in enumerate(listed):
+            x, c = (user, item) if name == "user_knn" else (item, user)
+            near = sorted((y for y in range(len(R)) if y != x), key=lambda y: (-S[x, y], y))[:6]
+            told = [y for y in near if not np.isnan(R[y, c]) and S[x, y] > 0]
+            share = {y: S[x, y] * (R[y, c] if rank_by == "similarity" else 1) for y in told}
+            told.sort(key=lambda y: -round(share[y], 9))  # stable: nearest first
+            expected = told[:3] if item >= 0 else []
+            assert [int(y) for y in reasons[user, rank] if y >= 0] == expected
+
+
 # --- golden figures of the survey -----------------------------------------------------------------
 
 

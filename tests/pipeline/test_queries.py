@@ -80,6 +80,16 @@ def test_a_list_comes_ranked_with_the_best_own_ratings(run: PublishedRun) -> Non
     assert [(row["item_id"], row["rating"]) for row in found.favourites] == [("i1", 5), ("i2", 3)]
 
 
+def test_reasons_that_are_items_come_by_title(tmp_path: Path) -> None:
+    made.publish_run(tmp_path, models={"run": ("item_knn", "user_knn")})
+    run = PublishedRun(tmp_path)
+    assert [row["reason"] for row in list_of(run, "1", "user_knn", 2).rows] == [["3"], ["3", "2"]]
+    assert [row["reason"] for row in list_of(run, "1", "item_knn", 2).rows] == [
+        ["Twice"],
+        ["First (1999)", "i5"],
+    ]
+
+
 def test_models_that_were_not_published_are_named(run: PublishedRun) -> None:
     with pytest.raises(NotFoundError, match=r"no list of model 'svd'\n  models: popularity, user_"):
         list_of(run, "1", "svd", 2)

@@ -58,6 +58,30 @@ def test_item_knn_predicts_what_it_predicted_for_the_test_ratings(survey: Publis
     assert max(apart) < 1.0
 
 
+@pytest.mark.parametrize(
+    ("model", "rated"),
+    [
+        ("user_knn", "r.user_id = l.reason and r.item_id = l.item_id"),
+        ("item_knn", "r.item_id = l.reason and r.user_id = l.user_id"),
+    ],
+)
+def test_reasons_are_neighbors_who_rated_it_or_items_they_rated(
+    survey: PublishedRun, model: str, rated: str
+) -> None:
+    counts = survey.rows(
+        f"""with l as (select user_id, item_id, unnest(reason) as reason from {{top_n}}
+                       where model = ?)
+            select count(*) as n, count(r.rating) as known
+            from l left join {{ratings}} r on {rated}""",
+        model,
+    )
+    assert counts[0]["n"] == counts[0]["known"] > 100
+    silent = survey.rows("select tier, model from {top_n} where reason is null group by all")
+    assert {row["tier"] for row in silent if row["model"] == model} <= {"popularity"}
+    given = survey.rows("select distinct model from {top_n} where reason is not null")
+    assert {row["model"] for row in given} == {"user_knn", "item_knn"}
+
+
 @pytest.fixture(scope="module")
 def five_neighbors(survey: PublishedRun, tmp_path_factory: pytest.TempPathFactory) -> PublishedRun:
     """The survey's tables published again with the five nearest neighbors alone."""
