@@ -264,7 +264,8 @@ def test_reasons_are_the_neighbors_that_told_most(
     for user, listed in enumerate(whole(fitted.grid, lists, "indices")):
         for rank, item in enumerate(listed):
             x, c = (user, item) if name == "user_knn" else (item, user)
-            near = sorted((y for y in range(len(R)) if y != x), key=lambda y: (-S[x, y], y))[:6]
+            near = [y for y in range(len(R)) if y != x and np.isfinite(S[x, y])]
+            near = sorted(near, key=lambda y: (-S[x, y], y))[:6]
             told = [y for y in near if not np.isnan(R[y, c]) and S[x, y] > 0]
             share = {y: S[x, y] * (R[y, c] if rank_by == "similarity" else 1) for y in told}
             told.sort(key=lambda y: -round(share[y], 9))  # stable: nearest first
