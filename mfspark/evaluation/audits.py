@@ -38,7 +38,7 @@ class ListContract:
     """Rows a user and model, while so many items may be listed."""
     models: tuple[str, ...]
     rating_models: tuple[str, ...]
-    """Models whose scores are ratings; those of the others have no scale."""
+    """Models whose lists have ratings as scores; those of the others have no scale."""
     scale: tuple[float, float] | None
     """Ends of the scale that rating scores are kept in; None where they are not."""
     rounded: bool

@@ -15,6 +15,7 @@ from mfspark.evaluation.gates import Verdict, of_audits
 from mfspark.pipeline.comparison import Comparison, compare
 from mfspark.pipeline.parts import published_part
 from mfspark.pipeline.sql import Tables
+from mfspark.pipeline.train import fitted
 from mfspark.tables.manifest import as_json, plain
 from mfspark.tables.night import WHY
 from mfspark.tables.reader import files_of
@@ -89,7 +90,7 @@ def _audit(job: Job, tables: Tables) -> Iterator[Finding]:
 
 def _contract(job: Job) -> ListContract:
     options, part, models = job.config.publish, published_part(job), job.config.models.run
-    kinds = {name: job.night.facts(f"fit-{part}-{name}")["record"]["kind"] for name in models}
+    of_ratings = [name for name in models if fitted(job, name, part).list_kind == "rating"]
     seen = "select user_id, item_id from {ratings}"
     if part == "train":  # whose test ratings may be listed
         measured = "(from {test_predictions} where model = 'baseline')"
@@ -97,7 +98,7 @@ def _contract(job: Job) -> ListContract:
     return ListContract(
         n=options.n,
         models=models,
-        rating_models=tuple(name for name, kind in kinds.items() if kind == "rating"),
+        rating_models=tuple(of_ratings),
         scale=job.report.rating_scale if options.clamp else None,
         rounded=options.round_to != 0,
         allow=options.allow_items,
