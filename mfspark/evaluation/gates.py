@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 Outcome = Literal["passed", "failed", "skipped"]
 
 
+_AGAINST = {"baseline": "baseline"}  # what gates compare with, but for the last run
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What one gate says of one subject, with its numbers."""
@@ -107,7 +110,8 @@ def of_change(
         return skipped(gate, subject, options, f"{what} cannot be compared: it was 0")
     worse = change.low > options.threshold
     why = (
-        f"{what} is {now:.4f}, and was {last:.4f} for the same {change.n_users:,} users: worse by "
+        f"{what} is {now:.4f}, and {last:.4f} in {_AGAINST.get(gate, 'the last run')} for the same "
+        f"{change.n_users:,} users: worse by "
         f"{_percent(change.value)} (95%: {_percent(change.low)} to {_percent(change.high)})"
     )
     return _verdict(

@@ -24,18 +24,51 @@ _FEWEST = 2  # users; below, a bootstrap says nothing
 
 
 @dataclass(frozen=True)
+class Measure:
+    """A metric as `user_metrics` has it, of run a (then) and run b (now)."""
+
+    name: str
+    columns: str
+    """A user's numbers in SQL."""
+    measured: str
+    """Which users have any, in SQL."""
+    worse: Callable[[np.ndarray], np.ndarray]
+    """How much worse b is, from sums of the numbers (draws, columns)."""
+    protocol: tuple[str, ...]
+    """The options of the evaluation that must be the same."""
+
+    def figures(self, users: np.ndarray) -> tuple[float, float]:
+        """Return the metric of both runs."""
+        sums, n = users.sum(0), len(users)
+        if self is RMSE:
+            return float(sums[0] / sums[1]) ** 0.5, float(sums[2] / sums[3]) ** 0.5
+        return float(sums[0] / n), float(sums[1] / n)
+
+
+RMSE = Measure(
+    "RMSE",
+    "a.squared_error, a.n_test, b.squared_error, b.n_test",
+    "a.n_test > 0 and b.n_test > 0",
+    rmse_rise,
+    ("split",),
+)
+NDCG = Measure(
+    "NDCG",
+    "a.ndcg, b.ndcg",
+    "a.n_relevant > 0 and b.n_relevant > 0",
+    mean_fall,
+    ("split", "k", "relevant_rating"),
+)
+
+
+@dataclass(frozen=True)
 class Comparison:
     """A night and the run it is compared with; its tables are `{last.NAME}` in queries."""
 
     tables: Tables
     config: Config
     report: IngestReport
-    seed: int
     last: Manifest | None
-
-    def last_has(self, table: str) -> bool:
-        """Return whether the last run published a table."""
-        return self.last is not None and table in self.last.tables
 
     @property
     def n(self) -> int:
@@ -60,15 +93,15 @@ def compare(both: Comparison) -> Iterator[Verdict]:
 
 def _beside_baseline(both: Comparison) -> Iterator[Verdict]:
     """Compare each model with the averages of `baseline` for the same users of this night."""
+    found = both.tables.arrays(
+        f"""select b.model, {RMSE.columns}
+            from {{user_metrics}} a join {{user_metrics}} b using (user_id)
+            where a.model = 'baseline' and b.model <> 'baseline' and {RMSE.measured}
+            order by b.model, user_id"""
+    )
     gate = both.config.gates.baseline
-    for model, users in _by_model(
-        both.tables,
-        """select b.model, a.squared_error, a.n_test, b.squared_error, b.n_test
-           from {user_metrics} a join {user_metrics} b using (user_id)
-           where a.model = 'baseline' and b.model <> 'baseline' and b.n_test > 0
-           order by b.model, user_id""",
-    ).items():
-        yield _changed(both, "baseline", model, gate, users, rmse_rise, "RMSE beside baseline")
+    for model, users in _by_model(found).items():
+        yield _changed(both, "baseline", model, gate, users, RMSE)
 
 
 def _input(both: Comparison) -> Iterator[Verdict]:
@@ -113,63 +146,40 @@ def _metrics(both: Comparison) -> Iterator[Verdict]:
     """Compare RMSE and NDCG of each model for the users that both runs measured."""
     gates, last = both.config.gates, both.last
     assert last is not None
-    same = "from {last.user_metrics} a join {user_metrics} b using (model, user_id)"
-    order = "order by model, user_id"
-    kinds: list[tuple[str, Gate, str, Callable[[np.ndarray], np.ndarray], str, tuple[str, ...]]] = [
-        (
-            "rating",
-            gates.rating,
-            f"""select model, a.squared_error, a.n_test, b.squared_error, b.n_test {same}
-                where a.n_test > 0 and b.n_test > 0 {order}""",
-            rmse_rise,
-            "RMSE",
-            ("split",),
-        ),
-        (
-            "ranking",
-            gates.ranking,
-            f"""select model, a.ndcg, b.ndcg {same}
-                where a.n_relevant > 0 and b.n_relevant > 0 {order}""",
-            mean_fall,
-            "NDCG",
-            ("split", "k", "relevant_rating"),
-        ),
+    now, then = both.config.evaluation.model_dump(mode="json"), last.config["evaluation"]
+    measures: list[tuple[str, Gate, Measure]] = [
+        ("rating", gates.rating, RMSE),
+        ("ranking", gates.ranking, NDCG),
     ]
-    now, before = both.config.evaluation.model_dump(mode="json"), last.config["evaluation"]
-    for name, gate, query, statistic, what, protocol in kinds:
-        differs = [key for key in protocol if now[key] != before.get(key)]
-        if differs or not both.last_has("user_metrics"):
+    for name, gate, measure in measures:
+        differs = [key for key in measure.protocol if now[key] != then.get(key)]
+        if differs:
             keys = ", ".join(f"evaluation.{key}" for key in differs)
-            why = f"{keys} changed" if differs else "the last run has no table user_metrics"
-            yield skipped(name, "all models", gate, why)
-            continue
-        for model, users in _by_model(both.tables, query).items():
-            yield _changed(both, name, model, gate, users, statistic, what)
+            yield skipped(name, "all models", gate, f"{keys} changed")
+        elif "user_metrics" not in last.tables:
+            yield skipped(name, "all models", gate, "the last run has no table user_metrics")
+        else:
+            found = both.tables.arrays(
+                f"""select model, {measure.columns}
+                    from {{last.user_metrics}} a join {{user_metrics}} b using (model, user_id)
+                    where {measure.measured} order by model, user_id"""
+            )
+            for model, users in _by_model(found).items():
+                yield _changed(both, name, model, gate, users, measure)
 
 
 def _changed(
-    both: Comparison,
-    name: str,
-    model: str,
-    gate: Gate,
-    users: np.ndarray,
-    statistic: Callable[[np.ndarray], np.ndarray],
-    what: str,
+    both: Comparison, name: str, model: str, gate: Gate, users: np.ndarray, measure: Measure
 ) -> Verdict:
     if len(users) < _FEWEST:
         return skipped(name, model, gate, f"fewer than {_FEWEST} users were measured both times")
-    change = paired_change(users, statistic, both.seed)
-    sums = users.sum(0)
-    if statistic is rmse_rise:
-        figures = ((sums[0] / sums[1]) ** 0.5, (sums[2] / sums[3]) ** 0.5)
-    else:
-        figures = (sums[0] / len(users), sums[1] / len(users))
-    return of_change(name, model, gate, change, figures, what)
+    change = paired_change(users, measure.worse, both.config.seed)
+    return of_change(name, model, gate, change, measure.figures(users), measure.name)
 
 
-def _by_model(tables: Tables, query: str) -> dict[str, np.ndarray]:
-    """Return the numbers that follow `model` in a query sorted by it: float64 (users, c) each."""
-    model, *columns = tables.arrays(query).values()
+def _by_model(found: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Return the numbers beside `model`, by which they are sorted: float64 (users, c) each."""
+    model, *columns = found.values()
     numbers = np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
     names, starts = np.unique(np.asarray(model, str), return_index=True)
     parts = np.split(numbers, starts[1:]) if len(names) else []

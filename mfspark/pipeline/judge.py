@@ -44,7 +44,7 @@ def run(job: Job) -> list[dict[str, Any]]:
     options = job.config.gates
     if options.audits.mode != "off":
         verdicts += of_audits(_audit(job, tables), options.audits.mode)
-    comparison = Comparison(tables, job.config, job.report, job.config.seed, last)
+    comparison = Comparison(tables, job.config, job.report, last)
     verdicts += [verdict for verdict in compare(comparison) if verdict.mode != "off"]
     failures = [verdict for verdict in verdicts if verdict.outcome == "failed"]
     for verdict in failures:

@@ -64,7 +64,10 @@ def test_a_metric_must_be_surely_and_materially_worse(
     assert verdict.outcome == outcome
     assert (verdict.low, verdict.high, verdict.n, verdict.last) == (low, 0.3, 7, 1.0)
     if outcome == "failed":
-        assert "RMSE is 1.2000, and was 1.0000 for the same 7 users: worse by 20.0%" in verdict.why
+        assert (
+            "RMSE is 1.2000, and 1.0000 in the last run for the same 7 users: worse by 20.0%"
+            in verdict.why
+        )
 
 
 def test_what_has_no_number_is_skipped() -> None:

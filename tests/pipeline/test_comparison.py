@@ -63,7 +63,7 @@ def judged(tmp_path: Path, last: dict[str, Rows] | None, now: dict[str, Rows], *
     )  # fmt: skip
     tables = Tables(lambda name: [tmp_path / f"{name}.parquet"])
     manifest = manifest_of(tmp_path / "last") if last else None
-    found = list(compare(Comparison(tables, config, report, 1, manifest)))
+    found = list(compare(Comparison(tables, config, report, manifest)))
     verdicts = {(v.gate, v.subject): v for v in found}
     assert len(verdicts) == len(found)
     return verdicts
