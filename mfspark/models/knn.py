@@ -69,7 +69,7 @@ def fit(context: FitContext, side: Side, options: KNNOptions, biases: BaselineOp
         levels[side] = context.grid.sweep(side, name, _MeansAndSpreads(spread))[0]
     compared_with = fitted if options.similarity == "pearson_baseline" else None
     neighbors, comparison = nearest_neighbors(
-        context.grid, side, context.name, options, compared_with
+        context.grid, side, context.name, options, compared_with, context.earlier()
     )
     return KNN(options, neighbors, comparison, mean, levels)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from mfspark.models.base import FitContext
 from mfspark.models.catalog import fit_model, load_model
 from mfspark.pipeline.attributes import attributes_of
+from mfspark.pipeline.earlier import earlier_neighbors
 from mfspark.pipeline.parts import ratings_of, tiles_of
 from mfspark.pipeline.warm import previous_factors
 
@@ -62,4 +63,5 @@ def _context(job: Job, name: ModelName, part: Part) -> FitContext:
         ratings=lambda: ratings_of(job, part),
         attributes=lambda side: attributes_of(job, side),
         previous=previous_factors(job, name, part),
+        earlier=lambda: earlier_neighbors(job, name, part),
     )
