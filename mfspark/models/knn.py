@@ -52,13 +52,13 @@ _EXPLAINED = 1 << 14  # entries of lists explained at once
 
 
 def fit(context: FitContext, side: Side, options: KNNOptions, biases: BaselineOptions) -> KNN:
-    """Find every row's nearest neighbors by one all-pairs motion, and what is expected of ratings.
+    """Find every row's nearest neighbors, and what is expected of ratings.
 
     The baseline is fitted first where it is expected or compared with.
     """
     options = KNNOptions.model_validate(options.model_dump())  # of whichever model they were
     fitted, levels, mean = BySide(), BySide(), 0.0
-    if "baseline" in (options.aggregation, options.similarity.removeprefix("pearson_")):
+    if options.aggregation == "baseline" or options.similarity == "pearson_baseline":
         model = baseline.fit(context.within("baseline"), biases)
         fitted["user"], fitted["item"] = model.user, model.item
     if options.aggregation == "baseline":
