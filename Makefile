@@ -18,7 +18,7 @@ BENCH ?=
 DATE ?= 2026-11-22
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-faults audit check format bench test-airflow clean distclean
+.PHONY: help setup run test test-faults audit check format bench examples test-airflow clean distclean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,10 @@ format: $(STAMP) ## Format the code and mend what the linter can
 bench: $(STAMP) ## Measure every stage (BENCH=... passes options; see benchmarks/README.md)
 	@$(IN_ENV) python -m pip install -qq --disable-pip-version-check --editable ".[bench]"
 	@$(IN_ENV) python -m benchmarks $(BENCH)
+
+examples: $(STAMP) ## Run docs/examples and draw their plots anew
+	@$(IN_ENV) python -m pip install -qq --disable-pip-version-check --editable ".[examples]"
+	@set -e; for script in docs/examples/[0-9]*.py; do echo "== $$script"; $(IN_ENV) python $$script; done
 
 test-airflow: $(STAMP) ## Run the Airflow DAG for DATE in a real Airflow 3, in an environment of its own
 	@$(IN_ENV) tests/airflow/run_dag.sh $(DATE)

@@ -90,7 +90,7 @@ def copy_survey(out: Path) -> list[Path]:
 
     Raises ConfigError when the folder cannot be written.
     """
-    with _writable(out):
+    with writable_folder(out):
         sources = [survey_files(), survey_files().with_name("survey_long.csv")]
         return [Path(shutil.copyfile(source, out / source.name)) for source in sources]
 
@@ -109,7 +109,7 @@ def write_synthetic(
     and at 360 MB for 20 M. `progress` gets the share done. Raises ConfigError when the folder
     cannot be written.
     """
-    with _writable(out):
+    with writable_folder(out):
         write = _write_csv if file_format == "csv" else _write_parquet
         written = write(_with_progress(spec, progress), out)
         return [*written, _write_items(spec, out / "items.csv")]
@@ -331,7 +331,7 @@ def _write_items(spec: SyntheticSpec, path: Path) -> Path:
 
 
 @contextmanager
-def _writable(out: Path) -> Generator[None, None, None]:
+def writable_folder(out: Path) -> Generator[None, None, None]:
     """Create a folder, and say what is wrong where it cannot be written."""
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -77,6 +77,29 @@ def synthetic(
     end_with(work, debug=debug)
 
 
+@app.command()
+def toy(
+    out: Out,
+    users: Annotated[int, typer.Option("--users", min=1, help="Number of users.")] = 20,
+    movies: Annotated[int, typer.Option("--movies", min=1, help="Number of movies.")] = 15,
+    draws: Annotated[
+        int, typer.Option("--draws", min=1, help="Ratings drawn; pairs drawn again are dropped.")
+    ] = 200,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed, the same data.")] = 42,
+    debug: Debug = False,
+) -> None:
+    """Draw users, movies and ratings at random, as the notebooks do: nothing to learn in them."""
+
+    def work() -> None:
+        from mfspark.toy import ToySpec, write_toy
+
+        files = write_toy(ToySpec(users, movies, draws, seed), out)
+        _say_written(files)
+        _say_next(files[:1], files[1:])
+
+    end_with(work, debug=debug)
+
+
 @contextmanager
 def _bar(label: str) -> Generator[Callable[[float], None] | None]:
     """Yield what to call with the share done; None where there is no terminal to show it on."""

@@ -39,11 +39,16 @@ class Entries(Protocol):
         ...
 
 
+def ratings_themselves(tile: Tile, rows: Arrays, columns: Arrays, side: Side) -> Array:  # noqa: ARG001
+    """Return the ratings: whatever was not rated counts as 0."""
+    return tile.values
+
+
 @dataclass(frozen=True)
 class Matrix:
     """A sparse matrix (users, items) with an entry in the place of each rating."""
 
-    entries: Entries
+    entries: Entries = ratings_themselves
     about: BySide = field(default_factory=dict)
     """Blocks with what the entries depend on besides the ratings; none for a side: empty."""
 

@@ -19,27 +19,21 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from mfspark.errors import ConfigError
-from mfspark.grid.grid import Blocks
-from mfspark.grid.training import Loss, State
-from mfspark.kernels.spectrum import FLOAT64_NOTHING, eigenpairs, n_within, signs
+from mfspark.kernels.spectrum import n_within
 from mfspark.model_options import BaselineOptions
 from mfspark.models.baseline import Biases
+from mfspark.models.decompositions import Exact, Randomized
 from mfspark.models.factors import FactorModel
-from mfspark.models.subspace import Matrix, Product, start_columns, turn
-from mfspark.schemas import other
+from mfspark.models.subspace import Matrix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from mfspark.grid.grid import BySide, Grid, RowTiles, Strips
-    from mfspark.grid.store import Store
+    from mfspark.grid.grid import Blocks, BySide, RowTiles
     from mfspark.grid.training import Algorithm
     from mfspark.kernels.tile import Array, Arrays, Tile
     from mfspark.model_options import SVDOptions
     from mfspark.models.base import FitContext
     from mfspark.schemas import Side
 
-_OVERSAMPLING = 16
 _ALWAYS_EXACT = 2048  # users or items, whichever are fewer: the eigenvalues take 2 s
 _LARGEST_GRAM = 12_000  # 1.2 GB of float64, and minutes of one task
 _log = logging.getLogger(__name__)
@@ -68,7 +62,7 @@ def fit(context: FitContext, options: SVDOptions) -> SVDModel:
 
     Raises ConfigError where an exact decomposition is asked for that no machine should try.
     """
-    matrix, mean = Matrix(_ratings), 0.0
+    matrix, mean = Matrix(), 0.0
     if options.unrated == "baseline":
         mean = context.tiles.mean
         matrix = Matrix(_Residuals(mean), _biases(context, mean))
@@ -116,7 +110,10 @@ def _algorithm(
         )
     if exact or (options.solver == "auto" and n <= _ALWAYS_EXACT):
         return Exact(matrix, side)
-    return Randomized(options, matrix, side, squares, context.seed)
+    rank = options.max_rank if options.energy else options.rank
+    return Randomized(
+        matrix, side, rank, squares, context.seed, max_iter=options.max_iter, tol=options.tol
+    )
 
 
 def _n_kept(options: SVDOptions, values: Array, squares: float) -> int:
@@ -134,10 +131,6 @@ def _n_kept(options: SVDOptions, values: Array, squares: float) -> int:
             *(len(values), 100 * found / squares, options.energy),
         )
     return n_within(options.energy, values, squares)
-
-
-def _ratings(tile: Tile, rows: Arrays, columns: Arrays, side: Side) -> Array:  # noqa: ARG001
-    return tile.values
 
 
 @dataclass(frozen=True)
@@ -167,138 +160,6 @@ class _Squares:
         parts = (self.matrix.tile(tiles, q).values for q in range(tiles.layout.item_blocks))
         squares = sum(float(np.square(values, dtype=np.float64).sum()) for values in parts)
         return {"squares": np.asarray(squares)}
-
-
-@dataclass(frozen=True)
-class Randomized:
-    """Subspace iteration from a random basis (models.subspace); two sweeps a turn."""
-
-    options: SVDOptions
-    matrix: Matrix
-    side: Side
-    """The rows of the iteration: the smaller side."""
-    squares: float
-    """Of all entries."""
-    seed: int
-
-    @property
-    def rank(self) -> int:
-        """How many triplets are wanted."""
-        options = self.options
-        return options.max_rank if options.energy else options.rank
-
-    def start(self, grid: Grid, name: str) -> State:
-        """Start with random columns, and no rows yet."""
-        columns = start_columns(
-            grid, self.side, f"{name}/start", self.rank + _OVERSAMPLING, self.seed
-        )
-        return _state(0, Blocks(self.side, ()), columns)
-
-    def step(self, grid: Grid, state: State, name: str) -> State:
-        """Take one turn; the loss is what the wanted triplets leave, over all cells."""
-        columns = state.item if self.side == "user" else state.user
-        found = turn(grid, self.matrix, self.side, name, columns)
-        explained = float(grid.store.get(found.spectrum)["values"][: self.rank].sum())
-        cells = grid.layout.n_users * grid.layout.n_items
-        iteration = state.iteration + 1
-        loss = Loss(iteration, "train", (max(0.0, self.squares - explained) / cells) ** 0.5)
-        after = _state(iteration, found.rows, found.columns, found.spectrum)
-        return replace(after, history=(*state.history, loss))
-
-    def finished(self, state: State) -> bool:
-        """Stop after max_iter turns, or when the loss changes by less than `tol` of itself."""
-        return state.iteration >= self.options.max_iter or state.stalled(self.options.tol)
-
-
-@dataclass(frozen=True)
-class Exact:
-    """All singular triplets by the Gram matrix F F' of the smaller side; no iterations.
-
-    Memory of the one task that decomposes it: 8 n^2 bytes, three times over.
-    """
-
-    matrix: Matrix
-    side: Side
-    """The rows of F: the smaller side."""
-
-    def start(self, grid: Grid, name: str) -> State:
-        """Decompose the Gram matrix: F F' = U diag(s^2) U', and F'U = s V."""
-        side = self.side
-        gram, _ = grid.all_pairs(side, f"{name}/gram", _GramRows(self.matrix))
-        spectrum = grid.reduce(f"{name}/spectrum", _ExactSpectrum(side), gram)
-        rows, _ = grid.sweep(side, f"{name}/rows", _RowsOf(spectrum))
-        columns, _ = grid.sweep(other(side), f"{name}/columns", Product(self.matrix), columns=rows)
-        grid.store.discard(gram.references)
-        return _state(0, rows, columns, spectrum)
-
-    def step(self, grid: Grid, state: State, name: str) -> State:
-        """Never taken."""
-        raise NotImplementedError
-
-    def finished(self, state: State) -> bool:  # noqa: ARG002
-        """All is done when it starts."""
-        return True
-
-
-def _state(iteration: int, rows: Blocks, columns: Blocks, spectrum: str = "") -> State:
-    """Return a state whose user and item blocks are the bases of the two sides."""
-    user, item = (rows, columns) if rows.side == "user" else (columns, rows)
-    kept = (Blocks(rows.side, (spectrum,)),) if spectrum else ()
-    return State(iteration, user, item, kept=kept)
-
-
-@dataclass(frozen=True)
-class _GramRows:
-    """All-pairs kernel: the rows of F F' that belong to a block, float64 (rows, n)."""
-
-    matrix: Matrix
-
-    def __call__(self, rows: Arrays, strips: Strips) -> Arrays:  # noqa: ARG002
-        layout, side = strips.tiles.layout, strips.side
-        gram = np.zeros((layout.rows(side, strips.block), layout.n(side)))
-        for q in range(layout.blocks(other(side))):
-            own = self._tile(strips, strips.block, q)
-            for block in range(layout.blocks(side)):
-                products = own @ self._tile(strips, block, q).T
-                gram[:, layout.indices(side, block)] += products.toarray()
-        return {"gram": gram}
-
-    def _tile(self, strips: Strips, block: int, q: int) -> Any:
-        from scipy.sparse import csr_array
-
-        tile = self.matrix.tile(strips.tiles_of(block), q)
-        values = tile.values.astype(np.float64)
-        return csr_array((values, tile.indices, tile.indptr), shape=(tile.n_rows, tile.n_columns))
-
-
-@dataclass(frozen=True)
-class _ExactSpectrum:
-    """Reduce kernel: all eigenpairs of F F'; the bases are the vectors themselves."""
-
-    side: Side
-
-    def __call__(self, blocks: Iterable[Arrays], store: Store) -> Arrays:  # noqa: ARG002
-        parts = [block["gram"] for block in blocks]
-        n = parts[0].shape[1]
-        gram = np.empty((n, n))
-        for block, part in enumerate(parts):
-            gram[block :: len(parts)] = part  # as Layout deals rows out to blocks
-        values, vectors = eigenpairs(gram, FLOAT64_NOTHING)
-        vectors *= signs(vectors.sum(0))
-        identity = np.eye(len(values))
-        return {"values": values, "vectors": vectors, "rows": identity, "columns": identity}
-
-
-@dataclass(frozen=True)
-class _RowsOf:
-    """Sweep kernel: the vectors of a block's rows, as the basis of its side."""
-
-    spectrum: str
-
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
-        vectors = tiles.store.get(self.spectrum)["vectors"]
-        mine = vectors[tiles.layout.indices(tiles.side, tiles.block)]
-        return {"basis": mine.astype(np.float32)}
 
 
 @dataclass(frozen=True)

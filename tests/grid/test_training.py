@@ -11,11 +11,20 @@ from mfspark.grid.grid import Grid
 from mfspark.grid.runners import InProcess
 from mfspark.grid.store import MemoryStore, ParquetStore, Store
 from mfspark.grid.training import Algorithm, Checkpoint, Loss, State, train
-from mfspark.model_options import ALSOptions, BayesianMFOptions, IALSOptions, TorchMFOptions
+from mfspark.model_options import (
+    ALSOptions,
+    BayesianMFOptions,
+    IALSOptions,
+    NMFOptions,
+    TorchMFOptions,
+)
 from mfspark.models import als as als_model
 from mfspark.models import ials as ials_model
+from mfspark.models import nmf as nmf_model
 from mfspark.models.alternating import Alternating
 from mfspark.models.bayesian_mf import BayesianMF
+from mfspark.models.decompositions import Randomized
+from mfspark.models.subspace import Matrix
 from mfspark.models.torch_mf import TorchMF
 from tests.grids import at_times, bits, cut, stars
 
@@ -63,13 +72,24 @@ def gibbs(seed: int = SEED) -> Algorithm:
     return BayesianMF(options, 3.2, 1.1, seed)
 
 
+def hals(seed: int = SEED) -> Algorithm:
+    tiles = cut(RATINGS, 1, 1, "numbers", MemoryStore())
+    return nmf_model.algorithm(NMFOptions(rank=3, max_iter=LAST, tol=0), tiles, seed)
+
+
+def subspace(seed: int = SEED) -> Algorithm:
+    return Randomized(Matrix(), "item", 3, 100.0, seed, max_iter=LAST, tol=0)
+
+
 def adam(seed: int = SEED) -> Algorithm:
     options = TorchMFOptions(rank=3, epochs=LAST, optimizer="adam", batch_size=16)
     return TorchMF(options, 3.2, seed)
 
 
 ALGORITHMS = pytest.mark.parametrize(
-    "algorithm", [als, ials, gibbs, adam], ids=["als", "ials", "gibbs", "adam"]
+    "algorithm",
+    [als, ials, gibbs, adam, hals, subspace],
+    ids=["als", "ials", "gibbs", "adam", "hals", "subspace"],
 )
 
 

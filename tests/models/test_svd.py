@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from mfspark.errors import ConfigError
 from mfspark.model_options import ModelName
 from mfspark.models import svd
+from mfspark.models.decompositions import OVERSAMPLING
 from mfspark.models.svd import SVDModel
 from tests.grids import Array, Fit, Fitted, Ratings, fitter, planted, stars, titled_movielens, whole
 from tests.models.contract import RATINGS, ModelContract, options_of
@@ -118,7 +119,7 @@ def test_a_share_out_of_reach_keeps_max_rank_and_is_said(
 ) -> None:
     options = {"energy": 0.99, "solver": "randomized", "max_rank": 3}
     _, s, _ = triplets(fitted_svd(tmp_path, WIDE, **options))
-    assert len(s) == 3 + svd._OVERSAMPLING
+    assert len(s) == 3 + OVERSAMPLING
     assert "less than models.svd.energy = 0.99" in caplog.text
 
 

@@ -1,0 +1,81 @@
+"""`mfspark completed` and `mfspark sample toy`."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mfspark.pipeline import matrix as matrices
+from mfspark.pipeline.matrix import CompletedMatrix
+from tests import made_run as made
+from tests.cli.conftest import Command
+
+MATRIX = CompletedMatrix(
+    users=["=HYPERLINK()", "b"],
+    items=["i1", "i2", "i3"],
+    names=["First", "@Second", "-3 degrees"],
+    ratings=np.array([[5.0, np.nan, np.nan], [np.nan, -2.0, np.nan]]),
+    predictions=np.array([[4.0, 3.25, 1.0], [2.0, -1.5, -0.5]]),
+)
+
+
+@pytest.fixture
+def matrix(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A warehouse whose run has a completed matrix."""
+    made.publish_run(tmp_path)
+    monkeypatch.setattr(matrices, "completed_matrix", lambda _: MATRIX)
+    return tmp_path
+
+
+def test_known_ratings_are_marked_and_printed_beside_predictions(
+    mfspark: Command, matrix: Path
+) -> None:
+    out = mfspark("completed", "-w", matrix).stdout
+    rows = [line.split() for line in out.splitlines()]
+    assert ["=HYPERLINK()", "5*", "3.25", "1"] in rows
+    assert ["b", "2", "-2*", "-0.5"] in rows
+    assert "2 users x 3 items, 33% known, marked *" in out
+    plain = mfspark("completed", "-w", matrix, "--plain", "-n", "1", "--items", "1").stdout
+    assert ["=HYPERLINK()", "5"] in [line.split() for line in plain.splitlines()]
+    assert "the whole matrix: mfspark completed --out FILE" in plain
+
+
+def test_files_hold_all_of_it_and_run_nothing_in_a_spreadsheet(
+    mfspark: Command, matrix: Path
+) -> None:
+    wide, long = matrix / "wide.csv", matrix / "long.csv"
+    assert mfspark("completed", "-w", matrix, "-o", wide).stdout == f"{wide}\n"
+    assert mfspark("completed", "-w", matrix, "-o", long, "--long").exit_code == 0
+    with wide.open() as file:
+        assert list(csv.reader(file)) == [
+            ["user", "First", "'@Second", "'-3 degrees"],
+            ["'=HYPERLINK()", "5*", "3.25", "1"],
+            ["b", "2", "-2*", "-0.5"],
+        ]
+    with long.open() as file:
+        cells = list(csv.reader(file))
+    assert cells[0] == ["user", "item", "title", "value", "known"]
+    assert ["b", "i2", "'@Second", "-2", "true"] in cells
+    assert ["b", "i3", "'-3 degrees", "-0.5", "false"] in cells
+    assert len(cells) == 7
+
+
+def test_a_run_without_the_table_says_what_to_do(mfspark: Command, made_warehouse: Path) -> None:
+    result = mfspark("completed", "-w", made_warehouse)
+    assert result.exit_code == 2
+    assert "raise that and run again" in result.stderr
+
+
+def test_a_place_that_cannot_be_written(mfspark: Command, matrix: Path) -> None:
+    result = mfspark("completed", "-w", matrix, "-o", matrix / "no" / "such.csv")
+    assert result.exit_code == 2
+    assert "choose another place: --out FILE" in result.stderr
+
+
+def test_toy_writes_two_files_and_says_what_next(mfspark: Command, tmp_path: Path) -> None:
+    result = mfspark("sample", "toy", "--out", tmp_path, "--users", "3", "--draws", "10")
+    assert result.stdout.split() == [str(tmp_path / name) for name in ("ratings.csv", "items.csv")]
+    assert "next: mfspark run --ratings" in result.stderr
