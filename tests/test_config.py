@@ -100,6 +100,13 @@ def test_unknown_section_and_optional_section_are_searched_too() -> None:
             'inputs.test=["t.csv"]',
             'evaluation.split = "given" and inputs.test (--test FILE) go together',
         ),
+        (
+            'completed.model="svd"',
+            'predicts ratings only with models.svd.unrated = "baseline"; with "zero" it ranks',
+        ),
+        ('completed.model="nmf"', 'only with models.nmf.unrated = "masked"'),
+        ("models.svd.energy=0", "models.svd.energy = 0: Input should be greater than 0"),
+        ("models.svd.energy=1.1", "models.svd.energy = 1.1: Input should be less than or equal"),
         ("seed=-1", "seed = -1: Input should be greater than or equal to 0"),
     ],
 )
@@ -107,6 +114,17 @@ def test_wrong_value_is_refused_with_what_was_found(override: str, problem: str)
     lines = refusal(None, override)
     assert lines[0] == "the configuration has 1 problem(s):"
     assert problem in lines[1]
+
+
+def test_models_that_predict_may_fill_the_matrix() -> None:
+    for name, unrated in (("svd", "baseline"), ("nmf", "masked")):
+        overrides = f"completed.model={name}", f"models.{name}.unrated={unrated}"
+        assert load_config(overrides=overrides).completed.model == name
+
+
+def test_merged_titles_and_given_test_ratings_do_not_go_together() -> None:
+    given = 'inputs.test=["t.csv"]', "evaluation.split=given", "items.merge_on=title"
+    assert any("cannot find the pairs" in line for line in refusal(None, *given))
 
 
 def test_all_problems_are_listed_at_once(tmp_path: Path) -> None:

@@ -252,6 +252,25 @@ def test_a_loss_that_is_no_number_stops_the_training(site: Callable[[str], Site]
         site("here").train(wild)
 
 
+@pytest.mark.parametrize(
+    ("losses", "tol", "stalled"),
+    [
+        ([1.0], 0.5, False),
+        ([1.0, 0.9], 0.11, True),
+        ([1.0, 0.9], 0.09, False),
+        ([1.0, 1.05], 0.06, True),  # it rose: no better is no better
+        ([1.0, 1.0], 0.0, False),
+        ([0.0, 0.0], 1e-4, True),
+    ],
+)
+def test_training_stalls_when_the_loss_changes_by_no_more_than_a_share(
+    tmp_path: Path, losses: list[float], tol: float, stalled: bool
+) -> None:
+    start = als().start(Site(tmp_path, in_memory=False).grid(), "start")
+    history = tuple(Loss(i, "train", value) for i, value in enumerate(losses, 1))
+    assert replace(start, history=history).stalled(tol) is stalled
+
+
 def test_losses_round_trip_exactly(tmp_path: Path) -> None:
     losses = (Loss(1, "train", 0.1 + 0.2, 1e-9), Loss(1, "validation", 1 / 3))
     site = Site(tmp_path, in_memory=False)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -25,6 +27,17 @@ def test_adjust(scale: RatingScale, expected: list[float]) -> None:
 def test_steps_count_from_the_lowest_rating() -> None:
     scale = RatingScale(1.0, 10.0, round_to=3.0)
     assert scale.adjust(np.array([2.4, 2.6, 8.4, 9.9])).tolist() == [1.0, 4.0, 7.0, 10.0]
+
+
+@pytest.mark.parametrize(
+    ("step", "round_to", "expected"),
+    [(0.5, "step", 3.5), (1.0, "step", 3.0), (None, "step", 3.4), (0.5, 0.0, 3.4), (0.5, 2.0, 3.0)],
+)
+def test_published_predictions_are_on_the_step_of_the_ratings_where_asked(
+    step: float | None, round_to: Any, expected: float
+) -> None:
+    scale = RatingScale.published((1.0, 5.0), step, clamp=True, round_to=round_to)
+    assert scale.adjust(np.array([3.4, 9.0])).tolist() == [expected, 5.0]
 
 
 def test_unknown_stays_unknown() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from mfspark.grid.grid import Blocks, Grid, Layout
 from mfspark.models import factors
-from mfspark.models.factors import FactorModel
+from mfspark.models.factors import Distribution, FactorModel, StartRows, start_state
 from tests.grids import Array, Ratings, grid_of, stars, whole
 from tests.reference import best_of_row
 
@@ -24,6 +24,25 @@ def arrays(seed: int, n: int, unrated: int) -> dict[str, Array]:
 
 
 USERS, ITEMS = arrays(1, RATINGS.n_users, 2), arrays(2, RATINGS.n_items, 3)
+
+
+@pytest.mark.parametrize("blocks", [1, 4])
+@pytest.mark.parametrize(
+    ("distribution", "mean", "low", "std"),
+    [("normal", 0.0, -9.0, 0.5), ("half_normal", 0.399, 0.0, 0.301), ("uniform", 0.866, 0.0, 0.5)],
+)
+def test_starting_factors_are_drawn_as_asked(
+    distribution: Distribution, mean: float, low: float, std: float, blocks: int
+) -> None:
+    """A normal number without its sign has mean sqrt(2 / pi) and deviation sqrt(1 - 2 / pi)."""
+    grid = grid_of(stars(1, 400, 50, 0.2), blocks, blocks)
+    state = start_state(grid, "start", StartRows(20, 0.5, seed=3, distribution=distribution))
+    found = whole(grid, state.user, "factors")
+    assert found.mean() == pytest.approx(mean, abs=0.02)
+    assert found.std() == pytest.approx(std, abs=0.02)
+    assert found.min() >= low
+    if distribution == "uniform":
+        assert found.max() < 0.5 * 12**0.5
 
 
 def model_on(ratings: Ratings, P: int, Q: int) -> tuple[FactorModel, Grid]:
