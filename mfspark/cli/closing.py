@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from mfspark.cli.terminal import cell, table
-from mfspark.pipeline.summary import count
+from mfspark.pipeline.summary import count, metric_titles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,14 +45,9 @@ def print_summary(out: Console, summary: Summary, warehouse: Path, seconds: floa
 
 
 def _metrics(summary: Summary, *, narrow: bool) -> RenderableType:
-    k = summary.k
-    titles = {
-        "rmse": "RMSE",
-        "mae": "MAE",
-        "ndcg": f"NDCG@{k}",
-        "recall": f"recall@{k}",
-        "coverage": f"cov@{k}" if narrow else f"coverage@{k}",  # 80 columns are just enough
-    }
+    titles = metric_titles(summary.k)
+    if narrow:
+        titles["coverage"] = f"cov@{summary.k}"  # 80 columns are just enough
     rows = [
         [model.model, *(_figure(model.measured.get(metric), narrow=narrow) for metric in titles)]
         for model in summary.models

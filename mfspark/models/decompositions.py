@@ -17,11 +17,11 @@ from mfspark.models.subspace import Product, start_columns, turn
 from mfspark.schemas import other
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from mfspark.grid.grid import Grid, RowTiles, Strips
     from mfspark.grid.store import Store
-    from mfspark.kernels.tile import Arrays
+    from mfspark.kernels.tile import Array, Arrays
     from mfspark.models.subspace import Matrix
     from mfspark.schemas import Side
 
@@ -68,7 +68,7 @@ class Randomized:
 
 @dataclass(frozen=True)
 class Exact:
-    """All singular triplets by the Gram matrix F F' of the smaller side; no iterations.
+    """The leading singular triplets by the Gram matrix F F' of the smaller side; no iterations.
 
     Memory of the one task that decomposes it: 8 n^2 bytes, three times over.
     """
@@ -76,12 +76,14 @@ class Exact:
     matrix: Matrix
     side: Side
     """The rows of F: the smaller side."""
+    n_kept: Callable[[Array], int]
+    """Says how many triplets are wanted, given all squared singular values, descending."""
 
     def start(self, grid: Grid, name: str) -> State:
         """Decompose the Gram matrix: F F' = U diag(s^2) U', and F'U = s V."""
         side = self.side
         gram, _ = grid.all_pairs(side, f"{name}/gram", _GramRows(self.matrix))
-        spectrum = grid.reduce(f"{name}/spectrum", _ExactSpectrum(side), gram)
+        spectrum = grid.reduce(f"{name}/spectrum", _ExactSpectrum(self.n_kept), gram)
         rows, _ = grid.sweep(side, f"{name}/rows", _RowsOf(spectrum))
         columns, _ = grid.sweep(other(side), f"{name}/columns", Product(self.matrix), columns=rows)
         grid.store.discard(gram.references)
@@ -129,9 +131,12 @@ class _GramRows:
 
 @dataclass(frozen=True)
 class _ExactSpectrum:
-    """Reduce kernel: all eigenpairs of F F'; the bases are the vectors themselves."""
+    """Reduce kernel: eigenpairs of F F', of which all values and the wanted vectors are kept.
 
-    side: Side
+    The bases are the vectors themselves.
+    """
+
+    n_kept: Callable[[Array], int]
 
     def __call__(self, blocks: Iterable[Arrays], store: Store) -> Arrays:  # noqa: ARG002
         parts = [block["gram"] for block in blocks]
@@ -140,8 +145,9 @@ class _ExactSpectrum:
         for block, part in enumerate(parts):
             gram[block :: len(parts)] = part  # as Layout deals rows out to blocks
         values, vectors = eigenpairs(gram, FLOAT64_NOTHING)
-        vectors *= signs(vectors.sum(0))
-        identity = np.eye(len(values))
+        vectors = vectors[:, : self.n_kept(values)]
+        vectors = vectors * signs(vectors.sum(0))
+        identity = np.eye(vectors.shape[1])
         return {"values": values, "vectors": vectors, "rows": identity, "columns": identity}
 
 

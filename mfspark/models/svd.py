@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -73,7 +74,7 @@ def fit(context: FitContext, options: SVDOptions) -> SVDModel:
     state = context.train(algorithm)
     (spectrum,) = state.kept
     values = context.store.get(spectrum.references[0])["values"]
-    kept = _n_kept(options, values, squares)
+    kept = _n_kept(options, squares, values)
     kernel = _Factors(matrix.about, spectrum, kept)
     user, item = (
         context.grid.sweep(bases.side, context.name, kernel, rows=bases)[0]
@@ -109,14 +110,14 @@ def _algorithm(
             'use energy_of = "frobenius", or a fixed rank, with solver = "auto"',
         )
     if exact or (options.solver == "auto" and n <= _ALWAYS_EXACT):
-        return Exact(matrix, side)
+        return Exact(matrix, side, partial(_n_kept, options, squares))
     rank = options.max_rank if options.energy else options.rank
     return Randomized(
         matrix, side, rank, squares, context.seed, max_iter=options.max_iter, tol=options.tol
     )
 
 
-def _n_kept(options: SVDOptions, values: Array, squares: float) -> int:
+def _n_kept(options: SVDOptions, squares: float, values: Array) -> int:
     """Return how many triplets are kept; values: squared singular values, descending."""
     if options.energy is None:
         return min(options.rank, len(values))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mfspark.pipeline.matrix import completed_matrix
 from mfspark.pipeline.queries import default_model, list_of
-from mfspark.pipeline.summary import LOWER_IS_BETTER, summarise
+from mfspark.pipeline.summary import LOWER_IS_BETTER, metric_titles, summarise
 from mfspark.report.content import (
     Bar,
     Cell,
@@ -72,16 +72,8 @@ def report_of(run: PublishedRun) -> Report:
 
 
 def _metrics(summary: Summary) -> list[Metric]:
-    k = summary.k
-    names = {
-        "rmse": "RMSE",
-        "mae": "MAE",
-        "ndcg": f"NDCG@{k}",
-        "recall": f"recall@{k}",
-        "coverage": f"coverage@{k}",
-    }
     found: list[Metric] = []
-    for metric, name in names.items():
+    for metric, name in metric_titles(summary.k).items():
         figures = {
             model.model: Figure(one.value, one.low, one.high, one.best)
             for model in summary.models

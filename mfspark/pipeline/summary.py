@@ -62,6 +62,17 @@ class Summary:
     notes: list[str]
 
 
+def metric_titles(k: int) -> dict[str, str]:
+    """Return what the shown metrics are called, by their names in table `metrics`."""
+    return {
+        "rmse": "RMSE",
+        "mae": "MAE",
+        "ndcg": f"NDCG@{k}",
+        "recall": f"recall@{k}",
+        "coverage": f"coverage@{k}",
+    }
+
+
 def count(n: int, noun: str) -> str:
     """Return such as `1 rating` or `1,000 ratings`."""
     return f"{n:,} {noun}" + ("" if n == 1 else "s")
