@@ -39,7 +39,7 @@ WAYS = {
     ),
     "norm by Adam, zeros": torch_mf(objective="norm", unrated="zero", reg=0, **ADAM),
     "norm by Adam, masked": torch_mf(objective="norm", reg=0, **ADAM),
-    "norm by Adam, masked, L2": torch_mf(objective="norm", reg=0.05, **ADAM),
+    "squares by Adam, masked, L2": torch_mf(objective="squares", reg=0.05, **ADAM),
     "gradient descent, zeros, L2": torch_mf(
         objective="squares", unrated="zero", optimizer="sgd", learning_rate=0.01, reg=0.1
     ),
@@ -65,7 +65,7 @@ with nights() as (run_night, folder):
         errors = np.abs(rebuilt[way] - R)
         print(
             f"{way:28} largest error on known cells {errors[R > 0].max():.3f}, "
-            f"on zeros {errors[R == 0].max():.3f}"
+            f"empty cells up to {rebuilt[way][R == 0].max():.2f}"
         )
         if model == "nmf":
             print("all factors are 0 or above:", bool((X >= 0).all() and (Y >= 0).all()))

@@ -60,20 +60,19 @@ with nights() as (run_night, folder):
             **held_out | {"epochs": 200, "patience": 200},
         ),
     )  # fmt: skip
+    curves = {
+        title: {split: np.square(losses(run, split)) for split in ("train", "validation")}
+        for title, run in (("Mini-batches", batches), ("Full-batch Adam, norms", full))
+    }
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.2))
 axes[0].semilogy(mse, color=BLUE)
 axes[0].set(title="Embeddings: MSE of 8 triples", xlabel="epoch")
-for axis, run, title in (
-    (axes[1], batches, "Mini-batches"),
-    (axes[2], full, "Full-batch Adam, norms"),
-):
+for axis, (title, curve) in zip(axes[1:], curves.items(), strict=True):
     for split, name, colour in (("train", "train", BLUE), ("validation", "test", ORANGE)):
-        axis.plot(np.square(losses(run, split)), color=colour, label=name)
+        axis.plot(curve[split], color=colour, label=name)
+        print(f"{title}: {name} MSE {curve[split][-1]:.3f}")
     axis.set(title=f"{title}: MSE", xlabel="epoch")
     axis.legend()
 save(figure, "embedding_losses")
-for name, run in (("mini-batches", batches), ("full batch", full)):
-    train, test = (losses(run, split)[-1] ** 2 for split in ("train", "validation"))
-    print(f"{name}: train MSE {train:.3f}, test MSE {test:.3f}")

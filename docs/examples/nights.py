@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import matplotlib
@@ -32,7 +33,7 @@ plt.rcParams.update(
         "axes.grid": True,
         "grid.color": "#ece9e2",
         "axes.axisbelow": True,
-        "axes.titleweight": "semibold",
+        "axes.titleweight": "bold",
         "axes.titlelocation": "left",
         "xtick.color": "#5e5c57",
         "ytick.color": "#5e5c57",
@@ -47,10 +48,12 @@ RunNight = Callable[..., PublishedRun]
 def nights() -> Iterator[tuple[RunNight, Path]]:
     """Yield `run(ratings, *overrides, items=())`, which runs a night, and a folder for its files.
 
-    All nights of a script share one Spark session. `overrides` are those of `mfspark run --set`.
+    All nights of a script share one Spark session, and each has a warehouse of its own.
+    `overrides` are those of `mfspark run --set`.
     """
     with tempfile.TemporaryDirectory(prefix="mfspark-example-") as name, spark_session():
         folder = Path(name)
+        warehouses = (folder / f"warehouse-{number}" for number in count(1))
 
         def run(
             ratings: Path | None, *overrides: str, items: tuple[Path, ...] = ()
@@ -59,7 +62,7 @@ def nights() -> Iterator[tuple[RunNight, Path]]:
                 "run",
                 ratings=() if ratings is None else (str(ratings),),
                 items=tuple(map(str, items)),
-                warehouse=str(folder / "warehouse"),
+                warehouse=str(next(warehouses)),
                 run_date="2026-11-22",
                 overrides=overrides,
             )
