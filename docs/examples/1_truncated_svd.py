@@ -60,7 +60,7 @@ with nights() as (run_night, folder):
         right.plot(np.cumsum(parts) / parts.sum(), color=colour, label=name)
     right.axhline(0.9, color=ORANGE, linewidth=1, linestyle="--")
     right.axvline(kept, color=ORANGE, linewidth=1, linestyle="--")
-    right.set(title=f"Share of the norm; {kept} triplets stay below 90%", xlabel="triplets")
+    right.set(title=f"{kept} triplets stay below 90%", xlabel="triplets")
     right.legend()
     save(figure, "svd_spectrum")
 

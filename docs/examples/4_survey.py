@@ -37,7 +37,7 @@ with nights() as (run_night, folder):
 # %%
 figure, axis = plt.subplots(figsize=(7, 9))
 axis.imshow(
-    np.where(matrix.known, matrix.filled, np.nan), cmap="Blues", vmin=0, vmax=7, aspect="auto"
+    np.where(matrix.known, matrix.filled, np.nan), cmap="Blues", vmin=0, vmax=9, aspect="auto"
 )
 for (u, i), value in np.ndenumerate(matrix.filled):
     known = matrix.known[u, i]

@@ -34,6 +34,7 @@ plt.rcParams.update(
         "grid.color": "#ece9e2",
         "axes.axisbelow": True,
         "axes.titleweight": "bold",
+        "axes.titlesize": 11,
         "axes.titlelocation": "left",
         "xtick.color": "#5e5c57",
         "ytick.color": "#5e5c57",
