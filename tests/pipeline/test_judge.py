@@ -19,6 +19,7 @@ from mfspark.samples import SyntheticSpec, write_synthetic
 from mfspark.tables.night import Night
 from mfspark.tables.warehouse import Warehouse
 from tests.pipeline.nights import content_hash, run_night, table
+from tests.rounds import long_only
 
 OPTIONS = (
     'models.run=["als","ials"]',
@@ -150,6 +151,8 @@ def test_shuffled_factors_are_refused_and_may_be_published_all_the_same(
     assert {(v["gate"], v["subject"]) for v in recorded if v["outcome"] == "failed"} == found
 
 
+@pytest.mark.faults
+@long_only
 def test_factors_shuffled_after_they_were_measured_are_refused(
     spark: SparkSession,
     warehouse: Warehouse,

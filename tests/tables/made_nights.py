@@ -38,11 +38,10 @@ def top_n(mark: float, part: int) -> pa.Table:
         "item_id": [f"i{i}" for i in range(ROWS_A_FILE)],
         "score": [mark] * ROWS_A_FILE,
         "tier": ["als"] * ROWS_A_FILE,
-        "score_low": [None] * ROWS_A_FILE,
-        "score_high": [None] * ROWS_A_FILE,
         "title": [f"Title {i}" for i in range(ROWS_A_FILE)],
     }
-    return pa.table(columns, schema=table_schema("top_n", IDS))
+    schema, empty = table_schema("top_n", IDS), [None] * ROWS_A_FILE
+    return pa.table({name: columns.get(name, empty) for name in schema.names}, schema=schema)
 
 
 def write_list(directory: Path, mark: float) -> None:

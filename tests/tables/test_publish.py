@@ -147,7 +147,7 @@ def test_a_full_disk_is_told_and_a_rerun_publishes(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     fates = Counter[str]()
-    for kib in range(160, 700, 20):
+    for kib in range(16, 140, 4):
         mounted = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", disk],
             capture_output=True,
@@ -158,7 +158,7 @@ def test_a_full_disk_is_told_and_a_rerun_publishes(tmp_path: Path) -> None:
         try:
             fates[on_a_small_disk(disk)] += 1
         finally:
-            subprocess.run(["umount", disk], check=True)
+            subprocess.run(["umount", "--lazy", disk], check=True)  # an error may hold a file
     print(dict(fates))
     assert fates["full"] >= 5
     assert fates["published"] >= 3

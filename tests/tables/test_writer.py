@@ -39,6 +39,7 @@ def lists(spark: SparkSession, n_users: int, model: str = "als") -> DataFrame:
             F.lit("als").alias("tier"),
             F.lit(None).cast("double").alias("score_low"),
             F.lit(None).cast("double").alias("score_high"),
+            F.lit(None).cast("array<string>").alias("reason"),
             F.lit(None).cast("string").alias("title"),
         )
         .repartition(3, "item_id")
