@@ -146,6 +146,8 @@ class Publish(Section):
     """Item ids that no list holds, also those that are allowed; "@FILE" as above."""
     similar_items: Annotated[int, Field(ge=0)] = 20
     """Rows an item and model in `similar_items`; 0: none."""
+    heatmap_users: Annotated[int, Field(ge=0, le=1000)] = 50
+    """Users with most ratings whose similarities, all with all, are in `user_heatmap`; 0: none."""
     clamp: bool = True
     """Keep predicted ratings inside the rating scale."""
     round_to: NonNegativeFloat | Literal["step"] = 0.0

@@ -92,6 +92,11 @@ _TABLES: dict[str, list[tuple[str, pa.DataType]]] = {
     "items": [*_statistics("item"), ("title", pa.string()), ("genres", pa.list_(pa.string()))],
     "user_neighbors": _neighbors(_USER_ID),
     "item_neighbors": _neighbors(_ITEM_ID),
+    "user_heatmap": [
+        ("user_id", _USER_ID),
+        ("other_user_id", _USER_ID),
+        ("similarity", pa.float64()),
+    ],
     "user_factors": _factors(_USER_ID),
     "item_factors": _factors(_ITEM_ID),
     "similar_items": [
@@ -181,6 +186,7 @@ SORTED_BY: dict[str, tuple[str, ...]] = {
     "items": ("item_id",),
     "user_neighbors": ("id", "rank"),
     "item_neighbors": ("id", "rank"),
+    "user_heatmap": ("user_id", "other_user_id"),
     "user_factors": ("id", "model"),
     "item_factors": ("id", "model"),
     "similar_items": ("item_id", "model", "rank"),
@@ -208,7 +214,7 @@ def table_schema(table: str, ids: IdTypes) -> pa.Schema:
     if table not in _TABLES:
         raise NotFoundError(f"no table is named '{table}'", f"tables: {', '.join(_TABLES)}")
     actual = {_USER_ID: _ARROW_ID[ids.user], _ITEM_ID: _ARROW_ID[ids.item]}
-    id_columns = {"user_id", "item_id", "id", "neighbor_id", "similar_item_id"}
+    id_columns = {"user_id", "item_id", "id", "neighbor_id", "similar_item_id", "other_user_id"}
     return pa.schema(
         [(name, actual[kind] if name in id_columns else kind) for name, kind in _TABLES[table]]
     )

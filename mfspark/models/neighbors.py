@@ -20,7 +20,7 @@ from mfspark.kernels.measures import Similarity
 from mfspark.kernels.moments import Rows
 from mfspark.kernels.packed import Packing, off_grid
 from mfspark.kernels.shortlist import Shortlist
-from mfspark.kernels.similarity import with_common
+from mfspark.kernels.similarity import similarities, with_common
 from mfspark.kernels.top_n import RankedLists
 from mfspark.kernels.weights import Columns, compared, needs_columns
 from mfspark.model_options import BaselineOptions
@@ -195,3 +195,28 @@ class _Together:
         every = (Rows.from_arrays(tiles.store.get(r)) for r in self.rows.references)
         own = Rows.from_arrays(tiles.store.get(self.rows.references[tiles.block]))
         return with_common(shortlist.lists(), own, every).arrays()
+
+
+@dataclass(frozen=True)
+class AmongChosen:
+    """All-pairs kernel: how alike some rows are, all with all.
+
+    chosen int64 (m), ascending. Gives similarity float64 (chosen ones of the block, m), -inf where
+    two are no neighbors.
+    """
+
+    comparison: Comparison
+    chosen: Array
+
+    def __call__(self, rows: Arrays, strips: Strips) -> Arrays:  # noqa: ARG002
+        """Return the similarities of one block."""
+        own, _ = self.comparison.rows(
+            RowTiles(strips.side, strips.block, strips.tiles, strips.store)
+        )
+        own = own.take(np.flatnonzero(np.isin(own.indices, self.chosen)))
+        near = np.empty((len(own), len(self.chosen)))
+        for indices, others in self.comparison.compared(strips):
+            there = np.flatnonzero(np.isin(indices, self.chosen))
+            found = similarities(own, others.take(there), self.comparison.similarity)
+            near[:, np.searchsorted(self.chosen, indices[there])] = found
+        return {"similarity": near}

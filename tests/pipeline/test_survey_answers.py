@@ -82,6 +82,18 @@ def test_reasons_are_neighbors_who_rated_it_or_items_they_rated(
     assert {row["model"] for row in given} == {"user_knn", "item_knn"}
 
 
+def test_the_heatmap_has_every_pair_of_users_as_similar_as_neighbors_are(
+    survey: PublishedRun,
+) -> None:
+    pairs = survey.rows("select * from {user_heatmap}")
+    assert len(pairs) == 45 * 45
+    found = {(row["user_id"], row["other_user_id"]): row["similarity"] for row in pairs}
+    neighbors = survey.rows("select * from {user_neighbors}")
+    assert len(neighbors) > 45 * 40
+    assert all(found[row["id"], row["neighbor_id"]] == row["similarity"] for row in neighbors)
+    assert all(found[user, user] == pytest.approx(1, abs=1e-12) for user, _ in found)
+
+
 @pytest.fixture(scope="module")
 def five_neighbors(survey: PublishedRun, tmp_path_factory: pytest.TempPathFactory) -> PublishedRun:
     """The survey's tables published again with the five nearest neighbors alone."""
