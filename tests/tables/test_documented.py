@@ -38,9 +38,9 @@ def test_every_engine_reads_the_table(
     (snippet,) = blocks("python")
     found: dict[str, Any] = {"spark": spark}
     exec(compile(snippet, "docs/publishing.md", "exec"), found)
-    models = len(made_run.MODELS)
-    assert found["mine"].num_rows == len(found["best"]) * 3 == models * 3
-    assert len(found["frame"]) == found["rows"][0][0] == found["lists"].count() == models * 3
+    ((n,),) = found["rows"]
+    assert found["mine"].num_rows == len(found["best"]) * 3 == n >= 9
+    assert len(found["frame"]) == found["lists"].count() == n
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
