@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import time
 from collections.abc import Callable
 
@@ -149,6 +150,7 @@ def compare(n_ratings: int, peers: list[str]) -> None:
     """Measure one size and print its table."""
     with trial_of(n_ratings) as trial:
         rows, ours = found_by_us(trial)
+        print(*rows, sep="\n", file=sys.stderr, flush=True)
         for name, (prepare, most) in PEERS.items():
             if name in peers and n_ratings <= most:
                 find = prepare(trial)
@@ -156,6 +158,7 @@ def compare(n_ratings: int, peers: list[str]) -> None:
                     kth, *cost = measured(find)
                 notes = "" if kth is None else f"differs by {np.abs(kth - ours).max():.0e} at most"
                 rows.append(Row(name, *cost, notes))
+                print(rows[-1], file=sys.stderr, flush=True)
     shape = f"{trial.spec.n_users:,} users x {trial.spec.n_items:,} items"
     print_table(f"{K} nearest users, {n_ratings:,} ratings, {shape}", "seconds", rows, REFERENCE)
 
