@@ -14,6 +14,8 @@ WAREHOUSE ?= warehouse
 ARGS ?=
 # make test TESTS=tests/evaluation
 TESTS ?=
+# Processes that share out the files of all tests; each has a Spark session of its own (3 GB).
+WORKERS ?= 2
 BENCH ?=
 DATE ?= 2026-11-22
 
@@ -34,7 +36,7 @@ run: $(STAMP) ## Set up, then run the nightly on the embedded survey, or on RATI
 	  $(foreach file,$(ITEMS),--items '$(file)') $(ARGS)
 
 test: $(STAMP) ## Set up, then run the tests, or only TESTS=tests/...
-	@$(IN_ENV) pytest $(TESTS)
+	@$(IN_ENV) pytest $(if $(TESTS),,--numprocesses $(WORKERS) --dist loadfile) $(TESTS)
 
 test-faults: $(STAMP) ## Run the long form of the fault suites (an hour or two)
 	@MFSPARK_FAULTS=long $(IN_ENV) pytest -m faults -rs -s --timeout 3600 $(TESTS)
