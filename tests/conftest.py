@@ -9,9 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from pyspark.sql import SparkSession
 
 from mfspark.session import spark_session
+from tests.rounds import LONG
+
+# Short forms try the same examples every time, so that a change is judged by what it changed.
+settings.register_profile("short", derandomize=True)
+settings.register_profile("long", derandomize=False)
+settings.load_profile("long" if LONG else "short")
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"

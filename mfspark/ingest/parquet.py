@@ -103,7 +103,7 @@ def _opened(path: str) -> Generator[pq.ParquetFile]:
         try:
             with pq.ParquetFile(stream) as file:
                 yield file
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
             raise InputError(
                 f"{path} is a broken Parquet file: {str(error).splitlines()[0]}",
                 "it may be cut off or still being written; copy it again",

@@ -144,7 +144,7 @@ def _from_parquet(path: str) -> SideColumns:
     try:
         with open_input(path) as stream:
             table = pq.read_table(stream)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         raise InputError(
             f"{path} is a broken Parquet file: {str(error).splitlines()[0]}",
             "it may be cut off or still being written; copy it again",

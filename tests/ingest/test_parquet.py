@@ -121,3 +121,11 @@ def test_damage_in_the_middle_is_explained(read, parquet):
     path.write_bytes(bytes(data))
     with pytest.raises(InputError, match="broken Parquet file"):
         read(path)
+
+
+def test_a_column_name_that_is_no_text_is_damage(read, tmp_path):
+    path = tmp_path / "r.parquet"
+    pq.write_table(pa.table({"user": ["a"], "item": ["b"], "rating": [1.0]}), path)
+    path.write_bytes(path.read_bytes().replace(b"rating", b"\x80ating"))
+    with pytest.raises(InputError, match=r"r\.parquet is a broken Parquet file"):
+        read(path)

@@ -164,7 +164,11 @@ def test_header_only_gives_no_rows(read, file):
         ("a.csv", b"just some words\nand more\n", "no rows of several columns"),
         ("a.csv", b"\x7fELF\x00\x00binary", r"binary file .it has NUL bytes"),
         ("a.csv", b"PAR1\x15\x04", "looks like a Parquet file\n  rename it to .parquet"),
-        ("a.csv", gzip.compress(b"1,2,3\n", mtime=0), "looks like a gzip file\n  rename it to .csv.gz"),
+        (
+            "a.csv",
+            gzip.compress(b"1,2,3\n", mtime=0),
+            "looks like a gzip file\n  rename it to .csv.gz",
+        ),
         (
             "a.csv",
             b"\xd0\xcf\x11\xe0\xa1\xb1",
