@@ -144,8 +144,13 @@ def _degrees(run: PublishedRun, side: Side) -> Distribution:
 
 
 def _heatmap(run: PublishedRun, side: Side) -> Heatmap | None:
-    """Return similarities among those with the most ratings; None where nobody is a neighbor."""
-    table = f"{side}_neighbors"
+    """Return similarities among those with the most ratings; None where there are none.
+
+    Of users all with all where `user_heatmap` was written, otherwise of those who are neighbors.
+    """
+    table, first, second = f"{side}_neighbors", "id", "neighbor_id"
+    if side == "user" and run.has("user_heatmap"):
+        table, first, second = "user_heatmap", "user_id", "other_user_id"
     if not run.has(table):
         return None
     name = "title" if side == "item" else "null"
@@ -157,8 +162,8 @@ def _heatmap(run: PublishedRun, side: Side) -> Heatmap | None:
     place = {row["id"]: i for i, row in enumerate(rows)}
     among = ", ".join("?" * len(place))
     pairs = run.rows(
-        f"""select id, neighbor_id, similarity from {{{table}}}
-            where id in ({among}) and neighbor_id in ({among})""",
+        f"""select {first} as one, {second} as other, similarity from {{{table}}}
+            where one in ({among}) and other in ({among}) and one <> other""",
         *place,
         *place,
     )
@@ -166,7 +171,7 @@ def _heatmap(run: PublishedRun, side: Side) -> Heatmap | None:
         return None
     values: list[list[float | None]] = [[None] * len(rows) for _ in rows]
     for pair in pairs:
-        values[place[pair["id"]]][place[pair["neighbor_id"]]] = pair["similarity"]
+        values[place[pair["one"]]][place[pair["other"]]] = pair["similarity"]
     return Heatmap(f"{side.capitalize()}s", [row["name"] for row in rows], values)
 
 

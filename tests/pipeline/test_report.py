@@ -56,7 +56,8 @@ def test_ratings_of_many_values_are_counted_in_ranges() -> None:
 
 
 def test_the_heatmap_holds_the_published_neighbors(made_report: Report) -> None:
-    (users,) = made_report.heatmaps  # the made run has no item neighbors
+    users, items = made_report.heatmaps
+    assert items.title == "Items"
     assert users.labels == ["3", "1", "2", "4"]
     at = {(a, b): value for a, row in zip(users.labels, users.values, strict=True)
           for b, value in zip(users.labels, row, strict=True)}  # fmt: skip
@@ -90,7 +91,13 @@ def test_a_real_night(survey_night: Night) -> None:
     assert all(1 <= cell.value <= 5 for row in matrix.rows for cell in row)
     assert len(report.heatmaps) == 2
     users = report.heatmaps[0]
-    assert all(users.values[i][i] is None for i in range(len(users.labels)))
+    pairs = {
+        (row["user_id"], row["other_user_id"]): row["similarity"]
+        for row in run.rows("select * from {user_heatmap}")
+    }
+    for i, one in enumerate(users.labels):
+        for j, other in enumerate(users.labels):
+            assert users.values[i][j] == (None if i == j else pairs[one, other])
 
 
 def test_the_command_writes_one_file_and_prints_where(tmp_path: Path) -> None:
