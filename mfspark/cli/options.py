@@ -69,8 +69,6 @@ def end_with(work: Callable[[], None], *, debug: bool = False) -> None:
 @contextmanager
 def writing(out: Path) -> Generator[None]:
     """Turn an OSError into one that names the file of `--out` and the remedy."""
-    from mfspark.errors import ConfigError
-
     try:
         yield
     except OSError as error:

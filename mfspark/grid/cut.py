@@ -120,7 +120,7 @@ def _cut_rows(
     from pyspark.sql import functions as F
 
     n_blocks = layout.blocks(side)
-    blocks = Blocks(side, tuple(f"{name}/{side}/{b:04d}" for b in range(n_blocks)))
+    blocks = Blocks.named(side, name, n_blocks)
     numbered = rows.withColumn("block", F.pmod("idx", F.lit(n_blocks)))
     shuffled = numbered.repartitionById(n_blocks, "block")
     write = partial(_write_rows, store, layout, blocks, start, fill)

@@ -115,6 +115,11 @@ class Blocks:
     side: Side
     references: tuple[str, ...]
 
+    @classmethod
+    def named(cls, side: Side, name: str, n_blocks: int) -> Blocks:
+        """Return so many blocks by the name they share."""
+        return cls(side, tuple(f"{name}/{side}/{b:04d}" for b in range(n_blocks)))
+
     def __len__(self) -> int:
         return len(self.references)
 
@@ -356,8 +361,7 @@ class Grid:
         return new, tuple(tuple(references) for references in received)
 
     def _named(self, side: Side, name: str) -> Blocks:
-        n_blocks = self.layout.blocks(side)
-        return Blocks(side, tuple(f"{name}/{side}/{b:04d}" for b in range(n_blocks)))
+        return Blocks.named(side, name, self.layout.blocks(side))
 
 
 def _create(

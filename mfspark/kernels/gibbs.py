@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # Rate of the Gamma prior of lambda. It weighs like so many squared factors a dimension: 1, as is
 # usual, is as much as 50 rows have, and cost 0.003 in RMSE (MovieLens 100K u1, 0.8938 to 0.8908).
-_RATE = 0.01
+RATE = 0.01
 _FLAT = 1e-6  # precision of the intercept's prior beside that of the rows: as good as none
 
 
@@ -138,7 +138,7 @@ def sample_prior(
     C = solve_triangular(factor.T, half, lower=False)
     residual = sums.squares - 2 * (C * sums.cross).sum(0) + (C * (gram @ C)).sum(0)
     residual = np.maximum(residual, 0.0) + (penalty[:, None] * C**2)[~flat].sum(0)
-    precision = rng.gamma(1 + (sums.n + (~flat).sum()) / 2, 1.0, k) / (_RATE + residual / 2)
+    precision = rng.gamma(1 + (sums.n + (~flat).sum()) / 2, 1.0, k) / (RATE + residual / 2)
     beta = np.ones_like(last.group_precision)
     for g in range(len(beta)):
         mine = groups == g

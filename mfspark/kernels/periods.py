@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mfspark.kernels.gibbs import RATE
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
 NO_PERIOD = -1
 """The number of a rating whose time is not known, or whose window has no ratings."""
-_RATE = 0.01  # of the Gamma prior of lambda, as in kernels.gibbs
 _BACK = 1 << 31  # added to windows, which are negative before the epoch
 _ROW = 1 << 32
 
@@ -143,4 +144,4 @@ def sample_periods(
 
 def sample_period_precision(squares: Array, n: Array, rng: np.random.Generator) -> Array:
     """Draw lambda (S) given the sum of squared biases and the number of periods of each length."""
-    return rng.gamma(1 + n / 2) / (_RATE + squares / 2)
+    return rng.gamma(1 + n / 2) / (RATE + squares / 2)

@@ -46,32 +46,26 @@ def start_periods(grid: Grid, name: str, lengths: Lengths) -> tuple[BySide, BySi
     bias drawn last, and sums over the draws that predictions are averaged over.
     """
     times = Grid(grid.tiles.times, grid.store, grid.runner)
+    n_blocks = grid.layout.blocks
+    found: BySide = {s: Blocks.named(s, f"{name}/found", n_blocks(s)) for s in SIDES}
+    strips: BySide = {s: Blocks.named(s, f"{name}/numbers", n_blocks(s)) for s in SIDES}
     blocks: BySide = {}
     for side in SIDES:
-        number = _Number(f"{name}/found", lengths[side])
+        number = _Number(found[side], lengths[side])
         blocks[side], _ = times.sweep(side, f"{name}/periods", number)
-    strips: BySide = {}
     for side in SIDES:
-        beside = _Beside(f"{name}/found", f"{name}/numbers")
+        beside = _Beside(found, strips[side])
         grid.store.discard(times.sweep(side, f"{name}/none", beside)[0].references)
-        strips[side] = Blocks(
-            side, tuple(_strip(f"{name}/numbers", side, b) for b in range(len(blocks[side])))
-        )
-    for side in SIDES:
-        found = range(len(blocks[side]))
-        grid.store.discard(_strip(f"{name}/found", side, b) for b in found)
+    grid.store.discard(reference for side in SIDES for reference in found[side].references)
     return blocks, strips
-
-
-def _strip(name: str, side: Side, block: int) -> str:
-    return f"{name}/{side}/{block:04d}"
 
 
 @dataclass(frozen=True)
 class _Number:
     """Sweep kernel over times: the periods of one block of rows, and those of its ratings."""
 
-    name: str
+    found: Blocks
+    """Where the periods of the ratings are put: a strip of a group a tile."""
     lengths: tuple[int, ...]
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
@@ -80,7 +74,7 @@ class _Number:
         minutes = np.concatenate([tile.values for tile in times])
         periods = Periods.of(rows_of_all, minutes, self.lengths)
         numbers = [{"own": periods.numbers(tile.rows, tile.values)} for tile in times]
-        tiles.store.put(_strip(self.name, tiles.side, tiles.block), *numbers)
+        tiles.store.put(self.found.references[tiles.block], *numbers)
         met = np.concatenate([group["own"].ravel() for group in numbers])
         nothing = np.zeros(periods.n, np.float32)
         return periods.arrays() | {
@@ -95,18 +89,18 @@ class _Number:
 class _Beside:
     """Sweep kernel over times: puts the numbers of both sides' periods beside each tile."""
 
-    found: str
-    name: str
+    found: BySide
+    strips: Blocks
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
         side, block, groups = tiles.side, tiles.block, []
         for q, (tile, _) in enumerate(tiles):
-            own = tiles.store.get(_strip(self.found, side, block), q)["own"]
-            theirs = tiles.store.get(_strip(self.found, other(side), q), block)["own"]
+            own = tiles.store.get(self.found[side].references[block], q)["own"]
+            theirs = tiles.store.get(self.found[other(side)].references[q], block)["own"]
             across = np.empty_like(theirs)
             across[:, _order_across(tile)] = theirs
             groups.append({side: own, other(side): across})
-        tiles.store.put(_strip(self.name, side, block), *groups)
+        tiles.store.put(self.strips.references[block], *groups)
         return {}
 
 

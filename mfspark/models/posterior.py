@@ -47,13 +47,10 @@ class PosteriorModel(FactorModel):
         """Half the width of an interval, in standard deviations."""
         return NormalDist().inv_cdf((1 + self.level) / 2)
 
-    def predict(self, grid: Grid, pairs: TileSet, name: str) -> Blocks:
-        """Score pairs by one sweep over their tiles, at their times where those were cut."""
-        kernel = self.pair_kernel()
-        if self.periods:
-            kernel = _AtTheirTimes(kernel, self.periods)
-        over_pairs = Grid(pairs, grid.store, grid.runner)
-        return over_pairs.sweep("user", name, kernel, self.user, self.item)[0]
+    def pair_kernel(self) -> SweepKernel:
+        """Return the kernel of `predict`: scores of pairs, at their times where those were cut."""
+        kernel = super().pair_kernel()
+        return _AtTheirTimes(kernel, self.periods) if self.periods else kernel
 
     def deviations(self, grid: Grid, pairs: TileSet, name: str) -> Blocks:
         """Return the standard deviation of the ratings of pairs by one sweep over their tiles.

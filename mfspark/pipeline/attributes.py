@@ -20,8 +20,7 @@ def attributes_of(job: Job, side: Side) -> Blocks | None:
     """Return blocks of attributes float32 (rows, A); None where the tables give none."""
     stage = f"attributes-{side}"
     layout = layout_of(job)
-    n_blocks = layout.blocks(side)
-    blocks = Blocks(side, tuple(f"attributes/{side}/{b:04d}" for b in range(n_blocks)))
+    blocks = Blocks.named(side, "attributes", layout.blocks(side))
     if not job.night.finished(stage):
         features, names = _features(job, side)
         for block, reference in enumerate(blocks.references):
