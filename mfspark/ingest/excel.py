@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MAX_FILE_BYTES = 256 << 20
 MAX_UNPACKED_BYTES = 2 << 30
 _CELLS_A_BATCH = 500_000
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 """What zipfile raises: the last where it knows no such compression or wants a password."""
 _READ = 4 << 20
 OLD_BINARY = b"\xd0\xcf\x11\xe0"  # the start of an .xls, which always stores results
@@ -74,7 +74,7 @@ def _workbook(path: str, content: bytes) -> Generator[CalamineWorkbook]:
     try:
         with CalamineWorkbook.from_filelike(io.BytesIO(content)) as book:
             yield book
-    except (CalamineError, OSError, *_DAMAGED) as error:
+    except (CalamineError, OSError, *DAMAGED_ZIP) as error:
         raise InputError(
             f"{path} is not a readable Excel workbook: {error}",
             "open it and save it again as .xlsx",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from mfspark.errors import InputError
-from mfspark.ingest.excel import OLD_BINARY
+from mfspark.ingest.excel import DAMAGED_ZIP, OLD_BINARY
 from mfspark.ingest.layout import HEADER_NAMES, plain_name
 from mfspark.ingest.lines import BYTE_ORDER_MARK
 from mfspark.ingest.sources import open_input, size_of
@@ -152,7 +152,7 @@ def _looks_like(path: str, head: bytes) -> Looks:
     try:
         with open_input(path) as stream, zipfile.ZipFile(stream) as archive:
             return "excel" if "xl/workbook.xml" in archive.namelist() else "zip"
-    except zipfile.BadZipFile:
+    except DAMAGED_ZIP:
         raise InputError(
             f"{path} is a broken zip archive or Excel workbook", "it may be cut off; copy it again"
         ) from None

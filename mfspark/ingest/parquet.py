@@ -67,7 +67,33 @@ def read_row_groups(
             time = _as_time(batch.column(names[columns.timestamp])) if parts[3] >= 0 else None
             lines = pa.array(np.arange(first_line, first_line + batch.num_rows, dtype=np.int64))
             first_line += batch.num_rows
-            yield Fields(lines, _as_text(user), _as_text(item), _as_number(rating), time)
+            yield Fields(lines, _as_id(user), _as_id(item), _as_number(rating), time)
+
+
+def as_text(values: pa.Array) -> pa.Array:
+    """Return a column as text; bytes that are no UTF-8 are read as ISO-8859-1, as in text files.
+
+    Parquet readers do not check texts, and some writers put any bytes there. Raises ArrowInvalid or
+    ArrowNotImplementedError for a nested column.
+    """
+    kind = values.type
+    try:
+        if not pa.types.is_string(kind):
+            return pc.cast(values, pa.string())
+        values.validate(full=True)
+    except pa.ArrowInvalid:
+        if not (pa.types.is_string(kind) or pa.types.is_binary(kind)):
+            raise
+        content = pc.cast(values, pa.binary()).to_pylist()
+        return pa.array([None if text is None else _decoded(text) for text in content], pa.string())
+    return values
+
+
+def _decoded(text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode("iso-8859-1")
 
 
 def _as_time(values: pa.Array) -> pa.Array:
@@ -75,17 +101,17 @@ def _as_time(values: pa.Array) -> pa.Array:
     kind = values.type
     numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
     temporal = pa.types.is_timestamp(kind) or pa.types.is_date(kind)
-    return values if numeric or temporal else pc.cast(values, pa.string())
+    return values if numeric or temporal else as_text(values)
 
 
-def _as_text(values: pa.Array) -> pa.Array:
+def _as_id(values: pa.Array) -> pa.Array:
     """Return ids as text; whole floats (a column with blanks, through pandas) lose their .0."""
     if pa.types.is_floating(values.type):
         finite = pc.if_else(pc.is_nan(values), None, values)
         whole = pc.and_(pc.equal(finite, pc.floor(finite)), pc.less(pc.abs(finite), 2.0**53))
         integers = pc.cast(pc.cast(pc.if_else(whole, finite, None), pa.int64()), pa.string())
         return pc.coalesce(integers, pc.cast(finite, pa.string()))
-    return pc.cast(values, pa.string())
+    return as_text(values)
 
 
 def _as_number(values: pa.Array) -> pa.Array:
@@ -94,7 +120,7 @@ def _as_number(values: pa.Array) -> pa.Array:
         return pc.cast(values, pa.float64(), safe=False)
     if pa.types.is_floating(values.type):
         return pc.cast(values, pa.float64())
-    return pc.cast(values, pa.string())
+    return as_text(values)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from mfspark.ingest.excel import read_sheet
 from mfspark.ingest.formats import recognise, sample_text
 from mfspark.ingest.layout import plain_name
 from mfspark.ingest.lines import examine
+from mfspark.ingest.parquet import as_text
 from mfspark.ingest.sources import open_input, size_of
 from mfspark.ingest.text import TextFile, read_records
 
@@ -156,6 +157,6 @@ def _from_parquet(path: str) -> SideColumns:
 def _text(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return any column as text; a nested one, which says nothing here, as nulls."""
     try:
-        return pc.cast(values, pa.string())
+        return pa.chunked_array(map(as_text, values.chunks), pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return pa.chunked_array([pa.nulls(len(values), pa.string())])

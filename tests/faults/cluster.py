@@ -18,6 +18,7 @@ import pyspark
 from tests.faults.processes import command_of, descendants, kill, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
+_NIGHTLY = ROOT / "jobs" / "nightly.py"
 _BIN = Path(pyspark.__file__).parent / "bin"
 _MASTER, _WORKER = (f"org.apache.spark.deploy.{c}" for c in ("master.Master", "worker.Worker"))
 _LOOPBACK = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOCAL_HOSTNAME": "127.0.0.1"}
@@ -26,6 +27,9 @@ VICTIMS = {
     "python daemon": "pyspark.daemon",
     "python worker": "pyspark.daemon",
 }
+DRIVERS = ("driver", "JVM", "process group")
+"""What of a submitted night may be killed: its Python, the JVM that started that, or both at once
+with all that they started."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +96,26 @@ class Submitted:
         """Return whether a step has ended."""
         return re.search(rf"\d+/\d+ {re.escape(step)}: ", self.log.read_text()) is not None
 
-    def wait_for(self, step: str, seconds: float = 300) -> None:
-        """Wait until a step has ended; fail where the night ends before."""
+    def python(self) -> int | None:
+        """Return the driver: the Python process that runs the night."""
+        for pid in descendants(self.process.pid):
+            if str(_NIGHTLY) in command_of(pid):
+                return pid
+        return None
+
+    def kill(self, victim: str) -> None:
+        """Kill one of `DRIVERS`, at once."""
+        if victim == "process group":
+            os.killpg(self.process.pid, signal.SIGKILL)
+            return
+        pid = self.process.pid if victim == "JVM" else self.python()
+        assert pid is not None
+        assert kill(pid), f"no {victim} was there to kill"
+
+    def wait_for(self, step: str | None, seconds: float = 300) -> None:
+        """Wait until a step has ended; fail where the night ends before. None: no wait."""
+        if step is None:
+            return
 
         def true() -> bool:
             assert self.process.poll() is None or self.reached(step), self.log.read_text()[-3000:]
@@ -121,7 +143,7 @@ def submitted(
         **(conf or {}),
     }
     options = [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
-    command = [_BIN / "spark-submit", "--master", master, *options, ROOT / "jobs" / "nightly.py"]
+    command = [_BIN / "spark-submit", "--master", master, *options, _NIGHTLY]
     environment = {**os.environ, **_LOOPBACK, "PYSPARK_PYTHON": sys.executable}
     environment["PYTHONPATH"] = str(ROOT)
     environment.pop("SPARK_ENV_LOADED", None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import time
@@ -31,12 +32,28 @@ def command_of(pid: int) -> str:
         return ""
 
 
+def open_descriptors(pid: int) -> list[str]:
+    """Return what the descriptors of a process stand for; empty where it has ended."""
+    found: list[str] = []
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile
+                found.append(os.readlink(link))
+    return found
+
+
+def memory_mb(pid: int) -> float:
+    """Return the resident memory of a process in MiB; 0 where it has ended."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return pages * resource.getpagesize() / 2**20
+
+
 def listening(pid: int) -> set[str]:
     """Return the IPv4 and IPv6 addresses that a process listens at."""
-    inodes = set[str]()
-    for link in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):
-            inodes.add(os.readlink(link))
+    inodes = set(open_descriptors(pid))
     found = set[str]()
     for table, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
         for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:

@@ -6,11 +6,9 @@ by bit. Each case proves that its kill happened, and in the step that it names.
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,7 +16,7 @@ from pyspark.sql import SparkSession
 
 from mfspark.samples import SyntheticSpec, write_synthetic
 from mfspark.tables.warehouse import Warehouse
-from tests.faults.cluster import Cluster, standalone, submitted
+from tests.faults.cluster import DRIVERS, VICTIMS, Cluster, standalone, submitted
 from tests.faults.processes import command_of, descendants, kill, listening, wait_until
 from tests.pipeline.nights import DATE, content_hash, run_night
 from tests.rounds import LONG, long_only
@@ -37,14 +35,18 @@ OPTIONS = (
     "publish.similar_items=4",
 )
 CHANGING = {"runs": ("published_at",), "loss_history": ("seconds",)}
-STEPS = (  # and the step before, whose end says that it has begun
-    ("similarity", "ingest"),
-    ("train als", "similarity"),
-    ("train torch_mf", "train als"),
-    ("evaluate", "train torch_mf"),
-    ("refit als", "evaluate"),
-    ("publish", "refit torch_mf"),
-)
+BEFORE: dict[str, str | None] = {
+    "ingest": None,
+    "similarity": "ingest",
+    "train als": "similarity",
+    "train torch_mf": "train als",
+    "evaluate": "train torch_mf",
+    "refit als": "evaluate",
+    "publish": "refit torch_mf",
+}
+"""Steps to kill in, each with the one whose end says that it has begun."""
+Kill = tuple[str, str]
+"""A victim, and the step in which it is killed."""
 LOCAL = "local[2]"
 
 
@@ -81,69 +83,73 @@ def arguments(root: Path, ratings: Path) -> list[str]:
     return ["--ratings", str(ratings), "--warehouse", str(root), "--run-date", DATE, *settings]
 
 
-def kills(n: int, seed: int) -> list[tuple[str, str, str]]:
-    """Return n (victim, step, step before), every victim and step in turn."""
-    draw = random.Random(seed)
-    every = [
-        (victim, *step)
-        for victim in ("executor", "python worker", "python daemon")
-        for step in STEPS
+def in_turn(victims: Sequence[str], n_nights: int) -> list[list[Kill]]:
+    """Kill in every step of some nights; three nights kill each of three victims in each step."""
+    return [
+        [(victims[(n + i) % len(victims)], step) for i, step in enumerate(BEFORE)]
+        for n in range(n_nights)
     ]
-    return [*draw.sample(every, len(every)), *draw.choices(every, k=n)][:n]
 
 
-NIGHTS = [kills(5, seed) for seed in range(6)]  # what is killed in each night, and where
+NIGHTS: list[list[Kill]] = (
+    in_turn(tuple(VICTIMS), 5)
+    if LONG
+    else [[("executor", "ingest"), ("python worker", "train als"), ("python daemon", "publish")]]
+)
 
 
-@long_only  # six JVMs
 @pytest.mark.parametrize("night", NIGHTS)
 def test_executors_and_python_workers_are_killed_while_they_work(
     cluster: Cluster,
     undisturbed: dict[str, str],
     ratings: Path,
     tmp_path: Path,
-    night: list[tuple[str, str, str]],
+    night: list[Kill],
 ) -> None:
-    order = [step for step, _ in STEPS]
-    happened: list[str] = []
+    happened: list[Kill] = []
     with submitted(tmp_path / "log", arguments(tmp_path / "wh", ratings), cluster.url) as run:
-        for victim, step, before in sorted(night, key=lambda kill: order.index(kill[1])):
-            run.wait_for(before)
+        for victim, step in night:
+            run.wait_for(BEFORE[step])
             wait_until(lambda victim=victim: cluster.find(victim), 60, victim)
             killed = [pid for pid in cluster.find(victim)[:1] if kill(pid)]
             assert killed, f"no {victim} was there to kill"
             assert not run.reached(step), f"{step} was over before the kill"
-            happened.append(f"{victim} in {step}")
+            happened.append((victim, step))
         assert run.end() == 0, run.log.read_text()[-3000:]
-    print(f"killed: {', '.join(happened)}")
-    assert len(happened) == len(night)
+    print(f"killed: {happened}")
+    assert happened == night
     assert content(tmp_path / "wh") == undisturbed
 
 
-DRIVERS = [["train als", "evaluate", "refit als", "publish"]] * 5 if LONG else [["evaluate"]]
-"""The step that each rerun of a night is killed in; one more rerun ends."""
+SUBMITS: list[list[Kill]] = (
+    in_turn(DRIVERS, 3) if LONG else [[("driver", "train als"), ("process group", "evaluate")]]
+)
+"""What is killed, and where, in each rerun of a night; one more rerun ends."""
 
 
-@pytest.mark.parametrize(("round_", "steps"), list(enumerate(DRIVERS)))
+@pytest.mark.parametrize("kills", SUBMITS)
 def test_the_driver_is_killed_and_the_night_run_again(
-    undisturbed: dict[str, str], ratings: Path, tmp_path: Path, round_: int, steps: list[str]
+    undisturbed: dict[str, str], ratings: Path, tmp_path: Path, kills: list[Kill]
 ) -> None:
-    root, before, draw = tmp_path / "wh", dict(STEPS), random.Random(round_)
-    for n, step in enumerate(steps):
+    root, draw = tmp_path / "wh", random.Random(3)
+    for n, (victim, step) in enumerate(kills):
         with submitted(tmp_path / f"log-{n}", arguments(root, ratings), LOCAL) as run:
-            run.wait_for(before[step])
+            run.wait_for(BEFORE[step])
+            wait_until(run.python, 60, "the driver")
             time.sleep(draw.uniform(0, 0.3))
             assert run.process.poll() is None
             assert not run.reached(step), f"{step} was over before the kill"
             started = [run.process.pid, *descendants(run.process.pid)]
             heard = [listening(pid) for pid in started if command_of(pid)]
-            os.killpg(run.process.pid, signal.SIGKILL)
-            assert run.end() == -signal.SIGKILL
+            run.kill(victim)
+            assert run.end() not in (0, None)
+            wait_until(lambda pids=started: not any(map(command_of, pids)), 60, "all of it to end")
             assert set.union(*heard) <= {"127.0.0.1", "::ffff:127.0.0.1"}, "others could connect"
             assert any(heard)
         assert Warehouse(root).current() is None
     with submitted(tmp_path / "log", arguments(root, ratings), LOCAL) as run:
         assert run.end() == 0, run.log.read_text()[-3000:]
+    print(f"killed: {kills}")
     assert content(root) == undisturbed
     assert list((root / "scratch").iterdir()) == []
 

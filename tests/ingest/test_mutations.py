@@ -1,11 +1,17 @@
-"""Whatever bytes come in: no crash, no row lost, no row counted twice."""
+"""Whatever comes in, to each reader: no crash, no row lost or counted twice, a reason for each.
+
+Rows are changed (odd lines, odd cells), and files are (bytes changed anywhere, or cut off).
+"""
 
 from __future__ import annotations
 
 import csv
 import gzip
 import io
+import math
 from collections.abc import Callable
+from datetime import date, datetime, time
+from pathlib import Path
 from typing import Any
 
 import openpyxl
@@ -15,7 +21,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mfspark.config import Ingest
 from mfspark.errors import InputError
+from mfspark.ingest.items import read_items
+from mfspark.ingest.side_files import SideTable
+from mfspark.ingest.users import read_users
 from tests.rounds import rounds
 
 _GOOD = [b"1,10,4,964982703", b"2,20,3.5,964982704", b"ann,Dangal,5,", b'3,"a, b",1,2020-01-01']
@@ -43,7 +53,7 @@ _EDITS = st.lists(
 
 @pytest.mark.faults
 @settings(
-    max_examples=rounds(1000, 10_000),
+    max_examples=rounds(2000, 20_000),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
@@ -81,7 +91,7 @@ def test_rows_in_are_rows_accepted_and_rejected(
 
 
 @pytest.mark.faults
-@settings(max_examples=rounds(200, 4_000), deadline=None)
+@settings(max_examples=rounds(300, 3_000), deadline=None)
 @given(
     st.lists(
         st.tuples(
@@ -116,55 +126,64 @@ def test_every_record_of_a_well_formed_csv_is_accounted_for(read, tmp_path_facto
         assert len(rows) >= len(expected)
 
 
-def _as_text(rows: list[tuple[str, str, float]], delimiter: str) -> bytes:
+def _as_text(rows: list[Row], delimiter: str) -> bytes:
     return "\n".join(delimiter.join(map(str, row)) for row in rows).encode()
 
 
-def _as_excel(rows: list[tuple[str, str, float]]) -> bytes:
+def _as_excel(rows: list[Row]) -> bytes:
     book, content = openpyxl.Workbook(), io.BytesIO()
     assert book.active is not None
-    for row in (("user", "item", "rating"), *rows):
+    for row in rows:
         book.active.append(row)
     book.save(content)
     return content.getvalue()
 
 
-def _as_parquet(rows: list[tuple[str, str, float]]) -> bytes:
-    users, items, ratings = zip(*rows, strict=True)
-    content = io.BytesIO()
-    pq.write_table(pa.table({"user": users, "item": items, "rating": ratings}), content)
+def _as_parquet(rows: list[Row]) -> bytes:
+    content, (names, *cells) = io.BytesIO(), rows
+    columns = zip(*cells, strict=True)
+    pq.write_table(pa.table(dict(zip(names, map(list, columns), strict=True))), content)
     return content.getvalue()
 
 
-_ROWS = [(f"u{n % 7}", f"i{n % 5}", 1.0 + n % 5) for n in range(35)]
+Row = tuple[Any, ...]
+_HEADER = ("user", "item", "rating")
+_ROWS: list[Row] = [(f"u{n % 7}", f"i{n % 5}", 1.0 + n % 5) for n in range(35)]
+_WIDE: list[Row] = [("user", *(f"i{i}" for i in range(5)))]
+_WIDE += [(f"u{u}", *(1.0 + i for i in range(5))) for u in range(7)]
 _FILES = {
     "r.dat": _as_text(_ROWS, "::"),
     "r.tsv": _as_text(_ROWS, "\t"),
     "r.csv.gz": gzip.compress(_as_text(_ROWS, ","), mtime=0),
-    "r.xlsx": _as_excel(_ROWS),
-    "r.parquet": _as_parquet(_ROWS),
+    "wide.csv": _as_text(_WIDE, ";"),
+    "wide.xlsx": _as_excel(_WIDE),
+    "r.xlsx": _as_excel([_HEADER, *_ROWS]),
+    "r.parquet": _as_parquet([_HEADER, *_ROWS]),
 }
+_BYTES = st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=6)
+_END = st.none() | st.integers(0, 10**6)
+
+
+def _damaged(whole: bytes, changes: list[tuple[int, int]], end: int | None) -> bytes:
+    data = bytearray(whole)
+    for at, value in changes:
+        data[at % len(data)] = value
+    return bytes(data if end is None else data[: end % len(data)])
 
 
 @pytest.mark.faults
 @pytest.mark.parametrize("name", _FILES)
-@settings(max_examples=rounds(160, 1_200), deadline=None)
-@given(
-    changes=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=6),
-    cut=st.none() | st.integers(0, 10**6),
-)
+@settings(max_examples=rounds(1000, 10_000), deadline=None)
+@given(changes=_BYTES, end=_END)
 def test_damaged_files_are_read_or_refused(
     read: Callable[..., list[dict[str, Any]]],
     tmp_path_factory: pytest.TempPathFactory,
     name: str,
     changes: list[tuple[int, int]],
-    cut: int | None,
+    end: int | None,
 ) -> None:
     """Bytes changed anywhere, the file perhaps cut: rows, whole or with a reason, or a refusal."""
-    data = bytearray(_FILES[name])
-    for at, value in changes:
-        data[at % len(data)] = value
-    content = bytes(data if cut is None else data[: cut % len(data)])
+    content = _damaged(_FILES[name], changes, end)
     path = tmp_path_factory.mktemp("damaged") / name
     path.write_bytes(content)
     refusal = ""
@@ -180,5 +199,153 @@ def test_damaged_files_are_read_or_refused(
         assert (bool(row["user_id"]) and bool(row["item_id"]) and row["raw"] is None) == whole
         assert (row["rating"] is not None) == whole
     if content == _FILES[name]:
-        assert not refusal
-        assert [(r["user_id"], r["item_id"], r["rating"]) for r in rows] == _ROWS
+        assert sorted((r["user_id"], r["item_id"], r["rating"]) for r in rows) == sorted(_ROWS)
+
+
+_WHEN = [date(2020, 1, 2), datetime(2020, 1, 2, 3, 4), time(3, 4)]
+_TEXTS = st.sampled_from(["u1", " x ", "", " ", "a,b", 'say "x"', "é\n", "=1+2", "-", "1e999"])
+_SHEET_CELLS = st.one_of(
+    st.none(), _TEXTS, st.integers(-3, 10**18), st.floats(-9, 9), st.booleans(),
+    st.sampled_from(_WHEN),
+)  # fmt: skip
+_COLUMN_CELLS = [  # each with what else its Parquet column holds
+    _TEXTS,
+    st.integers(-(2**63), 2**63 - 1),
+    st.integers(-(2**15), 2**15 - 1),
+    st.floats(),
+    st.booleans(),
+    st.sampled_from(_WHEN[:1]),
+    st.sampled_from(_WHEN[1:2]),
+    st.decimals(-999, 999, places=2),
+    st.binary(max_size=3).map(lambda b: b.hex().encode()),
+]
+_COLUMNS = st.sampled_from(_COLUMN_CELLS)
+_SHEETS = st.lists(st.tuples(*[_SHEET_CELLS] * 3), min_size=1, max_size=8)
+_TABLES = st.tuples(*[_COLUMNS] * 3).flatmap(
+    lambda cells: st.lists(st.tuples(*(st.none() | c for c in cells)), min_size=1, max_size=8)
+)
+
+
+def _filled(cell: Any) -> bool:
+    """Say whether a cell holds anything."""
+    text = cell.decode() if isinstance(cell, bytes) else str(cell)
+    return cell is not None and text != "nan" and bool(text.strip())
+
+
+def _number(cell: Any) -> float | None:
+    """Return the rating that a cell is, by Python's own reading; None where it is none."""
+    if isinstance(cell, bool | date | time):
+        return None
+    try:
+        number = float(cell)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _check_cells(rows: list[dict[str, Any]], given: list[Row], first_line: int) -> None:
+    """Every row that holds anything came back once: accepted with its rating, or with a reason."""
+    found = {row["line"]: row for row in rows}
+    assert len(found) == len(rows)
+    filled = {n: row for n, row in enumerate(given, first_line) if any(map(_filled, row))}
+    assert found.keys() == filled.keys()
+    for line, (user, item, rating) in filled.items():
+        number = _number(rating)
+        valid = _filled(user) and _filled(item) and number is not None
+        assert (found[line]["reason"] is None) == valid, found[line]
+        if valid:
+            assert found[line]["rating"] == pytest.approx(number, rel=1e-12)
+            if isinstance(user, str):
+                assert found[line]["user_id"] == user.strip()
+
+
+@pytest.mark.faults
+@settings(max_examples=rounds(1000, 10_000), deadline=None)
+@given(rows=_SHEETS)
+def test_odd_cells_of_a_sheet(
+    read: Callable[..., list[dict[str, Any]]],
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[Row],
+) -> None:
+    path = tmp_path_factory.mktemp("cells") / "r.xlsx"
+    path.write_bytes(_as_excel([_HEADER, *rows]))
+    _check_cells(read(path), rows, 2)
+
+
+@pytest.mark.faults
+@settings(max_examples=rounds(1000, 10_000), deadline=None)
+@given(rows=_TABLES)
+def test_odd_cells_of_a_parquet_file(
+    read: Callable[..., list[dict[str, Any]]],
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[Row],
+) -> None:
+    path = tmp_path_factory.mktemp("cells") / "r.parquet"
+    path.write_bytes(_as_parquet([_HEADER, *rows]))
+    _check_cells(read(path), rows, 1)
+
+
+_SIDES = {"item": (read_items, "title"), "user": (read_users, "age")}
+_WRITERS: dict[str, Callable[[list[Row]], bytes]] = {
+    "csv": lambda rows: _as_text(rows, ","),
+    "dat": lambda rows: _as_text(rows[1:], "::"),
+    "xlsx": _as_excel,
+    "parquet": _as_parquet,
+}
+each_side_file = pytest.mark.parametrize("side", _SIDES)
+each_kind = pytest.mark.parametrize("kind", _WRITERS)
+
+
+def _side_rows(side: str, path: Path) -> SideTable:
+    """Read one file of items or users; check what must hold of every table of them."""
+    found = _SIDES[side][0]([str(path)], Ingest())
+    ids = found.table[f"{side}_id"].to_pylist()
+    assert all(ids)
+    assert len(set(ids)) == len(ids)
+    return found
+
+
+@pytest.mark.faults
+@each_side_file
+@each_kind
+@settings(max_examples=rounds(250, 2_500), deadline=None)
+@given(changes=_BYTES, end=_END)
+def test_damaged_files_of_items_and_users(
+    tmp_path_factory: pytest.TempPathFactory,
+    side: str,
+    kind: str,
+    changes: list[tuple[int, int]],
+    end: int | None,
+) -> None:
+    good: list[Row] = [(f"{side}_id", _SIDES[side][1]), *((f"k{n}", f"t{n}") for n in range(9))]
+    whole = _WRITERS[kind](good)
+    content = _damaged(whole, changes, end)
+    path = tmp_path_factory.mktemp("side") / f"{side}s.{kind}"
+    path.write_bytes(content)
+    n_rows, refusal = 0, ""
+    try:
+        n_rows = len(_side_rows(side, path).table)
+    except InputError as error:
+        refusal = str(error)
+    assert not refusal or path.name in refusal
+    assert content != whole or n_rows == 9
+
+
+@pytest.mark.faults
+@each_side_file
+@pytest.mark.parametrize("kind", ["xlsx", "parquet"])
+@settings(max_examples=rounds(500, 5_000), deadline=None)
+@given(data=st.data())
+def test_odd_cells_of_items_and_users(
+    tmp_path_factory: pytest.TempPathFactory, side: str, kind: str, data: st.DataObject
+) -> None:
+    """Each row that holds anything is kept, or counted as a duplicate or as skipped."""
+    if kind == "xlsx":
+        rows = data.draw(st.lists(st.tuples(_SHEET_CELLS, _SHEET_CELLS), min_size=1, max_size=8))
+    else:
+        rows = [row[:2] for row in data.draw(_TABLES)]
+    path = tmp_path_factory.mktemp("side") / f"{side}s.{kind}"
+    path.write_bytes(_WRITERS[kind]([(f"{side}_id", _SIDES[side][1]), *rows]))
+    found = _side_rows(side, path)
+    n = len(found.table) + found.n_duplicates + found.n_skipped
+    assert sum(any(map(_filled, row)) for row in rows) <= n <= len(rows)
