@@ -36,6 +36,7 @@ for command in (completed.completed, report.report):
 for command in (
     operations.runs,
     operations.status,
+    operations.verify,
     operations.rollback,
     operations.gc,
     operations.export,

@@ -1,4 +1,4 @@
-"""Commands that keep a warehouse in order: runs, status, rollback, gc, export. No Spark."""
+"""Commands that keep a warehouse in order: runs, status, verify, rollback, gc, export. No Spark."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mfspark.cli.options import (
     warehouse_of,
 )
 from mfspark.cli.terminal import cell, console, table
-from mfspark.errors import StaleError
+from mfspark.errors import ConfigError, MfsparkError, StaleError
 from mfspark.pipeline.summary import count
 
 if TYPE_CHECKING:
@@ -68,6 +68,50 @@ def status(
                 f"run {line.run_id} is {_age(hours)} old, more than {max_age}",
                 "see what happened to the last night: mfspark runs, and the log in "
                 f"{Path(root) / 'logs'}",
+            )
+
+    end_with(work, debug=debug)
+
+
+def verify(
+    run_id: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="Default: what readers see.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every kept run.")] = False,
+    warehouse: WarehouseDir = None,
+    config: ConfigFile = None,
+    debug: Debug = False,
+) -> None:
+    """Compare the files of a run with its manifest, byte by byte (SHA-256); end with 70 if damaged.
+
+    For a copy or a restored backup too: name it with --warehouse.
+    """
+
+    def work() -> None:
+        from mfspark.tables.verify import damages
+        from mfspark.tables.warehouse import Warehouse
+
+        if every and run_id:
+            raise ConfigError(f"both --all and the run {run_id} are given", "give one of them")
+        opened, out = Warehouse(warehouse_of(warehouse, config)), console()
+        wanted = opened.run_ids() if every else [run_id]
+        damaged: list[str] = []
+        for manifest in map(opened.manifest, wanted or [None]):
+            found = list(damages(opened, manifest))
+            for damage in found:
+                out.print(cell(damage, "red"), soft_wrap=True)
+            damaged += [manifest.run_id] if found else []
+            n_files = sum(len(table.files) for table in manifest.tables.values())
+            size = sum(table.bytes for table in manifest.tables.values()) / 2**20
+            state = "damaged" if found else "as published"
+            out.print(
+                f"run {manifest.run_id}: {count(n_files, 'file')}, {size:,.1f} MiB, {state}",
+                soft_wrap=True,
+            )
+        if damaged:
+            raise MfsparkError(
+                f"run {' and run '.join(damaged)} {'is' if len(damaged) == 1 else 'are'} damaged",
+                "send readers to a run that is whole (mfspark rollback RUN), or restore the files",
             )
 
     end_with(work, debug=debug)

@@ -118,10 +118,14 @@ def describe_table(directory: Path, table: str, ids: IdTypes, store: Store) -> T
 
 
 def _describe_file(path: Path) -> FileEntry:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     rows = int(pq.read_metadata(path).num_rows)
-    return FileEntry(name=path.name, rows=rows, bytes=path.stat().st_size, sha256=digest)
+    return FileEntry(name=path.name, rows=rows, bytes=path.stat().st_size, sha256=sha256_of(path))
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def installed_versions() -> dict[str, str]:

@@ -17,8 +17,8 @@ from mfspark.errors import MfsparkError, RefusedError
 from mfspark.schemas import SORTED_BY, IdTypes, table_schema
 from mfspark.tables.lock import hold_pointer_lock
 from mfspark.tables.manifest import MANIFEST, Manifest, describe_table, installed_versions, plain
-from mfspark.tables.reader import files_of
 from mfspark.tables.store import explain_os_errors
+from mfspark.tables.verify import damages
 from mfspark.tables.warehouse import run_date_of
 
 if TYPE_CHECKING:
@@ -101,19 +101,16 @@ def rollback(warehouse: Warehouse, run_id: str) -> Manifest:
 
     Only the pointer lock is taken, so that it need not wait for a night; that night is then refused
     when it publishes. Raises NotFoundError for a run that is not kept, MfsparkError where one of
-    its files is missing or has not the size its manifest says.
+    its files is not what was published.
     """
     with hold_pointer_lock(warehouse):
         manifest = warehouse.manifest(run_id)
-        for table, entry in manifest.tables.items():
-            paths = files_of(warehouse, manifest, table)
-            for path, file in zip(paths, entry.files, strict=True):
-                if path.stat().st_size != file.bytes:
-                    raise MfsparkError(
-                        f"{path} has {path.stat().st_size:,} bytes, its manifest says "
-                        f"{file.bytes:,}; readers stay where they are",
-                        "roll back to another run: mfspark runs",
-                    )
+        damage = next(damages(warehouse, manifest), None)
+        if damage:
+            raise MfsparkError(
+                f"run {run_id} is damaged: {damage}; readers stay where they are",
+                "roll back to another run: mfspark runs",
+            )
         if (warehouse.root / "exports" / f"{EXPORTED}.parquet").exists():
             export_single_file(warehouse, manifest)
         warehouse.point_at(run_id)

@@ -15,7 +15,7 @@ from tests.cli.conftest import Command
 COMMANDS = [
     "run", "ingest", "similarity", "train", "evaluate", "publish",
     "backfill", "path", "show", "neighbors", "predict", "sample", "doctor",
-    "runs", "status", "rollback", "gc", "export",
+    "runs", "status", "verify", "rollback", "gc", "export",
 ]  # fmt: skip
 
 

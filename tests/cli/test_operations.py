@@ -1,4 +1,4 @@
-"""runs, status, rollback, gc, export: what they print and how they end."""
+"""runs, status, verify, rollback, gc, export: what they print and how they end."""
 
 from __future__ import annotations
 
@@ -88,6 +88,31 @@ def test_refused_and_interrupted_nights_are_listed(mfspark: Command, tmp_path: P
         assert f"{nights[0].run_id}" in shown
         assert "interrupted or running" in shown
         assert "refused: rating, als: RMSE is worse, and 1 more; see" in shown
+
+
+def test_verify_finds_one_changed_bit_in_any_run(mfspark: Command, tmp_path: Path) -> None:
+    old = made.publish_run(tmp_path)
+    new = made.publish_run(tmp_path, date(2026, 11, 23))
+    whole = mfspark("verify", "-w", tmp_path, "--all")
+    assert whole.exit_code == 0
+    assert [line.split(":")[0] for line in whole.stdout.splitlines()] == [
+        f"run {new}",
+        f"run {old}",
+    ]
+    assert whole.stdout.count("as published") == 2
+
+    path = next(Warehouse(tmp_path).table_dir("ratings", old).glob("*.parquet"))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert mfspark("verify", "-w", tmp_path).exit_code == 0  # what readers see
+    for which in ("--all", old):
+        result = mfspark("verify", which, "-w", tmp_path)
+        assert result.exit_code == 70
+        assert f"{path} has not the content that was published" in result.stdout
+        assert f"run {old} is damaged" in " ".join(result.stderr.split())
+    assert mfspark("verify", old, "--all", "-w", tmp_path).exit_code == 2
+    assert mfspark("verify", "2020-01-01-00000000", "-w", tmp_path).exit_code == 2
 
 
 def test_rollback_says_where_readers_were(mfspark: Command, tmp_path: Path) -> None:

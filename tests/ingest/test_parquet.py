@@ -46,6 +46,8 @@ def test_lines_go_on_over_the_batches_of_a_row_group(read, parquet, monkeypatch)
         (pa.array([1.5, 1e300]), ["1.5", "1e+300"]),
         (pa.array([" a ", "b"]).dictionary_encode(), ["a", "b"]),
         (pa.array([b"a", b"b"]), ["a", "b"]),
+        (pa.array([b"caf\xe9", "café".encode()]), ["café", "café"]),  # ISO-8859-1 and UTF-8
+        (pa.array([b"caf\xe9", b"b"]).view(pa.string()), ["café", "b"]),
         (pa.array(["a", "b"], pa.large_string()), ["a", "b"]),
     ],
 )

@@ -38,6 +38,12 @@ def test_excel_and_parquet(workbook, tmp_path):
     assert users(tmp_path / "u.parquet") == {"1": ADA[:2], "2": BOB}  # lists are no attributes
 
 
+def test_texts_that_are_no_utf8(tmp_path):
+    columns = {"id": pa.array([b"Ren\xe9", b"Ada"]).view(pa.string()), "job": [b"\xe9", b"x"]}
+    pq.write_table(pa.table(columns), tmp_path / "u.parquet")
+    assert users(tmp_path / "u.parquet") == {"René": ["job=é"], "Ada": ["job=x"]}
+
+
 def test_files_without_a_header(file):
     hundred = file("u.user", "1|24|M|technician|85711\n2|53|F|other|94043\n")
     assert users(hundred)["2"] == ["age=53", "gender=F", "occupation=other", "zip=94043"]

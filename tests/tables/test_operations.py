@@ -15,6 +15,7 @@ from mfspark.tables.lock import hold_lock
 from mfspark.tables.night import Night
 from mfspark.tables.publish import publish, rollback
 from mfspark.tables.retention import collect
+from mfspark.tables.verify import damages
 from mfspark.tables.warehouse import Warehouse
 from tests.tables import made_nights as made
 
@@ -120,11 +121,34 @@ def test_what_is_damaged_or_unknown_is_not_rolled_back_to(tmp_path: Path) -> Non
     with pytest.raises(MfsparkError, match="bytes, its manifest says"):
         rollback(warehouse, runs[0])
     part.unlink()
-    with pytest.raises(MfsparkError, match="lacks part-1"):
+    with pytest.raises(MfsparkError, match=r"part-1.parquet is missing; readers stay"):
         rollback(warehouse, runs[0])
     with pytest.raises(NotFoundError, match="no run 2020-01-01-00000000"):
         rollback(warehouse, "2020-01-01-00000000")
     assert made.seen(tmp_path) == 21.0
+
+
+# --- verify -------------------------------------------------------------------------------------
+
+
+def test_each_damage_of_a_run_is_named(tmp_path: Path) -> None:
+    run = publish_day(tmp_path, 20)
+    warehouse = Warehouse(tmp_path)
+    manifest, parts = warehouse.manifest(run), warehouse.table_dir("top_n", run)
+    assert list(damages(warehouse, manifest)) == []
+    content = bytearray((parts / "part-0.parquet").read_bytes())
+    content[len(content) // 2] ^= 1  # one bit
+    (parts / "part-0.parquet").write_bytes(content)
+    (parts / "part-1.parquet").write_bytes(content[:9])
+    (parts / "part-2.parquet").rename(parts / "part-9.parquet")
+    size = manifest.tables["top_n"].files[1].bytes
+    named = [damage.removeprefix(f"{parts}/") for damage in damages(warehouse, manifest)]
+    assert named == [
+        "part-9.parquet is not in the manifest",
+        "part-0.parquet has not the content that was published",
+        f"part-1.parquet has 9 bytes, its manifest says {size:,}",
+        "part-2.parquet is missing",
+    ]
 
 
 # --- gc -----------------------------------------------------------------------------------------
