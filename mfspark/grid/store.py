@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from mfspark.durability import sync
 from mfspark.grid.arrays import read_group, write_arrays
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Store(Protocol):
         ...
 
     def save(self, references: Iterable[str]) -> None:
-        """Make sure that blocks outlive this process."""
+        """Make sure that blocks outlive this process, and a power failure."""
         ...
 
 
@@ -70,9 +71,11 @@ class MemoryStore:
     def save(self, references: Iterable[str]) -> None:
         """Write blocks to the store behind, where they outlive this process."""
         assert self._behind is not None, "this store has no store behind it"
-        for reference in references:
+        wanted = list(references)
+        for reference in wanted:
             if reference in self._groups:
                 self._behind.put(reference, *self._groups[reference])
+        self._behind.save(wanted)
 
 
 class ParquetStore:
@@ -95,7 +98,10 @@ class ParquetStore:
             self._path(reference).unlink(missing_ok=True)
 
     def save(self, references: Iterable[str]) -> None:
-        """Do nothing: what was put is already there to stay."""
+        """Sync files and their names."""
+        paths = [self._path(reference) for reference in references]
+        for path in (*paths, *{path.parent for path in paths}):
+            sync(path)
 
     def _path(self, reference: str) -> Path:
         return Path(self.root, f"{reference}.parquet")

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mfspark.durability import sync
 from mfspark.errors import MfsparkError
 from mfspark.grid.grid import Blocks
 
@@ -97,11 +98,13 @@ class Checkpoint:
         return _state(record["state"]) if record["fingerprint"] == self.fingerprint else None
 
     def write(self, state: State) -> None:
-        """Replace the recorded state atomically."""
+        """Replace the recorded state, atomically and durably."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
         temporary.write_text(json.dumps({"fingerprint": self.fingerprint, "state": asdict(state)}))
+        sync(temporary)
         temporary.replace(self.path)
+        sync(self.path.parent)
 
 
 def train(grid: Grid, algorithm: Algorithm, name: str, checkpoint: Checkpoint) -> State:

@@ -102,9 +102,13 @@ class Night:
         return recorded
 
     def finish(self, stage: str, facts: dict[str, Any]) -> None:
-        """Record, durably and at once, that a stage is done; the facts must fit JSON."""
-        name = f"{check_name(stage, 'stage')}.json"
-        self.warehouse.store.replace_file(self.scratch("stages", name), as_json(plain(facts)))
+        """Record, durably and at once, that a stage is done; the facts must fit JSON.
+
+        What it wrote is made durable first: after a power failure the night relies on it.
+        """
+        path = self.scratch("stages", f"{check_name(stage, 'stage')}.json")
+        self.warehouse.store.flush(path.parent)
+        self.warehouse.store.replace_file(path, as_json(plain(facts)))
 
     def all_facts(self) -> dict[str, dict[str, Any]]:
         """Return the facts of every finished stage."""

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from mfspark.durability import flush, sync
 from mfspark.errors import ConfigError, MfsparkError
 
 if TYPE_CHECKING:
@@ -76,6 +77,13 @@ class Store(Protocol):
 
     def seal(self, path: Path) -> None:
         """Make everything under a directory durable."""
+        ...
+
+    def flush(self, path: Path) -> None:
+        """Make what anybody wrote under a directory durable, as scratch is before it is relied on.
+
+        What `seal` does, for many files of which most are durable already.
+        """
         ...
 
     def move_dir(self, source: Path, target: Path) -> None:
@@ -144,6 +152,11 @@ class LocalStore:
                     self._sync(Path(directory, name))
                 self._sync(Path(directory))
 
+    def flush(self, path: Path) -> None:
+        """Flush the whole file system."""
+        with explain_os_errors(path, "sync"):
+            self._flush(path)
+
     def move_dir(self, source: Path, target: Path) -> None:
         """Move by one rename, then fsync both parents."""
         with explain_os_errors(target, "create"):
@@ -171,11 +184,10 @@ class LocalStore:
             os.fsync(file.fileno())
 
     def _sync(self, path: Path) -> None:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync(path)
+
+    def _flush(self, path: Path) -> None:
+        flush(path)
 
     def _replace(self, source: Path, target: Path) -> None:
         os.replace(source, target)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -180,6 +181,30 @@ def test_records_are_left_alone_until_the_next(
     assert state is not None
     assert state.iteration == recorded
     assert killed.ends(killed.train(algorithm())) == undisturbed.ends(expected)
+
+
+@ALGORITHMS
+def test_what_a_record_names_is_on_disk_before_the_record(
+    site: Callable[[str], Site], algorithm: Callable[[], Algorithm], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power failure may follow at once: every block, and the record itself, was synced."""
+    here, synced = site("synced"), set[str]()
+    monkeypatch.setattr("mfspark.grid.store.sync", lambda path: synced.add(str(path)))
+
+    def record(path: Path) -> None:
+        if path.suffix == ".tmp":
+            state = json.loads(path.read_text())["state"]
+            sides = (state["user"], state["item"], *state["kept"])
+            blocks = {reference for blocks in sides for reference in blocks["references"]}
+            named = {str(here.root / "blocks" / f"{block}.parquet") for block in blocks}
+            assert named <= synced
+            assert {str(Path(path).parent) for path in named} <= synced
+        records.append(path.name)
+
+    records: list[str] = []
+    monkeypatch.setattr("mfspark.grid.training.sync", record)
+    here.train(algorithm())
+    assert [name.partition(".")[0] for name in records] == ["state", here.root.name] * LAST
 
 
 @ALGORITHMS

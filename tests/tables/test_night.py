@@ -57,6 +57,24 @@ def test_a_rerun_finds_finished_stages_and_keeps_its_parent(tmp_path: Path) -> N
     assert made.begin(tmp_path, 3.0).parent == Warehouse(tmp_path).current()
 
 
+def test_what_a_stage_wrote_is_on_disk_before_the_stage_counts(tmp_path: Path) -> None:
+    steps: list[str] = []
+
+    class Logged(made.LocalStore):
+        def _flush(self, path: Path) -> None:
+            assert path.is_relative_to(tmp_path)
+            steps.append("flush")
+            super()._flush(path)
+
+        def _replace(self, source: Path, target: Path) -> None:
+            steps.append(target.name)
+            super()._replace(source, target)
+
+    night = made.begin(tmp_path, 1.0, Logged())
+    night.finish("ingest", {})
+    assert steps == ["night.json", "flush", "ingest.json"]
+
+
 def test_a_published_night_answers_from_its_manifest(tmp_path: Path) -> None:
     publish(made.ready(tmp_path, 1.0), made.IDS, [], [])
     night = made.begin(tmp_path, 1.0)
