@@ -21,6 +21,11 @@ def errors(n_users: int, seed: int, worse: float = 1.0, noise: float = 0.05) -> 
     return np.stack([squared, n, later, n], axis=1)
 
 
+def test_metrics_of_sums() -> None:
+    assert rmse_rise(np.array([[8.0, 2.0, 27.0, 3.0]])) == pytest.approx([0.5])  # 2 and 3
+    assert mean_fall(np.array([[4.0, 3.0]])) == pytest.approx([0.25])
+
+
 def test_a_planted_rise_is_found_with_its_size() -> None:
     change = paired_change(errors(500, 1, worse=1.10), rmse_rise, seed=3)
     assert change.value == pytest.approx(0.10, abs=0.005)
@@ -58,6 +63,8 @@ def test_its_intervals_cover_no_change_as_often_as_they_should() -> None:
 
 def test_groups_of_users_give_the_interval_of_users(monkeypatch: pytest.MonkeyPatch) -> None:
     users = errors(5000, 2, worse=1.02)
+    total = paired_change(users, lambda sums: sums[:, 0], 4)
+    assert total.low < users[:, 0].sum() < total.high
     grouped = paired_change(users, rmse_rise, 4)
     monkeypatch.setattr(bootstrap, "GROUPS", 5000)
     single = paired_change(users, rmse_rise, 4)

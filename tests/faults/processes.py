@@ -52,11 +52,15 @@ def memory_mb(pid: int) -> float:
 
 
 def listening(pid: int) -> set[str]:
-    """Return the IPv4 and IPv6 addresses that a process listens at."""
+    """Return the IPv4 and IPv6 addresses that a process listens at; empty where it has ended."""
     inodes = set(open_descriptors(pid))
     found = set[str]()
     for table, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
-        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+        try:
+            lines = Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
+        except OSError:
+            return set()
+        for line in lines:
             fields = line.split()
             if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:
                 words = bytes.fromhex(fields[1].split(":")[0])
