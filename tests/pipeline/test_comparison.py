@@ -181,9 +181,7 @@ def test_fewer_items_and_more_alike_lists(tmp_path: Path) -> None:
 def test_items_that_are_listed_by_chance_are_not_missed(tmp_path: Path) -> None:
     now = run_of(errors={"baseline": 0.95, "als": 0.90})
     for row in now["top_n"]:
-        row["item_id"] %= (
-            20  # half are gone: more than 0.4, less than chance may take
-        )
+        row["item_id"] %= 20  # half are gone: more than 0.4, less than chance may take
     coverage = judged(tmp_path, GOOD, now)["coverage", "als"]
     assert (coverage.value, coverage.outcome) == (0.5, "passed")
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -123,6 +123,21 @@ def test_what_a_killed_holder_started_does_not_keep_the_lock(tmp_path: Path) -> 
             assert free(tmp_path)
         finally:
             os.kill(started, signal.SIGKILL)
+
+
+def test_a_process_being_started_does_not_keep_the_lock(tmp_path: Path) -> None:
+    """Between fork and exec it shares every descriptor; so does a copy of one."""
+    shared: list[int] = []
+    with hold_lock(Warehouse(tmp_path)):
+        for link in Path("/proc/self/fd").iterdir():
+            with suppress(FileNotFoundError):
+                if os.readlink(link).endswith("warehouse.lock"):
+                    shared.append(os.dup(int(link.name)))
+    try:
+        assert len(shared) == 1
+        assert free(tmp_path)
+    finally:
+        os.close(shared[0])
 
 
 def test_of_eight_starts_at_once_exactly_one_runs(tmp_path: Path) -> None:
