@@ -129,7 +129,7 @@ def test_a_process_being_started_does_not_keep_the_lock(tmp_path: Path) -> None:
     """Between fork and exec it shares every descriptor; so does a copy of one."""
     shared: list[int] = []
     with hold_lock(Warehouse(tmp_path)):
-        for link in Path("/proc/self/fd").iterdir():
+        for link in list(Path("/proc/self/fd").iterdir()):
             with suppress(FileNotFoundError):
                 if os.readlink(link).endswith("warehouse.lock"):
                     shared.append(os.dup(int(link.name)))
