@@ -43,7 +43,9 @@ test-faults: $(STAMP) ## Run the long form of the fault suites (an hour or two)
 
 audit: $(STAMP) ## Look for known vulnerabilities in the installed packages (asks a public database)
 	@$(IN_ENV) python -m pip install -qq --disable-pip-version-check --editable ".[audit]"
-	@$(IN_ENV) pip-audit --local --skip-editable
+	@$(IN_ENV) python -m pip list --format=freeze --exclude-editable --disable-pip-version-check \
+	  | sed 's/+[a-z0-9.]*$$//' > '$(MFSPARK_VENV)/installed.txt' # torch's "+cpu" is no release
+	@$(IN_ENV) pip-audit --strict --no-deps --disable-pip --requirement '$(MFSPARK_VENV)/installed.txt'
 
 check: $(STAMP) ## Lint, formatting, types, import contracts, dependencies
 	@$(IN_ENV) ruff check .

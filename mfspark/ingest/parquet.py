@@ -26,7 +26,7 @@ _ROWS_A_BATCH = 1 << 18
 
 def parquet_layout(path: str, columns: Columns) -> tuple[Long, list[str]]:
     """Return which columns are the parts, and the names of all. Raises InputError."""
-    with _opened(path) as file:
+    with opened_parquet(path) as file:
         schema = file.schema_arrow
     found = find_long(schema.names, len(schema.names), [], columns, path)
     for i in (found.user, found.item, found.rating, found.timestamp):
@@ -41,7 +41,7 @@ def parquet_layout(path: str, columns: Columns) -> tuple[Long, list[str]]:
 
 def row_group_ranges(path: str, range_bytes: int) -> list[tuple[int, int, int]]:
     """Cut a file into (first row group, end, first line) of about `range_bytes` each."""
-    with _opened(path) as file:
+    with opened_parquet(path) as file:
         groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
     ranges: list[tuple[int, int, int]] = []
     start, size, line, first_line = 0, 0, 1, 1
@@ -58,7 +58,7 @@ def read_row_groups(
     path: str, columns: Long, start: int, end: int, first_line: int
 ) -> Iterator[Fields]:
     """Yield the parts of the rows of some row groups; the line is the row's number in the file."""
-    with _opened(path) as file:
+    with opened_parquet(path) as file:
         names = file.schema_arrow.names
         parts = [columns.user, columns.item, columns.rating, columns.timestamp]
         wanted = list(dict.fromkeys(names[i] for i in parts if i >= 0))
@@ -124,7 +124,8 @@ def _as_number(values: pa.Array) -> pa.Array:
 
 
 @contextmanager
-def _opened(path: str) -> Generator[pq.ParquetFile]:
+def opened_parquet(path: str) -> Generator[pq.ParquetFile]:
+    """Open a Parquet file. Raises InputError where it turns out to be broken, then or later."""
     with open_input(path) as stream:
         try:
             with pq.ParquetFile(stream) as file:

@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from mfspark.errors import InputError
 from mfspark.ingest.excel import read_sheet
 from mfspark.ingest.formats import recognise, sample_text
 from mfspark.ingest.layout import plain_name
 from mfspark.ingest.lines import examine
-from mfspark.ingest.parquet import as_text
-from mfspark.ingest.sources import open_input, size_of
+from mfspark.ingest.parquet import as_text, opened_parquet
+from mfspark.ingest.sources import size_of
 from mfspark.ingest.text import TextFile, read_records
 
 if TYPE_CHECKING:
@@ -142,16 +141,10 @@ def _from_sheet(path: str, options: Ingest) -> SideColumns:
 
 
 def _from_parquet(path: str) -> SideColumns:
-    try:
-        with open_input(path) as stream:
-            table = pq.read_table(stream)
-    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
-        raise InputError(
-            f"{path} is a broken Parquet file: {str(error).splitlines()[0]}",
-            "it may be cut off or still being written; copy it again",
-        ) from None
-    columns = [c if pa.types.is_list(c.type) else _text(c) for c in table.columns]
-    return SideColumns(table.column_names, columns)
+    with opened_parquet(path) as file:
+        table = file.read()
+        columns = [c if pa.types.is_list(c.type) else _text(c) for c in table.columns]
+        return SideColumns(table.column_names, columns)
 
 
 def _text(values: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -232,6 +232,11 @@ def _filled(cell: Any) -> bool:
     return cell is not None and text != "nan" and bool(text.strip())
 
 
+def _any_filled(row: Row) -> bool:
+    """Say whether a row holds anything; a rating of NaN is one, and no number."""
+    return any(map(_filled, row)) or str(row[2]) == "nan"
+
+
 def _number(cell: Any) -> float | None:
     """Return the rating that a cell is, by Python's own reading; None where it is none."""
     if isinstance(cell, bool | date | time):
@@ -247,7 +252,7 @@ def _check_cells(rows: list[dict[str, Any]], given: list[Row], first_line: int) 
     """Every row that holds anything came back once: accepted with its rating, or with a reason."""
     found = {row["line"]: row for row in rows}
     assert len(found) == len(rows)
-    filled = {n: row for n, row in enumerate(given, first_line) if any(map(_filled, row))}
+    filled = {n: row for n, row in enumerate(given, first_line) if _any_filled(row)}
     assert found.keys() == filled.keys()
     for line, (user, item, rating) in filled.items():
         number = _number(rating)
