@@ -107,11 +107,17 @@ class Checkpoint:
         sync(self.path.parent)
 
 
-def train(grid: Grid, algorithm: Algorithm, name: str, checkpoint: Checkpoint) -> State:
-    """Run an algorithm to its end, or on from its last checkpoint."""
-    state = checkpoint.read()
+def train(
+    grid: Grid, algorithm: Algorithm, name: str, checkpoint: Checkpoint | None = None
+) -> State:
+    """Run an algorithm to its end, or on from its last checkpoint; without one nothing is recorded.
+
+    The blocks of earlier iterations are discarded, apart from those that the checkpoint names.
+    """
+    state = checkpoint.read() if checkpoint else None
     saved = state.references if state else set[str]()
-    due = time.monotonic() + checkpoint.every_seconds
+    every = checkpoint.every_seconds if checkpoint else math.inf
+    due = time.monotonic() + every
     if state is None:
         state = algorithm.start(grid, f"{name}/0000")
     while not algorithm.finished(state):
@@ -121,14 +127,14 @@ def train(grid: Grid, algorithm: Algorithm, name: str, checkpoint: Checkpoint) -
         after = replace(after, history=_timed(after, iteration, time.perf_counter() - began))
         _check_finite(after, name)
         stale = state.references - after.references
-        if time.monotonic() >= due or algorithm.finished(after):
+        if checkpoint and (time.monotonic() >= due or algorithm.finished(after)):
             grid.store.save(sorted(after.references - saved))
             checkpoint.write(after)
             stale |= saved - after.references
-            saved, due = after.references, time.monotonic() + checkpoint.every_seconds
+            saved, due = after.references, time.monotonic() + every
         grid.store.discard(stale - saved)
         state = after
-    if checkpoint.read() is None:  # an algorithm without any iteration
+    if checkpoint and checkpoint.read() is None:  # an algorithm without any iteration
         grid.store.save(sorted(state.references))
         checkpoint.write(state)
     return state

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mfspark.grid.grid import RowTiles
+from mfspark.grid.training import train
 from mfspark.kernels.all_pairs import chunks_of, compare_all, left_for, lists_of
 from mfspark.kernels.measures import Similarity
 from mfspark.kernels.moments import Rows
@@ -85,12 +86,7 @@ def _column_facts(rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG001
 
 def _baseline(grid: Grid, name: str) -> BySide:
     """Fit the baseline with its defaults, which are Surprise's."""
-    algorithm = Biases(BaselineOptions(), grid.tiles.mean)
-    state = algorithm.start(grid, f"{name}/start")
-    while not algorithm.finished(state):
-        before = state.references
-        state = algorithm.step(grid, state, f"{name}/{state.iteration:04d}")
-        grid.store.discard(before - state.references)
+    state = train(grid, Biases(BaselineOptions(), grid.tiles.mean), name)
     return {"user": state.user, "item": state.item}
 
 
