@@ -1,7 +1,8 @@
 """The one place that starts Spark.
 
-Master, memory and cluster settings are never set here: they come from `spark-submit`, from
-`conf/spark-defaults.conf`, or from the environment. Only what the answers depend on is fixed.
+Master and cluster settings are never set here: they come from `spark-submit`, from
+`conf/spark-defaults.conf`, or from the environment. Only what the answers depend on is fixed. A session
+that this process starts by itself gets a share of the machine's memory, unless something else is said.
 """
 
 from __future__ import annotations
@@ -9,7 +10,10 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from mfspark.machine import GIB, available_memory
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -47,6 +51,8 @@ _SHORT_LIVED = {
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     "spark.sql.shuffle.partitions": "2",
 }
+_DRIVER_MEMORY, _LARGEST_DRIVER = "spark.driver.memory", 8 * GIB
+
 SMALL_INPUT = 32 << 20
 """Bytes of input up to which a session started here is expected to be short-lived."""
 
@@ -106,7 +112,33 @@ def _submitted_defaults() -> dict[str, str]:
 
 def _defaults(*, small: bool) -> dict[str, str]:
     """Return the settings of a session on this machine alone."""
-    return {**_DEFAULTS, **_LOOPBACK, **(_SHORT_LIVED if small else {})}
+    return {**_DEFAULTS, **_LOOPBACK, **(_SHORT_LIVED if small else _driver_memory())}
+
+
+def _driver_memory() -> dict[str, str]:
+    """Return the JVM's share of what is free, where nobody set it; Spark's own 1 GiB is for toys.
+
+    A third, as Python workers and the files that both read want theirs. It is a limit, not a claim.
+    """
+    available = available_memory()
+    if available is None or _says_driver_memory():
+        return {}
+    size = min(max(available // 3, GIB), _LARGEST_DRIVER)
+    return {_DRIVER_MEMORY: f"{size >> 20}m"}
+
+
+def _says_driver_memory() -> bool:
+    """Return whether the environment or Spark's own files set the driver's memory."""
+    submitted = os.environ.get("PYSPARK_SUBMIT_ARGS", "")
+    if "SPARK_DRIVER_MEMORY" in os.environ or "driver-memory" in submitted:
+        return True
+    home = os.environ.get("SPARK_HOME")
+    folder = os.environ.get("SPARK_CONF_DIR", home and os.path.join(home, "conf"))
+    defaults = Path(folder, "spark-defaults.conf") if folder else None
+    written = defaults.read_text() if defaults and defaults.is_file() else ""
+    return any(
+        _DRIVER_MEMORY in line for line in (submitted, *written.splitlines()) if line[:1] != "#"
+    )
 
 
 def _prepare_environment() -> None:

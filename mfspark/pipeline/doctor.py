@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mfspark.config import load_config
 from mfspark.errors import MfsparkError
+from mfspark.machine import GIB, available_memory
 from mfspark.pipeline.java import REMEDY, find_java
 from mfspark.session import spark_session
 from mfspark.tables.warehouse import Warehouse
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 Level = Literal["ok", "warn", "fail"]
-_GIB = 2**30
 _PACKAGES = ("pyspark", "torch", "pandas", "pyarrow", "numpy", "scipy", "pydantic", "duckdb")
 
 
@@ -144,35 +144,17 @@ def _cores() -> int:
 
 
 def _memory() -> Finding:
-    available = _available_memory()
+    available = available_memory()
     if available is None:
         return Finding(
             "warn", "memory", "cannot be told on this system", "1 million ratings: 4 GiB"
         )
-    found = f"{available / _GIB:.1f} GiB free"
-    if available < 1.5 * _GIB:
+    found = f"{available / GIB:.1f} GiB free"
+    if available < 1.5 * GIB:
         return Finding("fail", "memory", found, "Spark and one worker need 1.5 GiB: free some")
-    if available < 3 * _GIB:
+    if available < 3 * GIB:
         return Finding("warn", "memory", found, "enough for about a million ratings")
     return Finding("ok", "memory", found)
-
-
-def _available_memory() -> int | None:
-    """Return the bytes this process may still take: the machine's, or its container's if fewer."""
-    try:
-        meminfo = Path("/proc/meminfo").read_text()
-    except OSError:
-        return None
-    found = re.search(r"^MemAvailable:\s+(\d+) kB", meminfo, re.MULTILINE)
-    if not found:
-        return None
-    available = int(found[1]) * 1024
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit, used = ((group / f"memory.{name}").read_text() for name in ("max", "current"))
-    except OSError:
-        return available
-    return available if limit.strip() == "max" else min(available, int(limit) - int(used))
 
 
 def _warehouse(root: str) -> Finding:
@@ -191,10 +173,10 @@ def _warehouse(root: str) -> Finding:
 
 def _disk(root: str) -> Finding:
     free = shutil.disk_usage(_existing(Warehouse(root).root)).free
-    found = f"{free / _GIB:.1f} GiB free"
-    if free < _GIB // 2:
+    found = f"{free / GIB:.1f} GiB free"
+    if free < GIB // 2:
         return Finding("fail", "disk", found, "free some space, or choose another --warehouse")
-    if free < 5 * _GIB:
+    if free < 5 * GIB:
         return Finding("warn", "disk", found, "a night of 20 million ratings takes about 5 GiB")
     return Finding("ok", "disk", found)
 
