@@ -1,8 +1,8 @@
 """The one place that starts Spark.
 
 Master and cluster settings are never set here: they come from `spark-submit`, from
-`conf/spark-defaults.conf`, or from the environment. Only what the answers depend on is fixed. A session
-that this process starts by itself gets a share of the machine's memory, unless something else is said.
+`conf/spark-defaults.conf`, or from the environment. Only what the answers depend on is fixed. A
+session that this process starts by itself gets a share of the memory, where nothing else is said.
 """
 
 from __future__ import annotations
@@ -135,10 +135,9 @@ def _says_driver_memory() -> bool:
     home = os.environ.get("SPARK_HOME")
     folder = os.environ.get("SPARK_CONF_DIR", home and os.path.join(home, "conf"))
     defaults = Path(folder, "spark-defaults.conf") if folder else None
-    written = defaults.read_text() if defaults and defaults.is_file() else ""
-    return any(
-        _DRIVER_MEMORY in line for line in (submitted, *written.splitlines()) if line[:1] != "#"
-    )
+    written = defaults.read_text().splitlines() if defaults and defaults.is_file() else []
+    said = [submitted, *(line for line in written if not line.startswith("#"))]
+    return any(_DRIVER_MEMORY in line for line in said)
 
 
 def _prepare_environment() -> None:
