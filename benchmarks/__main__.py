@@ -4,9 +4,7 @@
     python -m benchmarks --ratings 20000000    another size
     python -m benchmarks --set models.run='["als"]'
 
-Each size runs the whole nightly in one process, as `mfspark run` does, and prints one table. More
-than some 2 M ratings need more than Spark's own 1 GiB: PYSPARK_SUBMIT_ARGS="--driver-memory 4g
-pyspark-shell".
+Each size runs the whole nightly in one process, as `mfspark run` does, and prints one table.
 """
 
 from __future__ import annotations
