@@ -94,20 +94,14 @@ def verify(
         if every and run_id:
             raise ConfigError(f"both --all and the run {run_id} are given", "give one of them")
         opened, out = Warehouse(warehouse_of(warehouse, config)), console()
-        wanted = opened.run_ids() if every else [run_id]
+        current = opened.manifest().run_id if run_id is None else run_id
         damaged: list[str] = []
-        for manifest in map(opened.manifest, wanted or [None]):
-            found = list(damages(opened, manifest))
+        for run in opened.run_ids() if every else [current]:
+            found = list(damages(opened, run))
             for damage in found:
                 out.print(cell(damage, "red"), soft_wrap=True)
-            damaged += [manifest.run_id] if found else []
-            n_files = sum(len(table.files) for table in manifest.tables.values())
-            size = sum(table.bytes for table in manifest.tables.values()) / 2**20
-            state = "damaged" if found else "as published"
-            out.print(
-                f"run {manifest.run_id}: {count(n_files, 'file')}, {size:,.1f} MiB, {state}",
-                soft_wrap=True,
-            )
+            damaged += [run] if found else []
+            out.print(f"run {run}: {'damaged' if found else 'as published'}", soft_wrap=True)
         if damaged:
             raise MfsparkError(
                 f"run {' and run '.join(damaged)} {'is' if len(damaged) == 1 else 'are'} damaged",

@@ -104,13 +104,13 @@ def rollback(warehouse: Warehouse, run_id: str) -> Manifest:
     its files is not what was published.
     """
     with hold_pointer_lock(warehouse):
-        manifest = warehouse.manifest(run_id)
-        damage = next(damages(warehouse, manifest), None)
+        damage = next(damages(warehouse, run_id), None)
         if damage:
             raise MfsparkError(
                 f"run {run_id} is damaged: {damage}; readers stay where they are",
                 "roll back to another run: mfspark runs",
             )
+        manifest = warehouse.manifest(run_id)
         if (warehouse.root / "exports" / f"{EXPORTED}.parquet").exists():
             export_single_file(warehouse, manifest)
         warehouse.point_at(run_id)

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mfspark.errors import MfsparkError
 from mfspark.tables.manifest import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from mfspark.tables.manifest import FileEntry, Manifest
+    from mfspark.tables.manifest import FileEntry
     from mfspark.tables.warehouse import Warehouse
 
 
-def damages(warehouse: Warehouse, manifest: Manifest) -> Iterator[str]:
-    """Yield what is wrong with the files of a run; reads each of them once, for its hash.
+def damages(warehouse: Warehouse, run_id: str) -> Iterator[str]:
+    """Yield what is wrong with a published run; reads each of its files once, for its hash.
 
     Files that the manifest does not know count too: readers that take a whole directory see them.
+    Raises NotFoundError for a run that is not kept.
     """
-    store, run_dir = warehouse.store, warehouse.run_dir(manifest.run_id)
+    try:
+        manifest = warehouse.manifest(run_id)
+    except MfsparkError as error:
+        if run_id not in warehouse.run_ids():
+            raise
+        yield error.message
+        return
+    store, run_dir = warehouse.store, warehouse.run_dir(run_id)
     for table, entry in manifest.tables.items():
         directory = run_dir / table
         listed = {file.name for file in entry.files}

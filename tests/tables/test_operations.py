@@ -135,20 +135,28 @@ def test_each_damage_of_a_run_is_named(tmp_path: Path) -> None:
     run = publish_day(tmp_path, 20)
     warehouse = Warehouse(tmp_path)
     manifest, parts = warehouse.manifest(run), warehouse.table_dir("top_n", run)
-    assert list(damages(warehouse, manifest)) == []
+    assert list(damages(warehouse, run)) == []
     content = bytearray((parts / "part-0.parquet").read_bytes())
     content[len(content) // 2] ^= 1  # one bit
     (parts / "part-0.parquet").write_bytes(content)
     (parts / "part-1.parquet").write_bytes(content[:9])
     (parts / "part-2.parquet").rename(parts / "part-9.parquet")
     size = manifest.tables["top_n"].files[1].bytes
-    named = [damage.removeprefix(f"{parts}/") for damage in damages(warehouse, manifest)]
+    named = [damage.removeprefix(f"{parts}/") for damage in damages(warehouse, run)]
     assert named == [
         "part-9.parquet is not in the manifest",
         "part-0.parquet has not the content that was published",
         f"part-1.parquet has 9 bytes, its manifest says {size:,}",
         "part-2.parquet is missing",
     ]
+    (warehouse.run_dir(run) / "manifest.json").write_text("{")
+    (damage,) = damages(warehouse, run)
+    assert "manifest.json is damaged" in damage
+    (warehouse.run_dir(run) / "manifest.json").unlink()
+    (damage,) = damages(warehouse, run)
+    assert "manifest.json is gone" in damage
+    with pytest.raises(NotFoundError, match="no run"):
+        list(damages(warehouse, "2020-01-01-00000000"))
 
 
 # --- gc -----------------------------------------------------------------------------------------
