@@ -94,9 +94,9 @@ def verify(
         if every and run_id:
             raise ConfigError(f"both --all and the run {run_id} are given", "give one of them")
         opened, out = Warehouse(warehouse_of(warehouse, config)), console()
-        current = opened.manifest().run_id if run_id is None else run_id
+        wanted = opened.resolve(run_id)
         damaged: list[str] = []
-        for run in opened.run_ids() if every else [current]:
+        for run in opened.run_ids() if every else [wanted]:
             found = list(damages(opened, run))
             for damage in found:
                 out.print(cell(damage, "red"), soft_wrap=True)

@@ -110,7 +110,7 @@ class Warehouse:
 
         Raises NotFoundError when the warehouse or the run does not exist.
         """
-        found = self._resolve(run_id)
+        found = self.resolve(run_id)
         path = self.run_dir(found) / MANIFEST
         content = self.store.read(path)
         if content is None:
@@ -134,7 +134,11 @@ class Warehouse:
             )
         return self.run_dir(manifest.run_id) / table
 
-    def _resolve(self, run_id: str | None) -> str:
+    def resolve(self, run_id: str | None = None) -> str:
+        """Return a published run; the one that CURRENT names where none is given.
+
+        Raises NotFoundError when the warehouse does not exist or the run was never published.
+        """
         if not self.root.is_dir():
             raise NotFoundError(
                 f"there is no warehouse at {self.root}",

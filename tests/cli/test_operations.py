@@ -111,6 +111,10 @@ def test_verify_finds_one_changed_bit_in_any_run(mfspark: Command, tmp_path: Pat
         assert result.exit_code == 70
         assert f"{path} has not the content that was published" in result.stdout
         assert f"run {old} is damaged" in " ".join(result.stderr.split())
+    (Warehouse(tmp_path).run_dir(new) / "manifest.json").write_text("{")
+    result = mfspark("verify", "--all", "-w", tmp_path)
+    assert f"run {new}: damaged\n{path} has not the content" in result.stdout
+    assert f"run {new} and run {old} are damaged" in " ".join(result.stderr.split())
     assert mfspark("verify", old, "--all", "-w", tmp_path).exit_code == 2
     assert mfspark("verify", "2020-01-01-00000000", "-w", tmp_path).exit_code == 2
 
