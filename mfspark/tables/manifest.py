@@ -98,7 +98,7 @@ def parse_manifest(content: bytes, where: Path) -> Manifest:
 
 def describe_table(directory: Path, table: str, ids: IdTypes, store: Store) -> TableEntry:
     """Read the footers and the bytes of a table's files. Raises SchemaError, MfsparkError."""
-    paths = [directory / name for name in store.names(directory) if name.endswith(".parquet")]
+    paths = [directory / name for name in parquet_names(directory, store)]
     if not paths:
         raise MfsparkError(
             f"table '{table}' has no files in {directory}",
@@ -115,6 +115,11 @@ def describe_table(directory: Path, table: str, ids: IdTypes, store: Store) -> T
         sorted_by=SORTED_BY[table],
         files=files,
     )
+
+
+def parquet_names(directory: Path, store: Store) -> list[str]:
+    """Return the names of a table's files, sorted; those that readers of the directory see."""
+    return [name for name in store.names(directory) if name.endswith(".parquet")]
 
 
 def _describe_file(path: Path) -> FileEntry:

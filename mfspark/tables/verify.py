@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mfspark.errors import MfsparkError
-from mfspark.tables.manifest import sha256_of
+from mfspark.tables.manifest import parquet_names, sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,8 +32,9 @@ def damages(warehouse: Warehouse, run_id: str) -> Iterator[str]:
     for table, entry in manifest.tables.items():
         directory = run_dir / table
         listed = {file.name for file in entry.files}
-        there = {name for name in store.names(directory) if name.endswith(".parquet")}
-        yield from (f"{directory / name} is not in the manifest" for name in sorted(there - listed))
+        for name in parquet_names(directory, store):
+            if name not in listed:
+                yield f"{directory / name} is not in the manifest"
         for file in entry.files:
             what = _damage(directory / file.name, file)
             if what:
