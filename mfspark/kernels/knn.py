@@ -115,6 +115,18 @@ def contributors(neighbors: Neighbors, ratings: Array, n: int, rule: Rule) -> Ar
     return found
 
 
+def best_of_chunks(
+    chunks: Iterable[tuple[Array, Array]], seen: Tile, n: int, eligible: Array | None
+) -> RankedLists:
+    """Return the n best items that each row of a block has not rated; see `best_items`.
+
+    chunks: (rows, scores (rows, items)) of all rows in order.
+    """
+    lists = [RankedLists.empty(0, n)]
+    lists += [best_items(scores, seen.take(rows), n, eligible) for rows, scores in chunks]
+    return RankedLists.stacked(lists)
+
+
 def best_items(
     scores: Array, seen: Tile, n: int, eligible: Array | None = None, indices: Array | None = None
 ) -> RankedLists:

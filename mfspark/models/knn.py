@@ -19,7 +19,7 @@ from mfspark.kernels.aggregation import Rule
 from mfspark.kernels.expectation import Expectation, means_and_spreads
 from mfspark.kernels.knn import (
     answers,
-    best_items,
+    best_of_chunks,
     contributors,
     ratings_at,
     ratings_of_neighbors,
@@ -225,12 +225,8 @@ class _RankItems:
     eligible: Array | None
 
     def __call__(self, rows: Arrays, strips: Strips) -> Arrays:
-        seen = strips.own()
-        lists = [RankedLists.empty(0, self.n)]
-        rule = self.model.rule(of_lists=True)
-        for chunk, scores in _in_chunks(self.model, rule, rows, strips):
-            lists.append(best_items(scores, seen.take(chunk), self.n, self.eligible))
-        return RankedLists.stacked(lists).arrays()
+        scores = _in_chunks(self.model, self.model.rule(of_lists=True), rows, strips)
+        return best_of_chunks(scores, strips.own(), self.n, self.eligible).arrays()
 
 
 @dataclass(frozen=True)

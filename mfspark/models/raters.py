@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mfspark.grid.grid import Blocks, Grid, RowTiles
-from mfspark.kernels.knn import best_items, ratings_in_order
+from mfspark.kernels.knn import best_items, best_of_chunks, ratings_in_order
 from mfspark.kernels.raters import Raters, from_raters
 from mfspark.kernels.similarity import similarities
 from mfspark.kernels.tile import Tile
@@ -134,11 +134,8 @@ class _RankColumns:
     eligible: Array | None
 
     def __call__(self, rows: Arrays, strips: Strips) -> Arrays:  # noqa: ARG002
-        seen, compared = strips.own(), _Compared(self.model, self.model.rule(of_lists=True), strips)
-        lists = [RankedLists.empty(0, self.n)]
-        for chunk, scores in compared.every_score():
-            lists.append(best_items(scores, seen.take(chunk), self.n, self.eligible))
-        return RankedLists.stacked(lists).arrays()
+        scores = _Compared(self.model, self.model.rule(of_lists=True), strips).every_score()
+        return best_of_chunks(scores, strips.own(), self.n, self.eligible).arrays()
 
 
 @dataclass(frozen=True)
