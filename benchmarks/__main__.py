@@ -20,8 +20,8 @@ from pathlib import Path
 
 from benchmarks.memory import PeakMemory
 from benchmarks.trial import shape_of
-from mfspark.pipeline.entry import Request, execute
-from mfspark.samples import write_synthetic
+from mfspark.pipeline.request import Request, execute
+from mfspark.samples.synthetic import write_synthetic
 
 
 @dataclass

@@ -28,13 +28,13 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from benchmarks.bayesian_mf import one_hot
-from mfspark.config import Ingest
-from mfspark.ingest.items import read_items
-from mfspark.ingest.users import read_users
-from mfspark.kernels.attributes import item_attributes, user_attributes
-from mfspark.model_options import ModelName, Models
+from mfspark.config.config import Ingest
+from mfspark.config.models import ModelName, Models
+from mfspark.ingest.side_tables.items import read_items
+from mfspark.ingest.side_tables.users import read_users
+from mfspark.kernels.factorization.side_features import item_attributes, user_attributes
 from mfspark.schemas import Side
-from tests.grids import Ratings, fitter, movielens, movielens_file
+from tests.support.grids import Ratings, fitter, movielens, movielens_file
 
 Array = np.ndarray
 Split = tuple[Ratings, Ratings]

@@ -21,8 +21,8 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from benchmarks.trial import Row, Trial, measured, print_table, trial_of
-from mfspark.model_options import IALSOptions
-from mfspark.models.factors import FactorModel
+from mfspark.config.models import IALSOptions
+from mfspark.models.factor_model import FactorModel
 
 N, RANK, THREADS = 10, 64, len(os.sched_getaffinity(0))
 PEER = "implicit"

@@ -25,12 +25,12 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.accuracy import data_folder, rmse, splits
 from benchmarks.trial import Row, measured, print_table, trial_of
+from mfspark.config.models import ModelName, Models
 from mfspark.grid.grid import Strips
-from mfspark.kernels.similarity import similarities
-from mfspark.model_options import ModelName, Models
-from mfspark.models.knn import KNN
-from tests.grids import Fitted, Ratings, fitter, movielens
-from tests.reference import ranking_of_user
+from mfspark.kernels.neighbors.similarity import similarities
+from mfspark.models.neighbors.knn import KNN
+from tests.support.grids import Fitted, Ratings, fitter, movielens
+from tests.support.reference import ranking_of_user
 
 Array = np.ndarray
 

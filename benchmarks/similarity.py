@@ -25,12 +25,12 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from benchmarks.trial import Array, Row, Trial, measured, print_table, trial_of
+from mfspark.config.models import SimilarityOptions
+from mfspark.grid.block_store import MemoryStore
 from mfspark.grid.grid import Grid
 from mfspark.grid.runners import InProcess
-from mfspark.grid.store import MemoryStore
-from mfspark.kernels.threads import one_thread_a_kernel
-from mfspark.model_options import SimilarityOptions
-from mfspark.models.neighbors import nearest_neighbors
+from mfspark.kernels.arrays.threads import one_thread_a_kernel
+from mfspark.models.neighbors.search import nearest_neighbors
 
 K, THREADS = 50, len(os.sched_getaffinity(0))
 REFERENCE = "sparse_dot_topn"

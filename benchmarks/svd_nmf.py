@@ -20,7 +20,7 @@ from sklearn.decomposition import NMF
 from sklearn.utils.extmath import randomized_svd
 
 from benchmarks.trial import Row, Trial, measured, print_table, trial_of
-from mfspark.models.svd import SVDModel
+from mfspark.models.factorization.svd import SVDModel
 
 SVD_RANK, NMF_RANK = 50, 32
 SKLEARN, MLLIB = "scikit-learn", "Spark MLlib computeSVD"

@@ -20,11 +20,11 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from benchmarks.trial import Array, Row, Trial, measured, print_table, trial_of
+from mfspark.grid.block_store import MemoryStore
 from mfspark.grid.grid import Grid
 from mfspark.grid.runners import InProcess
-from mfspark.grid.store import MemoryStore
-from mfspark.kernels.threads import one_thread_a_kernel
-from mfspark.models.factors import FactorModel
+from mfspark.kernels.arrays.threads import one_thread_a_kernel
+from mfspark.models.factor_model import FactorModel
 
 N, RANK, THREADS = 10, 64, len(os.sched_getaffinity(0))
 PEER = "implicit recommend"

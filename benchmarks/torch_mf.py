@@ -26,14 +26,14 @@ from torch import nn
 
 from benchmarks.__main__ import shape_of
 from benchmarks.memory import PeakMemory
+from mfspark.config.models import TorchMFOptions
+from mfspark.grid.block_store import MemoryStore
 from mfspark.grid.cut import cut_arrays
 from mfspark.grid.grid import Grid, Layout
 from mfspark.grid.runners import InProcess
-from mfspark.grid.store import MemoryStore
-from mfspark.kernels.threads import one_thread_a_kernel
-from mfspark.model_options import TorchMFOptions
-from mfspark.models.torch_mf import TorchMF
-from mfspark.samples import write_synthetic
+from mfspark.kernels.arrays.threads import one_thread_a_kernel
+from mfspark.models.factorization.torch_mf import TorchMF
+from mfspark.samples.synthetic import write_synthetic
 
 RANK, THREADS, BATCH = 32, 2, 16_384
 RATES: dict[str, float] = {"sgd": 0.05, "adagrad": 0.2, "adam": 0.02}

@@ -17,17 +17,17 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from benchmarks.memory import PeakMemory
-from mfspark.config import GridOptions
+from mfspark.config.config import GridOptions
+from mfspark.config.models import ModelName, Models
+from mfspark.grid.block_store import ParquetStore, Store
 from mfspark.grid.cut import cut_frame
 from mfspark.grid.grid import Blocks, Grid, Layout, RowTiles, TileSet
 from mfspark.grid.runners import OnSpark
-from mfspark.grid.store import ParquetStore, Store
-from mfspark.model_options import ModelName, Models
 from mfspark.models.base import FitContext, Model
-from mfspark.models.catalog import fit_model
-from mfspark.pipeline.parts import layout_for
-from mfspark.samples import SyntheticSpec, write_synthetic
-from mfspark.session import spark_session
+from mfspark.models.registry import fit_model
+from mfspark.pipeline.dataset import layout_for
+from mfspark.samples.synthetic import SyntheticSpec, write_synthetic
+from mfspark.system.spark import spark_session
 
 Array = np.ndarray
 T = TypeVar("T")

@@ -2,7 +2,7 @@
 
 import sys
 
-from mfspark.pipeline.entry import run_job
+from mfspark.pipeline.request import run_job
 
 if __name__ == "__main__":
     sys.exit(run_job("train", only=("svd",)))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mfspark._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pyarrow.dataset as ds
-
-__version__ = "0.1.0"
 
 
 def read_table(warehouse: str | Path, table: str, run_id: str | None = None) -> ds.Dataset:
@@ -18,6 +18,6 @@ def read_table(warehouse: str | Path, table: str, run_id: str | None = None) -> 
     `run_id` reads another kept run instead of the current one. Raises NotFoundError when the
     warehouse, the run or the table does not exist.
     """
-    from mfspark.tables.reader import read_table as read
+    from mfspark.tables.run import read_table as read
 
     return read(warehouse, table, run_id)

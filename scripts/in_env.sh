@@ -21,7 +21,7 @@ export VIRTUAL_ENV=$venv PATH="$venv/bin:$JAVA_HOME/bin:$PATH"
 export PYSPARK_PYTHON=${PYSPARK_PYTHON:-$venv/bin/python}
 # Spark's own log is for errors, unless somebody configured it otherwise.
 if [[ -z ${SPARK_CONF_DIR:-} && ${SPARK_SUBMIT_OPTS:-} != *log4j* ]]; then
-    quiet=-Dlog4j2.configurationFile=file:$root/mfspark/data/log4j2.properties
+    quiet=-Dlog4j2.configurationFile=file:$root/mfspark/system/log4j2.properties
     export SPARK_SUBMIT_OPTS="${SPARK_SUBMIT_OPTS:-} $quiet"
 fi
 exec "$@"

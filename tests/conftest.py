@@ -12,8 +12,11 @@ import pytest
 from hypothesis import settings
 from pyspark.sql import SparkSession
 
-from mfspark.session import spark_session
-from tests.rounds import LONG
+from mfspark.pipeline.progress import LoggedProgress
+from mfspark.pipeline.request import Request, execute
+from mfspark.system.spark import spark_session
+from mfspark.tables.night import Night
+from tests.support.rounds import LONG
 
 # Short forms try the same examples every time, so that a change is judged by what it changed.
 settings.register_profile("short", derandomize=True)
@@ -40,6 +43,15 @@ def spark() -> Iterator[SparkSession]:
     }
     with spark_session(settings) as session:
         yield session
+
+
+@pytest.fixture(scope="session")
+def survey_night(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Night:
+    """The embedded survey by the default configuration, published in a warehouse of its own."""
+    assert spark.getActiveSession() is not None  # execute uses the running session
+    warehouse = tmp_path_factory.mktemp("survey") / "warehouse"
+    request = Request("run", warehouse=str(warehouse), run_date="2026-11-22")
+    return execute(request, LoggedProgress())
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from mfspark import session
-from mfspark.config import Config, load_config
-from mfspark.model_options import Section
+from mfspark.config.config import Config, load_config
+from mfspark.config.models import Section
+from mfspark.system import spark as session
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"

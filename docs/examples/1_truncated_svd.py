@@ -13,10 +13,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from nights import BLUE, GREY, ORANGE, nights, save
 
-from mfspark.kernels.spectrum import n_within
-from mfspark.pipeline.matrix import completed_matrix
-from mfspark.pipeline.queries import list_of
-from mfspark.samples import SyntheticSpec, write_synthetic
+from mfspark.kernels.factorization.spectrum import n_within
+from mfspark.queries.completed import completed_matrix
+from mfspark.queries.lookup import list_of
+from mfspark.samples.synthetic import SyntheticSpec, write_synthetic
 
 SVD = ('models.run=["svd"]', 'models.svd.energy_of="nuclear"', 'evaluation.split="none"')
 

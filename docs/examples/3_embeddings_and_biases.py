@@ -10,8 +10,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from nights import BLUE, ORANGE, losses, nights, save
 
-from mfspark.pipeline.pair import predict_pair
-from mfspark.samples import SyntheticSpec, write_synthetic
+from mfspark.queries.predict import predict_pair
+from mfspark.samples.synthetic import SyntheticSpec, write_synthetic
 
 TRIPLES = [(0, 0, 5), (0, 1, 3), (0, 2, 1), (1, 0, 4), (1, 3, 2), (2, 1, 5), (2, 2, 4), (2, 4, 2)]
 

@@ -9,8 +9,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from nights import BLUE, nights, save
 
-from mfspark.pipeline.matrix import completed_matrix, write_long, write_wide
-from mfspark.pipeline.queries import neighborhood
+from mfspark.queries.completed import completed_matrix, write_long, write_wide
+from mfspark.queries.lookup import neighborhood
 
 KNN = (
     'models.run=["user_knn"]',

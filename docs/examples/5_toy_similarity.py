@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from nights import nights, save
 
-from mfspark.toy import ToySpec, write_toy
+from mfspark.samples.toy import ToySpec, write_toy
 
 # %%
 with nights() as (run_night, folder):

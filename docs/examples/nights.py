@@ -14,10 +14,10 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from mfspark.pipeline.entry import Request, execute
 from mfspark.pipeline.progress import LoggedProgress
-from mfspark.pipeline.queries import PublishedRun
-from mfspark.session import spark_session
+from mfspark.pipeline.request import Request, execute
+from mfspark.queries.lookup import PublishedRun
+from mfspark.system.spark import spark_session
 
 PLOTS = Path(__file__).parent / "plots"
 BLUE, ORANGE, GREEN, GREY = "#2456c8", "#c2571a", "#1f7a4d", "#8b8983"

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-import mfspark
+from mfspark._version import __version__
 from mfspark.cli import completed, doctor, operations, reading, report, sample, stages
 
 app = typer.Typer(
@@ -47,7 +47,7 @@ app.command("doctor", rich_help_panel="Trying out")(doctor.doctor)
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"mfspark {mfspark.__version__}")
+        print(f"mfspark {__version__}")
         raise typer.Exit
 
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from mfspark.cli.terminal import cell, table
-from mfspark.pipeline.summary import count, metric_titles
+from mfspark.queries.summary import count, metric_titles
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console, RenderableType
 
-    from mfspark.pipeline.summary import Measured, Summary
+    from mfspark.queries.summary import Measured, Summary
 
 _NARROW = 110  # columns; below it an interval goes under its figure
 

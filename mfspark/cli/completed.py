@@ -17,10 +17,10 @@ from mfspark.cli.options import (
     writing,
 )
 from mfspark.cli.terminal import cell, console, table
-from mfspark.pipeline.summary import count
+from mfspark.queries.summary import count
 
 if TYPE_CHECKING:
-    from mfspark.pipeline.matrix import CompletedMatrix
+    from mfspark.queries.completed import CompletedMatrix
 
 Out = Annotated[
     Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write CSV here, all of it.")
@@ -43,8 +43,8 @@ def completed(
     """Show the completed matrix: known ratings, marked with *, and predictions of all others."""
 
     def work() -> None:
-        from mfspark.pipeline.matrix import KNOWN, completed_matrix, write_long, write_wide
-        from mfspark.pipeline.queries import PublishedRun
+        from mfspark.queries.completed import KNOWN, completed_matrix, write_long, write_wide
+        from mfspark.queries.lookup import PublishedRun
 
         run = PublishedRun(warehouse_of(warehouse, config), run_id)
         matrix, mark = completed_matrix(run), "" if plain else KNOWN
@@ -64,7 +64,7 @@ def completed(
 def _print_matrix(matrix: CompletedMatrix, mark: str, n: int, n_items: int) -> None:
     from itertools import islice
 
-    from mfspark.pipeline.matrix import wide_rows
+    from mfspark.queries.completed import wide_rows
 
     names = matrix.names[:n_items]
     rows = (row[: n_items + 1] for row in islice(wide_rows(matrix, mark), n))

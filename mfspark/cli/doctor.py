@@ -24,8 +24,8 @@ def doctor(
 
     Ends with exit status 2 if something fails; each line says what to do about it.
     """
+    from mfspark.cli.checks import examine
     from mfspark.cli.stages import quiet_spark
-    from mfspark.pipeline.doctor import examine
 
     quiet_spark()
     out, failed = console(), 0

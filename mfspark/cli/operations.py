@@ -18,17 +18,17 @@ from mfspark.cli.options import (
 )
 from mfspark.cli.terminal import cell, console, table
 from mfspark.errors import ConfigError, MfsparkError, StaleError
-from mfspark.pipeline.summary import count
+from mfspark.queries.summary import count
 
 if TYPE_CHECKING:
-    from mfspark.pipeline.runs import OpenNight, RunLine
+    from mfspark.queries.runs import OpenNight, RunLine
 
 
 def runs(warehouse: WarehouseDir = None, config: ConfigFile = None, debug: Debug = False) -> None:
     """List the nights that are kept, newest first, and those that were refused or interrupted."""
 
     def work() -> None:
-        from mfspark.pipeline.runs import open_nights, published_runs
+        from mfspark.queries.runs import open_nights, published_runs
 
         root, out = warehouse_of(warehouse, config), console()
         columns = ("run", "date", "age", "ratings", "rejected", "best RMSE", "")
@@ -52,7 +52,7 @@ def status(
     """Say which run readers see and how old it is; end with 4 if that is too old."""
 
     def work() -> None:
-        from mfspark.pipeline.runs import open_nights, published_runs
+        from mfspark.queries.runs import open_nights, published_runs
 
         limit = parse_age(max_age) if max_age else None
         root, out = warehouse_of(warehouse, config), console()

@@ -59,7 +59,7 @@ def parse_age(text: str) -> timedelta:
 
 def end_with(work: Callable[[], None], *, debug: bool = False) -> None:
     """Do the work of a command; errors become one screen and the exit status they stand for."""
-    from mfspark.pipeline.entry import guarded
+    from mfspark.pipeline.request import guarded
 
     status = guarded(work, debug=debug)
     if status:
@@ -78,6 +78,6 @@ def writing(out: Path) -> Generator[None]:
 
 def warehouse_of(warehouse: str | None, config: str | None) -> str:
     """Return the warehouse to read from. Raises ConfigError for a wrong configuration file."""
-    from mfspark.config import load_config
+    from mfspark.config.config import load_config
 
     return warehouse or load_config(config).warehouse

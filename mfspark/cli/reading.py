@@ -11,11 +11,11 @@ from rich.text import Text
 from mfspark.cli.options import ConfigFile, Debug, RunId, WarehouseDir, end_with, warehouse_of
 from mfspark.cli.terminal import cell, console, name_of, table
 from mfspark.errors import ConfigError
-from mfspark.pipeline.summary import count
+from mfspark.queries.summary import count
 
 if TYPE_CHECKING:
-    from mfspark.pipeline.pair import Pair
-    from mfspark.pipeline.queries import Neighborhood, UserList
+    from mfspark.queries.lookup import Neighborhood, UserList
+    from mfspark.queries.predict import Pair
 
 User = Annotated[str, typer.Argument(metavar="USER", help="A user id.", show_default=False)]
 
@@ -55,7 +55,7 @@ def show(
     """Show a user's list, and what they rated best themselves."""
 
     def work() -> None:
-        from mfspark.pipeline.queries import PublishedRun, list_of
+        from mfspark.queries.lookup import PublishedRun, list_of
 
         run = PublishedRun(warehouse_of(warehouse, config), run_id)
         found = list_of(run, user, model, n)
@@ -78,7 +78,7 @@ def neighbors(
     """Show who is like a user, with everybody's ratings side by side."""
 
     def work() -> None:
-        from mfspark.pipeline.queries import PublishedRun, neighborhood
+        from mfspark.queries.lookup import PublishedRun, neighborhood
 
         run = PublishedRun(warehouse_of(warehouse, config), run_id)
         _print_neighborhood(neighborhood(run, user, n, n_items))
@@ -103,8 +103,8 @@ def fold_in(
     """Recommend for somebody new, by what they rated; nothing is stored."""
 
     def work() -> None:
-        from mfspark.pipeline.fold_in import fold_in as fold
-        from mfspark.pipeline.queries import PublishedRun
+        from mfspark.queries.fold_in import fold_in as fold
+        from mfspark.queries.lookup import PublishedRun
 
         run = PublishedRun(warehouse_of(warehouse, config), run_id)
         found = fold(run, dict(_as_rating(text) for text in rates), model, n)
@@ -152,8 +152,8 @@ def predict(
     """
 
     def work() -> None:
-        from mfspark.pipeline.pair import predict_pair
-        from mfspark.pipeline.queries import PublishedRun
+        from mfspark.queries.lookup import PublishedRun
+        from mfspark.queries.predict import predict_pair
 
         run = PublishedRun(warehouse_of(warehouse, config), run_id)
         _print_pair(predict_pair(run, user, item, model))

@@ -11,7 +11,7 @@ import typer
 
 from mfspark.cli.options import Debug, end_with
 from mfspark.cli.terminal import console
-from mfspark.pipeline.summary import count
+from mfspark.queries.summary import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -34,7 +34,7 @@ def survey(out: Out, debug: Debug = False) -> None:
     """Copy the embedded survey, as a wide Excel sheet and as a long CSV file."""
 
     def work() -> None:
-        from mfspark.samples import copy_survey
+        from mfspark.samples.synthetic import copy_survey
 
         files = copy_survey(out)
         _say_written(files)
@@ -65,7 +65,7 @@ def synthetic(
     """
 
     def work() -> None:
-        from mfspark.samples import SyntheticSpec, write_synthetic
+        from mfspark.samples.synthetic import SyntheticSpec, write_synthetic
 
         spec = SyntheticSpec(users, items, ratings, rank, noise, seed)
         with _bar(f"writing {count(ratings, 'rating')}") as progress:
@@ -91,7 +91,7 @@ def toy(
     """Draw users, movies and ratings at random, as the notebooks do: nothing to learn in them."""
 
     def work() -> None:
-        from mfspark.toy import ToySpec, write_toy
+        from mfspark.samples.toy import ToySpec, write_toy
 
         files = write_toy(ToySpec(users, movies, draws, seed), out)
         _say_written(files)

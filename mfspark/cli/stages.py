@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from mfspark.cli.options import ConfigFile, Debug, Overrides, WarehouseDir, end_with
-from mfspark.redaction import RedactingFormatter
+from mfspark.system.redaction import RedactingFormatter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from datetime import date
     from pathlib import Path
 
-    from mfspark.pipeline.entry import Request, Stage
     from mfspark.pipeline.progress import Progress
+    from mfspark.pipeline.request import Request, Stage
     from mfspark.tables.night import Night
 
 STAGES = {
@@ -83,7 +83,7 @@ def stage_command(stage: str) -> Callable[..., None]:
         overrides: Overrides = None,
         debug: Debug = False,
     ) -> None:
-        from mfspark.pipeline.entry import Request
+        from mfspark.pipeline.request import Request
 
         request = Request(
             cast("Stage", stage),
@@ -127,10 +127,10 @@ def backfill(
 
     def work() -> None:
         from mfspark.cli.terminal import console
-        from mfspark.config import parse_run_date
-        from mfspark.pipeline.entry import Request
-        from mfspark.pipeline.entry import backfill as run_range
-        from mfspark.pipeline.java import require_java
+        from mfspark.config.config import parse_run_date
+        from mfspark.pipeline.request import Request
+        from mfspark.pipeline.request import backfill as run_range
+        from mfspark.system.java import require_java
         from mfspark.tables.warehouse import Warehouse
 
         dates = parse_run_date(first), parse_run_date(last)
@@ -162,8 +162,8 @@ def _names(models: str) -> tuple[str, ...]:
 def _do(request: Request) -> None:
     """Run a stage with progress and a log file, and say what came of it."""
     from mfspark.cli.terminal import console
-    from mfspark.pipeline.entry import execute
-    from mfspark.pipeline.java import require_java
+    from mfspark.pipeline.request import execute
+    from mfspark.system.java import require_java
     from mfspark.tables.warehouse import Warehouse
 
     config, run_date = request.load(), request.date()  # whatever is wrong with them, first
@@ -185,8 +185,8 @@ def _do(request: Request) -> None:
 def _conclude(request: Request, night: Night, seconds: float) -> None:
     from mfspark.cli.closing import print_summary
     from mfspark.cli.terminal import console
-    from mfspark.pipeline.queries import PublishedRun
-    from mfspark.pipeline.summary import summarise
+    from mfspark.queries.lookup import PublishedRun
+    from mfspark.queries.summary import summarise
 
     if night.published:
         summary = summarise(PublishedRun(night.warehouse.root, night.run_id))
@@ -226,7 +226,7 @@ def _reported(stage: str, run_date: date, warehouse: Path) -> Generator[Progress
     from mfspark.cli.progress import StepClock, TerminalProgress, read_step_times, write_step_times
     from mfspark.cli.terminal import console
     from mfspark.pipeline.progress import LoggedProgress
-    from mfspark.tables.store import explain_os_errors
+    from mfspark.storage.file_system import explain_os_errors
 
     logs = warehouse / "logs"
     with explain_os_errors(logs, "create"):
@@ -276,6 +276,6 @@ def quiet_spark() -> None:
     """Let Spark log errors only, where nobody configured its log."""
     given = os.environ.get("SPARK_SUBMIT_OPTS", "")
     if "SPARK_CONF_DIR" not in os.environ and "log4j" not in given:
-        settings = resources.files("mfspark") / "data" / "log4j2.properties"
+        settings = resources.files("mfspark.system") / "log4j2.properties"
         option = f"-Dlog4j2.configurationFile=file:{settings}"
         os.environ["SPARK_SUBMIT_OPTS"] = f"{given} {option}".strip()

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from mfspark.config.gates import Gate, Mode
     from mfspark.evaluation.audits import Finding
     from mfspark.evaluation.bootstrap import Change
-    from mfspark.gate_options import Gate, Mode
 
 Outcome = Literal["passed", "failed", "skipped"]
 

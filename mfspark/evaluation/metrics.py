@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import Column, DataFrame
 
-    from mfspark.config import Evaluation
+    from mfspark.config.config import Evaluation
 
 Z95 = 1.96
 """Half-width of a 95% interval of the normal distribution, in standard deviations."""

@@ -17,7 +17,7 @@ from mfspark.errors import ConfigError
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, Row
 
-    from mfspark.config import Evaluation
+    from mfspark.config.config import Evaluation
 
 PAIR = ["user_id", "item_id"]
 

@@ -11,16 +11,16 @@ import numpy as np
 import pyarrow as pa
 
 from mfspark.grid.grid import Blocks, Layout, TileSet
-from mfspark.kernels.tile import Array, Arrays, Tile
-from mfspark.kernels.top_n import NOBODY
+from mfspark.kernels.arrays.tile import Array, Arrays, Tile
+from mfspark.kernels.arrays.top_n import NOBODY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pyspark.sql import DataFrame
 
+    from mfspark.grid.block_store import Store
     from mfspark.grid.runners import Numbers, Runner
-    from mfspark.grid.store import Store
     from mfspark.schemas import Side
 
 EPOCH = datetime(2010, 1, 1, tzinfo=UTC)
@@ -90,8 +90,8 @@ def cut_lists(
 ) -> Blocks:
     """Cut a DataFrame (idx, place, neighbor_idx, similarity) into blocks of lists (rows, k).
 
-    place counts from 0; -1 marks a row as changed. Blocks: as `models.increment` takes them.
-    Shuffles the rows once, by block.
+    place counts from 0; -1 marks a row as changed. Blocks: as `models.neighbors.increment` takes
+    them. Shuffles the rows once, by block.
     """
     from pyspark.sql import functions as F
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from mfspark.kernels.tile import (
+from mfspark.kernels.arrays.tile import (
     Array,
     Arrays,
     Tile,
@@ -39,8 +39,8 @@ from mfspark.schemas import other
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from mfspark.grid.block_store import Store
     from mfspark.grid.runners import Numbers, Runner
-    from mfspark.grid.store import Store
     from mfspark.schemas import Side
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mfspark.grid.block_store import MemoryStore, Store
 from mfspark.grid.grid import Grid, TileSet
 from mfspark.grid.runners import InProcess, Numbers, OnSpark
-from mfspark.grid.store import MemoryStore, Store
 from mfspark.grid.training import Algorithm, Checkpoint, State, train
-from mfspark.kernels.threads import one_thread_a_kernel
+from mfspark.kernels.arrays.threads import one_thread_a_kernel
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

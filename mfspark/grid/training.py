@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mfspark.durability import sync
 from mfspark.errors import MfsparkError
 from mfspark.grid.grid import Blocks
+from mfspark.system.durability import sync
 
 if TYPE_CHECKING:
     from mfspark.grid.grid import Grid

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame, SparkSession
 
-    from mfspark.config import GridOptions
+    from mfspark.config.config import GridOptions
+    from mfspark.grid.block_store import Store
     from mfspark.grid.grid import Blocks, BySide, TileSet
-    from mfspark.grid.store import Store
     from mfspark.grid.training import Algorithm, Loss, State
-    from mfspark.kernels.tile import Array
+    from mfspark.kernels.arrays.tile import Array
     from mfspark.schemas import Side
 
 Kind = Literal["rating", "ranking"]
@@ -50,7 +50,7 @@ class FitContext:
     """Factors this model ended with last time, as `grid.cut.cut_factors` gives them: training
     starts from there. None: from random factors."""
     earlier: Callable[[], Blocks | None] = lambda: None
-    """Gives the neighbors of the last run; see models.increment. None: there are none."""
+    """Gives the neighbors of the last run; see models.neighbors.increment. None: there are none."""
 
     @property
     def grid(self) -> Grid:

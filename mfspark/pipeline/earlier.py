@@ -1,4 +1,4 @@
-"""The neighbors of the parent run, to find tonight's from: see models.increment."""
+"""The neighbors of the parent run, to find tonight's from: see models.neighbors.increment."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-import mfspark
+from mfspark._version import __version__
+from mfspark.config.models import SimilarityOptions
 from mfspark.grid.cut import cut_lists
 from mfspark.grid.grid import Blocks
-from mfspark.model_options import SimilarityOptions
-from mfspark.pipeline.parts import layout_of
+from mfspark.pipeline.dataset import layout_of
 from mfspark.schemas import other
-from mfspark.tables.reader import files_of
+from mfspark.tables.run import files_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from mfspark.model_options import ModelName
-    from mfspark.pipeline.job import Job, Part
+    from mfspark.config.models import ModelName
+    from mfspark.pipeline.context import Job, Part
     from mfspark.schemas import Side
     from mfspark.tables.manifest import Manifest
 
@@ -84,7 +84,7 @@ def _found_alike(job: Job, manifest: Manifest, name: ModelName, side: Side) -> b
     now = getattr(job.config.models, name).model_dump(mode="json")
     same = all(before.get(option) == now[option] for option in SimilarityOptions.model_fields)
     version = manifest.versions.get("mfspark")
-    return same and manifest.ids == job.ids and version == mfspark.__version__
+    return same and manifest.ids == job.ids and version == __version__
 
 
 def _changed(before: DataFrame, now: DataFrame, side: Side) -> DataFrame:

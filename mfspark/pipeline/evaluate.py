@@ -16,15 +16,15 @@ from mfspark.evaluation import (
     user_errors,
     user_ranks,
 )
-from mfspark.pipeline.parts import ratings_of, tiles_of
+from mfspark.pipeline.dataset import ratings_of, tiles_of
 from mfspark.pipeline.scoring import predict, recommend
 from mfspark.pipeline.train import fitted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-    from mfspark.model_options import ModelName
-    from mfspark.pipeline.job import Job
+    from mfspark.config.models import ModelName
+    from mfspark.pipeline.context import Job
 
 Metrics = list[dict[str, Any]]
 REFERENCES: tuple[ModelName, ...] = ("baseline", "popularity")

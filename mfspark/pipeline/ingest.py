@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from mfspark.allowed_roots import check_allowed
-from mfspark.ingest.described import SideCounts
-from mfspark.ingest.night import IngestReport, PreviousNight, Snapshot, ingest
-from mfspark.ingest.sources import find_files, fingerprint
-from mfspark.samples import survey_files
+from mfspark.config.allowed_roots import check_allowed
+from mfspark.ingest.intake import IngestReport, PreviousNight, Snapshot, ingest
+from mfspark.ingest.readers.files import find_files, fingerprint
+from mfspark.ingest.side_tables.join import SideCounts
+from mfspark.samples.synthetic import survey_files
 from mfspark.schemas import IdTypes
-from mfspark.tables.reader import files_of
+from mfspark.tables.run import files_of
 from mfspark.tables.writer import write_table
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame, SparkSession
 
-    from mfspark.config import Config
+    from mfspark.config.config import Config
     from mfspark.schemas import IdType, Side
     from mfspark.tables.night import Night
 

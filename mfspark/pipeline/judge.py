@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from mfspark.errors import RefusedError
 from mfspark.evaluation.audits import ListContract, audit_counts, audit_lists, audit_tables
 from mfspark.evaluation.gates import Verdict, of_audits
-from mfspark.pipeline.comparison import Comparison, compare
-from mfspark.pipeline.parts import published_part
-from mfspark.pipeline.sql import Tables
+from mfspark.pipeline.dataset import published_part
+from mfspark.pipeline.gates import Comparison, compare
 from mfspark.pipeline.train import fitted
 from mfspark.tables.manifest import as_json, plain
 from mfspark.tables.night import WHY
-from mfspark.tables.reader import files_of
+from mfspark.tables.run import files_of
+from mfspark.tables.sql import Tables
 from mfspark.tables.writer import parquet_files
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mfspark.evaluation.audits import Finding
-    from mfspark.pipeline.job import Job
+    from mfspark.pipeline.context import Job
     from mfspark.tables.manifest import Manifest
 
 _SHOWN = 8  # reasons in the message; the file has all

@@ -10,21 +10,22 @@ from typing import TYPE_CHECKING
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-import mfspark
+from mfspark._version import __version__
 from mfspark.grid.cut import cut_frame
-from mfspark.models.knn import KNN, REASONS
-from mfspark.pipeline import evaluate, judge, similarity
-from mfspark.pipeline.eligible import eligible_items
-from mfspark.pipeline.factors import write_factors, write_similar_items
-from mfspark.pipeline.parts import layout_of, published_part
+from mfspark.models.neighbors.knn import KNN, REASONS
+from mfspark.pipeline import evaluate, judge
+from mfspark.pipeline import neighbors as similarity
+from mfspark.pipeline.dataset import layout_of, published_part
+from mfspark.pipeline.factor_tables import write_factors, write_similar_items
+from mfspark.pipeline.listable_items import eligible_items
 from mfspark.pipeline.scoring import predict, recommend
 from mfspark.pipeline.train import fitted
 from mfspark.schemas import spark_schema
 from mfspark.tables.publish import publish
 
 if TYPE_CHECKING:
-    from mfspark.model_options import ModelName
-    from mfspark.pipeline.job import Job, Part
+    from mfspark.config.models import ModelName
+    from mfspark.pipeline.context import Job, Part
     from mfspark.schemas import Side
     from mfspark.tables.manifest import Manifest
 
@@ -139,7 +140,7 @@ def _run_row(job: Job) -> DataFrame:
         night.run_date.isoformat(),
         night.parent,
         datetime.now(UTC),
-        mfspark.__version__,
+        __version__,
         night.config.seed,
         report.n_accepted,
         report.n_rejected,

@@ -15,11 +15,11 @@ import pyarrow.compute as pc
 
 from mfspark.grid.frames import ReadEach
 from mfspark.grid.grid import RowTiles
-from mfspark.kernels.factors import bias_scores
-from mfspark.kernels.top_n import NOBODY, RankedLists, top_up
-from mfspark.models.knn import KNN
-from mfspark.models.posterior import PosteriorModel
-from mfspark.pipeline.parts import tiles_of
+from mfspark.kernels.arrays.top_n import NOBODY, RankedLists, top_up
+from mfspark.kernels.factorization.scores import bias_scores
+from mfspark.models.bayesian.posterior import PosteriorModel
+from mfspark.models.neighbors.knn import KNN
+from mfspark.pipeline.dataset import tiles_of
 from mfspark.pipeline.train import fitted, fitted_baseline, fitted_popularity
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
+    from mfspark.config.models import ModelName
+    from mfspark.grid.block_store import Store
     from mfspark.grid.grid import Blocks, TileSet
-    from mfspark.grid.store import Store
-    from mfspark.kernels.scale import RatingScale
-    from mfspark.model_options import ModelName
-    from mfspark.models.factors import FactorModel
-    from mfspark.pipeline.job import Job, Part
+    from mfspark.kernels.arrays.rating_scale import RatingScale
+    from mfspark.models.factor_model import FactorModel
+    from mfspark.pipeline.context import Job, Part
 
 _PREDICTIONS = pa.schema(
     [

@@ -6,19 +6,19 @@ import time
 from typing import TYPE_CHECKING, cast
 
 from mfspark.models.base import FitContext
-from mfspark.models.catalog import fit_model, load_model
-from mfspark.pipeline.attributes import attributes_of
+from mfspark.models.registry import fit_model, load_model
+from mfspark.pipeline.dataset import ratings_of, tiles_of
 from mfspark.pipeline.earlier import earlier_neighbors
-from mfspark.pipeline.parts import ratings_of, tiles_of
-from mfspark.pipeline.warm import previous_factors
+from mfspark.pipeline.last_run import previous_factors
+from mfspark.pipeline.side_features import attributes_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mfspark.model_options import ModelName
+    from mfspark.config.models import ModelName
     from mfspark.models.base import Model
-    from mfspark.models.factors import FactorModel
-    from mfspark.pipeline.job import Job, Part
+    from mfspark.models.factor_model import FactorModel
+    from mfspark.pipeline.context import Job, Part
 
 
 def run(job: Job, names: Sequence[ModelName]) -> None:

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from mfspark.errors import ConfigError
-from mfspark.tables.reader import read_table
-from mfspark.tables.store import LocalStore, explain_os_errors
+from mfspark.storage.file_system import LocalStore, explain_os_errors
+from mfspark.tables.run import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mfspark.errors import LockedError
-from mfspark.tables.store import explain_os_errors
+from mfspark.storage.file_system import explain_os_errors
 from mfspark.tables.warehouse import Warehouse, check_name
 
 if TYPE_CHECKING:

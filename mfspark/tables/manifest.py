@@ -15,13 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-import mfspark
+from mfspark._version import __version__
 from mfspark.errors import MfsparkError
-from mfspark.redaction import REDACTED, names_secret, redact
 from mfspark.schemas import SORTED_BY, IdType, IdTypes, check_schema
+from mfspark.system.redaction import REDACTED, names_secret, redact
 
 if TYPE_CHECKING:
-    from mfspark.tables.store import Store
+    from mfspark.storage.file_system import Store
 
 MANIFEST = "manifest.json"
 _PACKAGES = ("pyspark", "torch", "numpy", "pyarrow", "pandas")
@@ -135,7 +135,7 @@ def sha256_of(path: Path) -> str:
 
 def installed_versions() -> dict[str, str]:
     """Return the versions of Python, mfspark and what answers depend on, importing none."""
-    versions = {"python": platform.python_version(), "mfspark": mfspark.__version__}
+    versions = {"python": platform.python_version(), "mfspark": __version__}
     for package in _PACKAGES:
         try:
             versions[package] = metadata.version(package)

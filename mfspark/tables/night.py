@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
-    from mfspark.config import Config
+    from mfspark.config.config import Config
     from mfspark.tables.warehouse import Warehouse
 
 NOTE, WHY = "night.json", "why.json"

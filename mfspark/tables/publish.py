@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 
 from mfspark.errors import MfsparkError, RefusedError
 from mfspark.schemas import SORTED_BY, IdTypes, table_schema
+from mfspark.storage.file_system import explain_os_errors
 from mfspark.tables.lock import hold_pointer_lock
 from mfspark.tables.manifest import MANIFEST, Manifest, describe_table, installed_versions, plain
-from mfspark.tables.store import explain_os_errors
 from mfspark.tables.verify import damages
 from mfspark.tables.warehouse import run_date_of
 

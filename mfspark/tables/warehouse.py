@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 from mfspark.errors import ConfigError, MfsparkError, NotFoundError
 from mfspark.schemas import table_names
+from mfspark.storage.file_system import LocalStore, Store
 from mfspark.tables.manifest import MANIFEST, Manifest, as_json, parse_manifest
-from mfspark.tables.store import LocalStore, Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -185,7 +185,7 @@ def _local_path(root: str) -> Path:
     if url and url[1].lower() != "file":
         raise ConfigError(
             f"the warehouse {root} is not on a local file system",
-            "give a directory; for other file systems write one Store (mfspark/tables/store.py)",
+            "give a directory; another file system is one class of mfspark/storage/file_system.py",
         )
     if url:
         root = re.sub(r"^file:/+", "/", root, flags=re.IGNORECASE)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from mfspark.errors import RefusedError
 from mfspark.schemas import SORTED_BY, TIMESTAMP, IdTypes, check_schema, spark_schema, table_schema
-from mfspark.tables.store import explain_os_errors
+from mfspark.storage.file_system import explain_os_errors
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from mfspark.cli import app
-from tests import made_run as made
+from tests.support import made_run as made
 
 Command = Callable[..., Result]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mfspark.pipeline import matrix as matrices
-from mfspark.pipeline.matrix import CompletedMatrix
-from tests import made_run as made
+from mfspark.queries import completed as matrices
+from mfspark.queries.completed import CompletedMatrix
 from tests.cli.conftest import Command
+from tests.support import made_run as made
 
 MATRIX = CompletedMatrix(
     users=["=HYPERLINK()", "b"],

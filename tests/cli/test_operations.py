@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from mfspark.cli.options import parse_age
-from mfspark.config import Config
+from mfspark.config.config import Config
 from mfspark.errors import ConfigError
 from mfspark.tables.night import Night
 from mfspark.tables.warehouse import Warehouse
-from tests import made_run as made
 from tests.cli.conftest import Command
+from tests.support import made_run as made
 
 
 def grow_old(root: Path, run_id: str, age: timedelta) -> None:

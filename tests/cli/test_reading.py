@@ -8,8 +8,8 @@ import duckdb
 import pytest
 
 from mfspark.tables.warehouse import Warehouse
-from tests import made_run as made
 from tests.cli.conftest import Command
+from tests.support import made_run as made
 
 
 def lines(text: str) -> list[list[str]]:

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from mfspark.config import Config
+from mfspark.config.config import Config
 from mfspark.errors import ConfigError, InputError, LockedError, MfsparkError, RefusedError
-from mfspark.pipeline import entry
+from mfspark.pipeline import request as entry
 from mfspark.tables.night import Night
 from mfspark.tables.warehouse import Warehouse
-from tests import made_run as made
 from tests.cli.conftest import Command
+from tests.support import made_run as made
 
 Work = Callable[[entry.Request, Any], Night]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from mfspark.config.gates import Gate
 from mfspark.evaluation.audits import Finding
 from mfspark.evaluation.bootstrap import Change
 from mfspark.evaluation.gates import of_audits, of_change, of_fall, of_level, of_rise
-from mfspark.gate_options import Gate
 
 
 def gate(threshold: float, mode: str = "enforce") -> Gate:

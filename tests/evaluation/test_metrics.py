@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from mfspark.config import Evaluation
+from mfspark.config.config import Evaluation
 from mfspark.evaluation import (
     ranking_metrics,
     rating_metrics,
@@ -15,7 +15,7 @@ from mfspark.evaluation import (
     user_errors,
     user_ranks,
 )
-from tests.reference import clustered_interval, mean_interval, ranking_of_user
+from tests.support.reference import clustered_interval, mean_interval, ranking_of_user
 
 Figures = tuple[float | None, float | None, float | None]
 LISTS = "model string, user_idx int, rank int, item_idx int"

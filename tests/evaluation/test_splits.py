@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from mfspark.config import Evaluation
+from mfspark.config.config import Evaluation
 from mfspark.errors import ConfigError
 from mfspark.evaluation import split_ratings
 from mfspark.schemas import IdTypes, spark_schema

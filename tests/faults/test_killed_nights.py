@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from mfspark.samples import SyntheticSpec, write_synthetic
+from mfspark.samples.synthetic import SyntheticSpec, write_synthetic
 from mfspark.tables.warehouse import Warehouse
-from tests.faults.cluster import DRIVERS, VICTIMS, Cluster, standalone, submitted
-from tests.faults.processes import command_of, descendants, kill, listening, wait_until
-from tests.pipeline.nights import DATE, content_hash, run_night
-from tests.rounds import LONG, long_only
+from tests.support.cluster import DRIVERS, VICTIMS, Cluster, standalone, submitted
+from tests.support.nights import DATE, content_hash, run_night
+from tests.support.processes import command_of, descendants, kill, listening, wait_until
+from tests.support.rounds import LONG, long_only
 
 pytestmark = pytest.mark.faults
 

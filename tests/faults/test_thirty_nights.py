@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
-from mfspark.samples import SyntheticSpec, write_synthetic
+from mfspark.samples.synthetic import SyntheticSpec, write_synthetic
 from mfspark.tables.retention import collect
 from mfspark.tables.warehouse import Warehouse
-from tests.faults.processes import descendants, memory_mb, open_descriptors
-from tests.pipeline.nights import run_night
-from tests.rounds import long_only
+from tests.support.nights import run_night
+from tests.support.processes import descendants, memory_mb, open_descriptors
+from tests.support.rounds import long_only
 
 OPTIONS = (
     'models.run=["als"]',

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mfspark.grid.block_store import MemoryStore
 from mfspark.grid.grid import Layout, RowTiles
-from mfspark.grid.store import MemoryStore
-from mfspark.kernels.tile import Tile
+from mfspark.kernels.arrays.tile import Tile
 from mfspark.schemas import Side, other
-from tests.grids import Array, Ratings, cut, grid_of, stars
+from tests.support.grids import Array, Ratings, cut, grid_of, stars
 
 
 def to_dense(tile: Tile) -> Array:

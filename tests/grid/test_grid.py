@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from mfspark.grid.block_store import MemoryStore
 from mfspark.grid.grid import Blocks, Grid, RowTiles, Strips
-from mfspark.grid.store import MemoryStore
-from mfspark.kernels.tile import Arrays, Tile
+from mfspark.kernels.arrays.tile import Arrays, Tile
 from mfspark.schemas import Side, other
-from tests.grids import Array, grid_of, stars, whole
+from tests.support.grids import Array, grid_of, stars, whole
 
 # Users x items; the last layouts have more blocks than the 13 users and the 8 items.
 LAYOUTS = [(1, 1), (2, 2), (7, 7), (2, 7), (7, 2), (1, 5), (15, 3), (3, 20), (20, 20)]

@@ -13,28 +13,28 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from mfspark.grid.cut import EPOCH, cut_frame
-from mfspark.grid.frames import frame_of_blocks
-from mfspark.grid.grid import Grid, Layout, TileSet
-from mfspark.grid.one_task import train_in_one_task
-from mfspark.grid.runners import InProcess, OnSpark
-from mfspark.grid.store import MemoryStore, ParquetStore, Store
-from mfspark.grid.training import Algorithm, Checkpoint, State, train
-from mfspark.kernels.tile import Arrays
-from mfspark.model_options import (
+from mfspark.config.models import (
     ALSOptions,
     BayesianMFOptions,
     IALSOptions,
     SimilarityOptions,
     TorchMFOptions,
 )
-from mfspark.models import als, ials
-from mfspark.models.bayesian_mf import BayesianMF
-from mfspark.models.factors import StartRows
-from mfspark.models.neighbors import nearest_neighbors
-from mfspark.models.torch_mf import MeetBlocks, TorchMF
+from mfspark.grid.block_store import MemoryStore, ParquetStore, Store
+from mfspark.grid.cut import EPOCH, cut_frame
+from mfspark.grid.frames import frame_of_blocks
+from mfspark.grid.grid import Grid, Layout, TileSet
+from mfspark.grid.one_task import train_in_one_task
+from mfspark.grid.runners import InProcess, OnSpark
+from mfspark.grid.training import Algorithm, Checkpoint, State, train
+from mfspark.kernels.arrays.tile import Arrays
+from mfspark.models.bayesian.bayesian_mf import BayesianMF
+from mfspark.models.factor_model import StartRows
+from mfspark.models.factorization import als, ials
+from mfspark.models.factorization.torch_mf import MeetBlocks, TorchMF
+from mfspark.models.neighbors.search import nearest_neighbors
 from mfspark.schemas import TIMESTAMP
-from tests.grids import Array, Ratings, at_times, bits, cut, stars
+from tests.support.grids import Array, Ratings, at_times, bits, cut, stars
 
 RATINGS = at_times(stars(1, 31, 20, 0.3), 1, 9)
 P, Q = 2, 3

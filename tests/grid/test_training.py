@@ -7,27 +7,27 @@ from pathlib import Path
 
 import pytest
 
-from mfspark.errors import MfsparkError
-from mfspark.grid.grid import Grid
-from mfspark.grid.runners import InProcess
-from mfspark.grid.store import MemoryStore, ParquetStore, Store
-from mfspark.grid.training import Algorithm, Checkpoint, Loss, State, train
-from mfspark.model_options import (
+from mfspark.config.models import (
     ALSOptions,
     BayesianMFOptions,
     IALSOptions,
     NMFOptions,
     TorchMFOptions,
 )
-from mfspark.models import als as als_model
-from mfspark.models import ials as ials_model
-from mfspark.models import nmf as nmf_model
-from mfspark.models.alternating import Alternating
-from mfspark.models.bayesian_mf import BayesianMF
-from mfspark.models.decompositions import Randomized
-from mfspark.models.subspace import Matrix
-from mfspark.models.torch_mf import TorchMF
-from tests.grids import at_times, bits, cut, stars
+from mfspark.errors import MfsparkError
+from mfspark.grid.block_store import MemoryStore, ParquetStore, Store
+from mfspark.grid.grid import Grid
+from mfspark.grid.runners import InProcess
+from mfspark.grid.training import Algorithm, Checkpoint, Loss, State, train
+from mfspark.models.bayesian.bayesian_mf import BayesianMF
+from mfspark.models.factorization import als as als_model
+from mfspark.models.factorization import ials as ials_model
+from mfspark.models.factorization import nmf as nmf_model
+from mfspark.models.factorization.alternating import Alternating
+from mfspark.models.factorization.decompositions import Randomized
+from mfspark.models.factorization.subspace import Matrix
+from mfspark.models.factorization.torch_mf import TorchMF
+from tests.support.grids import at_times, bits, cut, stars
 
 RATINGS = at_times(stars(1, 23, 15, 0.4), 1, 9)
 SEED, LAST = 42, 5
@@ -189,7 +189,7 @@ def test_what_a_record_names_is_on_disk_before_the_record(
 ) -> None:
     """A power failure may follow at once: every block, and the record itself, was synced."""
     here, synced = site("synced"), set[str]()
-    monkeypatch.setattr("mfspark.grid.store.sync", lambda path: synced.add(str(path)))
+    monkeypatch.setattr("mfspark.grid.block_store.sync", lambda path: synced.add(str(path)))
 
     def record(path: Path) -> None:
         if path.suffix == ".tmp":

@@ -11,9 +11,9 @@ import openpyxl
 import pyarrow as pa
 import pytest
 
-from mfspark.config import Ingest
-from mfspark.ingest.cleaning import CLEANED
-from mfspark.ingest.plan import examine_here, plan_read
+from mfspark.config.config import Ingest
+from mfspark.ingest.readers.plan import examine_here, plan_read
+from mfspark.ingest.readers.validate import CLEANED
 
 
 @pytest.fixture(scope="session")

@@ -21,12 +21,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mfspark.config import Ingest
+from mfspark.config.config import Ingest
 from mfspark.errors import InputError
-from mfspark.ingest.items import read_items
-from mfspark.ingest.side_files import SideTable
-from mfspark.ingest.users import read_users
-from tests.rounds import rounds
+from mfspark.ingest.side_tables.items import read_items
+from mfspark.ingest.side_tables.reader import SideTable
+from mfspark.ingest.side_tables.users import read_users
+from tests.support.rounds import rounds
 
 _GOOD = [b"1,10,4,964982703", b"2,20,3.5,964982704", b"ann,Dangal,5,", b'3,"a, b",1,2020-01-01']
 _ODD = [

@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 
 from mfspark.cli import app
 from mfspark.errors import ConfigError, NotFoundError
-from mfspark.pipeline.fold_in import fold_in
-from mfspark.pipeline.queries import PublishedRun
+from mfspark.queries.fold_in import fold_in
+from mfspark.queries.lookup import PublishedRun
 from mfspark.tables.night import Night
-from tests.pipeline.nights import FEW_DRAWS, run_night, table
-from tests.reference import ials_rows, ridge_rows
+from tests.support.nights import FEW_DRAWS, run_night, table
+from tests.support.reference import ials_rows, ridge_rows
 
 OPTIONS = (
     'models.run=["als","ials","bayesian_mf","torch_mf"]',

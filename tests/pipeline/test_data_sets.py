@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.pipeline.nights import FEW_DRAWS, check_lists, run_night, table
+from tests.support.nights import FEW_DRAWS, check_lists, run_night, table
 
 
 @dataclass(frozen=True)

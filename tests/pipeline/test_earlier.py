@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
-from mfspark.model_options import SimilarityOptions
-from mfspark.models.neighbors import nearest_neighbors
-from tests.grids import Array, Ratings, grid_of, stars, whole
-from tests.pipeline.nights import run_night, table
+from mfspark.config.models import SimilarityOptions
+from mfspark.models.neighbors.search import nearest_neighbors
+from tests.support.grids import Array, Ratings, grid_of, stars, whole
+from tests.support.nights import run_night, table
 
 KNN = ('models.run=["user_knn"]', "models.user_knn.num_neighbors=5", 'evaluation.split="none"',
        "completed.max_cells=0", "gates.audits.mode=warn")  # fmt: skip
@@ -61,7 +61,7 @@ def test_the_next_night_publishes_the_neighbors_of_a_night_from_scratch(
     tonight[20] = np.nan
     for number, R in enumerate((last, tonight)):
         file = write(tmp_path / f"{number}.csv", R)
-        with caplog.at_level(logging.INFO, "mfspark.models.neighbors"):
+        with caplog.at_level(logging.INFO, "mfspark.models.neighbors.search"):
             run_night(spark, tmp_path, *KNN, ratings=(file,), run_date=f"2026-11-2{number + 1}")
     (updated,) = [r.getMessage() for r in caplog.records if "lists anew" in r.getMessage()]
     assert 4 <= int(updated.split()[2]) < 25, updated

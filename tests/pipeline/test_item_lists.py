@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from mfspark.tables.night import Night
-from tests.pipeline.nights import run_night, table
+from tests.support.nights import run_night, table
 
 MODELS = 'models.run=["popularity","user_knn","als"]'
 
@@ -34,7 +34,7 @@ def night(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Nigh
 
 
 def run_items() -> list[str]:
-    from tests.grids import survey
+    from tests.support.grids import survey
 
     return survey()[2]
 

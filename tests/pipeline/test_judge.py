@@ -15,11 +15,11 @@ from pyspark.sql import SparkSession
 
 from mfspark.errors import RefusedError
 from mfspark.pipeline import train
-from mfspark.samples import SyntheticSpec, write_synthetic
+from mfspark.samples.synthetic import SyntheticSpec, write_synthetic
 from mfspark.tables.night import Night
 from mfspark.tables.warehouse import Warehouse
-from tests.pipeline.nights import content_hash, run_night, table
-from tests.rounds import long_only
+from tests.support.nights import content_hash, run_night, table
+from tests.support.rounds import long_only
 
 OPTIONS = (
     'models.run=["als","ials"]',

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from mfspark.pipeline.matrix import completed_matrix, write_long, write_wide
-from mfspark.pipeline.queries import PublishedRun
-from tests.pipeline.nights import check_lists, run_night, table
+from mfspark.queries.completed import completed_matrix, write_long, write_wide
+from mfspark.queries.lookup import PublishedRun
+from tests.support.nights import check_lists, run_night, table
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from mfspark.pipeline.progress import LoggedProgress
-from mfspark.samples import SyntheticSpec, survey_files, write_synthetic
+from mfspark.samples.synthetic import SyntheticSpec, survey_files, write_synthetic
 from mfspark.schemas import table_names
-from tests.pipeline.nights import (
+from tests.support.nights import (
     FEW_DRAWS,
     LISTS_OF_RATINGS,
     RANK,

@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 
 from mfspark.cli import app
 from mfspark.errors import InputError
-from mfspark.pipeline.entry import Request
-from mfspark.pipeline.queries import PublishedRun
+from mfspark.pipeline.request import Request
+from mfspark.queries.lookup import PublishedRun
 from mfspark.schemas import table_names
 from mfspark.tables.night import Night
 from mfspark.tables.warehouse import Warehouse
-from tests.pipeline.nights import content_hash, run_night, table
+from tests.support.nights import content_hash, run_night, table
 
 QUICK = (
     'models.run=["baseline"]',

@@ -9,14 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from mfspark import read_table
-from mfspark.config import Config
-from mfspark.pipeline.pair import predict_pair
-from mfspark.pipeline.queries import PublishedRun, list_of, neighborhood
-from mfspark.pipeline.summary import summarise
+from mfspark.config.config import Config
+from mfspark.queries.lookup import PublishedRun, list_of, neighborhood
+from mfspark.queries.predict import predict_pair
+from mfspark.queries.summary import summarise
 from mfspark.tables.night import Night
 from mfspark.tables.publish import publish
 from mfspark.tables.warehouse import Warehouse
-from tests.pipeline.nights import LISTS_OF_RATINGS
+from tests.support.nights import LISTS_OF_RATINGS
 
 
 @pytest.fixture(scope="module")

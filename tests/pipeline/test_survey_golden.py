@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.pipeline.nights import run_night, table
+from tests.support.nights import run_night, table
 
 
 @pytest.fixture(scope="module")

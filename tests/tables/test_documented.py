@@ -11,7 +11,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 import mfspark
-from tests import made_run
+from tests.support import made_run
 
 PAGE = (Path(__file__).parents[2] / "docs" / "publishing.md").read_text(encoding="utf-8")
 READING = PAGE[PAGE.index("## Reading") : PAGE.index("## Security")]

@@ -17,11 +17,11 @@ import pytest
 from mfspark.errors import ConfigError, LockedError
 from mfspark.tables.lock import hold_lock, hold_pointer_lock
 from mfspark.tables.warehouse import Warehouse
-from tests.rounds import rounds
-from tests.tables import made_nights as made
+from tests.support import made_nights as made
+from tests.support.rounds import rounds
 
 spawning = multiprocessing.get_context("forkserver")
-spawning.set_forkserver_preload(["tests.tables.made_nights"])
+spawning.set_forkserver_preload(["tests.support.made_nights"])
 
 HOLD = """
 import sys, time

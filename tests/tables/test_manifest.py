@@ -11,7 +11,7 @@ import pytest
 from mfspark.tables.manifest import plain
 from mfspark.tables.publish import publish
 from mfspark.tables.warehouse import Warehouse
-from tests.tables import made_nights as made
+from tests.support import made_nights as made
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_secrets_inside_texts_are_redacted(text: str, clean: str) -> None:
 
 
 def test_no_secret_reaches_any_file_of_a_warehouse(tmp_path: Path) -> None:
-    from mfspark.config import Config
+    from mfspark.config.config import Config
     from mfspark.tables.night import Night
 
     inputs = [{"path": "sftp://me:hunter2@host/r.csv", "token": "hunter2", "bytes": 3}]

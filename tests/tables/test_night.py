@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mfspark.config import Config
+from mfspark.config.config import Config
 from mfspark.errors import ConfigError, MfsparkError
 from mfspark.tables.night import Night, name_run
 from mfspark.tables.publish import publish
 from mfspark.tables.warehouse import Warehouse
-from tests.tables import made_nights as made
+from tests.support import made_nights as made
 
 INPUTS = [{"path": "a.csv", "sha256": "00"}]
 

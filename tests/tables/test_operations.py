@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from mfspark.config import Config
+from mfspark.config.config import Config
 from mfspark.errors import LockedError, MfsparkError, NotFoundError, RefusedError
 from mfspark.tables.lock import hold_lock
 from mfspark.tables.night import Night
@@ -17,7 +17,7 @@ from mfspark.tables.publish import publish, rollback
 from mfspark.tables.retention import collect
 from mfspark.tables.verify import damages
 from mfspark.tables.warehouse import Warehouse
-from tests.tables import made_nights as made
+from tests.support import made_nights as made
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)

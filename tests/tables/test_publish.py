@@ -23,15 +23,15 @@ from mfspark.tables.lock import hold_pointer_lock
 from mfspark.tables.night import Night
 from mfspark.tables.publish import publish
 from mfspark.tables.warehouse import Warehouse
-from tests.rounds import long_only
-from tests.tables import made_nights as made
+from tests.support import made_nights as made
+from tests.support.rounds import long_only
 
 OLD, NEW = 1.0, 2.0
 EXPORT = {"publish": {"single_file": True}}
 PRIOR = {"none": None, "older": OLD, "same": NEW}
 
 spawning = multiprocessing.get_context("forkserver")
-spawning.set_forkserver_preload(["tests.tables.made_nights"])
+spawning.set_forkserver_preload(["tests.support.made_nights"])
 
 
 @pytest.fixture

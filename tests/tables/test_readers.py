@@ -17,8 +17,8 @@ from pyspark.sql import SparkSession
 
 import mfspark
 from mfspark.tables.warehouse import Warehouse
-from tests.rounds import long_only, rounds
-from tests.tables import made_nights as made
+from tests.support import made_nights as made
+from tests.support.rounds import long_only, rounds
 
 ROWS = made.FILES * made.ROWS_A_FILE
 Reader = Callable[[Path], list[float]]

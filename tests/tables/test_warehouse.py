@@ -9,9 +9,9 @@ import pytest
 
 from mfspark.errors import ConfigError, MfsparkError, NotFoundError, SchemaError
 from mfspark.tables.manifest import MANIFEST
-from mfspark.tables.reader import read_table
+from mfspark.tables.run import read_table
 from mfspark.tables.warehouse import Warehouse
-from tests.tables import made_nights as made
+from tests.support import made_nights as made
 
 
 def test_looking_creates_nothing(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from mfspark.errors import RefusedError, SchemaError
 from mfspark.schemas import SORTED_BY, IdTypes, check_schema, spark_schema, table_names
 from mfspark.tables import writer
 from mfspark.tables.writer import write_table
-from tests.tables import made_nights as made
+from tests.support import made_nights as made
 
 
 @pytest.fixture(params=["driver", "spark"])

@@ -1,0 +1,328 @@
+"""Configuration: one TOML file, `--set section.key=value` on top, checked before Spark starts.
+
+Each section is a frozen pydantic model with a line under each field. Unknown keys are refused with
+the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from mfspark.config.allowed_roots import check_allowed
+from mfspark.config.gates import Gates
+from mfspark.config.models import Models, Section
+from mfspark.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Format = Literal["auto", "csv", "dat", "tab", "wide_csv", "excel", "parquet"]
+
+
+class Inputs(Section):
+    """Where ratings, and what is known of users and items, are read from.
+
+    `{run_date}` in a path stands for the night's date, such as 2026-11-22.
+    """
+
+    ratings: tuple[str, ...] = ()
+    """Files or globs of ratings; empty means the embedded survey."""
+    items: tuple[str, ...] = ()
+    """Files or globs with titles and genres."""
+    users: tuple[str, ...] = ()
+    """Files or globs with attributes of users, such as age and country."""
+    test: tuple[str, ...] = ()
+    """Files of test ratings for `evaluation.split = "given"`."""
+
+
+class Columns(Section):
+    """Which input column plays which part; a name, or a 1-based position as text such as "3".
+
+    Empty means: recognised by its name (userId, user_id, user, ...) or by the usual order.
+    `timestamp = "-"` means: there is none.
+    """
+
+    user: str = ""
+    item: str = ""
+    rating: str = ""
+    timestamp: str = ""
+
+
+class Ingest(Section):
+    """How ratings are read, cleaned and quarantined."""
+
+    format: Format = "auto"
+    """`csv` comma or semicolon, `dat` '::', `tab`; `wide_csv` and `excel`: one row a user."""
+    header: bool | None = None
+    """Whether the first line names the columns; unset means detected."""
+    columns: Columns = Columns()
+    wide_extra_columns: tuple[str, ...] = ()
+    """Columns of a wide sheet that are neither the user nor items; unset means detected (dates)."""
+    sheet: str = ""
+    """Name of the Excel sheet; empty means the first."""
+    encoding: Literal["auto", "utf-8", "iso-8859-1"] = "auto"
+    rating_scale: tuple[float, float] | None = None
+    """Smallest and largest valid rating; unset means what is found, and nothing is out of range."""
+    max_rejected_share: Share = 0.05
+    """More than this share of rejected rows stops the run with exit status 3."""
+    merge: bool = False
+    """The files hold only new and changed ratings: they are added to those of the last run."""
+    split_mb: PositiveInt = 32
+    """Size of the pieces, in MiB, in which large text files are read in parallel."""
+    user_attributes: tuple[str, ...] = ()
+    """Columns of the user files that are kept, and published in `users`; empty means all."""
+    max_sheet_cells: PositiveInt = 20_000_000
+    """Excel sheets with more cells are refused."""
+
+    @model_validator(mode="after")
+    def _scale_is_ordered(self) -> Ingest:
+        if self.rating_scale and self.rating_scale[0] >= self.rating_scale[1]:
+            raise ValueError("rating_scale must be [smallest, largest]")
+        return self
+
+
+class Ids(Section):
+    """How ids are stored."""
+
+    type: Literal["auto", "integer", "string"] = "auto"
+    """`auto`: integer where every id is a plain integer, otherwise string."""
+
+
+class ItemOptions(Section):
+    """What counts as one item."""
+
+    merge_on: Literal["id", "title"] = "id"
+    """`title`: items of one title are one, and a user's ratings of them are averaged."""
+
+
+class GridOptions(Section):
+    """How ratings are cut into tiles (see docs/grid.md)."""
+
+    engine: Literal["auto", "one_task", "spark"] = "auto"
+    """`auto`: a training loop is one task up to `one_task_ratings`, beyond a Spark job a sweep."""
+    blocks: Annotated[int, Field(ge=0, le=4096)] = 0
+    """Blocks of users and of items; 0 means chosen by size."""
+    one_task_ratings: Annotated[int, Field(ge=0)] = 0
+    """Up to this many ratings a whole training loop runs inside one task; 0: 50 million where Spark
+    runs on one machine (its other cores would stand idle), 5 million on a cluster."""
+
+
+class Evaluation(Section):
+    """How models are measured before anything is published."""
+
+    split: Literal["random", "temporal", "leave_last", "given", "none"] = "random"
+    test_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    k: PositiveInt = 10
+    """Length of the lists that ranking metrics are computed on."""
+    relevant_rating: float | None = None
+    """Test ratings from here on count as relevant; unset means three quarters up the scale."""
+    refit: bool = True
+    """Refit on all ratings before publishing."""
+
+
+class Publish(Section):
+    """What readers get."""
+
+    n: PositiveInt = 10
+    """Rows a user and model in `top_n`."""
+    allow_items: tuple[str, ...] = ()
+    """Item ids that lists may hold, none other; empty: all. "@FILE" stands for a file's lines."""
+    deny_items: tuple[str, ...] = ()
+    """Item ids that no list holds, also those that are allowed; "@FILE" as above."""
+    similar_items: Annotated[int, Field(ge=0)] = 20
+    """Rows an item and model in `similar_items`; 0: none."""
+    heatmap_users: Annotated[int, Field(ge=0, le=1000)] = 50
+    """Users with most ratings whose similarities, all with all, are in `user_heatmap`; 0: none."""
+    clamp: bool = True
+    """Keep predicted ratings inside the rating scale."""
+    round_to: NonNegativeFloat | Literal["step"] = 0.0
+    """Round predicted ratings to this step; `step`: the one all ratings are on, such as whole or
+    half stars; 0 means not at all."""
+    single_file: bool = False
+    """Also replace `exports/top_n.parquet`."""
+
+    @field_validator("allow_items", "deny_items", mode="before")
+    @classmethod
+    def _read_files(cls, value: Any) -> Any:
+        return _with_lines(value) if isinstance(value, (list, tuple)) else value
+
+
+class Completed(Section):
+    """The completed users x items matrix."""
+
+    max_cells: Annotated[int, Field(ge=0)] = 2_000_000
+    """Written only where users x items is at most this; 0 means never."""
+    model: Literal[
+        "best", "baseline", "user_knn", "item_knn", "als", "bayesian_mf", "torch_mf", "svd", "nmf"
+    ] = "best"
+    """Whose predictions fill it; `best` is the lowest RMSE."""
+
+
+class Config(Section):
+    """The whole configuration of a run."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 42
+    warehouse: str = "warehouse"
+    """Directory (or URL) the tables are published under."""
+    inputs: Inputs = Inputs()
+    ingest: Ingest = Ingest()
+    ids: Ids = Ids()
+    items: ItemOptions = ItemOptions()
+    grid: GridOptions = GridOptions()
+    models: Models = Models()
+    evaluation: Evaluation = Evaluation()
+    publish: Publish = Publish()
+    gates: Gates = Gates()
+    completed: Completed = Completed()
+
+    @field_validator("warehouse")
+    @classmethod
+    def _warehouse_is_allowed(cls, value: str) -> str:
+        return _check_allowed(value, "the warehouse")
+
+    @model_validator(mode="after")
+    def _test_file_where_given(self) -> Config:
+        if (self.evaluation.split == "given") != bool(self.inputs.test):
+            raise ValueError('evaluation.split = "given" and inputs.test (--test FILE) go together')
+        if self.evaluation.split == "given" and self.items.merge_on == "title":
+            raise ValueError('items.merge_on = "title" cannot find the pairs of given test ratings')
+        if self.ingest.merge and self.items.merge_on == "title":
+            raise ValueError('items.merge_on = "title" cannot average with the last run (merge)')
+        return self
+
+    @model_validator(mode="after")
+    def _completed_by_ratings(self) -> Config:
+        name = self.completed.model
+        options = getattr(self.models, name, None)
+        if name in ("svd", "nmf") and getattr(options, "unrated", "") == "zero":
+            other = "baseline" if name == "svd" else "masked"
+            raise ValueError(
+                f'completed.model = "{name}" predicts ratings only with models.{name}.unrated = '
+                f'"{other}"; with "zero" it ranks items'
+            )
+        return self
+
+    def content(self) -> dict[str, Any]:
+        """Return what decides the content of the tables.
+
+        That is all but where things lie, and whether the tables are good enough to be published.
+        """
+        return self.model_dump(mode="json", exclude={"warehouse", "inputs", "gates"})
+
+
+def load_config(path: str | Path | None = None, overrides: tuple[str, ...] = ()) -> Config:
+    """Read a TOML file (or none, for the defaults) and put `section.key=value` overrides on top.
+
+    Raises ConfigError that lists every wrong key and value at once, with the nearest known key.
+    """
+    values = _read_toml(Path(path)) if path else {}
+    for override in overrides:
+        _set(values, override)
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        where = str(path) if path else "the configuration"
+        problems = "\n".join(f"  - {_explain(e)}" for e in error.errors(include_url=False))
+        raise ConfigError(f"{where} has {error.error_count()} problem(s):\n{problems}") from None
+
+
+def parse_run_date(text: str) -> date:
+    """Parse YYYY-MM-DD. Raises ConfigError."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"run date '{text}' is not a date", "write it as 2026-11-22") from None
+
+
+def _check_allowed(path: str, what: str) -> str:
+    try:
+        return check_allowed(path, what)
+    except ConfigError as error:
+        raise ValueError(error.message) from None
+
+
+def _with_lines(ids: Iterable[Any]) -> tuple[Any, ...]:
+    """Replace each "@FILE" by the lines of the file, and whole numbers by their text.
+
+    The ids themselves become part of the configuration, so that a changed file is another run.
+    """
+    found: list[Any] = []
+    for given in ids:
+        if isinstance(given, str) and given.startswith("@"):
+            _check_allowed(given[1:], "the file")
+            try:
+                lines = Path(given[1:]).read_text(encoding="utf-8-sig").splitlines()
+            except (OSError, UnicodeDecodeError) as error:
+                raise ValueError(f"cannot read the item ids in {given[1:]}: {error}") from None
+            found += [line.strip() for line in lines if line.strip()]
+        else:
+            found.append(str(given) if type(given) is int else given)
+    return tuple(found)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+
+
+def _set(values: Any, override: str) -> None:
+    """Apply one `section.key=value`; the value is TOML, or plain text where it is not."""
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {override} is not section.key=value")
+    try:
+        value = tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"--set {override}: '{section}' is a value, not a section")
+    values[last] = value
+
+
+def _explain(error: Any) -> str:
+    """Say one validation error in terms of the TOML file."""
+    path = [str(part) for part in error["loc"]]
+    name = ".".join(path)
+    if error["type"] == "extra_forbidden":
+        known = _known_keys(path[:-1])
+        near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
+        return f"unknown key '{name}'; {hint}"
+    message = error["msg"].removeprefix("Value error, ")
+    if not name:
+        return message
+    return f"{name} = {json.dumps(error['input'], default=str)}: {message}"
+
+
+def _known_keys(path: list[str]) -> list[str]:
+    section: Any = Config
+    for part in path:
+        field = section.model_fields.get(part)
+        kind = field.annotation if field else None
+        options = [kind, *get_args(kind)]
+        section = next((k for k in options if isinstance(k, type) and issubclass(k, Section)), None)
+        if section is None:
+            return []
+    return list(section.model_fields)

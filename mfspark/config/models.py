@@ -1,0 +1,336 @@
+"""The options of every model: section `models` of the configuration."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+ModelName = Literal[
+    "baseline",
+    "popularity",
+    "user_knn",
+    "item_knn",
+    "als",
+    "ials",
+    "bayesian_mf",
+    "torch_mf",
+    "svd",
+    "nmf",
+]
+
+
+class Section(BaseModel):
+    """A part of the configuration: immutable, no unknown keys, no NaN."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class BaselineOptions(Section):
+    """mu + b_u + b_i with damped biases."""
+
+    reg_user: NonNegativeFloat = 15.0
+    """Damping of user biases, in ratings."""
+    reg_item: NonNegativeFloat = 10.0
+    """Damping of item biases, in ratings."""
+    max_iter: PositiveInt = 10
+    """Alternations between the two sides."""
+
+
+class PopularityOptions(Section):
+    """Items by their number of ratings."""
+
+
+Measure = Literal[
+    "cosine", "cosine_corated", "msd", "pearson", "pearson_baseline", "adjusted_cosine", "jaccard"
+]
+
+
+class SimilarityOptions(Section):
+    """How alike two users or two items are, and how many neighbors are kept.
+
+    The formulas stand in docs/models.md.
+    """
+
+    similarity: Measure = "cosine"
+    """`cosine` counts what is not rated as 0; `jaccard` looks only at what is rated, not how; all
+    others look only at what both rated."""
+    num_neighbors: PositiveInt = 50
+    """Neighbors kept (k)."""
+    min_support: PositiveInt = 1
+    """Ratings two must share to be neighbors; `pearson_baseline` asks for at least 2."""
+    min_similarity: Annotated[float, Field(ge=-1, le=1)] = -1.0
+    """Similarity two must have to be neighbors, shrunk and weighted; -1: any."""
+    shrinkage: NonNegativeFloat | Literal["auto"] = "auto"
+    """Similarities count n / (n + shrinkage) where n ratings are shared; `auto`: 100 for
+    `pearson_baseline`, otherwise 0."""
+    significance: Annotated[int, Field(ge=0)] = 0
+    """Similarities of fewer shared ratings than this count n / significance; 0: all count alike."""
+    weighting: Literal["none", "tfidf", "bm25"] = "none"
+    """Weights of the ratings in `cosine`, for ranking; the less what both rated is rated by
+    others, the more it says."""
+
+    @model_validator(mode="after")
+    def _weights_go_with_cosine(self) -> SimilarityOptions:
+        if self.weighting != "none" and self.similarity != "cosine":
+            raise ValueError(
+                f'weighting = "{self.weighting}" goes with similarity = "cosine", not '
+                f'"{self.similarity}": the other measures compare ratings themselves'
+            )
+        return self
+
+
+class KNNOptions(SimilarityOptions):
+    """What nearest neighbors tell, and how it becomes a prediction (kernels.aggregation)."""
+
+    aggregation: Literal["mean", "weighted", "centered", "zscore", "baseline"] = "mean"
+    """Mean of the neighbors' ratings: `mean` plain, all others weighted by similarity; `centered`,
+    `zscore` and `baseline` of how far they are from what was expected."""
+    among: Literal["all", "raters"] = "all"
+    """Whose ratings count: `all`: the num_neighbors nearest, as far as they have one; `raters`: the
+    num_neighbors nearest of those who have one, exact and slow (docs/models.md)."""
+    min_k: PositiveInt = 1
+    """Fewer neighbors than this predict nothing."""
+    damping: NonNegativeFloat = 0.5
+    """Weight, in similarities, of what is expected; not for `mean` and `weighted`."""
+    rank_by: Literal["rating", "similarity"] = "rating"
+    """What lists are ranked by: predicted ratings, or the sum of similarity * rating."""
+
+
+class UserKNNOptions(KNNOptions):
+    """Ratings by the users who are most like a user."""
+
+
+class ItemKNNOptions(KNNOptions):
+    """Ratings and lists by the items that are most like those a user rated."""
+
+    aggregation: Literal["mean", "weighted", "centered", "zscore", "baseline"] = "baseline"
+    damping: NonNegativeFloat = 1.0
+    rank_by: Literal["rating", "similarity"] = "similarity"
+
+
+class AlternatingOptions(Section):
+    """What all alternating least squares have in common."""
+
+    rank: PositiveInt = 32
+    max_iter: PositiveInt = 15
+    tol: NonNegativeFloat = 1e-4
+    """Stop when an iteration changes the training RMSE by less than this share; 0: never."""
+    solver: Literal["cholesky", "cg"] = "cg"
+    """`cg`: a few steps from the last iteration's solution; `cholesky`: exact, slower."""
+    cg_steps: PositiveInt = 3
+    init_std: PositiveFloat = 0.1
+    """Standard deviation of the starting factors."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where `cg` computes; `auto`: on a GPU where there is one."""
+
+
+class ALSOptions(AlternatingOptions):
+    """Alternating least squares with biases, for ratings."""
+
+    engine: Literal["torch", "mllib"] = "torch"
+    """`torch`: our kernel on the grid; `mllib`: Spark's own ALS, for comparison."""
+    reg: PositiveFloat = 0.085
+    """L2 weight of a factor, in variances of the ratings and times (n_u + prior), so that one
+    value serves 5-star and 10-point scales, busy and quiet users."""
+    prior: NonNegativeFloat = 15.0
+    """Ratings every row is taken to have more, where its regularisation is weighed."""
+    bias_damping: PositiveFloat = 2.0
+    """Damping of the biases, in ratings, as the baseline has."""
+    biases: bool = True
+    nonnegative: bool = False
+    """Keep factors at 0 or above; biases stay free."""
+
+
+class IALSOptions(AlternatingOptions):
+    """Alternating least squares for implicit feedback: ranks items by what users chose."""
+
+    rank: PositiveInt = 64
+    reg: PositiveFloat = 0.03
+    """L2 weight of a factor, times the confidence of all cells of its row."""
+    alpha: PositiveFloat = 3.0
+    """Confidence of a chosen cell is 1 + alpha, or 1 + alpha * rating; of any other 1."""
+    by_rating: bool = True
+    """Whether confidence grows with the rating."""
+    threshold: float | None = None
+    """Ratings from here on are choices; unset: all above 0."""
+
+
+class TorchMFOptions(Section):
+    """Matrix factorization by stochastic gradients in torch.
+
+    Learning rate, regularisation and start are in units of the ratings' standard deviation, so that
+    one value serves every scale.
+    """
+
+    rank: PositiveInt = 32
+    objective: Literal["weighted", "squares", "norm"] = "weighted"
+    """What falls; see kernels.factorization.sgd. `squares` and `norm` are those of textbooks, for
+    small data: all ratings a step, in their own units; plain steps, plain L2 or norms, and no
+    imprints."""
+    unrated: Literal["masked", "zero"] = "masked"
+    """Whether unrated cells count for nothing, or are zeros (`squares` and `norm`; no centring)."""
+    epochs: PositiveInt = 40
+    warm_epochs: PositiveInt = 10
+    """Epochs where training starts from the last run's factors (models.warm_start)."""
+    learning_rate: PositiveFloat = 0.05
+    """Of `sgd`; 0.2 suits `adagrad` and 0.02 `adam`."""
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.95
+    """Factor on the learning rate after each epoch."""
+    reg: NonNegativeFloat = 0.12
+    """L2 weight of a row's factors and bias, times (n + prior)."""
+    prior: NonNegativeFloat = 10.0
+    """Ratings every row is taken to have more, where its regularisation is weighed."""
+    implicit: bool = True
+    """Draw an item's row to what its raters tell of it instead of to 0 (kernels.rater_priors)."""
+    imprint_damping: PositiveFloat = 100.0
+    """Ratings every user is taken to have more, where the imprint it leaves is weighed."""
+    optimizer: Literal["sgd", "adagrad", "adam"] = "sgd"
+    batch_size: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    """Ratings a step; 0: all of a tile; `auto`: 20 steps an epoch, see models.torch_mf."""
+    biases: bool = True
+    center: bool = True
+    """Whether the global mean is taken off the ratings first."""
+    init: Literal["normal", "uniform"] = "normal"
+    """Starting factors: normal around 0, or uniform from 0 on."""
+    init_std: PositiveFloat = 0.1
+    """Standard deviation of the starting factors; 0.2887 makes uniform ones reach up to 1."""
+    validation_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the training ratings held out for the validation loss and early stopping."""
+    patience: PositiveInt = 3
+    """Epochs without a better validation loss before training stops."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    @property
+    def textbook(self) -> bool:
+        """Whether the objective is one of the two plain ones."""
+        return self.objective != "weighted"
+
+    @model_validator(mode="after")
+    def _textbooks_are_full_batch(self) -> TorchMFOptions:
+        if self.textbook and self.batch_size not in (0, "auto"):
+            raise ValueError(f'objective = "{self.objective}" takes all ratings a step: no batches')
+        if self.unrated == "zero" and not self.textbook:
+            raise ValueError('unrated = "zero" goes with objective = "squares" or "norm"')
+        return self
+
+
+class BayesianMFOptions(Section):
+    """Matrix factorization by Gibbs sampling: the most accurate ratings, with intervals."""
+
+    rank: PositiveInt = 16
+    samples: PositiveInt = 200
+    """Draws after the burn-in."""
+    burn_in: Annotated[int, Field(ge=0)] = 30
+    """Draws before the first that counts."""
+    warm_burn_in: Annotated[int, Field(ge=0)] = 5
+    """The same where training starts from the last run's factors (models.warm_start)."""
+    keep: PositiveInt = 64
+    """How many of the samples, evenly spaced, predictions are averaged over."""
+    pattern_features: Annotated[int, Field(ge=0)] = 512
+    """Dimensions of the rating patterns of either side that explain factors; 0: none."""
+    attributes: bool = True
+    """Whether genres and years of items, and attributes of users, explain factors too."""
+    user_periods: tuple[PositiveInt, ...] = ()
+    """Lengths, in minutes, of the periods in which all ratings of a user share a bias, such as
+    (1440, 60). They count where the time of a pair is known: for test ratings, not in lists."""
+    item_periods: tuple[PositiveInt, ...] = ()
+    """The same for the ratings of an item, such as (43200,)."""
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    """Probability with which a rating lies between score_low and score_high."""
+
+    @property
+    def uses_times(self) -> bool:
+        """Whether it matters when ratings were made."""
+        return bool(self.user_periods or self.item_periods)
+
+
+class SVDOptions(Section):
+    """Truncated singular value decomposition of the users x items matrix."""
+
+    rank: PositiveInt = 32
+    """Singular triplets that are kept, where `energy` is unset."""
+    energy: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Keep the leading triplets that stay below this share, see `energy_of`; 1: all of them."""
+    energy_of: Literal["frobenius", "nuclear"] = "frobenius"
+    """Share of the squared singular values, of any size; or of the singular values themselves,
+    which takes all of them and so a smaller side of some thousands at most."""
+    max_rank: PositiveInt = 256
+    """Triplets that a share of `frobenius` looks at, where they are not all known."""
+    unrated: Literal["zero", "baseline"] = "zero"
+    """What an unrated cell counts as: 0, and scores only rank items; or mu + b_u + b_i, and scores
+    are ratings."""
+    solver: Literal["auto", "gram", "randomized"] = "auto"
+    """`gram`: exact, by the Gram matrix of the smaller side; `randomized`: by subspace iteration;
+    `auto`: exact up to 2,048 users or items."""
+    max_iter: PositiveInt = 8
+    """Turns of the subspace iteration at most."""
+    tol: NonNegativeFloat = 1e-4
+    """Stop when a turn changes the error over all cells by less than this share; 0: never."""
+
+    @model_validator(mode="after")
+    def _nuclear_is_exact(self) -> SVDOptions:
+        if self.energy and self.energy_of == "nuclear" and self.solver == "randomized":
+            raise ValueError('energy_of = "nuclear" needs all singular values: solver = "gram"')
+        return self
+
+
+class NMFOptions(Section):
+    """Nonnegative matrix factorization."""
+
+    rank: PositiveInt = 32
+    reg: NonNegativeFloat = 0.0
+    """L2 weight of the factors: of a row's, or with `masked` in variances and times (n + prior)."""
+    prior: NonNegativeFloat = 15.0
+    """Ratings every row is taken to have more, where its regularisation is weighed (`masked`)."""
+    unrated: Literal["zero", "masked"] = "zero"
+    """`zero`: an unrated cell counts as 0, and scores only rank items; `masked`: it counts for
+    nothing, and scores are ratings."""
+    max_iter: PositiveInt = 100
+    tol: NonNegativeFloat = 1e-4
+    """Stop when an iteration changes the error by less than this share; 0: never."""
+    sweeps: PositiveInt = 4
+    """Rounds of coordinate descent over a side's factors before the other side has its turn."""
+
+
+class Models(Section):
+    """Which models are run, and their options."""
+
+    warm_start: bool = False
+    """Fit what is published from the factors of the last published run. Models are measured on
+    fits from random factors all the same: the last run has seen the test ratings."""
+
+    run: tuple[ModelName, ...] = (
+        "baseline",
+        "popularity",
+        "user_knn",
+        "item_knn",
+        "als",
+        "ials",
+        "bayesian_mf",
+        "torch_mf",
+    )
+    baseline: BaselineOptions = BaselineOptions()
+    popularity: PopularityOptions = PopularityOptions()
+    user_knn: UserKNNOptions = UserKNNOptions()
+    item_knn: ItemKNNOptions = ItemKNNOptions()
+    als: ALSOptions = ALSOptions()
+    ials: IALSOptions = IALSOptions()
+    bayesian_mf: BayesianMFOptions = BayesianMFOptions()
+    torch_mf: TorchMFOptions = TorchMFOptions()
+    svd: SVDOptions = SVDOptions()
+    nmf: NMFOptions = NMFOptions()
+
+    @model_validator(mode="after")
+    def _some_and_once(self) -> Models:
+        if not self.run or len(set(self.run)) != len(self.run):
+            raise ValueError("run must name at least one model, each once")
+        return self

@@ -1,0 +1,230 @@
+"""Excel sheets as records of text, through calamine, with the checks it does not make itself.
+
+Before a workbook is opened its zip archive is read through once within a size limit, and the
+cells of the sheet are bounded: one stray cell in the last corner would otherwise ask for terabytes.
+The same pass finds formulas without a stored result and error cells, which calamine shows as blank.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+import zipfile
+import zlib
+from contextlib import contextmanager
+from datetime import date, datetime, time, timedelta
+from itertools import chain, repeat
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from python_calamine import CalamineError, CalamineWorkbook
+
+from mfspark.errors import InputError
+from mfspark.ingest.readers.files import open_input, size_of
+from mfspark.ingest.readers.text import Records
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+MAX_FILE_BYTES = 256 << 20
+MAX_UNPACKED_BYTES = 2 << 30
+_CELLS_A_BATCH = 500_000
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+"""What zipfile raises: the last where it knows no such compression or wants a password."""
+_READ = 4 << 20
+OLD_BINARY = b"\xd0\xcf\x11\xe0"  # the start of an .xls, which always stores results
+
+Cells = dict[tuple[int, int], str]
+"""Texts by (row, column), both from 0."""
+
+
+def read_sheet(path: str, sheet: str, max_cells: int, n_columns: int = 0) -> Iterator[Records]:
+    """Yield the rows of a sheet (the first where `sheet` is empty) as text, blank rows left out.
+
+    Whole numbers lose their ".0", dates become ISO 8601, a formula without a result keeps its text.
+    All rows have `n_columns` fields where it is given (more raise no error: they are blank).
+    Raises InputError for a broken workbook, an unknown sheet, or one larger than the limits.
+    """
+    content = _content(path)
+    with _workbook(path, content) as book:
+        name = _sheet_name(path, book, sheet)
+        hidden = _bounded_cells(path, content, book.sheet_names.index(name), max_cells)
+        rows = book.get_sheet_by_name(name)
+        last_row, last_column = rows.end or (-1, -1)
+        if (last_row + 1) * (last_column + 1) > max_cells:
+            raise _too_many_cells(path, last_row + 1, last_column + 1, max_cells)
+        last_hidden = max((column for _, column in hidden), default=-1)
+        width = n_columns or max(last_column, last_hidden) + 1
+        yield from _batches(_texts(rows, hidden, width), width)
+
+
+def _content(path: str) -> bytes:
+    if size_of(path) > MAX_FILE_BYTES:
+        raise InputError(
+            f"{path} is larger than {MAX_FILE_BYTES >> 20} MiB", "save the sheet as CSV instead"
+        )
+    with open_input(path) as stream:
+        return stream.read()
+
+
+@contextmanager
+def _workbook(path: str, content: bytes) -> Generator[CalamineWorkbook]:
+    try:
+        with CalamineWorkbook.from_filelike(io.BytesIO(content)) as book:
+            yield book
+    except (CalamineError, OSError, *DAMAGED_ZIP) as error:
+        raise InputError(
+            f"{path} is not a readable Excel workbook: {error}",
+            "open it and save it again as .xlsx",
+        ) from None
+
+
+def _sheet_name(path: str, book: CalamineWorkbook, wanted: str) -> str:
+    if not book.sheet_names:
+        raise InputError(f"{path} holds no sheet")
+    if wanted and wanted not in book.sheet_names:
+        raise InputError(
+            f'{path} has no sheet "{wanted}" (found: {", ".join(book.sheet_names)})',
+            "correct ingest.sheet",
+        )
+    return wanted or book.sheet_names[0]
+
+
+def _texts(rows: Any, hidden: Cells, width: int) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line, cell texts) of the rows that are not blank."""
+    by_row: dict[int, dict[int, str]] = {}
+    for (row, column), text in hidden.items():
+        by_row.setdefault(row, {})[column] = text
+    left = [""] * (rows.start or (0, 0))[
+        1
+    ]  # calamine gives all rows, but columns from the first used
+    last = max(by_row, default=-1)
+    seen = rows.iter_rows() if rows.end else ()
+    for number, cells in enumerate(chain(seen, repeat([]))):
+        if number > last and not cells:
+            return
+        texts = left + [cell if isinstance(cell, str) else _text(cell) for cell in cells]
+        texts += [""] * (width - len(texts))
+        for column, text in by_row.get(number, {}).items():
+            texts[column : column + 1] = [texts[column] or text]
+        if any(texts):
+            yield number + 1, texts[:width]
+
+
+def _batches(rows: Iterator[tuple[int, list[str]]], width: int) -> Iterator[Records]:
+    size = max(1, _CELLS_A_BATCH // max(1, width))
+    lines: list[int] = []
+    texts: list[list[str]] = []
+    for line, row in rows:
+        lines.append(line)
+        texts.append(row)
+        if len(lines) == size:
+            yield _records(lines, texts)
+            lines, texts = [], []
+    if lines:
+        yield _records(lines, texts)
+
+
+def _records(lines: list[int], texts: list[list[str]]) -> Records:
+    columns = [pa.array(column, pa.string()) for column in zip(*texts, strict=True)]
+    return Records(np.array(lines, np.int64), columns)
+
+
+def _text(cell: float | bool | date | time | timedelta) -> str:
+    if isinstance(cell, float) and cell.is_integer() and abs(cell) < 2**53:
+        return str(int(cell))
+    return cell.isoformat() if isinstance(cell, datetime | date | time) else str(cell)
+
+
+def _bounded_cells(path: str, content: bytes, sheet: int, max_cells: int) -> Cells:
+    """Check the archive and the extent of a sheet; return what calamine would show as blank."""
+    if content.startswith(OLD_BINARY):
+        return {}
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if sum(member.file_size for member in archive.infolist()) > MAX_UNPACKED_BYTES:
+            raise InputError(f"{path} unpacks to more than {MAX_UNPACKED_BYTES >> 30} GiB")
+        part = _sheet_part(archive, sheet)
+        hidden: Cells = {}
+        for member in archive.infolist():
+            with archive.open(member) as stream:  # reading to the end checks the stated size
+                if member.filename == part:
+                    hidden = _scan_sheet(stream, path, max_cells)
+                while stream.read(_READ):
+                    pass
+        return hidden
+
+
+def _sheet_part(archive: zipfile.ZipFile, sheet: int) -> str:
+    """Return the archive member of the sheet at a position, through the workbook's relations."""
+    book = archive.read("xl/workbook.xml").decode("utf-8", "replace")
+    relations = archive.read("xl/_rels/workbook.xml.rels").decode("utf-8", "replace")
+    tag = re.findall(r"<(?:\w+:)?sheet\s[^>]*>", book)[sheet]
+    relation = re.search(r'\s(?:\w+:)?id="([^"]+)"', tag)
+    for found in re.findall(r"<(?:\w+:)?Relationship\s[^>]*>", relations):
+        if relation and f'Id="{relation[1]}"' in found:
+            target = html.unescape((re.search(r'Target="([^"]+)"', found) or ["", ""])[1])
+            return target.lstrip("/") if target.startswith("/") else f"xl/{target}"
+    return ""
+
+
+_REFERENCE = re.compile(rb'\sr="([A-Z]{1,3})([0-9]{1,7})"')
+_FORMULA = re.compile(rb"<(?:\w+:)?f(?:\s[^>]*)?(?:/>|>(.*?)</)", re.DOTALL)
+_VALUE = re.compile(rb"<(?:\w+:)?v(?:\s[^>]*)?(?:/>|>(.*?)</)", re.DOTALL)
+
+
+def _scan_sheet(stream: Any, path: str, max_cells: int) -> Cells:
+    """Read the XML of a sheet once, row by row, in pieces."""
+    hidden: Cells = {}
+    height, columns, rest = 0, set[bytes](), b""
+    while block := stream.read(_READ):
+        whole, end, rest = (rest + block).rpartition(b"row>")
+        references = _REFERENCE.findall(whole + end)
+        if references:
+            columns.update({column for column, _ in references})
+            height = max(height, max(int(row) for _, row in references))
+        width = max(map(_column_number, columns), default=-1) + 1
+        if height * width > max_cells:
+            raise _too_many_cells(path, height, width, max_cells)
+        if b't="e"' in whole or _FORMULA.search(whole):
+            hidden |= _hidden_cells(whole)
+    return hidden
+
+
+def _hidden_cells(xml: bytes) -> Cells:
+    """Find formulas without a stored result, and errors such as #N/A."""
+    found: Cells = {}
+    for piece in re.split(rb"</(?:\w+:)?c>", xml):
+        formula, is_error = _FORMULA.search(piece), b't="e"' in piece
+        if not formula and not is_error:
+            continue
+        opening = max(piece.rfind(b"<c "), piece.rfind(b":c "))
+        cell = piece[opening:]
+        where, value = _REFERENCE.search(cell), _VALUE.search(cell)
+        stored = (value[1] or b"") if value else b""
+        if not where or (stored and not is_error) or (b't="str"' in cell and value):
+            continue
+        text = (
+            stored
+            if is_error and stored
+            else b"=" + ((formula[1] if formula else b"") or b"formula")
+        )
+        at = int(where[2]) - 1, _column_number(where[1])
+        found[at] = html.unescape(text.decode("utf-8", "replace"))
+    return found
+
+
+def _column_number(letters: bytes) -> int:
+    """Return 0 for A, 25 for Z, 26 for AA."""
+    number = 0
+    for letter in letters:
+        number = number * 26 + letter - 64
+    return number - 1
+
+
+def _too_many_cells(path: str, height: int, width: int, max_cells: int) -> InputError:
+    return InputError(
+        f"{path}: the sheet spans {height:,} x {width:,} cells, more than {max_cells:,}",
+        "delete stray cells far from the table, save it as CSV, or raise ingest.max_sheet_cells",
+    )

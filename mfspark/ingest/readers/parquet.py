@@ -1,0 +1,137 @@
+"""Parquet files of ratings: row groups as ranges, and any column types that fit."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mfspark.errors import InputError
+from mfspark.ingest.readers.columns import find_long
+from mfspark.ingest.readers.files import open_input
+from mfspark.ingest.readers.validate import Fields
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from mfspark.config.config import Columns
+    from mfspark.ingest.readers.columns import Long
+
+_ROWS_A_BATCH = 1 << 18
+
+
+def parquet_layout(path: str, columns: Columns) -> tuple[Long, list[str]]:
+    """Return which columns are the parts, and the names of all. Raises InputError."""
+    with opened_parquet(path) as file:
+        schema = file.schema_arrow
+    found = find_long(schema.names, len(schema.names), [], columns, path)
+    for i in (found.user, found.item, found.rating, found.timestamp):
+        kind = schema.field(i).type if i >= 0 else pa.string()
+        if pa.types.is_nested(kind):
+            raise InputError(
+                f"{path}: column '{schema.names[i]}' is {kind}, not a single value",
+                "name another column in ingest.columns",
+            )
+    return found, list(schema.names)
+
+
+def row_group_ranges(path: str, range_bytes: int) -> list[tuple[int, int, int]]:
+    """Cut a file into (first row group, end, first line) of about `range_bytes` each."""
+    with opened_parquet(path) as file:
+        groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+    ranges: list[tuple[int, int, int]] = []
+    start, size, line, first_line = 0, 0, 1, 1
+    for i, group in enumerate(groups):
+        if i > start and size + group.total_byte_size > range_bytes:
+            ranges.append((start, i, first_line))
+            start, size, first_line = i, 0, line
+        size += group.total_byte_size
+        line += group.num_rows
+    return [*ranges, (start, len(groups), first_line)] if groups else []
+
+
+def read_row_groups(
+    path: str, columns: Long, start: int, end: int, first_line: int
+) -> Iterator[Fields]:
+    """Yield the parts of the rows of some row groups; the line is the row's number in the file."""
+    with opened_parquet(path) as file:
+        names = file.schema_arrow.names
+        parts = [columns.user, columns.item, columns.rating, columns.timestamp]
+        wanted = list(dict.fromkeys(names[i] for i in parts if i >= 0))
+        for batch in file.iter_batches(_ROWS_A_BATCH, list(range(start, end)), wanted):
+            user, item, rating = (batch.column(names[i]) for i in parts[:3])
+            time = _as_time(batch.column(names[columns.timestamp])) if parts[3] >= 0 else None
+            lines = pa.array(np.arange(first_line, first_line + batch.num_rows, dtype=np.int64))
+            first_line += batch.num_rows
+            yield Fields(lines, _as_id(user), _as_id(item), _as_number(rating), time)
+
+
+def as_text(values: pa.Array) -> pa.Array:
+    """Return a column as text; bytes that are no UTF-8 are read as ISO-8859-1, as in text files.
+
+    Parquet readers do not check texts, and some writers put any bytes there. Raises ArrowInvalid or
+    ArrowNotImplementedError for a nested column.
+    """
+    kind = values.type
+    try:
+        if not pa.types.is_string(kind):
+            return pc.cast(values, pa.string())
+        values.validate(full=True)
+    except pa.ArrowInvalid:
+        if not (pa.types.is_string(kind) or pa.types.is_binary(kind)):
+            raise
+        content = pc.cast(values, pa.binary()).to_pylist()
+        return pa.array([None if text is None else _decoded(text) for text in content], pa.string())
+    return values
+
+
+def _decoded(text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode("iso-8859-1")
+
+
+def _as_time(values: pa.Array) -> pa.Array:
+    """Return numbers, dates and timestamps as they are, and anything else as text."""
+    kind = values.type
+    numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    temporal = pa.types.is_timestamp(kind) or pa.types.is_date(kind)
+    return values if numeric or temporal else as_text(values)
+
+
+def _as_id(values: pa.Array) -> pa.Array:
+    """Return ids as text; whole floats (a column with blanks, through pandas) lose their .0."""
+    if pa.types.is_floating(values.type):
+        finite = pc.if_else(pc.is_nan(values), None, values)
+        whole = pc.and_(pc.equal(finite, pc.floor(finite)), pc.less(pc.abs(finite), 2.0**53))
+        integers = pc.cast(pc.cast(pc.if_else(whole, finite, None), pa.int64()), pa.string())
+        return pc.coalesce(integers, pc.cast(finite, pa.string()))
+    return as_text(values)
+
+
+def _as_number(values: pa.Array) -> pa.Array:
+    """Return ratings as text or float64; dates and times become text, which is no number."""
+    if pa.types.is_integer(values.type) or pa.types.is_decimal(values.type):
+        return pc.cast(values, pa.float64(), safe=False)
+    if pa.types.is_floating(values.type):
+        return pc.cast(values, pa.float64())
+    return as_text(values)
+
+
+@contextmanager
+def opened_parquet(path: str) -> Generator[pq.ParquetFile]:
+    """Open a Parquet file. Raises InputError where it turns out to be broken, then or later."""
+    with open_input(path) as stream:
+        try:
+            with pq.ParquetFile(stream) as file:
+                yield file
+        except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+            raise InputError(
+                f"{path} is a broken Parquet file: {str(error).splitlines()[0]}",
+                "it may be cut off or still being written; copy it again",
+            ) from None

@@ -1,0 +1,216 @@
+"""The plan of a read: for each file how it is read, and the ranges that tasks read in parallel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import accumulate, islice
+from typing import TYPE_CHECKING
+
+from mfspark.errors import InputError
+from mfspark.ingest.readers.columns import Layout, Long, find_layout
+from mfspark.ingest.readers.detect import SAMPLE_RECORDS, recognise, sample_text
+from mfspark.ingest.readers.excel import read_sheet
+from mfspark.ingest.readers.files import size_of
+from mfspark.ingest.readers.lines import Facts, examine
+from mfspark.ingest.readers.melt import cleaned
+from mfspark.ingest.readers.parquet import parquet_layout, read_row_groups, row_group_ranges
+from mfspark.ingest.readers.text import TextFile, read_records
+from mfspark.ingest.readers.validate import Rules, clean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import pyarrow as pa
+
+    from mfspark.config.config import Ingest
+
+Scale = tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Split:
+    """A part of a file for one task: bytes [start, end) of text, or row groups of Parquet."""
+
+    file: int
+    start: int
+    end: int
+    first_line: int = 1
+
+
+@dataclass(frozen=True)
+class TextSource:
+    """A text file and its layout."""
+
+    file: TextFile
+    layout: Layout
+    scale: Scale
+
+    def read(self, split: Split) -> Iterator[pa.RecordBatch]:
+        """Yield the cleaned rows of a range of lines."""
+        layout = self.layout
+        for records in read_records(
+            self.file, split.start, split.end, split.first_line, layout.used
+        ):
+            yield from cleaned(records, layout.columns, self.scale, self.file.delimiter)
+
+
+@dataclass(frozen=True)
+class SheetSource:
+    """An Excel sheet and its layout; always read as one."""
+
+    path: str
+    sheet: str
+    max_cells: int
+    layout: Layout
+    header_line: int
+    scale: Scale
+
+    def read(self, split: Split) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
+        """Yield the cleaned rows of the sheet, those below the header."""
+        for records in read_sheet(self.path, self.sheet, self.max_cells, self.layout.n_columns):
+            below = records.below(self.header_line)
+            yield from cleaned(below, self.layout.columns, self.scale, ",")
+
+
+@dataclass(frozen=True)
+class ParquetSource:
+    """A Parquet file and its columns."""
+
+    path: str
+    columns: Long
+    scale: Scale
+
+    def read(self, split: Split) -> Iterator[pa.RecordBatch]:
+        """Yield the cleaned rows of some row groups."""
+        rules = Rules(self.scale)
+        for fields in read_row_groups(
+            self.path, self.columns, split.start, split.end, split.first_line
+        ):
+            yield clean(fields, rules)
+
+
+Source = TextSource | SheetSource | ParquetSource
+Examine = tuple[str, int, int, bool]
+"""Arguments of `text.examine`: path, start, end, gzipped."""
+
+
+@dataclass(frozen=True)
+class ReadPlan:
+    """Sources by file, the splits of all of them, and in words how each file was understood."""
+
+    sources: tuple[Source, ...]
+    splits: tuple[Split, ...]
+    read_as: tuple[str, ...]
+
+
+def plan_read(
+    files: Sequence[str],
+    options: Ingest,
+    split_bytes: int,
+    examine_all: Callable[[Sequence[Examine]], list[Facts]],
+) -> ReadPlan:
+    """Look at each file and cut it into splits.
+
+    `examine_all` runs `text.examine` over many ranges; the caller decides where. Empty files are
+    passed over if others hold something (jobs write empty part files). Raises InputError.
+    """
+    sources: list[Source] = []
+    splits: list[Split] = []
+    texts: list[tuple[int, list[Examine]]] = []
+    read_as: list[str] = []
+    filled = [size_of(path) > 0 for path in files]
+    for number, path in enumerate(files):
+        skipped = not filled[number] and any(filled)
+        source, description = (_nothing(path), "empty") if skipped else _source(path, options)
+        sources.append(source)
+        read_as.append(description)
+        if isinstance(source, TextSource) and not skipped:
+            texts.append((number, _ranges(source.file, split_bytes)))
+        elif isinstance(source, ParquetSource):
+            ranges = row_group_ranges(path, split_bytes)
+            splits += [Split(number, *found) for found in ranges]
+        elif not skipped:
+            splits.append(Split(number, 0, 0))
+    facts = iter(examine_all([found for _, ranges in texts for found in ranges]))
+    for number, ranges in texts:
+        here = list(islice(facts, len(ranges)))
+        source = sources[number]
+        assert isinstance(source, TextSource)
+        file = _examined(source.file, here, options)
+        sources[number] = replace(source, file=file)
+        splits += _text_splits(number, ranges, here, file.multiline)
+    return ReadPlan(tuple(sources), tuple(splits), tuple(read_as))
+
+
+def examine_here(ranges: Sequence[Examine]) -> list[Facts]:
+    """Examine ranges one after the other in this process."""
+    return [examine(*found) for found in ranges]
+
+
+def _source(path: str, options: Ingest) -> tuple[Source, str]:
+    found = recognise(path, options)
+    if found.kind == "parquet":
+        columns, names = parquet_layout(path, options.columns)
+        return ParquetSource(
+            path, columns, options.rating_scale
+        ), f"parquet {columns.describe(names)}"
+    if found.kind == "excel":
+        return _sheet(path, options)
+    delimiter, sample = sample_text(found, options, path)
+    layout = find_layout(sample, options, path)
+    file = TextFile(path, delimiter, layout.n_columns, layout.skip, found.gzipped)
+    kind = f"text split by '{delimiter}'".replace("\t", "tab")
+    return TextSource(file, layout, options.rating_scale), f"{kind}, {layout.description}"
+
+
+def _sheet(path: str, options: Ingest) -> tuple[Source, str]:
+    sample: list[list[str]] = []
+    lines: list[int] = []
+    for records in read_sheet(path, options.sheet, options.max_sheet_cells):
+        sample += [list(row) for row in zip(*(c.to_pylist() for c in records.columns), strict=True)]
+        lines += records.lines.tolist()
+        if len(sample) >= SAMPLE_RECORDS:
+            break
+    layout = find_layout(sample[:SAMPLE_RECORDS], options, path)
+    header_line = lines[layout.skip - 1] if layout.skip else 0
+    source = SheetSource(
+        path, options.sheet, options.max_sheet_cells, layout, header_line, options.rating_scale
+    )
+    return source, f"excel, {layout.description}"
+
+
+def _nothing(path: str) -> Source:
+    return TextSource(TextFile(path, ",", 3), Layout(Long(0, 1, 2), 0, 3, "empty"), None)
+
+
+def _ranges(file: TextFile, split_bytes: int) -> list[Examine]:
+    size = size_of(file.path)
+    if file.gzipped:
+        return [(file.path, 0, size, True)]
+    starts = range(0, size, split_bytes)
+    return [(file.path, start, min(start + split_bytes, size), False) for start in starts]
+
+
+def _examined(file: TextFile, facts: Sequence[Facts], options: Ingest) -> TextFile:
+    """Fill in what only a pass over the whole file can tell: its encoding and its quotes."""
+    utf8 = all(fact.utf8 for fact in facts)
+    if options.encoding == "utf-8" and not utf8:
+        raise InputError(
+            f"{file.path} is not valid UTF-8", 'set ingest.encoding = "auto" or "iso-8859-1"'
+        )
+    encoding = "utf-8" if utf8 and options.encoding != "iso-8859-1" else "iso-8859-1"
+    multiline = file.quoted and any(fact.odd_quotes for fact in facts)
+    return replace(file, encoding=encoding, multiline=multiline)
+
+
+def _text_splits(
+    number: int, ranges: Sequence[Examine], facts: Sequence[Facts], multiline: bool
+) -> list[Split]:
+    if multiline:
+        return [Split(number, 0, ranges[-1][2])]
+    before = accumulate((fact.lines for fact in facts), initial=1)
+    return [
+        Split(number, start, end, line)
+        for (_, start, end, _), fact, line in zip(ranges, facts, before, strict=False)
+        if fact.lines
+    ]

@@ -1,0 +1,127 @@
+"""Reads ratings with Spark: the driver plans splits, tasks read and clean them."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from mfspark.errors import InputError
+from mfspark.ingest.readers.lines import Facts, examine
+from mfspark.ingest.readers.plan import ReadPlan, Split, examine_here, plan_read
+from mfspark.ingest.readers.validate import CLEANED
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+
+    from pyspark.sql import DataFrame, SparkSession
+
+    from mfspark.config.config import Ingest
+    from mfspark.ingest.readers.plan import Examine
+
+READ_SCHEMA = (
+    "file int, line long, cell int, user_id string, item_id string, rating double, "
+    "rated_at timestamp, raw string, reason string"
+)
+"""Columns of `read_ratings`: `file` counts the files from 0; `line` is the line in the file from 1;
+`cell` is the column in a wide table, otherwise 0; `raw` and `reason` are null in accepted rows."""
+
+_EXAMINE_HERE = 64 << 20  # bytes that the driver looks through itself: less than a job costs
+_ARROW_READ = pa.schema([("file", pa.int32()), *CLEANED])
+
+
+def read_ratings(
+    spark: SparkSession, files: Sequence[str], options: Ingest, split_bytes: int | None = None
+) -> DataFrame:
+    """Plan a read of all files and return their rows, accepted and rejected, as READ_SCHEMA.
+
+    Planning looks through text once (line numbers, quotes, encoding): on the driver up to 64 MiB,
+    above that with one job. `split_bytes` overrides `options.split_mb`. Raises InputError for
+    files that cannot be read as ratings at all.
+    """
+    return read_planned(spark, plan_ratings(spark, files, options, split_bytes))
+
+
+def plan_ratings(
+    spark: SparkSession, files: Sequence[str], options: Ingest, split_bytes: int | None = None
+) -> ReadPlan:
+    """Plan a read; see `read_ratings`."""
+    size = split_bytes or options.split_mb << 20
+
+    def examine_all(ranges: Sequence[Examine]) -> list[Facts]:
+        if sum(end - start for _, start, end, _ in ranges) <= _EXAMINE_HERE:
+            return examine_here(ranges)
+        return _examine_in_tasks(spark, ranges)
+
+    return plan_read(files, options, size, examine_all)
+
+
+def read_planned(spark: SparkSession, plan: ReadPlan) -> DataFrame:
+    """Return the rows of a plan, lazily: each action reads the files again. One task a split."""
+    sources, splits = plan.sources, plan.splits
+
+    def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for row in batch.to_pylist():
+                split = Split(row["file"], row["first"], row["end"], row["first_line"])
+                for cleaned in sources[split.file].read(split):
+                    file = pa.array(np.full(cleaned.num_rows, split.file, np.int32))
+                    columns = [file, *cleaned.columns]
+                    yield pa.RecordBatch.from_arrays(columns, schema=_ARROW_READ)
+
+    rows = [(i, s.file, s.start, s.end, s.first_line) for i, s in enumerate(splits)]
+    schema = "task int, file int, first long, end long, first_line long"
+    return _one_task_each(spark, rows, schema).mapInArrow(read, READ_SCHEMA)
+
+
+@contextmanager
+def input_errors() -> Generator[None]:
+    """Turn an InputError raised inside a task into one raised here, without the stacks."""
+    from pyspark.errors import PythonException
+
+    try:
+        yield
+    except PythonException as error:
+        found = re.search(r"InputError: (.*?)\n\s*(?:\n|at |JVM)", str(error) + "\n\n", re.DOTALL)
+        if not found:
+            raise
+        message, _, hint = found[1].partition("\n")
+        raise InputError(message, hint.strip()) from None
+
+
+def _examine_in_tasks(spark: SparkSession, ranges: Sequence[Examine]) -> list[Facts]:
+    """Examine ranges with one job; brings one short row a range to the driver."""
+
+    def look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for row in batch.to_pylist():
+                facts = examine(row["path"], row["first"], row["end"], row["gzipped"])
+                values = [[row["task"]], [facts.lines], [facts.odd_quotes], [facts.utf8]]
+                yield pa.RecordBatch.from_arrays(
+                    [
+                        pa.array(v, t)
+                        for v, t in zip(
+                            values, (pa.int32(), pa.int64(), pa.bool_(), pa.bool_()), strict=True
+                        )
+                    ],
+                    ["task", "lines", "odd_quotes", "utf8"],
+                )
+
+    rows = [(i, *found) for i, found in enumerate(ranges)]
+    schema = "task int, path string, first long, end long, gzipped boolean"
+    tasks = _one_task_each(spark, rows, schema)
+    found = tasks.mapInArrow(look, "task int, lines long, odd_quotes boolean, utf8 boolean")
+    with input_errors():
+        by_task = {row.task: Facts(row.lines, row.odd_quotes, row.utf8) for row in found.collect()}
+    return [by_task[i] for i in range(len(ranges))]
+
+
+def _one_task_each(
+    spark: SparkSession, rows: Sequence[tuple[object, ...]], schema: str
+) -> DataFrame:
+    """Return rows as a DataFrame of one partition a row; their first column is their number."""
+    frame = spark.createDataFrame(list(rows), schema)
+    return frame.repartitionById(len(rows), "task") if len(rows) > 1 else frame.coalesce(1)

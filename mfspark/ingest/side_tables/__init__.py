@@ -1,0 +1,1 @@
+"""What files say of users and items besides their ratings."""

@@ -1,0 +1,128 @@
+"""Reads item files: ids, titles and genres; on the driver, as they are small beside ratings."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mfspark.errors import InputError
+from mfspark.ingest.readers.columns import plain_name
+from mfspark.ingest.readers.files import open_input
+from mfspark.ingest.side_tables.reader import SideColumns, SideTable, read_side_files, trimmed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mfspark.config.config import Ingest
+
+ITEM_SCHEMA = pa.schema(
+    [("item_id", pa.string()), ("title", pa.string()), ("genres", pa.list_(pa.string()))]
+)
+_GENRE_LINE = (
+    "unknown Action Adventure Animation Children's Comedy Crime Documentary Drama Fantasy "
+    "Film-Noir Horror Musical Mystery Romance Sci-Fi Thriller War Western"
+)
+ML100K_GENRES = tuple(_GENRE_LINE.split(" "))
+"""The genre flags of MovieLens 100K's u.item, where no u.genre lies beside it."""
+
+_BEFORE_FLAGS = 5  # u.item: id, title, two dates and an address come before the flags
+_NO_GENRES = "(no genres listed)"
+_IDS = {"id", "itemid", "movieid", "productid", "bookid", "asin", "isbn", "item", "movie", "sku"}
+_TITLES = {"title", "name", "movietitle", "itemname", "itemtitle", "booktitle", "producttitle"}
+_GENRES = {"genres", "genre", "categories", "category", "tags"}
+
+
+def read_items(files: Sequence[str], options: Ingest) -> SideTable:
+    """Read item files: CSV and the like with or without a header, `::`, `u.item`, Excel, Parquet.
+
+    Without a header the columns are id, title, genres. Genres are split at '|'. Of several rows
+    with one id the first counts. Raises InputError for files that cannot be read as items.
+    """
+    return read_side_files(files, options, _IDS | _TITLES, ITEM_SCHEMA, _parse)
+
+
+def _parse(path: str, content: SideColumns) -> pa.Table:
+    if not content.names and len(content.columns) >= _BEFORE_FLAGS + len(ML100K_GENRES) - 1:
+        flags = _flags(path, content.columns[_BEFORE_FLAGS:])
+        if flags is not None:
+            return _items(content.columns[0], content.columns[1], flags)
+    item, title, genres = _parts(content, path)
+    n = len(content.columns[item])
+    titles = content.columns[title] if title >= 0 else pa.nulls(n, pa.string())
+    split = (
+        _split_genres(content.columns[genres])
+        if genres >= 0
+        else pa.nulls(n, ITEM_SCHEMA.field(2).type)
+    )
+    return _items(content.columns[item], titles, split)
+
+
+def _items(
+    ids: pa.ChunkedArray, titles: pa.ChunkedArray | pa.Array, genres: pa.Array | pa.ChunkedArray
+) -> pa.Table:
+    title = pc.utf8_trim_whitespace(titles)
+    title = pc.if_else(pc.equal(title, ""), None, title)
+    return pa.table([trimmed(ids), title, genres], schema=ITEM_SCHEMA)
+
+
+def _parts(content: SideColumns, path: str) -> tuple[int, int, int]:
+    """Return the positions of id, title and genres; -1 where there is none."""
+    width = len(content.columns)
+    if not content.names:
+        return 0, 1 if width > 1 else -1, 2 if width > 2 else -1
+    plain = [plain_name(name) for name in content.names]
+    genres = _position(plain, _GENRES)
+    title = _position(plain, _TITLES)
+    item = _position(plain, _IDS)
+    if item < 0 and title >= 0:
+        item = next((i for i in range(width) if i not in (title, genres)), -1)
+    if item < 0:
+        raise InputError(
+            f"{path}: no column looks like an item id (found: {', '.join(content.names)})",
+            "name the columns itemId, title and genres",
+        )
+    return item, title, genres
+
+
+def _position(plain: Sequence[str], known: set[str]) -> int:
+    return next((i for i, name in enumerate(plain) if name in known), -1)
+
+
+def _split_genres(values: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    if pa.types.is_list(values.type):
+        return pc.cast(values, ITEM_SCHEMA.field(2).type)
+    text = trimmed(values)
+    none = pc.or_(pc.equal(text, ""), pc.equal(text, _NO_GENRES))
+    lists = pc.split_pattern(text, "|")
+    empty = pa.scalar([], ITEM_SCHEMA.field(2).type)
+    return pc.if_else(none, empty, pc.cast(lists, ITEM_SCHEMA.field(2).type))
+
+
+def _flags(path: str, columns: Sequence[pa.ChunkedArray]) -> pa.Array | None:
+    """Turn 0/1 columns into lists of genre names; None where they are not such flags."""
+    names = _genre_names(path)
+    if len(names) != len(columns):
+        return None
+    set_ = [pc.equal(column, "1").to_numpy(zero_copy_only=False) for column in columns]
+    clear = [pc.equal(column, "0").to_numpy(zero_copy_only=False) for column in columns]
+    flags = np.column_stack(set_)
+    if not (flags | np.column_stack(clear)).all():
+        return None
+    rows, genres = np.nonzero(flags)
+    offsets = np.searchsorted(rows, np.arange(len(flags) + 1)).astype(np.int32)
+    values = pa.array(names, pa.string()).take(pa.array(genres))
+    return pa.ListArray.from_arrays(pa.array(offsets), values)
+
+
+def _genre_names(path: str) -> Sequence[str]:
+    """Read `u.genre` (name|number a line) beside the file, or take the standard names."""
+    try:
+        with open_input(posixpath.join(posixpath.dirname(path), "u.genre")) as stream:
+            lines = stream.read().decode("iso-8859-1").splitlines()
+    except InputError:
+        return ML100K_GENRES
+    return [line.rpartition("|")[0] for line in lines if "|" in line]

@@ -1,0 +1,155 @@
+"""Reads files of what is known of items or users beside the ratings; on the driver, as text.
+
+CSV and the like with or without a header, `::`, Excel, Parquet. What the columns mean is the
+business of `ingest.side_tables.items` and `ingest.side_tables.users`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mfspark.errors import InputError
+from mfspark.ingest.readers.columns import plain_name
+from mfspark.ingest.readers.detect import recognise, sample_text
+from mfspark.ingest.readers.excel import read_sheet
+from mfspark.ingest.readers.files import size_of
+from mfspark.ingest.readers.lines import examine
+from mfspark.ingest.readers.parquet import as_text, opened_parquet
+from mfspark.ingest.readers.text import TextFile, read_records
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence, Set
+
+    from mfspark.config.config import Ingest
+
+
+@dataclass(frozen=True)
+class SideTable:
+    """What side files hold: a row an id, which is the first column, and what was left out."""
+
+    table: pa.Table
+    n_duplicates: int = 0
+    """Rows whose id had come before; the first one counts."""
+    n_skipped: int = 0
+    """Rows without an id, or that could not be split into fields."""
+
+    def keep(self, mask: pa.ChunkedArray) -> SideTable:
+        """Keep the rows of a mask and count the others as skipped."""
+        kept = self.table.filter(mask)
+        if not len(kept):  # Spark cannot read a table without any chunk
+            kept = kept.schema.empty_table()
+        return replace(self, table=kept, n_skipped=self.n_skipped + len(self.table) - len(kept))
+
+
+@dataclass(frozen=True)
+class SideColumns:
+    """The columns of one side file as text; `names` is empty where there is no header."""
+
+    names: list[str]
+    columns: list[pa.ChunkedArray]
+    n_malformed: int = 0
+
+
+def read_side_files(
+    files: Sequence[str],
+    options: Ingest,
+    header_names: Set[str],
+    schema: pa.Schema,
+    parse: Callable[[str, SideColumns], pa.Table],
+) -> SideTable:
+    """Read files, have `parse(path, columns)` turn each into a table of a schema, and join them.
+
+    `header_names` are plain names that only a header has. Of several rows with one id the first
+    counts. Raises InputError for files that cannot be read.
+    """
+    anything = options.model_copy(update={"format": "auto", "header": None})
+    contents = [_read(path, anything, header_names) for path in files]
+    parsed = [parse(path, content) for path, content in zip(files, contents, strict=True)]
+    table = pa.concat_tables([schema.empty_table(), *parsed])
+    name = schema.names[0]
+    with_id = table.filter(pc.not_equal(table[name], ""))
+    position = pa.array(np.arange(len(with_id)))
+    first = (
+        with_id.append_column("position", position)
+        .group_by(name)
+        .aggregate([("position", "min")])["position_min"]
+    )
+    kept = with_id.take(pa.array(np.sort(first.to_numpy())))
+    n_malformed = sum(content.n_malformed for content in contents)
+    n_skipped = len(table) - len(with_id) + n_malformed
+    return SideTable(kept.combine_chunks(), len(with_id) - len(kept), n_skipped)
+
+
+def trimmed(values: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
+    """Return text without blanks at its ends; "" for null."""
+    return pc.fill_null(pc.utf8_trim_whitespace(values), "")
+
+
+def _read(path: str, options: Ingest, header_names: Set[str]) -> SideColumns:
+    found = recognise(path, options)
+    if found.kind == "parquet":
+        return _from_parquet(path)
+    if found.kind == "excel":
+        return _from_sheet(path, options)
+    return _from_text(path, options, header_names)
+
+
+def _from_text(path: str, options: Ingest, header_names: Set[str]) -> SideColumns:
+    found = recognise(path, options)
+    delimiter, sample = sample_text(found, options, path)
+    blank = next((n for n, record in enumerate(sample) if any(map(str.strip, record))), 0)
+    first = [cell.strip() for cell in sample[blank]]
+    header = any(plain_name(cell) in header_names for cell in first)
+    width = len(first) if header else Counter(map(len, sample)).most_common(1)[0][0]
+    size = size_of(path)
+    facts = examine(path, 0, size, found.gzipped)
+    file = TextFile(
+        path,
+        delimiter,
+        width,
+        skip=blank + header,
+        gzipped=found.gzipped,
+        encoding="utf-8" if facts.utf8 and options.encoding != "iso-8859-1" else "iso-8859-1",
+        multiline=facts.odd_quotes and delimiter != "::",
+    )
+    records = list(read_records(file, 0, size, 1))
+    columns = [
+        pa.chunked_array([part.columns[i] for part in records], pa.string()) for i in range(width)
+    ]
+    n_malformed = sum(1 for part in records for _, text in part.malformed if text.strip())
+    filled = pc.not_equal(columns[0], "")
+    for column in columns[1:]:
+        filled = pc.or_(filled, pc.not_equal(column, ""))
+    return SideColumns(first if header else [], [c.filter(filled) for c in columns], n_malformed)
+
+
+def _from_sheet(path: str, options: Ingest) -> SideColumns:
+    records = list(read_sheet(path, "", options.max_sheet_cells))
+    if not records:
+        raise InputError(f"{path} holds no rows", "check how it was exported")
+    width = len(records[0].columns)
+    columns = [
+        pa.chunked_array([part.columns[i] for part in records], pa.string()) for i in range(width)
+    ]
+    return SideColumns([str(c[0]).strip() for c in columns], [c.slice(1) for c in columns])
+
+
+def _from_parquet(path: str) -> SideColumns:
+    with opened_parquet(path) as file:
+        table = file.read()
+        columns = [c if pa.types.is_list(c.type) else _text(c) for c in table.columns]
+        return SideColumns(table.column_names, columns)
+
+
+def _text(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return any column as text; a nested one, which says nothing here, as nulls."""
+    try:
+        return pa.chunked_array(map(as_text, values.chunks), pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return pa.chunked_array([pa.nulls(len(values), pa.string())])

@@ -1,0 +1,1 @@
+"""What every kernel works with: tiles, lists, random numbers, rating scales."""

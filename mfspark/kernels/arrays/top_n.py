@@ -1,0 +1,150 @@
+"""Partial top-n of score matrices in one order: higher score first, then lower index."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from mfspark.kernels.arrays.tile import Array, Arrays, Tile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NOBODY = -1
+"""Fills lists that are shorter than n."""
+
+
+@dataclass(frozen=True)
+class RankedLists:
+    """The best n columns of each row: indices int32 and scores float64, both (rows, n).
+
+    Lists that are shorter end with NOBODY and -inf.
+    """
+
+    indices: Array
+    scores: Array
+
+    @classmethod
+    def empty(cls, n_rows: int, n: int) -> RankedLists:
+        """Return lists with nothing in them."""
+        return cls(
+            np.full((n_rows, n), NOBODY, np.int32), np.full((n_rows, n), -np.inf, np.float64)
+        )
+
+    @classmethod
+    def stacked(cls, parts: Sequence[RankedLists]) -> RankedLists:
+        """Return the lists of all parts, one below the other."""
+        return cls(
+            np.concatenate([part.indices for part in parts]),
+            np.concatenate([part.scores for part in parts]),
+        )
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> RankedLists:
+        """Read back what `arrays` gave."""
+        return cls(arrays["indices"], arrays["scores"])
+
+    @property
+    def lengths(self) -> Array:
+        """Entries of each list, int64 (rows)."""
+        return (self.indices != NOBODY).sum(1)
+
+    def arrays(self) -> Arrays:
+        """Return the lists as named arrays."""
+        return {"indices": self.indices, "scores": self.scores}
+
+    def merged(self, other: RankedLists) -> RankedLists:
+        """Return the best n of both; a column must not be in both."""
+        n = self.indices.shape[1]
+        indices = np.concatenate([self.indices, other.indices], axis=1)
+        scores = np.concatenate([self.scores, other.scores], axis=1)
+        # lexsort sorts by its last key first: rows stay together, then score, then index.
+        rows = np.repeat(np.arange(len(indices)), indices.shape[1])
+        order = np.lexsort((indices.ravel(), -scores.ravel(), rows)).reshape(indices.shape)[:, :n]
+        return RankedLists(indices.ravel()[order], scores.ravel()[order])
+
+
+def top_columns(scores: Array, n: int, indices: Array) -> RankedLists:
+    """Return the n best columns of each row of a dense matrix; -inf is never taken.
+
+    scores float32 or float64 (rows, columns); indices (columns), ascending, is what the columns
+    are called. A plain partial sort may drop any of several equal scores, so the n-th best value
+    is found first and everything from there up is put in order.
+    """
+    n_rows, n_columns = scores.shape
+    lists = RankedLists.empty(n_rows, n)
+    if not n_rows or not n_columns:
+        return lists
+    kept = min(n, n_columns)
+    best = torch.topk(torch.from_numpy(scores), kept, dim=1, sorted=False).values
+    threshold = best.amin(dim=1).numpy()
+    rows, columns = np.nonzero((scores >= threshold[:, None]) & (scores > -np.inf))
+    values = scores[rows, columns]
+    order = np.lexsort((columns, -values, rows))
+    rows, columns, values = rows[order], columns[order], values[order]
+    rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
+    taken = rank < n
+    lists.indices[rows[taken], rank[taken]] = np.asarray(indices)[columns[taken]]
+    lists.scores[rows[taken], rank[taken]] = values[taken]
+    return lists
+
+
+def nth_best(rows: Array, scores: Array, n_rows: int, n: int) -> Array:
+    """Return the n-th best of the scores of each row, float32 (n_rows); -inf where there are fewer.
+
+    rows int (m): the row of each score, in any order; scores float32 (m).
+    """
+    # Row and score in one number: sorting those is many times faster than np.lexsort.
+    key = np.sort((rows.astype(np.int64) << 32) | falling(scores))
+    counts = np.bincount(rows, minlength=n_rows)
+    full = np.flatnonzero(counts >= n)
+    nth = np.full(n_rows, -np.inf, np.float32)
+    nth[full] = _from_falling(key[(np.cumsum(counts) - counts)[full] + n - 1] & 0xFFFFFFFF)
+    return nth
+
+
+def falling(scores: Array) -> Array:
+    """Return int64 numbers from 0 to 2^32 - 1 that fall as float32 scores rise."""
+    bits = scores.view(np.int32)
+    return 0x7FFFFFFF - (bits ^ ((bits >> 31) & 0x7FFFFFFF)).astype(np.int64)
+
+
+def _from_falling(numbers: Array) -> Array:
+    """Return the float32 scores that `falling` turned into these numbers."""
+    ordered = (0x7FFFFFFF - numbers).astype(np.int32)
+    return (ordered ^ ((ordered >> 31) & 0x7FFFFFFF)).view(np.float32)
+
+
+def top_up(
+    lists: RankedLists, seen: Tile, order: Array, row_scores: Array, column_scores: Array
+) -> tuple[RankedLists, Array]:
+    """Fill lists that are too short with the first columns of `order` that a row has not seen.
+
+    Those are put in the order of their scores, none of them above the entry before: lists fall.
+
+    seen: what each row has rated, columns by global index; order (m): columns by preference; an
+    added entry scores row_scores (rows) + column_scores (columns). Returns the filled lists and a
+    mask (rows, n) of the entries that were added.
+    """
+    n = lists.indices.shape[1]
+    indices, scores = lists.indices.copy(), lists.scores.copy()
+    added = np.zeros(indices.shape, bool)
+    lengths = lists.lengths
+    for row in np.flatnonzero(lengths < n):
+        have = int(lengths[row])
+        rated = seen.indices[seen.indptr[row] : seen.indptr[row + 1]]
+        taken = np.union1d(rated, indices[row, :have])
+        # At most len(taken) of the first columns are out, so this prefix is always long enough.
+        prefix = order[: n - have + len(taken)]
+        extra = prefix[~np.isin(prefix, taken)][: n - have]
+        score = row_scores[row] + column_scores[extra]
+        best_first = np.argsort(-score, kind="stable")
+        where = slice(have, have + len(extra))
+        indices[row, where] = extra[best_first]
+        last = scores[row, have - 1] if have else np.inf
+        scores[row, where] = np.minimum(score[best_first], last)
+        added[row, where] = True
+    return RankedLists(indices, scores), added

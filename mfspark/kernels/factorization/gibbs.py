@@ -1,0 +1,152 @@
+"""Gibbs sampling of matrix factorization: the draws for many rows, and for what they share.
+
+    r_ui ~ N(w_u . f_i, 1 / alpha)        f_i = (y_i, 1) and w_u = (x_u, b_u), as in ALS
+    w_u  ~ N(C' v_u, diag(lambda)^-1)     v_u: the features of the row, the first of them 1
+    C_jd ~ N(0, s_j / (beta_g lambda_d))  g: the group of features that j belongs to
+
+with Gamma(1, 1) priors on alpha and beta_g, and Gamma(1, 0.01) on lambda_d. Without features but
+the 1 it is the model of Salakhutdinov & Mnih (2008, "Bayesian probabilistic matrix factorization
+using MCMC") with independent dimensions, as myFM has it; with features that of Simm et al. (2015,
+"Macau"). Each draw below is from the exact conditional distribution given all other quantities.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy.linalg import solve_triangular
+
+from mfspark.kernels.factorization.normal_equations import Part, normal_equations
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mfspark.kernels.arrays.tile import Array, Arrays
+
+# Rate of the Gamma prior of lambda. It weighs like so many squared factors a dimension: 1, as is
+# usual, is as much as 50 rows have, and cost 0.003 in RMSE (MovieLens 100K u1, 0.8938 to 0.8908).
+RATE = 0.01
+_FLAT = 1e-6  # precision of the intercept's prior beside that of the rows: as good as none
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What the rows of one side have in common: R features explain K columns."""
+
+    coefficients: Array
+    """C, float64 (R, K)."""
+    precision: Array
+    """lambda, float64 (K)."""
+    group_precision: Array
+    """beta, float64 (G): one a group of features."""
+
+    @classmethod
+    def start(cls, n_features: int, n_groups: int, k: int) -> Prior:
+        """Return the prior of the first draw: small factors around 0."""
+        return cls(np.zeros((n_features, k)), np.full(k, 10.0), np.ones(n_groups))
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Prior:
+        """Read back what `arrays` gave."""
+        return cls(arrays["coefficients"], arrays["precision"], arrays["group_precision"])
+
+    def arrays(self) -> Arrays:
+        """Return the prior as named arrays."""
+        return {
+            "coefficients": self.coefficients,
+            "precision": self.precision,
+            "group_precision": self.group_precision,
+        }
+
+    def mean(self, features: Array) -> Array:
+        """Return the prior mean of rows, float32 (n_rows, K); features float32 (n_rows, R)."""
+        return features @ self.coefficients.astype(np.float32)
+
+
+def sample_rows(
+    parts: Sequence[Part], mean: Array, precision: Array, alpha: float, noise: Array
+) -> tuple[Array, float]:
+    """Draw the rows w of a block given their ratings and prior.
+
+    mean float32 (n_rows, K), precision (K), noise: standard normal float32 (n_rows, K). Returns
+    float32 (n_rows, K), zero in rows without ratings, and the sum of w'A w - 2 w'b, which is the
+    sum of squared errors less that of the squared targets.
+    """
+    drawn = np.zeros_like(noise)
+    weight = torch.from_numpy(precision.astype(np.float32))
+    fit = 0.0
+    for rows, A, b in normal_equations(parts):
+        right = alpha * b + weight * torch.from_numpy(mean[rows])
+        A.mul_(alpha).diagonal(dim1=1, dim2=2).add_(weight)
+        factor, _ = torch.linalg.cholesky_ex(A)
+        half = torch.linalg.solve_triangular(factor, right.unsqueeze(2), upper=False)
+        half += torch.from_numpy(noise[rows]).unsqueeze(2)
+        w = torch.linalg.solve_triangular(factor.mT, half, upper=True).squeeze(2)
+        # w'(alpha A + diag(lambda)) w = |L'w|^2 = |half|^2.
+        quadratic = half.square().sum(dtype=torch.float64)
+        quadratic -= (weight * w.square()).sum(dtype=torch.float64)
+        fit += float(quadratic / alpha - 2 * (w * b).sum(dtype=torch.float64))
+        drawn[rows] = w.numpy()
+    return drawn, fit
+
+
+@dataclass(frozen=True)
+class RowSums:
+    """What the draw of a prior needs to know of the rows with ratings."""
+
+    n: int
+    cross: Array
+    """V'W, float64 (R, K)."""
+    squares: Array
+    """Sum of w_d^2, float64 (K)."""
+
+    @classmethod
+    def of(cls, features: Array, rows: Array, degrees: Array) -> RowSums:
+        """Sum up rows float32 (n_rows, K), those without ratings being zero."""
+        cross = (features.T @ rows).astype(np.float64)
+        squares = np.square(rows, dtype=np.float64).sum(0)
+        return cls(int((degrees > 0).sum()), cross, squares)
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> RowSums:
+        """Read back what `arrays` gave."""
+        return cls(int(arrays["n_rows"]), arrays["cross"], arrays["squares"])
+
+    def arrays(self) -> Arrays:
+        """Return the sums as named arrays."""
+        return {"n_rows": np.asarray(self.n), "cross": self.cross, "squares": self.squares}
+
+
+def sample_prior(
+    sums: RowSums, gram: Array, scales: Array, groups: Array, last: Prior, rng: np.random.Generator
+) -> Prior:
+    """Draw C, lambda and beta given the rows.
+
+    gram: V'V float64 (R, R); scales s float64 (R): the prior variance of a feature's coefficients;
+    groups int (R): the group of each feature, -1 for the intercept, whose prior is flat.
+    """
+    k = sums.cross.shape[1]
+    flat = groups < 0
+    penalty = np.full(len(groups), _FLAT)
+    penalty[~flat] = last.group_precision[groups[~flat]] / scales[~flat]
+    factor = np.linalg.cholesky(gram + np.diag(penalty))
+    half = solve_triangular(factor, sums.cross, lower=True)
+    half += rng.standard_normal(half.shape) / np.sqrt(last.precision)
+    C = solve_triangular(factor.T, half, lower=False)
+    residual = sums.squares - 2 * (C * sums.cross).sum(0) + (C * (gram @ C)).sum(0)
+    residual = np.maximum(residual, 0.0) + (penalty[:, None] * C**2)[~flat].sum(0)
+    precision = rng.gamma(1 + (sums.n + (~flat).sum()) / 2, 1.0, k) / (RATE + residual / 2)
+    beta = np.ones_like(last.group_precision)
+    for g in range(len(beta)):
+        mine = groups == g
+        quadratic = (C[mine] ** 2 / scales[mine, None]) @ precision
+        beta[g] = rng.gamma(1 + mine.sum() * k / 2) / (1 + quadratic.sum() / 2)
+    return Prior(C, precision, beta)
+
+
+def sample_noise_precision(squared_error: float, n: float, rng: np.random.Generator) -> float:
+    """Draw alpha given the sum of squared errors of n ratings."""
+    return float(rng.gamma(1 + n / 2) / (1 + squared_error / 2))

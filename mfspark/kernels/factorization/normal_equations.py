@@ -1,0 +1,166 @@
+"""The normal equations of many rows at once: what every alternating method solves or samples from.
+
+The ratings of a row block come in parts, one for each block of columns. A rating (u, i) has a
+target t_ui and, in iALS, a weight c_ui; its column brings the features f_i. For each row
+
+    A_u = shared + sum_i c_ui f_i f_i'        b_u = sum_i f_i t_ui
+
+Rows are grouped by degree and padded to the longest of their batch; a batch is kept near the size
+of the L2 cache. Measured at rank 64, one thread: 2.0 M ratings/s formed and solved with batches of
+2^13 or 2^14 padded entries, 1.4 M with 2^16.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from mfspark.kernels.arrays.sparse import sparse_rows
+from mfspark.kernels.arrays.tile import stack_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mfspark.kernels.arrays.tile import Array, Tile
+
+_PADDED_ENTRIES = 1 << 14  # entries of one batch: 2^14 rows of 65 float32 are 4 MiB
+_HEAVY = 1 << 14  # longer rows are accumulated in chunks of this many ratings
+
+
+@dataclass(frozen=True)
+class Part:
+    """The ratings of some rows for one block of columns, beside what the columns contribute."""
+
+    tile: Tile
+    features: Array
+    """float32 (n_columns, k)."""
+    targets: Array
+    """float32 (n_ratings)."""
+    weights: Array | None = None
+    """float32 (n_ratings); None: 1 each."""
+
+
+def scores_of_part(part: Part, w: Array) -> Array:
+    """Return w_u . f_i of each rating of a part, float32 (n_ratings); w float32 (n_rows, k)."""
+    places = sparse_rows(part.tile, part.targets)
+    features = torch.from_numpy(part.features).T
+    return (
+        torch.sparse.sampled_addmm(places, torch.from_numpy(w), features, beta=0.0).values().numpy()
+    )
+
+
+def degrees_of(parts: Sequence[Part]) -> Array:
+    """Return the ratings of each row over all parts, int64 (n_rows)."""
+    return np.sum([part.tile.degrees for part in parts], axis=0)
+
+
+def normal_equations(
+    parts: Sequence[Part], shared: Array | None = None
+) -> Iterator[tuple[Array, torch.Tensor, torch.Tensor]]:
+    """Yield (rows, A, b) in batches; rows without ratings are left out.
+
+    shared float32 (k, k) is added to every A. rows int64 (n), A float32 (n, k, k), b (n, k).
+    """
+    whole = _Stacked.of(parts)
+    degrees = whole.tile.degrees
+    extra = None if shared is None else torch.from_numpy(shared)
+    for rows in _batches(degrees, whole.features.shape[1]):
+        A, b = whole.gram(rows, degrees[rows])
+        yield rows, (A if extra is None else A.add_(extra)), b
+
+
+def _batches(degrees: Array, k: int) -> Iterator[Array]:
+    """Yield row numbers in batches of similar degree.
+
+    A row takes as much memory as its ratings or, where it has fewer than k, its k x k system.
+    """
+    order = np.argsort(degrees, kind="stable")
+    order = order[np.searchsorted(degrees[order], 1) :]
+    end = len(order)
+    while end:
+        longest = int(degrees[order[end - 1]])
+        size = max(1, _PADDED_ENTRIES // max(longest, k))
+        start = max(0, end - size)
+        yield order[start:end]
+        end = start
+
+
+@dataclass(frozen=True)
+class _Stacked:
+    """All parts side by side as one, in torch."""
+
+    tile: Tile
+    indices: torch.Tensor
+    features: torch.Tensor
+    """float32 (n_columns + 1, k); the last row is 0, for padding."""
+    targets: torch.Tensor
+    weights: torch.Tensor | None
+
+    @classmethod
+    def of(cls, parts: Sequence[Part]) -> _Stacked:
+        met = [_only_used(part) for part in parts]
+        tile = _stacked(met, [part.targets for part in met])
+        weights = [part.weights for part in met if part.weights is not None]
+        return cls(
+            tile,
+            torch.from_numpy(tile.indices),
+            torch.from_numpy(np.concatenate([*(part.features for part in met), _zero_row(met[0])])),
+            torch.from_numpy(tile.values),
+            torch.from_numpy(_stacked(met, weights).values) if weights else None,
+        )
+
+    def gram(self, rows: Array, degrees: Array) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return sum c f f' (b, k, k) and sum f t (b, k) of a batch of rows."""
+        if degrees[-1] > _HEAVY:
+            return self._gram_of_heavy_row(int(rows[-1]))
+        longest = int(degrees[-1])
+        position = torch.from_numpy(self.tile.indptr[rows]).unsqueeze(1) + torch.arange(longest)
+        padding = torch.arange(longest) >= torch.from_numpy(degrees).unsqueeze(1)  # (b, longest)
+        position[padding] = 0
+        flat = position.view(-1)
+        shape = len(rows), longest
+        columns = self.indices.index_select(0, flat)
+        columns[padding.view(-1)] = len(self.features) - 1
+        gathered = self.features.index_select(0, columns).view(*shape, -1)
+        target = self.targets.index_select(0, flat).view(shape)  # padding meets features of 0
+        weighted = gathered
+        if self.weights is not None:
+            weighted = gathered * self.weights.index_select(0, flat).view(*shape, 1)
+        A = torch.bmm(weighted.transpose(1, 2), gathered)
+        b = torch.bmm(gathered.transpose(1, 2), target.unsqueeze(2)).squeeze(2)
+        return A, b
+
+    def _gram_of_heavy_row(self, row: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same for one row with more ratings than a batch holds, a chunk at a time."""
+        k = self.features.shape[1]
+        A, b = torch.zeros(k, k), torch.zeros(k)
+        end = int(self.tile.indptr[row + 1])
+        for start in range(int(self.tile.indptr[row]), end, _HEAVY):
+            chunk = slice(start, min(start + _HEAVY, end))
+            gathered = self.features.index_select(0, self.indices[chunk])
+            weighted = gathered
+            if self.weights is not None:
+                weighted = gathered * self.weights[chunk].unsqueeze(1)
+            A.addmm_(weighted.T, gathered)
+            b.addmv_(gathered.T, self.targets[chunk])
+        return A.unsqueeze(0), b.unsqueeze(0)
+
+
+def _stacked(parts: Sequence[Part], values: Sequence[Array]) -> Tile:
+    """Return the parts side by side as one tile that holds values of their ratings."""
+    return stack_columns([p.tile.with_values(v) for p, v in zip(parts, values, strict=True)])
+
+
+def _zero_row(part: Part) -> Array:
+    return np.zeros((1, part.features.shape[1]), part.features.dtype)
+
+
+def _only_used(part: Part) -> Part:
+    """Leave out columns without ratings where a tile is so sparse that it is worth the while."""
+    if part.tile.n_ratings >= part.tile.n_columns:
+        return part
+    compact, used = part.tile.used_columns()
+    return Part(compact, part.features[used], part.targets, part.weights)

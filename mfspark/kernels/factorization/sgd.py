@@ -1,0 +1,212 @@
+"""Matrix factorization by stochastic gradients, the way a torch textbook writes it.
+
+    minimise  sum_(u,i) (r_ui - mu - b_u - b_i - x_u . y_i)^2
+              + reg sum_u (n_u + prior) (|x_u|^2 + b_u^2)
+              + reg sum_i (n_i + prior) |(y_i, b_i) - m_i|^2
+
+over the ratings of one tile at a time (Koren, Bell & Volinsky 2009; the weights n_u as Zhou et al.
+2008; the prior means m_i: see kernels.factorization.rater_priors, 0 without). A rating carries its
+share of the penalty, reg (n_u + prior) / n_u for its user.
+
+Inside, ratings are in standard deviations, z = (r - mu) / s, and so b is in s and x in sqrt(s):
+learning rates and reg then mean the same on a scale of 5 stars and on one of 100 points.
+
+A step adds up the gradients of all the ratings c a row has in the batch. For the busiest rows of a
+large batch that is far too long a step, so plain gradients are damped by 1 / (1 + 2 rate c): a
+short step is left as it is, and a long one becomes the mean of the gradients at a rate of 1/2, as
+an implicit step would (Toulis & Airoldi 2017). Adagrad and Adam scale each row by themselves.
+
+Two objectives of textbooks, for small data, take all ratings a step and plain steps:
+
+    squares   sum (r - p)^2 + reg (|X|^2 + |Y|^2)        X, Y: all factors, with their biases
+    norm      |r - p| + reg (|X| + |Y|)                  Frobenius norms
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mfspark.kernels.arrays.tile import Array, Arrays, Tile
+from mfspark.kernels.factorization.rater_priors import item_rows, prior_means
+from mfspark.kernels.factorization.sampled_products import (
+    Rated,
+    rated_products,
+    rated_ratings,
+    shuffled_batches,
+)
+
+Optimizer = Literal["sgd", "adagrad", "adam"]
+Objective = Literal["weighted", "squares", "norm"]
+
+
+class MatrixFactorization(nn.Module):
+    """z(u, i) = b_u + b_i + x_u . y_i for the users and items of one tile."""
+
+    means: Tensor
+    user_weight: Tensor
+    item_weight: Tensor
+
+    def __init__(self, users: Arrays, items: Arrays, prior: float, std: float, biases: bool):
+        super().__init__()
+        self.biases = biases
+        scale = _scale(users["factors"].shape[1], std)  # (k + 1)
+        rows = item_rows(users), item_rows(items), prior_means(items)
+        x, y, m = (torch.from_numpy((a / scale)[:, : None if biases else -1]) for a in rows)
+        self.users = nn.Parameter(x)  # (n_users, k + 1): x_u, b_u
+        self.items = nn.Parameter(y)  # (n_items, k + 1): y_i, b_i
+        self.register_buffer("means", m)  # (n_items, k + 1)
+        self.register_buffer("user_weight", _weights(users, prior))  # (n_users)
+        self.register_buffer("item_weight", _weights(items, prior))  # (n_items)
+
+    def forward(self, rated: Rated) -> Tensor:
+        """Return the prediction of each rating (n)."""
+        if not self.biases:
+            return rated_products(self.users, self.items, rated)
+        y, b = self.items[:, :-1], self.items[:, -1:]
+        X = F.pad(self.users, (0, 1), value=1.0)  # x_u, b_u, 1
+        Y = torch.cat([y, torch.ones_like(b), b], 1)  # y_i, 1, b_i
+        return rated_products(X, Y, rated)
+
+    def penalty(self, rated: Rated) -> Tensor:
+        """Return the penalty that the ratings of a batch carry, for a reg of 1."""
+        x, y = self.users.square().sum(1), (self.items - self.means).square().sum(1)
+        of_users = (rated.user_counts * self.user_weight) @ x
+        return of_users + (rated.item_counts * self.item_weight) @ y
+
+    def objective(self, kind: Objective, error: Tensor, reg: float, rated: Rated) -> Tensor:
+        """Return what is minimised over a batch, given its errors (n)."""
+        if kind == "weighted":
+            return error.square().sum() + reg * self.penalty(rated)
+        # vector_norm has a gradient at 0 too, where the root of the squares has none
+        norms = [torch.linalg.vector_norm(t) for t in (error, self.users, self.items)]
+        if kind == "squares":
+            norms = [norm.square() for norm in norms]
+        return norms[0] + reg * (norms[1] + norms[2])
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over a tile: which steps are taken, and with what."""
+
+    optimizer: Optimizer
+    learning_rate: float
+    reg: float
+    batch_size: int
+    """Ratings a step; 0 means all at once."""
+    biases: bool
+    mean: float
+    seed: int
+    prior: float = 0.0
+    """Ratings every row is taken to have more, where its penalty is weighed."""
+    std: float = 1.0
+    """Of the ratings."""
+    device: str = "cpu"
+    objective: Objective = "weighted"
+
+    def run(
+        self, users: Arrays, items: Arrays, tile: Tile, validation: Array
+    ) -> tuple[Arrays, Arrays]:
+        """Train on a tile and return the new user and item blocks.
+
+        validation bool (n): ratings that are only measured. The returned user block carries the
+        numbers train_error, validation_error (sums of squares), n_train and n_validation.
+        """
+        model = MatrixFactorization(users, items, self.prior, self.std, self.biases)
+        model.to(self.device)
+        optimizer = _OPTIMIZERS[self.optimizer](model.parameters(), lr=self.learning_rate)
+        _load_state(optimizer, model, users, items)
+        z = (tile.values - np.float32(self.mean)) / np.float32(self.std)
+
+        train_error = torch.zeros((), dtype=torch.float64, device=self.device)
+        # No rating, no step: even a gradient of 0 would move rows that have momentum.
+        for batch in shuffled_batches(
+            tile, ~validation, z, self.batch_size, self.seed, self.device
+        ):
+            optimizer.zero_grad()
+            error = batch.values - model(batch)
+            model.objective(self.objective, error, self.reg, batch).backward()
+            if self.optimizer == "sgd" and self.objective == "weighted":
+                _damp(model, batch, self.learning_rate)
+            optimizer.step()
+            train_error += error.detach().square().sum()
+
+        numbers = {
+            "train_error": train_error.item() * self.std**2,
+            "n_train": int((~validation).sum()),
+            "validation_error": self._error(model, tile, z, validation) * self.std**2,
+            "n_validation": int(validation.sum()),
+        }
+        new_users = users | _block(users, model.users, optimizer, self.std)
+        new_items = items | _block(items, model.items, optimizer, self.std)
+        return new_users | {k: np.asarray(v, np.float64) for k, v in numbers.items()}, new_items
+
+    def _error(self, model: MatrixFactorization, tile: Tile, z: Array, some: Array) -> float:
+        """Return the sum of squared errors over some ratings, in standard deviations."""
+        if not some.any():
+            return 0.0
+        rated = rated_ratings(tile, tile.rows[some], tile.indices[some], z[some], self.device)
+        with torch.no_grad():
+            error = rated.values - model(rated)
+        return error.square().sum(dtype=torch.float64).item()
+
+
+_OPTIMIZERS = {
+    "sgd": torch.optim.SGD,
+    "adagrad": torch.optim.Adagrad,
+    "adam": torch.optim.Adam,
+}
+
+
+def _damp(model: MatrixFactorization, batch: Rated, rate: float) -> None:
+    """Shorten the steps of rows that have many ratings in a batch."""
+    for rows, counts in (
+        (model.users, batch.user_counts),
+        (model.items, batch.item_counts),
+    ):
+        assert rows.grad is not None
+        rows.grad.div_(1 + 2 * rate * counts[:, None])
+
+
+def _scale(rank: int, std: float) -> Array:
+    """Return the units of x (k times) and b, float32 (k + 1)."""
+    return np.array([std**0.5] * rank + [std], np.float32)
+
+
+def _weights(block: Arrays, prior: float) -> Tensor:
+    """Return (n + prior) / n of each row, float32; 1 where nothing is known of n."""
+    n = np.maximum(block.get("n", np.ones(len(block["bias"]))), 1)
+    return torch.from_numpy(((n + prior) / n).astype(np.float32))
+
+
+def _block(old: Arrays, rows: nn.Parameter, optimizer: torch.optim.Optimizer, std: float) -> Arrays:
+    """Return a block's arrays with the optimizer's state of its rows, which travels with it."""
+    found = rows.detach().cpu().numpy()
+    rank = old["factors"].shape[1]
+    found = found * _scale(rank, std)[: found.shape[1]]
+    block: Arrays = {
+        "factors": np.ascontiguousarray(found[:, :rank]),
+        "bias": np.ascontiguousarray(found[:, rank]) if found.shape[1] > rank else old["bias"],
+    }
+    for key, value in optimizer.state.get(rows, {}).items():
+        if value is not None:
+            # A step count is one number: kept as an array of one, so that it stays with the block.
+            block[f"rows.{key}"] = np.atleast_1d(torch.as_tensor(value).cpu().numpy())
+    return block
+
+
+def _load_state(
+    optimizer: torch.optim.Optimizer, model: MatrixFactorization, users: Arrays, items: Arrays
+) -> None:
+    """Give the optimizer the state that came with the two blocks."""
+    for rows, block in ((model.users, users), (model.items, items)):
+        keys = [key for key in block if key.startswith("rows.")]
+        state = {k.partition(".")[2]: torch.tensor(block[k], device=rows.device) for k in keys}
+        if "step" in state:
+            state["step"] = state["step"][0].cpu()  # where torch keeps it, on every device
+        optimizer.state[rows].update(state)

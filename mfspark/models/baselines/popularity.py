@@ -1,0 +1,37 @@
+"""Items by their number of ratings: what a top-N list has to beat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mfspark.models.factor_model import FactorModel
+
+if TYPE_CHECKING:
+    from mfspark.config.models import PopularityOptions
+    from mfspark.grid.grid import RowTiles
+    from mfspark.kernels.arrays.tile import Arrays
+    from mfspark.models.base import FitContext
+
+
+def fit(context: FitContext, options: PopularityOptions) -> FactorModel:  # noqa: ARG001
+    """Count; the score of an item is its number of ratings, for every user."""
+    user, _ = context.grid.sweep("user", context.name, _Count(scored=False))
+    item, _ = context.grid.sweep("item", context.name, _Count(scored=True))
+    return FactorModel(0.0, user, item, kind="ranking")
+
+
+@dataclass(frozen=True)
+class _Count:
+    scored: bool
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
+        n = np.sum([tile.degrees for tile, _ in tiles], axis=0)
+        bias = n if self.scored else np.zeros(len(n))
+        return {
+            "factors": np.zeros((len(n), 0), np.float32),
+            "bias": bias.astype(np.float32),
+            "n": n,
+        }

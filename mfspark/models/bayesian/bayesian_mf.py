@@ -1,0 +1,415 @@
+"""Bayesian matrix factorization by Gibbs sampling, with features in the prior (kernels.gibbs).
+
+An iteration is that of ALS with a draw in place of each solution, and one small task a side that
+draws what the rows have in common. Predictions are averaged over samples; a sample is the factors
+of one iteration, which are kept as they are and joined side by side at the end:
+
+    s(u, i) = mu + mean_s b_u^s + mean_s b_i^s + mean_s x_u^s . y_i^s
+
+so that the posterior mean is a factor model of rank (samples * rank). Ratings are standardised.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mfspark.grid.grid import Blocks
+from mfspark.grid.training import Loss
+from mfspark.kernels.arrays.random import derive_seed, normal_rows
+from mfspark.kernels.factorization.gibbs import (
+    Prior,
+    RowSums,
+    sample_noise_precision,
+    sample_prior,
+    sample_rows,
+)
+from mfspark.kernels.factorization.normal_equations import degrees_of
+from mfspark.models.bayesian.posterior import PosteriorModel
+from mfspark.models.bayesian.rating_patterns import pattern_features
+from mfspark.models.bayesian.time_biases import (
+    AverageBiases,
+    DrawPeriods,
+    DrawPrecision,
+    KnownPeriods,
+    PeriodBiases,
+    StartPrecision,
+    start_periods,
+)
+from mfspark.models.factor_model import StartRows, start_state
+from mfspark.models.factorization.als import biased_part
+from mfspark.schemas import SIDES, other
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mfspark.config.models import BayesianMFOptions
+    from mfspark.grid.block_store import Store
+    from mfspark.grid.grid import BySide, Grid, RowTiles
+    from mfspark.grid.training import State
+    from mfspark.kernels.arrays.tile import Arrays
+    from mfspark.models.base import FitContext
+    from mfspark.models.bayesian.time_biases import Lengths
+    from mfspark.schemas import Side
+
+_PATTERNS, _ROWS, _PRIOR, _PERIODS = 1, 2, 3, 4  # streams of random numbers of one seed
+_START_STD = 0.1
+
+
+def fit(context: FitContext, options: BayesianMFOptions) -> PosteriorModel:
+    """Fit by Gibbs sampling and join the samples that were kept."""
+    tiles, grid = context.tiles, context.grid
+    scale = tiles.std
+    attributes: dict[Side, Blocks | None] = {}
+    if options.attributes:
+        attributes = {side: context.attributes(side) for side in SIDES}
+    algorithm = BayesianMF(options, tiles.mean, scale, context.seed, attributes, context.previous)
+    state = context.train(algorithm)
+    chain = Chain.of(state)
+    samples = chain.samples
+    periods = _known_periods(context, chain) if chain.periods else None
+    user, item = (
+        grid.sweep(
+            side,
+            f"{context.name}/posterior",
+            Join(samples[side], scale),
+            periods.blocks(side) if periods else None,
+        )[0]
+        for side in SIDES
+    )
+    # The training error of a sample is a draw of the noise's variance, but for its prior.
+    noise = np.mean(np.square(state.losses("train")[-options.samples :])) ** 0.5
+    return PosteriorModel(
+        *(tiles.mean, user, item),
+        history=state.history,
+        n_samples=len(samples["user"]),
+        noise=float(noise),
+        level=options.level,
+        periods=periods,
+    )
+
+
+def _known_periods(context: FitContext, chain: Chain) -> KnownPeriods:
+    """Average the period biases over the samples that were kept."""
+    n_draws, scale = len(chain.samples["user"]), context.tiles.std
+    average = AverageBiases(n_draws, scale)
+    blocks, variances = {}, {}
+    for side in SIDES:
+        blocks[side], _ = context.grid.sweep(
+            side, f"{context.name}/posterior-periods", average, rows=chain.periods[side]
+        )
+        total = context.store.get(chain.precisions[side].references[0])["variance"]
+        variances[side] = tuple((scale**2 * total / n_draws).tolist())
+    return KnownPeriods(blocks["user"], blocks["item"], variances)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What a state keeps beside the factors of the last sample, by side."""
+
+    designs: dict[Side, Blocks]
+    """Feature blocks: features float32 (rows, R), zero in rows without ratings."""
+    sums: dict[Side, Blocks]
+    """One block: the features' gram, scales and groups."""
+    priors: dict[Side, Blocks]
+    """One block: the last prior, and alpha as it was when that was drawn."""
+    samples: dict[Side, tuple[Blocks, ...]]
+    """The factor blocks of earlier iterations that predictions are averaged over."""
+    periods: BySide = field(default_factory=dict)
+    """Period blocks with their biases drawn last; empty where there are no periods."""
+    numbers: BySide = field(default_factory=dict)
+    """Strips with the periods of each rating."""
+    precisions: BySide = field(default_factory=dict)
+    """One block: lambda of the period biases."""
+
+    @classmethod
+    def of(cls, state: State) -> Chain:
+        """Read a chain from what a state keeps."""
+        designs, sums, priors, *timed = (_by_side(state.kept[k : k + 2]) for k in range(0, 12, 2))
+        samples = state.kept[12:]
+        return cls(designs, sums, priors, {"user": samples[0::2], "item": samples[1::2]}, *timed)
+
+    @property
+    def kept(self) -> tuple[Blocks, ...]:
+        """The chain as a state keeps it."""
+        parts = (self.designs, self.sums, self.priors)
+        parts += (self.periods, self.numbers, self.precisions)
+        fixed = [part.get(side, Blocks(side, ())) for part in parts for side in SIDES]
+        samples = zip(self.samples["user"], self.samples["item"], strict=True)
+        return (*fixed, *(blocks for pair in samples for blocks in pair))
+
+    @property
+    def biases(self) -> PeriodBiases | None:
+        """The period biases drawn last; None where there are no periods."""
+        return PeriodBiases(self.periods, self.numbers) if self.periods else None
+
+
+def _by_side(pair: tuple[Blocks, ...]) -> BySide:
+    """Return blocks by side; none where a state keeps places without blocks for them."""
+    return {blocks.side: blocks for blocks in pair if blocks.references}
+
+
+@dataclass(frozen=True)
+class BayesianMF:
+    """Draws users, their prior, items and their prior in turn."""
+
+    options: BayesianMFOptions
+    mean: float
+    scale: float
+    """Standard deviation of the ratings."""
+    seed: int
+    attributes: dict[Side, Blocks | None] = field(default_factory=dict)
+    previous: BySide | None = None
+    """Factors to start from, those of a last sample or of several; None: random ones."""
+
+    def start(self, grid: Grid, name: str) -> State:
+        """Find the features and start both sides with small random factors, or earlier ones."""
+        options = self.options
+        start = StartRows(options.rank, _START_STD, self.seed, self.scale)
+        skipped = max(0, options.burn_in - options.warm_burn_in) if self.previous else 0
+        state = start_state(grid, name, start, self.previous, iteration=skipped)
+        designs, sums, priors = {}, {}, {}
+        for side in SIDES:
+            patterns = None
+            if options.pattern_features:
+                seed = derive_seed(self.seed, _PATTERNS, side == "item")
+                patterns = pattern_features(
+                    grid, side, f"{name}/{side}-patterns", options.pattern_features, seed
+                )
+            designs[side], _ = grid.sweep(
+                side, f"{name}/design", Design(self.attributes.get(side)), rows=patterns
+            )
+            if patterns:
+                grid.store.discard(patterns.references)
+            sums[side] = Blocks(
+                side, (grid.reduce(f"{name}/{side}-sums", DesignSums(), designs[side]),)
+            )
+            start = StartPrior(options.rank + 1)
+            priors[side] = Blocks(side, (grid.reduce(f"{name}/{side}-prior", start, sums[side]),))
+        chain = Chain(designs, sums, priors, {"user": (), "item": ()})
+        if options.uses_times and grid.tiles.timed:
+            chain = self._with_periods(grid, name, chain)
+        return replace(state, kept=chain.kept)
+
+    def _with_periods(self, grid: Grid, name: str, chain: Chain) -> Chain:
+        lengths: Lengths = {"user": self.options.user_periods, "item": self.options.item_periods}
+        periods, numbers = start_periods(grid, name, lengths)
+        precisions = {
+            side: Blocks(
+                side, (grid.reduce(f"{name}/{side}-lambda", StartPrecision(), periods[side]),)
+            )
+            for side in SIDES
+        }
+        return replace(chain, periods=periods, numbers=numbers, precisions=precisions)
+
+    def step(self, grid: Grid, state: State, name: str) -> State:
+        """Draw one sample of everything."""
+        chain, iteration = Chain.of(state), state.iteration + 1
+        blocks: dict[Side, Blocks] = {"user": state.user, "item": state.item}
+        priors = dict(chain.priors)
+        numbers: dict[str, float] = {}
+        pairs: tuple[tuple[Side, Side], ...] = (("user", "item"), ("item", "user"))
+        for side, across in pairs:
+            seeds = [derive_seed(self.seed, s, iteration, side == "item") for s in (_ROWS, _PRIOR)]
+            draw = DrawRows(
+                *(self.options.rank, self.mean, self.scale, seeds[0]),
+                *(priors[side].references[0], priors[across].references[0], chain.designs[side]),
+                chain.biases,
+            )
+            blocks[side], numbers = grid.sweep(side, name, draw, columns=blocks[across])
+            draw_prior = DrawPrior(
+                seeds[1], priors[side].references[0], chain.sums[side].references[0]
+            )
+            prior = grid.reduce(f"{name}/{side}-prior", draw_prior, blocks[side])
+            priors[side] = Blocks(side, (prior,))
+        rmse = self.scale * (max(0.0, numbers["squared_error"]) / max(1, numbers["weight"])) ** 0.5
+        samples = chain.samples
+        if self._keeps(iteration):
+            samples = {side: (*samples[side], blocks[side]) for side in SIDES}
+        chain = replace(chain, priors=priors, samples=samples)
+        if chain.periods:
+            chain = self._draw_periods(grid, name, chain, blocks, iteration)
+        return replace(
+            state,
+            iteration=iteration,
+            **blocks,
+            history=(*state.history, Loss(iteration, "train", rmse)),
+            kept=chain.kept,
+        )
+
+    def _draw_periods(
+        self, grid: Grid, name: str, chain: Chain, blocks: dict[Side, Blocks], iteration: int
+    ) -> Chain:
+        """Draw the period biases of both sides, and lambda with each."""
+        counts = self._keeps(iteration)
+        for side in SIDES:
+            seed = derive_seed(self.seed, _PERIODS, iteration, side == "item")
+            draw = DrawPeriods(
+                *(PeriodBiases(chain.periods, chain.numbers), blocks[side]),
+                *(self.mean, self.scale, chain.precisions[side].references[0]),
+                *(chain.priors["item"].references[0], seed, counts),
+            )
+            drawn, _ = grid.sweep(
+                side, f"{name}/periods", draw, chain.periods[side], blocks[other(side)]
+            )
+            draw_precision = DrawPrecision(seed, chain.precisions[side].references[0], counts)
+            reference = grid.reduce(f"{name}/{side}-lambda", draw_precision, drawn)
+            chain = replace(
+                chain,
+                periods={**chain.periods, side: drawn},
+                precisions={**chain.precisions, side: Blocks(side, (reference,))},
+            )
+        return chain
+
+    def finished(self, state: State) -> bool:
+        """Stop after burn_in + samples iterations."""
+        return state.iteration >= self.options.burn_in + self.options.samples
+
+    def _keeps(self, iteration: int) -> bool:
+        """Keep `keep` of the samples after burn-in, evenly spaced, the last among them."""
+        samples = self.options.samples
+        keep, number = min(self.options.keep, samples), iteration - self.options.burn_in
+        return number > 0 and number * keep // samples > (number - 1) * keep // samples
+
+
+@dataclass(frozen=True)
+class Design:
+    """Sweep kernel: a 1 and the features of each row, zero where there are no ratings."""
+
+    attributes: Blocks | None
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+        """Return features float32 (rows, R) with their scales float64 (R) and groups int64 (R)."""
+        n = sum((tile.degrees for tile, _ in tiles), start=np.int64(0))
+        n = np.broadcast_to(n, tiles.layout.rows(tiles.side, tiles.block))
+        features, scales = [np.ones((len(n), 1), np.float32)], [np.ones(1)]
+        if "features" in rows:
+            features.append(rows["features"])
+            scales.append(rows["scales"])
+        if self.attributes:
+            found = tiles.store.get(self.attributes.references[tiles.block])["attributes"]
+            features.append(found)
+            scales.append(np.ones(found.shape[1]))
+        V = np.column_stack(features)
+        V[n == 0] = 0.0
+        return {
+            "features": V,
+            "scales": np.concatenate(scales),
+            "groups": np.repeat(np.arange(len(scales)) - 1, [len(s) for s in scales]),
+            "gram": (V.T @ V).astype(np.float64),
+        }
+
+
+@dataclass(frozen=True)
+class DesignSums:
+    """Reduce kernel: the gram, scales and groups of the features of a side."""
+
+    def __call__(self, blocks: Iterable[Arrays], store: Store) -> Arrays:  # noqa: ARG002
+        """Return gram float64 (R, R), scales (R) and groups (R)."""
+        designs = [{k: block[k] for k in ("gram", "scales", "groups")} for block in blocks]
+        return designs[0] | {"gram": np.sum([design["gram"] for design in designs], axis=0)}
+
+
+@dataclass(frozen=True)
+class StartPrior:
+    """Reduce kernel: the prior before the first draw."""
+
+    k: int
+
+    def __call__(self, blocks: Iterable[Arrays], store: Store) -> Arrays:  # noqa: ARG002
+        """Return the arrays of a Prior, and alpha."""
+        groups = next(iter(blocks))["groups"]
+        prior = Prior.start(len(groups), int(groups.max()) + 1, self.k)
+        return prior.arrays() | {"alpha": np.asarray(1.0)}
+
+
+@dataclass(frozen=True)
+class DrawRows:
+    """Sweep kernel: the rows of one block drawn given all columns."""
+
+    rank: int
+    mean: float
+    scale: float
+    seed: int
+    prior: str
+    """Reference of the prior of these rows."""
+    latest: str
+    """Reference of the prior drawn last, with the latest alpha."""
+    designs: Blocks
+    biases: PeriodBiases | None = None
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
+        """Return factors, bias, n, and what the draws of prior and alpha need.
+
+        Memory: as ALS, and the features of the rows (4 bytes each).
+        """
+        prior = Prior.from_arrays(tiles.store.get(self.prior))
+        alpha = float(tiles.store.get(self.latest)["alpha"])
+        features = tiles.store.get(self.designs.references[tiles.block])["features"]
+        parts = [biased_part(tile, columns, self.mean, self.scale) for tile, columns in tiles]
+        if self.biases:
+            for q, part in enumerate(parts):
+                part.targets[:] -= self.biases.of_tile(tiles, q)
+        indices = tiles.layout.indices(tiles.side, tiles.block)
+        noise = normal_rows(self.seed, indices, self.rank + 1)
+        mean = prior.mean(features)
+        drawn, fit = sample_rows(parts, mean, prior.precision, alpha, noise)
+        n = degrees_of(parts)
+        sums = RowSums.of(features, drawn, n)
+        squares = sum(float(np.square(part.targets, dtype=np.float64).sum()) for part in parts)
+        return {
+            "factors": drawn[:, : self.rank],
+            "bias": drawn[:, self.rank],
+            "n": n,
+            **sums.arrays(),
+            "squared_error": np.asarray(squares + fit),
+            "weight": np.asarray(float(n.sum())),
+        }
+
+
+@dataclass(frozen=True)
+class DrawPrior:
+    """Reduce kernel: the prior of a side, and alpha, given the rows drawn last."""
+
+    seed: int
+    last: str
+    design: str
+
+    def __call__(self, blocks: Iterable[Arrays], store: Store) -> Arrays:
+        """Return the arrays of a Prior, and alpha."""
+        design, last = store.get(self.design), Prior.from_arrays(store.get(self.last))
+        totals = {"n_rows": 0, "cross": 0.0, "squares": 0.0, "squared_error": 0.0, "weight": 0.0}
+        for block in blocks:
+            totals = {name: total + block[name] for name, total in totals.items()}
+        rng = np.random.default_rng(self.seed)
+        sums = RowSums.from_arrays(totals)
+        prior = sample_prior(sums, design["gram"], design["scales"], design["groups"], last, rng)
+        alpha = sample_noise_precision(max(0.0, totals["squared_error"]), totals["weight"], rng)
+        return prior.arrays() | {"alpha": np.asarray(alpha)}
+
+
+@dataclass(frozen=True)
+class Join:
+    """Sweep kernel: the kept samples of one block side by side, in the scale of the ratings."""
+
+    samples: tuple[Blocks, ...]
+    scale: float
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+        """Return factors float32 (rows, samples * rank), bias, sample_bias and n.
+
+        rows: those of AverageBiases, or none.
+        """
+        kept = [tiles.store.get(blocks.references[tiles.block]) for blocks in self.samples]
+        weight = np.float32((self.scale / len(kept)) ** 0.5)
+        biases = np.column_stack([sample["bias"] for sample in kept]) * np.float32(self.scale)
+        if "average" in rows:
+            biases += rows["average"].sum(1, keepdims=True)
+        return {
+            "factors": np.column_stack([sample["factors"] for sample in kept]) * weight,
+            "bias": biases.mean(1),
+            "sample_bias": biases,
+            "n": kept[0]["n"],
+        }

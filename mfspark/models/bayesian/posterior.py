@@ -1,0 +1,119 @@
+"""Factor models that know how sure they are: samples of a posterior side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from mfspark.grid.grid import Blocks, Grid, RowTiles, TileSet
+from mfspark.kernels.arrays.top_n import NOBODY
+from mfspark.kernels.factorization.scores import deviations_of_samples
+from mfspark.models.bayesian.time_biases import KnownPeriods
+from mfspark.models.factor_model import FactorModel
+
+if TYPE_CHECKING:
+    from mfspark.grid.grid import SweepKernel
+    from mfspark.kernels.arrays.tile import Array, Arrays, Tile
+
+
+@dataclass(frozen=True)
+class PosteriorModel(FactorModel):
+    """A factor model of rank (samples * rank) whose score is the mean over the samples.
+
+    Its blocks also hold sample_bias float32 (rows, samples). A rating is taken to be normal around
+    its score, with the variance of the samples' scores plus that of the noise.
+    """
+
+    n_samples: int = 1
+    noise: float = 0.0
+    """Standard deviation of ratings around the truth."""
+    level: float = 0.9
+    """Probability with which a rating lies in its interval."""
+    periods: KnownPeriods | None = None
+    """Biases of periods, which count for pairs whose time is known."""
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Load what `record` gave."""
+        spread = {name: record[name] for name in ("n_samples", "noise", "level")}
+        periods = KnownPeriods.from_record(record["periods"]) if record["periods"] else None
+        return replace(super().from_record(record), **spread, periods=periods)
+
+    @property
+    def half_width(self) -> float:
+        """Half the width of an interval, in standard deviations."""
+        return NormalDist().inv_cdf((1 + self.level) / 2)
+
+    def pair_kernel(self) -> SweepKernel:
+        """Return the kernel of `predict`: scores of pairs, at their times where those were cut."""
+        kernel = super().pair_kernel()
+        return _AtTheirTimes(kernel, self.periods) if self.periods else kernel
+
+    def deviations(self, grid: Grid, pairs: TileSet, name: str) -> Blocks:
+        """Return the standard deviation of the ratings of pairs by one sweep over their tiles.
+
+        Blocks of the users: deviation float64 (n), in the order of the pairs' strip.
+        """
+        over_pairs = Grid(pairs, grid.store, grid.runner)
+        kernel = _OfPairs(self.n_samples, self.noise, self.periods)
+        return over_pairs.sweep("user", name, kernel, self.user, self.item)[0]
+
+    def list_deviations(self, grid: Grid, lists: Blocks, name: str) -> Blocks:
+        """Return the same for the entries of lists, as `recommend` gave them.
+
+        Blocks of the users: deviation float64 (users, n), NaN where a list has no entry.
+        """
+        unknown = self.periods.variance_at_no_time if self.periods else 0.0
+        kernel = _OfLists(self.n_samples, (self.noise**2 + unknown) ** 0.5, lists)
+        return grid.sweep("user", name, kernel, self.user, self.item)[0]
+
+
+@dataclass(frozen=True)
+class _AtTheirTimes:
+    """Sweep kernel: the predictions of another one with the biases of their periods."""
+
+    kernel: SweepKernel
+    periods: KnownPeriods
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+        scored = self.kernel(rows, tiles)
+        return {"prediction": scored["prediction"] + self.periods.of_pairs(tiles)[0]}
+
+
+@dataclass(frozen=True)
+class _OfPairs:
+    n_samples: int
+    noise: float
+    periods: KnownPeriods | None
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+        def deviations(tile: Tile, items: Arrays) -> Array:
+            pairs = tile.rows, tile.indices
+            return deviations_of_samples(rows, items, *pairs, self.n_samples, self.noise)
+
+        deviation = tiles.of_ratings(deviations)
+        if self.periods:
+            deviation = np.sqrt(deviation**2 + self.periods.of_pairs(tiles)[1])
+        return {"deviation": deviation}
+
+
+@dataclass(frozen=True)
+class _OfLists:
+    n_samples: int
+    noise: float
+    lists: Blocks
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+        indices: Array = tiles.store.get(self.lists.references[tiles.block])["indices"]
+        result = np.full(indices.shape, np.nan)
+        n_blocks = tiles.layout.item_blocks
+        for q in range(n_blocks):
+            users, ranks = np.nonzero((indices % n_blocks == q) & (indices != NOBODY))
+            columns = indices[users, ranks] // n_blocks
+            result[users, ranks] = deviations_of_samples(
+                rows, tiles.column(q), users, columns, self.n_samples, self.noise
+            )
+        return {"deviation": result}

@@ -1,0 +1,301 @@
+"""Biases of periods on the grid: they are numbered once, and drawn after the rows of a side.
+
+The numbers of a rating's periods lie beside its tile, in both strips that it is in, for a draw of
+one side needs what the periods of the other explain. A strip holds a group for each tile:
+
+    user  int32 (S, n)  periods of the rating's user       item  int32 (S, n)  those of its item
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mfspark.grid.grid import Blocks, Grid, RowTiles
+from mfspark.kernels.arrays.random import derive_seed, normal_rows
+from mfspark.kernels.factorization.normal_equations import scores_of_part
+from mfspark.kernels.factorization.time_biases import (
+    NO_PERIOD,
+    Periods,
+    averages_of_rows,
+    sample_period_precision,
+    sample_periods,
+    sums_of_periods,
+)
+from mfspark.models.factorization.als import biased_part
+from mfspark.schemas import SIDES, other
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mfspark.grid.block_store import Store
+    from mfspark.grid.grid import BySide
+    from mfspark.kernels.arrays.tile import Array, Arrays, Tile
+    from mfspark.schemas import Side
+
+Lengths = dict["Side", tuple[int, ...]]
+"""Lengths of the periods of both sides, in minutes."""
+
+
+def start_periods(grid: Grid, name: str, lengths: Lengths) -> tuple[BySide, BySide]:
+    """Number the periods of both sides; return their blocks, with biases of 0, and the strips.
+
+    Blocks: the arrays of Periods, n_ratings int64 (N), and bias, total and squares float32 (N): the
+    bias drawn last, and sums over the draws that predictions are averaged over.
+    """
+    times = Grid(grid.tiles.times, grid.store, grid.runner)
+    n_blocks = grid.layout.blocks
+    found: BySide = {s: Blocks.named(s, f"{name}/found", n_blocks(s)) for s in SIDES}
+    strips: BySide = {s: Blocks.named(s, f"{name}/numbers", n_blocks(s)) for s in SIDES}
+    blocks: BySide = {}
+    for side in SIDES:
+        number = _Number(found[side], lengths[side])
+        blocks[side], _ = times.sweep(side, f"{name}/periods", number)
+    for side in SIDES:
+        beside = _Beside(found, strips[side])
+        grid.store.discard(times.sweep(side, f"{name}/none", beside)[0].references)
+    grid.store.discard(reference for side in SIDES for reference in found[side].references)
+    return blocks, strips
+
+
+@dataclass(frozen=True)
+class _Number:
+    """Sweep kernel over times: the periods of one block of rows, and those of its ratings."""
+
+    found: Blocks
+    """Where the periods of the ratings are put: a strip of a group a tile."""
+    lengths: tuple[int, ...]
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
+        times = [tile for tile, _ in tiles]
+        rows_of_all = np.concatenate([tile.rows for tile in times])
+        minutes = np.concatenate([tile.values for tile in times])
+        periods = Periods.of(rows_of_all, minutes, self.lengths)
+        numbers = [{"own": periods.numbers(tile.rows, tile.values)} for tile in times]
+        tiles.store.put(self.found.references[tiles.block], *numbers)
+        met = np.concatenate([group["own"].ravel() for group in numbers])
+        nothing = np.zeros(periods.n, np.float32)
+        return periods.arrays() | {
+            "n_ratings": np.bincount(met[met != NO_PERIOD], minlength=periods.n),
+            "bias": nothing,
+            "total": nothing,
+            "squares": nothing,
+        }
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """Sweep kernel over times: puts the numbers of both sides' periods beside each tile."""
+
+    found: BySide
+    strips: Blocks
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
+        side, block, groups = tiles.side, tiles.block, []
+        for q, (tile, _) in enumerate(tiles):
+            own = tiles.store.get(self.found[side].references[block], q)["own"]
+            theirs = tiles.store.get(self.found[other(side)].references[q], block)["own"]
+            across = np.empty_like(theirs)
+            across[:, _order_across(tile)] = theirs
+            groups.append({side: own, other(side): across})
+        tiles.store.put(self.strips.references[block], *groups)
+        return {}
+
+
+def _order_across(tile: Tile) -> Array:
+    """Return where the ratings of the transposed tile are in this one, int64 (n)."""
+    return np.argsort(tile.indices, kind="stable")
+
+
+@dataclass(frozen=True)
+class PeriodBiases:
+    """The periods of both sides in training, and their biases drawn last."""
+
+    blocks: BySide
+    strips: BySide
+
+    def of_tile(self, tiles: RowTiles, q: int, sides: Iterable[Side] = SIDES) -> Array:
+        """Return the sum of period biases of each rating of tile q, float32 (n)."""
+        side, store = tiles.side, tiles.store
+        numbers = store.get(self.strips[side].references[tiles.block], q)
+        block_of = {side: tiles.block, other(side): q}
+        return sum(
+            sums_of_periods(store.get(self.blocks[s].references[block_of[s]])["bias"], numbers[s])
+            for s in sides
+        )
+
+
+@dataclass(frozen=True)
+class DrawPeriods:
+    """Sweep kernel: the period biases of one block of rows, given everything else."""
+
+    biases: PeriodBiases
+    rows: Blocks
+    """Factor blocks of this side, as they were drawn last."""
+    mean: float
+    scale: float
+    """Of the ratings."""
+    precision: str
+    """Reference of lambda (S) of this side."""
+    latest: str
+    """Reference of the prior drawn last, with the latest alpha."""
+    seed: int
+    counts: bool
+    """Whether this draw is one of those that predictions are averaged over."""
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+        """Return the arrays of Periods, bias, the sums of those that count, and what lambda needs.
+
+        Memory: 24 bytes a rating of the strip, beside its tiles.
+        """
+        store, side, across = tiles.store, tiles.side, other(tiles.side)
+        own = store.get(self.rows.references[tiles.block])
+        w = np.column_stack([own["factors"], own["bias"]])
+        residuals, numbers = [np.empty(0)], []
+        for q, (tile, columns) in enumerate(tiles):
+            part = biased_part(tile, columns, self.mean, self.scale)
+            explained = scores_of_part(part, w) + self.biases.of_tile(tiles, q, [across])
+            residuals.append((part.targets - explained).astype(np.float64))
+            numbers.append(store.get(self.biases.strips[side].references[tiles.block], q)[side])
+        periods = Periods.from_arrays(rows)
+        alpha = float(store.get(self.latest)["alpha"])
+        precision = store.get(self.precision)["precision"]
+        bias = sample_periods(
+            np.concatenate(residuals),
+            np.concatenate(numbers, axis=1),
+            rows["bias"],
+            precision,
+            alpha,
+            self._noise(periods, tiles.layout.indices(side, tiles.block)),
+        )
+        counted = np.float32(self.counts) * bias.astype(np.float32)
+        n_lengths, length_of = len(periods.lengths), periods.length_of
+        return periods.arrays() | {
+            "n_ratings": rows["n_ratings"],
+            "bias": bias.astype(np.float32),
+            "total": rows["total"] + counted,
+            "squares": rows["squares"] + counted**2,
+            "sum_of_squares": np.bincount(length_of, weights=bias**2, minlength=n_lengths),
+            "n_periods": np.bincount(length_of, minlength=n_lengths),
+        }
+
+    def _noise(self, periods: Periods, indices: Array) -> Array:
+        """Return a standard normal number for each period, the same in any cut; float64 (N)."""
+        keys, noise = periods.global_keys(indices), np.empty(periods.n)
+        for s in range(len(periods.lengths)):
+            mine = slice(periods.starts[s], periods.starts[s + 1])
+            noise[mine] = normal_rows(derive_seed(self.seed, s), keys[mine], 1)[:, 0]
+        return noise
+
+
+@dataclass(frozen=True)
+class StartPrecision:
+    """Reduce kernel: lambda before the first draw."""
+
+    def __call__(self, blocks: Iterable[Arrays], store: Store) -> Arrays:  # noqa: ARG002
+        """Return precision float64 (S), and its mean over the draws that count, none so far."""
+        n_lengths = len(next(iter(blocks))["lengths"])
+        return {"precision": np.full(n_lengths, 10.0), "variance": np.zeros(n_lengths)}
+
+
+@dataclass(frozen=True)
+class DrawPrecision:
+    """Reduce kernel: lambda of a side, given the biases drawn last."""
+
+    seed: int
+    last: str
+    counts: bool
+
+    def __call__(self, blocks: Iterable[Arrays], store: Store) -> Arrays:
+        """Return precision, and variance: the sum of 1 / lambda over the draws that count."""
+        squares, n = 0.0, 0.0
+        for block in blocks:
+            squares, n = squares + block["sum_of_squares"], n + block["n_periods"]
+        precision = sample_period_precision(squares, n, np.random.default_rng(self.seed))
+        counted = self.counts / precision
+        return {"precision": precision, "variance": store.get(self.last)["variance"] + counted}
+
+
+@dataclass(frozen=True)
+class AverageBiases:
+    """Sweep kernel: mean and variance of period biases over the draws, in the ratings' scale.
+
+    What a row's ratings have of them on average is taken off, as it belongs to the bias of the row:
+    there it also counts for a rating whose time is not known.
+    """
+
+    n_draws: int
+    scale: float
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+        """Return the arrays of Periods, mean and variance float32 (N), average (rows, S)."""
+        periods = Periods.from_arrays(rows)
+        mean = self.scale * rows["total"].astype(np.float64) / self.n_draws
+        square = self.scale**2 * rows["squares"].astype(np.float64) / self.n_draws
+        n_rows = tiles.layout.rows(tiles.side, tiles.block)
+        average = averages_of_rows(mean, rows["n_ratings"], periods, n_rows)
+        return periods.arrays() | {
+            "mean": mean.astype(np.float32),
+            "variance": np.maximum(square - mean**2, 0).astype(np.float32),
+            "average": average.astype(np.float32),
+        }
+
+
+@dataclass(frozen=True)
+class KnownPeriods:
+    """Period biases of a fitted model: how far a rating is from its score at a time."""
+
+    user: Blocks
+    item: Blocks
+    """The arrays of AverageBiases."""
+    variances: dict[Side, tuple[float, ...]]
+    """Variance of the bias of a period that has no ratings, by length."""
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> KnownPeriods:
+        """Read back what `dataclasses.asdict` gave."""
+        user, item = (Blocks(side, tuple(record[side]["references"])) for side in SIDES)
+        return cls(user, item, {side: tuple(record["variances"][side]) for side in SIDES})
+
+    def blocks(self, side: Side) -> Blocks:
+        """Return the blocks of one side."""
+        return self.user if side == "user" else self.item
+
+    @property
+    def variance_at_no_time(self) -> float:
+        """Variance of a rating's period biases where its time is not known."""
+        return sum(sum(self.variances[side]) for side in SIDES)
+
+    def of_pairs(self, tiles: RowTiles) -> tuple[Array, Array]:
+        """Return mean and variance of what period biases add to the scores of a strip's pairs.
+
+        Both float64 (n), in the order of the strip.
+        """
+        strip = tiles.strip()
+        if not tiles.tiles.timed:
+            return np.zeros(strip.n_ratings), np.full(strip.n_ratings, self.variance_at_no_time)
+        times = RowTiles(tiles.side, tiles.block, tiles.tiles.times, tiles.store).strip().values
+        mean, variance = self._of_rows("user", tiles, tiles.block, strip.rows, times)
+        n_blocks = tiles.layout.item_blocks
+        for q in range(n_blocks):
+            mine = np.flatnonzero(strip.indices % n_blocks == q)
+            rows = strip.indices[mine] // n_blocks
+            more = self._of_rows("item", tiles, q, rows, times[mine])
+            mean[mine] += more[0]
+            variance[mine] += more[1]
+        return mean, variance
+
+    def _of_rows(
+        self, side: Side, tiles: RowTiles, block: int, rows: Array, minutes: Array
+    ) -> tuple[Array, Array]:
+        """Return the part of one side: pairs by their rows (n) in a block, and their times (n)."""
+        arrays = tiles.store.get(self.blocks(side).references[block])
+        numbers = Periods.from_arrays(arrays).numbers(rows, minutes)
+        deviation = sums_of_periods(arrays["mean"], numbers) - arrays["average"][rows].sum(1)
+        unknown = np.asarray(self.variances[side], np.float64) @ (numbers == NO_PERIOD)
+        return (
+            np.where(np.isnan(minutes), 0.0, deviation),
+            sums_of_periods(arrays["variance"], numbers) + unknown,
+        )

@@ -1,0 +1,215 @@
+"""Fitted factor models, whoever fitted them: s(u, i) = mu + b_u + b_i + x_u . y_i."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+
+from mfspark.grid.grid import Blocks, BySide, Grid, Layout, RowTiles, TileSet
+from mfspark.grid.training import Loss, State
+from mfspark.kernels.arrays.random import normal_rows, uniform_rows
+from mfspark.kernels.arrays.tile import stack_columns
+from mfspark.kernels.arrays.top_n import RankedLists
+from mfspark.kernels.factorization.scores import (
+    best_items,
+    bias_scores,
+    most_similar,
+    scores_of_pairs,
+)
+from mfspark.schemas import SIDES
+
+if TYPE_CHECKING:
+    from mfspark.grid.grid import SweepKernel
+    from mfspark.kernels.arrays.tile import Array, Arrays
+    from mfspark.models.base import Kind
+    from mfspark.schemas import Side
+
+
+Distribution = Literal["normal", "half_normal", "uniform"]
+
+_ITEM_BYTES = 64 << 20  # factors of the items that are ranked at once: 258,000 items of rank 64
+
+
+@dataclass(frozen=True)
+class FactorModel:
+    """Factor blocks of both sides with their global mean; see kernels.factorization.scores."""
+
+    mean: float
+    user: Blocks
+    item: Blocks
+    kind: Kind = "rating"
+    history: tuple[Loss, ...] = ()
+    total: bool = False
+    """Whether it has a score for every pair, also for users and items it never saw."""
+
+    @classmethod
+    def of(
+        cls, state: State, mean: float, *, kind: Kind = "rating", total: bool = False
+    ) -> FactorModel:
+        """Return the model that training ended with."""
+        return cls(mean, state.user, state.item, kind, state.history, total)
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Load what `record` gave."""
+        return cls(
+            record["mean"],
+            Blocks("user", tuple(record["user"]["references"])),
+            Blocks("item", tuple(record["item"]["references"])),
+            record["kind"],
+            tuple(Loss(**loss) for loss in record["history"]),
+            record["total"],
+        )
+
+    def blocks(self, side: Side) -> Blocks:
+        """Return the factor blocks of one side."""
+        return self.user if side == "user" else self.item
+
+    @property
+    def list_kind(self) -> Kind:
+        """Lists have the scores of their pairs."""
+        return self.kind
+
+    def record(self) -> dict[str, Any]:
+        """Return the model as JSON types; the blocks stay where they are."""
+        return asdict(self)
+
+    def predict(self, grid: Grid, pairs: TileSet, name: str) -> Blocks:
+        """Score pairs by one sweep over their tiles."""
+        over_pairs = Grid(pairs, grid.store, grid.runner)
+        return over_pairs.sweep("user", name, self.pair_kernel(), self.user, self.item)[0]
+
+    def pair_kernel(self) -> SweepKernel:
+        """Return the sweep kernel over tiles of pairs that `predict` uses."""
+        return _ScorePairs(self.mean, self.total)
+
+    def recommend(self, grid: Grid, n: int, name: str, eligible: Array | None = None) -> Blocks:
+        """Rank items by one sweep over the tiles of what users have seen."""
+        kernel = _RankItems(self.mean, n, eligible)
+        return grid.sweep("user", name, kernel, self.user, self.item)[0]
+
+    def similar_items(self, grid: Grid, n: int, name: str) -> Blocks:
+        """Rank the n other items nearest to every item by the cosine of their factors.
+
+        Blocks of the items, as those of `recommend`.
+        """
+        return grid.sweep("item", name, _RankSimilar(n, self.item), self.item)[0]
+
+
+@dataclass(frozen=True)
+class _ScorePairs:
+    mean: float
+    total: bool
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+        score = bias_scores if self.total else scores_of_pairs
+        scored = tiles.of_ratings(lambda tile, items: score(self.mean, rows, items, tile))
+        return {"prediction": scored}
+
+
+@dataclass(frozen=True)
+class _RankItems:
+    mean: float
+    n: int
+    eligible: Array | None
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+        lists = RankedLists.empty(len(rows["bias"]), self.n)
+        layout = tiles.layout
+        for blocks in _together(layout, rows["factors"].shape[1]):
+            items = _side_by_side([tiles.column(q) for q in blocks])
+            seen = stack_columns([tiles.tile(q) for q in blocks])
+            indices = np.concatenate([layout.indices("item", q) for q in blocks])
+            if self.eligible is not None:
+                items["n"] = np.where(self.eligible[indices], items["n"], 0)
+            lists = best_items(self.mean, rows, items, seen, indices, lists)
+        return lists.arrays()
+
+
+@dataclass(frozen=True)
+class _RankSimilar:
+    n: int
+    items: Blocks
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+        layout = tiles.layout
+        own = layout.indices("item", tiles.block)
+        lists = RankedLists.empty(len(own), self.n)
+        for blocks in _together(layout, rows["factors"].shape[1]):
+            references = [self.items.references[q] for q in blocks]
+            items = _side_by_side([tiles.store.get(reference) for reference in references])
+            indices = np.concatenate([layout.indices("item", q) for q in blocks])
+            lists = most_similar(rows, own, items, indices, lists)
+        return lists.arrays()
+
+
+def _side_by_side(blocks: list[Arrays]) -> Arrays:
+    names = ("factors", "bias", "n")
+    return {name: np.concatenate([arrays[name] for arrays in blocks]) for name in names}
+
+
+def _together(layout: Layout, rank: int) -> list[range]:
+    """Return which item blocks are ranked at once: many, as the best items rule out the others."""
+    block_bytes = 4 * (rank + 1) * layout.rows("item", 0)
+    step = max(1, _ITEM_BYTES // max(1, block_bytes))
+    n_blocks = layout.item_blocks
+    return [range(q, min(q + step, n_blocks)) for q in range(0, n_blocks, step)]
+
+
+@dataclass(frozen=True)
+class StartRows:
+    """Sweep kernel for the first blocks of a training: small random factors, no biases.
+
+    Row u gets the same numbers however rows are cut into blocks; rows without ratings are zero.
+    Where the sweep's rows hold factors of an earlier training, those that are known start there.
+    """
+
+    rank: int
+    std: float
+    seed: int
+    unit: float = 1.0
+    """What the ratings are divided by in this training, and were not in the earlier factors."""
+    distribution: Distribution = "normal"
+    """Of the factors: normal, the same without signs, or uniform from 0 on with deviation `std`."""
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+        """Return factors, bias and n of one block."""
+        n = sum((tile.degrees for tile, _ in tiles), start=np.int64(0))
+        indices = tiles.layout.indices(tiles.side, tiles.block)
+        n = np.broadcast_to(n, len(indices))
+        side_seed = 2 * self.seed + (tiles.side == "item")
+        factors = self._random(side_seed, indices)
+        bias = np.zeros(len(indices), np.float32)
+        if "known" in rows:
+            # Of several samples side by side the last; each weighs 1 / sqrt(samples).
+            weight = (rows["factors"].shape[1] / self.rank / self.unit) ** 0.5
+            last = rows["factors"][:, -self.rank :] * np.float32(weight)
+            factors = np.where(rows["known"][:, None], last, factors)
+            bias = rows["bias"] / np.float32(self.unit)
+        factors[n == 0], bias[n == 0] = 0.0, 0.0
+        return {"factors": factors, "bias": bias, "n": n}
+
+    def _random(self, seed: int, indices: Array) -> Array:
+        if self.distribution == "uniform":
+            rows = 12**0.5 * uniform_rows(seed, indices, self.rank)
+        else:
+            rows = normal_rows(seed, indices, self.rank)
+        rows = (self.std * rows).astype(np.float32)
+        return np.abs(rows) if self.distribution == "half_normal" else rows
+
+
+def start_state(
+    grid: Grid,
+    name: str,
+    start: StartRows,
+    previous: BySide | None = None,
+    iteration: int = 0,
+) -> State:
+    """Return the state before the first iteration, which counts as `iteration`."""
+    user, item = (
+        grid.sweep(side, name, start, rows=previous[side] if previous else None)[0]
+        for side in SIDES
+    )
+    return State(iteration, user, item)

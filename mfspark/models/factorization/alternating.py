@@ -1,0 +1,58 @@
+"""The iterations of every alternating method: solve one side given the other, then the reverse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
+
+from mfspark.grid.training import Loss
+from mfspark.models.factor_model import StartRows, start_state
+
+if TYPE_CHECKING:
+    from mfspark.config.models import AlternatingOptions
+    from mfspark.grid.grid import BySide, Grid, SweepKernel
+    from mfspark.grid.training import State
+    from mfspark.kernels.arrays.tile import Array, Arrays
+
+
+@dataclass(frozen=True)
+class Alternating:
+    """Two sweeps an iteration with one kernel for both sides."""
+
+    half: SweepKernel
+    """Solves one block; its numbers squared_error and weight give the loss of the iteration."""
+    first: StartRows
+    max_iter: int
+    tol: float
+    previous: BySide | None = None
+    """Factors to start from; None: those that `first` makes."""
+
+    @classmethod
+    def of(
+        cls, half: SweepKernel, options: AlternatingOptions, seed: int, previous: BySide | None
+    ) -> Self:
+        """Return the iterations of alternating least squares, from small random factors."""
+        first = StartRows(options.rank, options.init_std, seed)
+        return cls(half, first, options.max_iter, options.tol, previous)
+
+    def start(self, grid: Grid, name: str) -> State:
+        """Start both sides with earlier or random factors."""
+        return start_state(grid, name, self.first, self.previous)
+
+    def step(self, grid: Grid, state: State, name: str) -> State:
+        """Solve the users given the items, then the items given the users."""
+        user, _ = grid.sweep("user", name, self.half, rows=state.user, columns=state.item)
+        item, numbers = grid.sweep("item", name, self.half, rows=state.item, columns=user)
+        iteration = state.iteration + 1
+        rmse = (max(0.0, numbers["squared_error"]) / max(1.0, numbers["weight"])) ** 0.5
+        history = (*state.history, Loss(iteration, "train", rmse))
+        return replace(state, iteration=iteration, user=user, item=item, history=history)
+
+    def finished(self, state: State) -> bool:
+        """Stop after max_iter iterations, or when the loss changes by less than `tol` of itself."""
+        return state.iteration >= self.max_iter or state.stalled(self.tol)
+
+
+def gram_of(block: Arrays) -> Array:
+    """Return X'X of a factor block, float32 (k, k); the first blocks come without."""
+    return block["gram"] if "gram" in block else block["factors"].T @ block["factors"]

@@ -1,0 +1,118 @@
+"""Nonnegative matrix factorization (kernel: kernels.factorization.nonnegative).
+
+    minimise  sum (r_ui - x_u . y_i)^2 + reg (...)    with  x_u >= 0, y_i >= 0
+
+over all cells, where an unrated one counts as 0 (Lee & Seung 1999), or over the ratings alone. One
+side is solved given the other, in turn. With zeros as data all rows of a side share one system of
+normal equations, A = Y'Y: a product of the sparse ratings with Y is all that an iteration reads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from mfspark.errors import InputError
+from mfspark.kernels.arrays.sparse import sparse_rows
+from mfspark.kernels.factorization.nonnegative import descend
+from mfspark.kernels.factorization.normal_equations import Part, degrees_of
+from mfspark.kernels.factorization.ridge import RidgeSolver
+from mfspark.models.factor_model import FactorModel, StartRows
+from mfspark.models.factorization.alternating import Alternating, gram_of
+from mfspark.schemas import other
+
+if TYPE_CHECKING:
+    from mfspark.config.models import NMFOptions
+    from mfspark.grid.grid import BySide, RowTiles, SweepKernel, TileSet
+    from mfspark.kernels.arrays.tile import Array, Arrays
+    from mfspark.models.base import FitContext
+
+
+def fit(context: FitContext, options: NMFOptions) -> FactorModel:
+    """Fit nonnegative factors. Raises InputError where there are negative ratings."""
+    if context.tiles.low < 0:
+        raise InputError(
+            f"model nmf needs ratings of 0 or above, and the lowest is {context.tiles.low:g}",
+            "leave nmf out of models.run, or shift the ratings; ingest.rating_scale rejects others",
+        )
+    masked = options.unrated == "masked"
+    state = context.train(algorithm(options, context.tiles, context.seed, context.previous))
+    return FactorModel.of(state, mean=0.0, kind="rating" if masked else "ranking")
+
+
+def algorithm(
+    options: NMFOptions, tiles: TileSet, seed: int, previous: BySide | None = None
+) -> Alternating:
+    """Return the iterations of a fit, from random factors whose products have the cells' mean."""
+    half: SweepKernel = MaskedHalfStep(options, tiles.std)
+    mean = tiles.mean
+    if options.unrated == "zero":
+        half = FullHalfStep(options)
+        mean *= tiles.n_ratings / (tiles.layout.n_users * tiles.layout.n_items)
+    first = StartRows(options.rank, (mean / options.rank) ** 0.5, seed, distribution="half_normal")
+    return Alternating(half, first, options.max_iter, options.tol, previous)
+
+
+@dataclass(frozen=True)
+class MaskedHalfStep:
+    """Sweep kernel: the rows of one block solved given all columns, over the ratings alone."""
+
+    options: NMFOptions
+    std: float
+    """Of the ratings."""
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+        """Return factors, bias (0), n and the numbers squared_error and weight."""
+        options = self.options
+        parts = [Part(tile, columns["factors"], tile.values) for tile, columns in tiles]
+        solver = RidgeSolver(
+            reg=options.reg * self.std**2,
+            prior=options.prior,
+            nonnegative=True,
+            sweeps=options.sweeps,
+        )
+        factors, fit = solver.solve(parts, rows["factors"])
+        squares = sum(_squares(part.targets) for part in parts)
+        n = degrees_of(parts)
+        return _block(factors, n, squares + fit, float(n.sum()))
+
+
+@dataclass(frozen=True)
+class FullHalfStep:
+    """Sweep kernel: the rows of one block solved given all columns, over all cells."""
+
+    options: NMFOptions
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+        """Return factors, bias (0), n, gram and the numbers squared_error and weight."""
+        start = torch.from_numpy(rows["factors"])
+        gram, b = torch.zeros(2 * start.shape[1:]), torch.zeros_like(start)
+        squares, n = 0.0, np.zeros(len(start), np.int64)
+        for tile, columns in tiles:
+            gram += torch.from_numpy(gram_of(columns))
+            b.addmm_(sparse_rows(tile, tile.values), torch.from_numpy(columns["factors"]))
+            squares += _squares(tile.values)
+            n += tile.degrees
+        diagonal = torch.full_like(start, self.options.reg)
+        w = descend(gram, b, diagonal, start, self.options.sweeps)
+        fit = float((w * (w @ gram - 2 * b)).sum(dtype=torch.float64))
+        cells = len(n) * tiles.layout.n(other(tiles.side))
+        block = _block(w.numpy(), n, squares + fit, float(cells))
+        return block | {"gram": gram_of(block)}
+
+
+def _block(factors: Array, n: Array, squared_error: float, weight: float) -> Arrays:
+    return {
+        "factors": factors,
+        "bias": np.zeros(len(n), np.float32),
+        "n": n,
+        "squared_error": np.asarray(squared_error),
+        "weight": np.asarray(weight),
+    }
+
+
+def _squares(values: Array) -> float:
+    return float(np.square(values, dtype=np.float64).sum())

@@ -1,0 +1,159 @@
+"""The leading singular vectors of a sparse matrix on the grid, by subspace iteration.
+
+The matrix F has its entries in the places of the ratings. A turn takes a basis C of the columns to
+
+    P = F C W_c        (a sweep over the rows)         W_c makes C orthonormal
+    C = F' P W_p       (a sweep over the columns)      W_p makes P orthonormal
+
+(Halko, Martinsson & Tropp 2011, algorithm 4.4). With C'C = V diag(s^2) V' the singular values are
+s, the left vectors P W_p V, and the right ones C V / s. Only w x w matrices are decomposed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+
+from mfspark.kernels.arrays.random import normal_rows
+from mfspark.kernels.arrays.sparse import sparse_rows
+from mfspark.kernels.factorization.spectrum import eigenpairs, signs, whitening
+from mfspark.schemas import other
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mfspark.grid.block_store import Store
+    from mfspark.grid.grid import Blocks, BySide, Grid, RowTiles
+    from mfspark.kernels.arrays.tile import Array, Arrays, Tile
+    from mfspark.schemas import Side
+
+
+class Entries(Protocol):
+    """What a matrix holds in the places of the ratings."""
+
+    def __call__(self, tile: Tile, rows: Arrays, columns: Arrays, side: Side) -> Array:
+        """Return float32 (n): an entry for each rating of a tile whose rows are of `side`."""
+        ...
+
+
+def ratings_themselves(tile: Tile, rows: Arrays, columns: Arrays, side: Side) -> Array:  # noqa: ARG001
+    """Return the ratings: whatever was not rated counts as 0."""
+    return tile.values
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A sparse matrix (users, items) with an entry in the place of each rating."""
+
+    entries: Entries = ratings_themselves
+    about: BySide = field(default_factory=dict)
+    """Blocks with what the entries depend on besides the ratings; none for a side: empty."""
+
+    def tile(self, tiles: RowTiles, q: int) -> Tile:
+        """Return the entries where a row block meets column block q."""
+        tile, side = tiles.tile(q), tiles.side
+        rows = self._about(side, tiles.block, tiles.store)
+        columns = self._about(other(side), q, tiles.store)
+        return tile.with_values(self.entries(tile, rows, columns, side))
+
+    def _about(self, side: Side, block: int, store: Store) -> Arrays:
+        blocks = self.about.get(side)
+        return store.get(blocks.references[block]) if blocks else {}
+
+
+@dataclass(frozen=True)
+class Subspace:
+    """Where a turn ended."""
+
+    rows: Blocks
+    """basis float32 (rows, w): P."""
+    columns: Blocks
+    """basis float32 (columns, w): C."""
+    spectrum: str
+    """Reference of values float64 (r): s^2, descending, and of what takes bases to vectors: rows
+    (w, r), so that P rows = U, and columns (w, r), so that C columns = s V."""
+
+    @property
+    def references(self) -> set[str]:
+        """All blocks it needs."""
+        return {self.spectrum, *self.rows.references, *self.columns.references}
+
+
+def start_columns(grid: Grid, side: Side, name: str, width: int, seed: int) -> Blocks:
+    """Return random columns to start from, for a matrix whose rows are of `side`."""
+    width = min(width, grid.layout.n_users, grid.layout.n_items)
+    return grid.create(other(side), name, _Start(seed, width))
+
+
+def turn(grid: Grid, matrix: Matrix, side: Side, name: str, columns: Blocks) -> Subspace:
+    """Take one turn: two sweeps, and three small tasks."""
+    across = other(side)
+    orthonormal = grid.reduce(f"{name}/orthonormal", _Whitening(), columns)
+    rows, _ = grid.sweep(side, f"{name}/rows", Product(matrix, orthonormal), columns=columns)
+    basis = grid.reduce(f"{name}/basis", _Whitening(), rows)
+    columns, _ = grid.sweep(across, f"{name}/columns", Product(matrix, basis), columns=rows)
+    spectrum = grid.reduce(f"{name}/spectrum", _Spectrum(basis), columns)
+    grid.store.discard({orthonormal, basis})
+    return Subspace(rows, columns, spectrum)
+
+
+@dataclass(frozen=True)
+class Product:
+    """Sweep kernel: the matrix, or its transpose, times the basis of the other side."""
+
+    matrix: Matrix
+    whitening: str = ""
+    """Reference of a matrix that the product is multiplied with; empty: none."""
+
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
+        """Return basis float32 (rows, w), and its gram float64 (w, w) and total (w)."""
+        product = 0.0
+        for q in range(tiles.layout.blocks(other(tiles.side))):
+            tile = self.matrix.tile(tiles, q)
+            entries = sparse_rows(tile, tile.values)
+            product = product + (entries @ torch.from_numpy(tiles.column(q)["basis"])).numpy()
+        if self.whitening:
+            product = product @ tiles.store.get(self.whitening)["basis"].astype(np.float32)
+        return _with_gram(product)
+
+
+@dataclass(frozen=True)
+class _Start:
+    seed: int
+    width: int
+
+    def __call__(self, indices: Array) -> Arrays:
+        return _with_gram(normal_rows(self.seed, indices, self.width))
+
+
+def _with_gram(basis: Array) -> Arrays:
+    exact = basis.astype(np.float64)
+    return {"basis": basis, "gram": exact.T @ exact, "total": exact.sum(0)}
+
+
+@dataclass(frozen=True)
+class _Whitening:
+    """Reduce kernel: the matrix that makes the columns of a basis orthonormal, and their sums."""
+
+    def __call__(self, blocks: Iterable[Arrays], store: Store) -> Arrays:  # noqa: ARG002
+        gram, total = 0.0, 0.0
+        for block in blocks:
+            gram, total = gram + block["gram"], total + block["total"]
+        return {"basis": whitening(gram), "total": np.asarray(total)}
+
+
+@dataclass(frozen=True)
+class _Spectrum:
+    """Reduce kernel: singular values, and the singular vectors in terms of the bases."""
+
+    basis: str
+
+    def __call__(self, blocks: Iterable[Arrays], store: Store) -> Arrays:
+        values, vectors = eigenpairs(sum(block["gram"] for block in blocks))
+        basis = store.get(self.basis)
+        to_rows = basis["basis"] @ vectors
+        sign = signs(basis["total"] @ to_rows)
+        return {"values": values, "rows": to_rows * sign, "columns": vectors * sign}

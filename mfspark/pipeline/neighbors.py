@@ -1,0 +1,109 @@
+"""Stage similarity: nearest neighbors -> user_neighbors, item_neighbors, user_heatmap."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import functions as F
+
+from mfspark.grid.frames import frame_of_blocks
+from mfspark.kernels.arrays.top_n import NOBODY
+from mfspark.models.neighbors.search import AmongChosen
+from mfspark.pipeline.dataset import tiles_of
+from mfspark.pipeline.train import fitted
+from mfspark.schemas import spark_schema
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from mfspark.config.models import ModelName
+    from mfspark.grid.block_store import Store
+    from mfspark.grid.grid import Blocks, Layout
+    from mfspark.models.neighbors.knn import KNN
+    from mfspark.pipeline.context import Job
+    from mfspark.schemas import Side
+
+_NEIGHBORS = pa.schema(
+    [
+        ("idx", pa.int32()),
+        ("neighbor_idx", pa.int32()),
+        ("rank", pa.int32()),
+        ("similarity", pa.float64()),
+        ("n_common", pa.int32()),
+    ]
+)
+
+
+def run(job: Job) -> dict[str, int]:
+    """Write the neighbors of all users and items, found in all ratings; return rows a table."""
+    if not job.night.finished("similarity"):
+        models: tuple[ModelName, ModelName] = ("user_knn", "item_knn")
+        fits = [cast("KNN", fitted(job, name, "all")) for name in models]
+        found = [fit.neighbors for fit in fits]
+        rows = {
+            f"{blocks.side}_neighbors": job.write(
+                _with_ids(job, neighbor_frame(job, blocks), blocks.side), f"{blocks.side}_neighbors"
+            )
+            for blocks in found
+        }
+        if n := job.config.publish.heatmap_users:
+            rows["user_heatmap"] = job.write(_heatmap(job, fits[0], n), "user_heatmap")
+        job.night.finish("similarity", {"rows": rows})
+    return job.night.facts("similarity")["rows"]
+
+
+def _heatmap(job: Job, fit: KNN, n: int) -> DataFrame:
+    """Return how alike the n users with most ratings are, all with all (collects n rows)."""
+    users = job.read("users").select("user_idx", "user_id", "n_ratings")
+    busiest = users.orderBy(F.desc("n_ratings"), "user_idx").limit(n).collect()
+    ids = {row["user_idx"]: row["user_id"] for row in busiest}
+    chosen = np.array(sorted(ids), np.int64)
+    grid, kernel = job.grid(tiles_of(job, "all")), AmongChosen(fit.comparison, chosen)
+    blocks, _ = grid.all_pairs("user", "all/user_knn/heatmap", kernel)
+    rows: list[tuple[Any, Any, float | None]] = []
+    for block, reference in enumerate(blocks.references):
+        mine = np.intersect1d(grid.layout.indices("user", block), chosen)
+        similarity = job.store.get(reference)["similarity"]
+        for u, row in zip(mine.tolist(), similarity.tolist(), strict=True):
+            rows += [
+                (ids[u], ids[v], s if s > -np.inf else None)
+                for v, s in zip(chosen.tolist(), row, strict=True)
+            ]
+    return job.spark.createDataFrame(rows, spark_schema("user_heatmap", job.ids))
+
+
+def neighbor_frame(job: Job, neighbors: Blocks) -> DataFrame:
+    """Return (idx, neighbor_idx, rank, similarity, n_common), one row a neighbor."""
+    layout = tiles_of(job, "all").layout
+    read = partial(_read_neighbors, job.store, layout, neighbors)
+    return frame_of_blocks(job.spark, len(neighbors), read, _NEIGHBORS)
+
+
+def _with_ids(job: Job, frame: DataFrame, side: Side) -> DataFrame:
+    """Replace indices by ids (broadcasts or shuffles the users or items, by their size)."""
+    rows = job.read(f"{side}s")
+    ids = rows.selectExpr(f"{side}_idx as idx", f"{side}_id as id")
+    neighbor_ids = rows.selectExpr(f"{side}_idx as neighbor_idx", f"{side}_id as neighbor_id")
+    return (
+        frame.join(ids, "idx")
+        .join(neighbor_ids, "neighbor_idx")
+        .select("id", "neighbor_id", "rank", "similarity", "n_common")
+    )
+
+
+def _read_neighbors(store: Store, layout: Layout, neighbors: Blocks, block: int) -> pa.RecordBatch:
+    arrays = store.get(neighbors.references[block])
+    rows, ranks = np.nonzero(arrays["indices"] != NOBODY)
+    return pa.record_batch(
+        [
+            layout.indices(neighbors.side, block)[rows].astype(np.int32),
+            arrays["indices"][rows, ranks],
+            (ranks + 1).astype(np.int32),
+            arrays["similarity"][rows, ranks],
+            arrays["n_common"][rows, ranks],
+        ],
+        schema=_NEIGHBORS,
+    )

@@ -1,0 +1,1 @@
+"""Questions to one published run; no Spark."""

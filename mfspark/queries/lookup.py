@@ -1,0 +1,265 @@
+"""Questions to one published run, answered with DuckDB over its Parquet files; needs no Spark.
+
+A run is opened once: the pointer is read then, and nights published meanwhile change no answer.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from mfspark.errors import NotFoundError
+from mfspark.kernels.arrays.rating_scale import RatingScale
+from mfspark.tables.run import files_of
+from mfspark.tables.sql import Tables
+from mfspark.tables.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mfspark.schemas import Side
+    from mfspark.tables.manifest import Manifest
+    from mfspark.tables.sql import Row
+
+Id = int | str
+
+_INTEGER = re.compile(r"-?\d{1,18}")
+_REFERENCES = ("baseline", "popularity")
+
+
+class PublishedRun:
+    """One published run of a warehouse.
+
+    Raises NotFoundError when the warehouse or the run does not exist.
+    """
+
+    def __init__(self, warehouse: str | Path, run_id: str | None = None) -> None:
+        self.warehouse = Warehouse(warehouse)
+        self.manifest: Manifest = self.warehouse.manifest(run_id)
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run."""
+        return self.manifest.run_id
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models whose lists were published, in the configured order."""
+        return tuple(self.manifest.config["models"]["run"])
+
+    @property
+    def part(self) -> str:
+        """Which ratings the published models were fitted on: all, or those left for training."""
+        evaluation = self.manifest.config["evaluation"]
+        return "all" if evaluation["refit"] or evaluation["split"] == "none" else "train"
+
+    @property
+    def scale(self) -> RatingScale:
+        """The rating scale, with what the run's configuration says of published predictions."""
+        options, ingest = self.manifest.config["publish"], self.facts("ingest")
+        low, high = ingest["rating_scale"]
+        step = ingest["rating_step"]
+        return RatingScale.published((low, high), step, options["clamp"], options["round_to"])
+
+    def facts(self, stage: str) -> Row:
+        """Return what a stage recorded; empty where it did not run."""
+        return self.manifest.stages.get(stage, {})
+
+    def figures(self, metric: str) -> dict[str, float | None]:
+        """Return a metric of every model that was measured by it; None where it has no value."""
+        return {m["model"]: m["value"] for m in self.manifest.metrics if m["metric"] == metric}
+
+    def has(self, table: str) -> bool:
+        """Return whether the run published a table."""
+        return table in self.manifest.tables
+
+    def rows(self, query: str, *parameters: object) -> list[Row]:
+        """Run a query in which `{table}` stands for a table of this run and `?` for a parameter.
+
+        Raises NotFoundError for a table the run has not, MfsparkError where files are missing.
+        """
+        return self._tables.rows(query, *parameters)
+
+    @cached_property
+    def _tables(self) -> Tables:
+        return Tables(lambda table: files_of(self.warehouse, self.manifest, table))
+
+
+def as_id(run: PublishedRun, side: Side, text: str) -> Id | None:
+    """Return an id in the type of the run's tables; None where the text cannot be one of them."""
+    text = text.strip()
+    if run.manifest.ids.of(side) == "string":
+        return text
+    return int(text) if _INTEGER.fullmatch(text) else None
+
+
+def find_user(run: PublishedRun, text: str) -> Row:
+    """Return a user's row of table `users`. Raises NotFoundError that names near matches."""
+    found = look_up(run, "user", text)
+    if found is None:
+        raise NotFoundError(f"run {run.run_id} has no user '{text}'", near_matches(run, text))
+    return found
+
+
+def look_up(run: PublishedRun, side: Side, text: str) -> Row | None:
+    """Return the row of a user or an item by its id; None where there is none."""
+    key = as_id(run, side, text)
+    if key is None:
+        return None
+    columns = f"{side}_id as id, coalesce(n_ratings, 0) as n_ratings, mean" + (
+        ", title" if side == "item" else ""
+    )
+    rows = run.rows(f"select {columns} from {{{side}s}} where {side}_id = ?", key)
+    return rows[0] if rows else None
+
+
+def look_up_item(run: PublishedRun, text: str) -> Row | None:
+    """Return an item's row by its id or else its exact title; None where there is none.
+
+    Raises NotFoundError with the ids where several items have the title.
+    """
+    found = look_up(run, "item", text)
+    if found is not None:
+        return found
+    rows = run.rows(
+        """select item_id as id, coalesce(n_ratings, 0) as n_ratings, mean, title from {items}
+           where title = ? order by id""",
+        text.strip(),
+    )
+    if len(rows) > 1:
+        ids = ", ".join(str(row["id"]) for row in rows[:10])
+        raise NotFoundError(f"{len(rows)} items have the title '{text}'", f"name one by id: {ids}")
+    return rows[0] if rows else None
+
+
+def near_matches(run: PublishedRun, text: str) -> str:
+    """Say which user ids are spelled most like a text (one pass over `users`)."""
+    near = run.rows(
+        """select cast(user_id as varchar) as id from {users}
+           order by levenshtein(lower(cast(user_id as varchar)), lower(?)), user_id limit 3""",
+        text.strip(),
+    )
+    return f"near: {', '.join(str(row['id']) for row in near)}"
+
+
+def near_items(run: PublishedRun, text: str) -> str:
+    """Say which items are named most like a text (one pass over `items`)."""
+    near = run.rows(
+        """select cast(item_id as varchar) as id, title, coalesce(title, id) as name from {items}
+           order by not contains(lower(name), lower($1)), levenshtein(lower(name), lower($1)), id
+           limit 3""",
+        text.strip(),
+    )
+    names = [f"{row['title']} [{row['id']}]" if row["title"] else str(row["id"]) for row in near]
+    return f"near: {', '.join(names)}"
+
+
+@dataclass(frozen=True)
+class UserList:
+    """What one user gets from one model, and what they like best themselves."""
+
+    user: Row
+    """id, n_ratings, mean."""
+    model: str
+    rows: list[Row]
+    """rank, item_id, title, score, tier, reason: items the user rated, or neighbors."""
+    favourites: list[Row]
+    """item_id, title, rating, rated_at: the best-rated ones, the latest first."""
+
+
+def list_of(run: PublishedRun, user_text: str, model: str | None, n: int) -> UserList:
+    """Return a user's published list, and `n` of their own best ratings.
+
+    Without a model it is the one that ranks best; see `default_model`.
+    Raises NotFoundError for an unknown user or model.
+    """
+    chosen = model or default_model(run)
+    if chosen not in run.models:
+        raise NotFoundError(
+            f"run {run.run_id} has no list of model '{chosen}'", f"models: {', '.join(run.models)}"
+        )
+    user = find_user(run, user_text)
+    rows = run.rows(
+        "select * from {top_n} where user_id = ? and model = ? and rank <= ? order by rank",
+        user["id"],
+        chosen,
+        n,
+    )
+    _name_reasons(run, chosen, rows)
+    favourites = run.rows(
+        """select r.item_id, i.title, r.rating from {ratings} r left join {items} i using (item_id)
+           where r.user_id = ? order by r.rating desc, r.rated_at desc nulls last, r.item_id
+           limit ?""",
+        user["id"],
+        n,
+    )
+    return UserList(user, chosen, rows, favourites)
+
+
+def _name_reasons(run: PublishedRun, model: str, rows: list[Row]) -> None:
+    """Put titles in the place of ids where reasons are items; older runs have no reasons."""
+    record = run.facts(f"fit-{run.part}-{model}").get("record", {})
+    titles: dict[str, str] = {}
+    ids = sorted({one for row in rows for one in row.get("reason") or []})
+    if ids and record["neighbors"]["side"] == "item":
+        marks = ", ".join("?" * len(ids))
+        query = "select cast(item_id as varchar) as id, title from {items} where title is not null"
+        found = run.rows(f"{query} and cast(item_id as varchar) in ({marks})", *ids)
+        titles = {row["id"]: row["title"] for row in found}
+    for row in rows:
+        row["reason"] = [titles.get(one, one) for one in row.get("reason") or []]
+
+
+def default_model(run: PublishedRun) -> str:
+    """Return whose lists are shown where nobody said: the highest NDCG, but no reference's.
+
+    References are shown where nothing else was run. Where nothing was measured, or all are equal,
+    it is ials, which is fitted to rank, and otherwise the first model.
+    """
+    own = [name for name in run.models if name not in _REFERENCES] or list(run.models)
+    own.sort(key=lambda name: name != "ials")
+    ndcg = run.figures("ndcg")
+    return max(own, key=lambda name: ndcg.get(name) or 0.0)
+
+
+@dataclass(frozen=True)
+class Neighborhood:
+    """A user's nearest neighbors and everybody's ratings of the items most of them rated."""
+
+    user: Row
+    neighbors: list[Row]
+    """rank, id, similarity, n_common; nearest first."""
+    items: list[Row]
+    """item_id, title, n_raters and `ratings`, a rating by user id."""
+
+
+def neighborhood(run: PublishedRun, user_text: str, n: int, n_items: int) -> Neighborhood:
+    """Return the n nearest neighbors of a user, with ratings of the n_items commonest items.
+
+    Commonest: rated by most of these users, those rated by the user first where equal.
+    Raises NotFoundError for an unknown user.
+    """
+    user = find_user(run, user_text)
+    neighbors = run.rows(
+        """select rank, neighbor_id as id, similarity, n_common from {user_neighbors}
+           where id = ? and rank <= ? order by rank""",
+        user["id"],
+        n,
+    )
+    users = [user["id"], *(row["id"] for row in neighbors)]
+    among = ", ".join("?" * len(users))
+    items = run.rows(
+        f"""select r.item_id, any_value(i.title) as title, count(*) as n_raters,
+                   list(r.user_id) as raters, list(r.rating) as given
+            from {{ratings}} r left join {{items}} i using (item_id)
+            where r.user_id in ({among}) group by r.item_id
+            order by n_raters desc, list_contains(raters, ?) desc, r.item_id limit ?""",
+        *users,
+        user["id"],
+        n_items,
+    )
+    for item in items:
+        item["ratings"] = dict(zip(item.pop("raters"), item.pop("given"), strict=True))
+    return Neighborhood(user, neighbors, items)

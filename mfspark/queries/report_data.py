@@ -1,0 +1,249 @@
+"""Collects what the report of a published run says; needs no Spark."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from mfspark.queries.completed import completed_matrix
+from mfspark.queries.lookup import default_model, list_of
+from mfspark.queries.report.content import (
+    Bar,
+    Cell,
+    Completed,
+    Distribution,
+    ExampleList,
+    Figure,
+    Heatmap,
+    ListedItem,
+    LossCurve,
+    Metric,
+    Rejected,
+    Report,
+)
+from mfspark.queries.report.page import render
+from mfspark.queries.summary import LOWER_IS_BETTER, metric_titles, summarise
+
+if TYPE_CHECKING:
+    from mfspark.queries.lookup import Id, PublishedRun, Row
+    from mfspark.queries.summary import Summary
+    from mfspark.schemas import Side
+
+_CHARTED = ("rmse", "ndcg")
+_MOST_BARS = 21
+_ALIKE = 32  # users, and items, whose similarities are shown
+_MATRIX_USERS, _MATRIX_ITEMS = 45, 20
+_LIST = 8  # rows of each example list
+_EXAMPLES = 3  # rejected rows a reason
+_RAW = 300  # characters of a rejected row
+
+
+def page_of(run: PublishedRun) -> str:
+    """Return the report of a run as one HTML page that needs nothing else."""
+    return render(report_of(run))
+
+
+def report_of(run: PublishedRun) -> Report:
+    """Collect everything on the page."""
+    summary, manifest, ingest = summarise(run), run.manifest, run.facts("ingest")
+    counts = {name: ingest[f"n_{name}"] for name in ("users", "items")}
+    model = default_model(run)
+    return Report(
+        run_id=run.run_id,
+        run_date=manifest.run_date.isoformat(),
+        published_at=f"{manifest.published_at:%Y-%m-%d %H:%M} UTC",
+        version=manifest.versions.get("mfspark", ""),
+        counts={"ratings": ingest["n_accepted"], **counts, "rejected rows": ingest["n_rejected"]},
+        split=summary.split,
+        notes=summary.notes,
+        metrics=_metrics(summary),
+        losses=_losses(run),
+        distributions=_distributions(run),
+        heatmaps=[heat for side in ("user", "item") if (heat := _heatmap(run, side))],
+        completed=_completed(run) if run.has("completed") else None,
+        list_model=model,
+        lists=[_example(run, user, model) for user in _example_users(run)],
+        n_rows=summary.n_rows,
+        rejected=_rejected(run, summary),
+        read_as=summary.read_as,
+        tables=summary.table_rows,
+        config=json.dumps(manifest.config, indent=2),
+    )
+
+
+def _metrics(summary: Summary) -> list[Metric]:
+    found: list[Metric] = []
+    for metric, name in metric_titles(summary.k).items():
+        figures = {
+            model.model: Figure(one.value, one.low, one.high, one.best)
+            for model in summary.models
+            if (one := model.measured.get(metric))
+        }
+        if figures:
+            lower = metric in LOWER_IS_BETTER
+            reference = "baseline" if lower else "popularity"
+            found.append(Metric(name, lower, figures, reference, metric in _CHARTED))
+    return found
+
+
+def _losses(run: PublishedRun) -> list[LossCurve]:
+    """Return the curves of the measured fits, or of the published ones where none was measured."""
+    if not run.has("loss_history"):
+        return []
+    rows = run.rows(
+        """select model, part, split, iteration, loss, seconds from {loss_history}
+           order by split, iteration"""
+    )
+    part = "train" if any(row["part"] == "train" for row in rows) else "all"
+    curves: list[LossCurve] = []
+    for model in run.models:
+        own = [row for row in rows if row["model"] == model and row["part"] == part]
+        splits: dict[str, list[tuple[int, float]]] = {}
+        for row in own:
+            splits.setdefault(row["split"], []).append((row["iteration"], row["loss"]))
+        if own:
+            timed = {row["iteration"]: row["seconds"] for row in own}
+            curves.append(LossCurve(model, splits, sum(timed.values())))
+    return curves
+
+
+def _distributions(run: PublishedRun) -> list[Distribution]:
+    given = run.rows("select rating, count(*) as n from {ratings} group by rating order by rating")
+    mean = sum(row["rating"] * row["n"] for row in given) / max(1, sum(row["n"] for row in given))
+    return [
+        Distribution("Ratings given", _bars(given), f"{mean:.2f} on average"),
+        *(_degrees(run, side) for side in ("user", "item")),
+    ]
+
+
+def _bars(given: list[Row]) -> list[Bar]:
+    """Return a bar a rating, or 20 equal ranges where there are too many different ones."""
+    if len(given) <= _MOST_BARS:
+        return [Bar(f"{row['rating']:g}", row["n"]) for row in given]
+    low, high = given[0]["rating"], given[-1]["rating"]
+    width, counts = (high - low) / 20, [0] * 20
+    for row in given:
+        counts[min(19, int((row["rating"] - low) / width))] += row["n"]
+    return [Bar(f"{low + i * width:.3g}", n) for i, n in enumerate(counts)]
+
+
+def _degrees(run: PublishedRun, side: Side) -> Distribution:
+    """Return how many users or items have how many ratings, in ranges that double."""
+    rows = run.rows(
+        f"""select coalesce(n_ratings, 0) as n, count(*) as rows from {{{side}s}}
+            group by 1 order by 1"""
+    )
+    most = max((row["n"] for row in rows), default=0)
+    ranges = [(2**k, 2 ** (k + 1) - 1) for k in range(most.bit_length())]
+    if any(row["n"] == 0 for row in rows):
+        ranges.insert(0, (0, 0))
+    counted = [(a, b, sum(r["rows"] for r in rows if a <= r["n"] <= b)) for a, b in ranges]
+    first = next((i for i, (_, _, n) in enumerate(counted) if n), 0)
+    bars = [Bar(f"{a}" if a == b else f"{a}-{b}", n) for a, b, n in counted[first:]]
+    return Distribution(f"{side.capitalize()}s by their number of ratings", bars)
+
+
+def _heatmap(run: PublishedRun, side: Side) -> Heatmap | None:
+    """Return similarities among those with the most ratings; None where there are none.
+
+    Of users all with all where `user_heatmap` was written, otherwise of those who are neighbors.
+    """
+    table, first, second = f"{side}_neighbors", "id", "neighbor_id"
+    if side == "user" and run.has("user_heatmap"):
+        table, first, second = "user_heatmap", "user_id", "other_user_id"
+    if not run.has(table):
+        return None
+    name = "title" if side == "item" else "null"
+    rows = run.rows(
+        f"""select {side}_id as id, coalesce({name}, cast({side}_id as varchar)) as name
+            from {{{side}s}} order by coalesce(n_ratings, 0) desc, {side}_id limit ?""",
+        _ALIKE,
+    )
+    place = {row["id"]: i for i, row in enumerate(rows)}
+    among = ", ".join("?" * len(place))
+    pairs = run.rows(
+        f"""select {first} as one, {second} as other, similarity from {{{table}}}
+            where one in ({among}) and other in ({among}) and one <> other""",
+        *place,
+        *place,
+    )
+    if not pairs:
+        return None
+    values: list[list[float | None]] = [[None] * len(rows) for _ in rows]
+    for pair in pairs:
+        values[place[pair["one"]]][place[pair["other"]]] = pair["similarity"]
+    return Heatmap(f"{side.capitalize()}s", [row["name"] for row in rows], values)
+
+
+def _completed(run: PublishedRun) -> Completed:
+    matrix = completed_matrix(run)
+    shown = matrix.filled[:_MATRIX_USERS, :_MATRIX_ITEMS]
+    known = matrix.known[:_MATRIX_USERS, :_MATRIX_ITEMS]
+    cells = [
+        [Cell(float(v), bool(k)) for v, k in zip(*row, strict=True)]
+        for row in zip(shown, known, strict=True)
+    ]
+    low, high = run.facts("ingest")["rating_scale"]
+    return Completed(
+        [str(user) for user in matrix.users[:_MATRIX_USERS]],
+        matrix.names[:_MATRIX_ITEMS],
+        cells,
+        low,
+        high,
+        *matrix.filled.shape,
+        share_known=float(matrix.known.mean()),
+    )
+
+
+def _example_users(run: PublishedRun) -> list[Id]:
+    """Return a user with few ratings, one with as many as most, and one with a great many."""
+    rows = run.rows(
+        """select user_id, n_ratings, row_number() over (order by n_ratings, user_id) as place,
+                  count(*) over () as n
+           from {users} where n_ratings > 0
+           qualify place in (1 + n // 20, (1 + n) // 2, n - n // 20) order by place"""
+    )
+    return [row["user_id"] for row in rows]
+
+
+def _example(run: PublishedRun, user: Id, model: str) -> ExampleList:
+    found = list_of(run, str(user), model, _LIST)
+    rows = [*found.favourites, *found.rows]
+    among = ", ".join("?" * len(rows)) or "null"
+    genres = {
+        row["item_id"]: row["genres"] or []
+        for row in run.rows(
+            f"select item_id, genres from {{items}} where item_id in ({among})",
+            *(row["item_id"] for row in rows),
+        )
+    }
+
+    def item(row: Row, score: str) -> ListedItem:
+        title = row["title"] or str(row["item_id"])
+        tier = row.get("tier", model)
+        other = tier if tier != model else ""
+        return ListedItem(title, genres.get(row["item_id"], []), row[score], other)
+
+    return ExampleList(
+        str(user),
+        found.user["n_ratings"],
+        found.user["mean"],
+        [item(row, "rating") for row in found.favourites],
+        [item(row, "score") for row in found.rows],
+    )
+
+
+def _rejected(run: PublishedRun, summary: Summary) -> list[Rejected]:
+    reasons = sorted(summary.rejected.items(), key=lambda reason: -reason[1])
+    examples: dict[str, list[tuple[str, int | None, str]]] = {}
+    if reasons:
+        rows = run.rows(
+            """select reason, source_file, line, raw from {rejected_ratings}
+               qualify row_number() over (partition by reason order by source_file, line) <= ?
+               order by reason, source_file, line""",
+            _EXAMPLES,
+        )
+        for row in rows:
+            raw = (row["raw"] or "")[:_RAW]
+            examples.setdefault(row["reason"], []).append((row["source_file"], row["line"], raw))
+    return [Rejected(reason, n, examples.get(reason, [])) for reason, n in reasons]

@@ -1,0 +1,1 @@
+"""Ratings to try things with: the embedded survey, planted structure, toys."""

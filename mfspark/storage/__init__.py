@@ -1,0 +1,1 @@
+"""Where warehouses and scratch lie."""

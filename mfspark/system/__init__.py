@@ -1,0 +1,1 @@
+"""What mfspark asks of the machine: Java, Spark, memory, durable files."""

@@ -1,0 +1,147 @@
+"""The one place that starts Spark.
+
+Master and cluster settings are never set here: they come from `spark-submit`, from
+`conf/spark-defaults.conf`, or from the environment. Only what the answers depend on is fixed. A
+session that this process starts by itself gets a share of the memory, where nothing else is said.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mfspark.system.memory import GIB, available_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from pyspark.sql import SparkSession
+
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+# What results depend on: fixed for every session, wherever it came from.
+_FIXED = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.execution.pythonUDF.arrow.enabled": "true",
+}
+
+# Sensible where nothing else was said; only used when this process starts Spark itself.
+_DEFAULTS = {
+    "spark.app.name": "mfspark",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.shuffle.partitions": "8",
+    "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
+    "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
+    "spark.python.worker.faulthandler.enabled": "true",
+}
+
+# On one machine nobody else needs to reach the driver.
+_LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+
+# A JVM that lives for a minute is best not to compile twice: the survey's night takes 37 s instead
+# of 52 s with the quick compiler alone. A long one is better off with Java's own choice.
+_SHORT_LIVED = {
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.sql.shuffle.partitions": "2",
+}
+_DRIVER_MEMORY, _LARGEST_DRIVER = "spark.driver.memory", 8 * GIB
+
+SMALL_INPUT = 32 << 20
+"""Bytes of input up to which a session started here is expected to be short-lived."""
+
+
+@contextmanager
+def spark_session(
+    settings: dict[str, str] | None = None, input_bytes: int = SMALL_INPUT + 1
+) -> Generator[SparkSession]:
+    """Yield a configured session and stop it afterwards, unless it was running before.
+
+    `settings` are further Spark properties, and `input_bytes` is the size of what will be read, for
+    a session started here. A session that is already active (a notebook's, a test's) is used as it
+    is, apart from the fixed settings.
+    """
+    from pyspark.sql import SparkSession
+
+    _prepare_environment()
+    running = SparkSession.getActiveSession()
+    if running is not None:
+        _fix(running)
+        yield running
+        return
+    builder = SparkSession.builder
+    defaults = (
+        _submitted_defaults() if _submitted() else _defaults(small=input_bytes <= SMALL_INPUT)
+    )
+    for key, value in {**defaults, **_FIXED, **(settings or {})}.items():
+        builder = builder.config(key, value)
+    spark = builder.getOrCreate()
+    spark.sparkContext.setLogLevel("ERROR")
+    _fix(spark)
+    try:
+        yield spark
+    finally:
+        spark.stop()
+
+
+def _fix(spark: SparkSession) -> None:
+    for key, value in _FIXED.items():
+        spark.conf.set(key, value)
+
+
+def _submitted() -> bool:
+    """Say whether spark-submit started this process: then its properties decide."""
+    return "SPARK_ENV_LOADED" in os.environ or "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def _submitted_defaults() -> dict[str, str]:
+    """Return what is added to the properties given to spark-submit: on one machine, loopback."""
+    from pyspark import SparkConf
+
+    given = SparkConf()
+    if not given.get("spark.master", "local").startswith("local"):
+        return {}
+    return {key: value for key, value in _LOOPBACK.items() if not given.contains(key)}
+
+
+def _defaults(*, small: bool) -> dict[str, str]:
+    """Return the settings of a session on this machine alone."""
+    return {**_DEFAULTS, **_LOOPBACK, **(_SHORT_LIVED if small else _driver_memory())}
+
+
+def _driver_memory() -> dict[str, str]:
+    """Return the JVM's share of what is free, where nobody set it; Spark's own 1 GiB is for toys.
+
+    A third, as Python workers and the files that both read want theirs. It is a limit, not a claim.
+    """
+    available = available_memory()
+    if available is None or _says_driver_memory():
+        return {}
+    size = min(max(available // 3, GIB), _LARGEST_DRIVER)
+    return {_DRIVER_MEMORY: f"{size >> 20}m"}
+
+
+def _says_driver_memory() -> bool:
+    """Return whether the environment or Spark's own files set the driver's memory."""
+    submitted = os.environ.get("PYSPARK_SUBMIT_ARGS", "")
+    if "SPARK_DRIVER_MEMORY" in os.environ or "driver-memory" in submitted:
+        return True
+    home = os.environ.get("SPARK_HOME")
+    folder = os.environ.get("SPARK_CONF_DIR", home and os.path.join(home, "conf"))
+    defaults = Path(folder, "spark-defaults.conf") if folder else None
+    written = defaults.read_text().splitlines() if defaults and defaults.is_file() else []
+    said = [submitted, *(line for line in written if not line.startswith("#"))]
+    return any(_DRIVER_MEMORY in line for line in said)
+
+
+def _prepare_environment() -> None:
+    """One thread a task (kernels that own the machine raise it), workers of this same Python."""
+    for name in _THREADS:
+        os.environ.setdefault(name, "1")
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import gzip
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mfspark.errors import InputError
+from mfspark.ingest.readers import lines
+from mfspark.ingest.readers.lines import Facts, examine, line_chunks
+
+
+@given(
+    st.lists(st.sampled_from([b"a", b"bcd", b"", b"\r", b"efghij"]), max_size=12),
+    st.booleans(),
+    st.integers(1, 9),
+)
+def test_every_line_is_owned_by_exactly_one_range(tmp_path_factory, parts, ended, size):
+    data = b"\n".join(parts) + (b"\n" if ended else b"")
+    path = tmp_path_factory.mktemp("lines") / "f"
+    path.write_bytes(data)
+    ranges = [(s, min(s + size, len(data))) for s in range(0, len(data), size)]
+    owned = [b"".join(line_chunks(str(path), *r)) for r in ranges]
+    assert b"".join(owned) == data
+    n_lines = data.count(b"\n") + (data[-1:] not in (b"", b"\n"))
+    assert sum(examine(str(path), *r).lines for r in ranges) == n_lines
+
+
+def test_small_reads_give_whole_lines(tmp_path, monkeypatch):
+    monkeypatch.setattr(lines, "CHUNK", 4)
+    path = tmp_path / "f"
+    path.write_bytes(b"\xef\xbb\xbf" + b"abc\ndefghijkl\nm\n")
+    chunks = list(line_chunks(str(path), 0, 19))
+    assert chunks == [b"abc\n", b"defghijkl\nm\n"]  # the mark is gone, no line is cut
+
+
+@pytest.mark.parametrize(
+    ("data", "facts"),
+    [
+        (b"a,b\nc,d", Facts(2, False, True)),
+        (b'"a","b"\n"c",d\n', Facts(2, False, True)),
+        (b'"a\nb",c\n', Facts(2, True, True)),
+        ("Amélie\n".encode(), Facts(1, False, True)),
+        ("Amélie\n".encode("iso-8859-1"), Facts(1, False, False)),
+        (b"", Facts(0, False, True)),
+    ],
+)
+def test_facts(tmp_path, data, facts):
+    plain, packed = tmp_path / "f", tmp_path / "f.gz"
+    plain.write_bytes(data)
+    packed.write_bytes(gzip.compress(data))
+    assert examine(str(plain), 0, len(data)) == facts
+    assert examine(str(packed), 0, 99, gzipped=True) == facts
+
+
+def test_endless_line_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(lines, "LONGEST_LINE", 100)
+    path = tmp_path / "f"
+    path.write_bytes(b"x" * 300)
+    with pytest.raises(InputError, match="line longer than"):
+        examine(str(path), 0, 300)
+    with pytest.raises(InputError, match="line longer than"):
+        examine(str(path), 10, 20)
+
+
+def test_cut_gzip_is_named(tmp_path):
+    path = tmp_path / "f.gz"
+    path.write_bytes(gzip.compress(b"1,2,3\n" * 1000)[:-12])
+    with pytest.raises(InputError, match=r"f\.gz is a broken gzip file.*\n.*cut off"):
+        examine(str(path), 0, 99, gzipped=True)

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mfspark.config.config import Ingest
+from mfspark.errors import InputError
+from mfspark.ingest.side_tables.items import read_items
+
+
+def items(*files):
+    return read_items([str(f) for f in files], Ingest()).table.to_pylist()
+
+
+def item(item_id, title, genres):
+    return {"item_id": item_id, "title": title, "genres": genres}
+
+
+TOY, HEAT = item("1", "Toy Story (1995)", ["Animation", "Comedy"]), item("2", "Heat", [])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (
+            "movies.csv",
+            "movieId,title,genres\r\n1,Toy Story (1995),Animation|Comedy\r\n"
+            "2,Heat,(no genres listed)\r\n",
+        ),
+        ("other.csv", "Genre;Name;ID\nAnimation|Comedy;Toy Story (1995);1\n;Heat;2\n"),
+        ("movies.dat", "1::Toy Story (1995)::Animation|Comedy\n2::Heat::\n"),
+        ("tab.tsv", "1\tToy Story (1995)\tAnimation|Comedy\n2\tHeat\t(no genres listed)\n"),
+        ("movies.csv.gz", "movieId,title,genres\n1,Toy Story (1995),Animation|Comedy\n2,Heat,\n"),
+    ],
+)
+def test_text_formats(file, name, content):
+    assert items(file(name, content)) == [TOY, HEAT]
+
+
+def test_excel_and_parquet(workbook, tmp_path):
+    assert items(
+        workbook(
+            [
+                ["id", "title", "genres"],
+                [1, "Toy Story (1995)", "Animation|Comedy"],
+                [2, "Heat", None],
+            ]
+        )
+    ) == [
+        TOY,
+        HEAT,
+    ]
+    table = pa.table(
+        {
+            "item_id": [1, 2],
+            "title": ["Toy Story (1995)", "Heat"],
+            "genres": [["Animation", "Comedy"], []],
+        }
+    )
+    pq.write_table(table, tmp_path / "i.parquet")
+    assert items(tmp_path / "i.parquet") == [TOY, HEAT]
+
+
+def test_quoted_titles_and_latin_1(file):
+    text = 'movieId,title,genres\n1,"American President, The (1995)",Drama\n'
+    text += '2,"The ""Best""",\n3,Amélie,\n'
+    for encoding in ("utf-8", "iso-8859-1"):
+        titles = [row["title"] for row in items(file("m.csv", text.encode(encoding)))]
+        assert titles == ["American President, The (1995)", 'The "Best"', "Amélie"]
+
+
+def test_first_of_equal_ids_counts_and_the_rest_is_counted(file):
+    first = file("a.csv", "movieId,title\n1,A\n2,B\n1,C\n,D\n3,x,y\n\n")
+    second = file("b.csv", "movieId,title\n2,E\n4,F\n")
+    found = read_items([str(first), str(second)], Ingest())
+    assert [(r["item_id"], r["title"], r["genres"]) for r in found.table.to_pylist()] == [
+        ("1", "A", None),
+        ("2", "B", None),
+        ("4", "F", None),
+    ]
+    assert (found.n_duplicates, found.n_skipped) == (2, 2)
+
+
+FLAGS = (
+    "1|Toy|01-Jan-1995||http://x|0|0|0|1|1|1|0|0|0|0|0|0|0|0|0|0|0|0|0\n2|Heat|||y|"
+    + "|".join("0" * 19)
+    + "\n"
+)
+
+
+def test_genre_flags_with_and_without_their_names(file):
+    path = file("u.item", FLAGS)
+    assert items(path) == [
+        item("1", "Toy", ["Animation", "Children's", "Comedy"]),
+        item("2", "Heat", []),
+    ]
+    file("u.genre", "\n".join(f"g{n}|{n}" for n in range(19)) + "\n\n")
+    assert items(path)[0]["genres"] == ["g3", "g4", "g5"]
+
+
+def test_file_without_an_id_column_is_explained(file):
+    path = file("t.parquet", "")
+    pq.write_table(pa.table({"Name": ["A"]}), path)
+    with pytest.raises(InputError, match=r"no column looks like an item id .found: Name\)"):
+        items(path)
+
+
+def test_public_item_files(data_set):
+    movies = items(data_set("ml-latest-small") / "movies.csv")
+    assert len(movies) == 9742
+    assert len({row["title"] for row in movies}) < 9742  # two movies may share a title
+    assert movies[0]["genres"] == ["Adventure", "Animation", "Children", "Comedy", "Fantasy"]
+    old = items(data_set("ml-100k") / "u.item")
+    assert len(old) == 1682
+    assert old[0]["genres"] == ["Animation", "Children's", "Comedy"]
+    assert any("é" in row["title"] for row in old)
+    tweets = items(data_set("movietweetings-100k") / "movies.dat")
+    assert (tweets[0]["item_id"], tweets[0]["title"]) == (
+        "0002844",
+        "Fantômas - À l'ombre de la guillotine (1913)",
+    )
+    assert len(tweets) == 10_506

@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mfspark.config.config import Config
+from mfspark.errors import ExitStatus, InputError
+from mfspark.ingest.intake import PreviousNight, ingest
+from mfspark.ingest.side_tables.join import SideCounts
+from mfspark.schemas import IdTypes, check_schema
+
+DATA = Path(__file__).parents[2] / "mfspark" / "samples" / "data"
+RATINGS = """user,item,rating,timestamp
+1,10,4,1000000000
+1,20,3,1000000000
+2,10,5,1000000000
+2,10,1,999999999
+2,10,2,
+1,20,2,1000000000
+3,30,bad,1000000000
+3,10,4,1000172800
+4,9,4.5,1000000000
+"""
+
+
+@pytest.fixture
+def night(spark, tmp_path):
+    """Return a function that ingests and gives the report and the tables written, as Arrow."""
+
+    def run(
+        ratings,
+        items=(),
+        previous=None,
+        until=None,
+        tables=None,
+        ids="auto",
+        users=(),
+        merge_on="id",
+        **options,
+    ):
+        tables = {} if tables is None else tables
+        options = {"max_rejected_share": 0.5, **options}
+        values = {"ingest": options, "ids": {"type": ids}, "items": {"merge_on": merge_on}}
+        config = Config.model_validate(values)
+
+        def write(frame, table):
+            tables[table] = frame.toArrow()
+
+        files = [[str(path) for path in paths] for paths in (ratings, users, items)]
+        report = ingest(spark, *files, config, str(tmp_path / "scratch"), write, previous, until)
+        for table, content in tables.items():
+            check_schema(content.schema, table, report.ids)
+        return report, {name: table.to_pylist() for name, table in tables.items()}
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory):
+    path = tmp_path_factory.mktemp("items") / "movies.csv"
+    path.write_text("movieId,title,genres\n10,Toy,A|B\n9,Heat,\n77,Unseen,C\n10,Again,D\n")
+    return path
+
+
+def by(rows, column):
+    return {row[column]: row for row in rows}
+
+
+def test_survey_statistics_are_those_of_pandas(night, golden):
+    report, tables = night([DATA / "survey.xlsx"])
+    truth = golden("survey")
+    assert (report.n_rows, report.n_accepted, report.n_rejected) == (376, 376, 0)
+    assert (report.n_users, report.n_items) == (truth["n_users"], truth["n_items"]) == (45, 10)
+    assert (report.rating_scale, report.rating_step) == ((1.0, 5.0), 1.0)
+    assert report.ids == IdTypes("string", "string")
+    names = {"count": "n_ratings", "25%": "q25", "50%": "median", "75%": "q75"}
+    items = by(tables["items"], "item_id")
+    assert set(items) == set(truth["item_stats"])
+    for title, statistics in truth["item_stats"].items():
+        for name, value in statistics.items():
+            assert items[title][names.get(name, name)] == pytest.approx(value, abs=1e-12), (
+                title,
+                name,
+            )
+    users = by(tables["users"], "user_id")
+    assert sorted(users)[0] == "Respondent 01"
+    assert [users[name]["user_idx"] for name in sorted(users)] == list(range(45))
+    assert users["Respondent 01"]["first_rated_at"] == datetime(
+        2023, 4, 11, 10, 58, 44, 990000, UTC
+    )
+    assert tables["rejected_ratings"] == []
+
+
+def test_a_night_with_everything(night, file, catalogue):
+    report, tables = night([file("r.csv", RATINGS)], [catalogue], until=date(2001, 9, 9))
+    assert (report.n_rows, report.n_accepted, report.n_rejected, report.n_later) == (9, 4, 4, 1)
+    assert report.rejected_by_reason == {"rating_not_a_number": 1, "superseded_duplicate": 3}
+    assert (report.rating_scale, report.rating_step) == ((1.0, 5.0), 0.5)
+    assert report.described_items == SideCounts(n=3, n_unrated=1, n_duplicates=1)
+    assert report.described_users == SideCounts()
+    kept = {(r["user_id"], r["item_id"]): r for r in tables["ratings"]}
+    assert {pair: r["rating"] for pair, r in kept.items()} == {
+        (1, 10): 4.0,
+        (1, 20): 2.0,  # equally new: the later line
+        (2, 10): 5.0,  # newer than the line after it, and than the one without a time
+        (4, 9): 4.5,
+    }
+    assert {
+        (r["source_file"], r["line"], r["raw"], r["reason"]) for r in tables["rejected_ratings"]
+    } == {
+        ("r.csv", 3, "1,20,3.0,2001-09-09 01:46:40", "superseded_duplicate"),
+        ("r.csv", 5, "2,10,1.0,2001-09-09 01:46:39", "superseded_duplicate"),
+        ("r.csv", 6, "2,10,2.0", "superseded_duplicate"),
+        ("r.csv", 8, "3,30,bad,1000000000", "rating_not_a_number"),
+    }
+    items = by(tables["items"], "item_id")
+    assert {i: r["item_idx"] for i, r in items.items()} == {9: 0, 10: 1, 20: 2, 77: 3}  # by value
+    assert kept[(1, 20)]["item_idx"] == 2
+    assert (items[10]["title"], items[10]["genres"], items[10]["n_ratings"]) == (
+        "Toy",
+        ["A", "B"],
+        2,
+    )
+    assert (items[20]["title"], items[20]["genres"]) == (None, None)
+    unseen = {**dict.fromkeys(items[77]), "item_id": 77, "item_idx": 3, "n_ratings": 0}
+    assert items[77] == {**unseen, "title": "Unseen", "genres": ["C"]}
+    users = by(tables["users"], "user_id")
+    assert {u: r["user_idx"] for u, r in users.items()} == {1: 0, 2: 1, 4: 2}
+    assert (users[1]["mean"], users[1]["std"], users[1]["q25"]) == (3.0, pytest.approx(2**0.5), 2.5)
+    assert (users[4]["n_ratings"], users[4]["std"]) == (1, None)
+
+
+def test_next_night_keeps_indices_and_people(spark, night, file):
+    def before(pairs):
+        return spark.createDataFrame(pairs, "id long, idx int")
+
+    previous = PreviousNight(
+        before([(5, 0), (2, 1)]), before([(10, 0)]), IdTypes("integer", "integer")
+    )
+    report, tables = night([file("r.csv", RATINGS)], previous=previous)
+    users, items = by(tables["users"], "user_id"), by(tables["items"], "item_id")
+    assert {u: r["user_idx"] for u, r in users.items()} == {5: 0, 2: 1, 1: 2, 3: 3, 4: 4}
+    assert {i: r["item_idx"] for i, r in items.items()} == {10: 0, 9: 1, 20: 2}
+    assert (users[5]["n_ratings"], users[5]["mean"]) == (0, None)
+    assert (report.n_users, report.n_items, report.n_later) == (5, 3, 0)
+
+
+def test_too_many_rejected_stops_after_writing_them(night, file):
+    tables = {}
+    lines = "user,item,rating\n1,2,3\n" + "1,3,x\n" * 3 + ",4,5\n"
+    with pytest.raises(InputError) as raised:
+        night([file("r.csv", lines)], tables=tables)
+    assert raised.value.status == ExitStatus.INPUT_UNUSABLE
+    assert raised.value.message.splitlines() == [
+        "4 of 5 rows (80.0%) were rejected:",
+        "  3 rating_not_a_number, such as r.csv:3: 1,3,x",
+        "  1 missing_user, such as r.csv:6: ,4,5",
+    ]
+    assert "ingest.max_rejected_share = 0.5" in raised.value.hint
+    assert list(tables) == ["rejected_ratings"]
+    assert tables["rejected_ratings"].num_rows == 4
+
+
+def test_duplicates_do_not_count_as_rejected(night, file):
+    lines = "user,item,rating\n" + "".join(f"a,b,{n % 5}\n" for n in range(9))
+    report, tables = night([file("r.csv", lines)], max_rejected_share=0.0)
+    assert (report.n_accepted, report.rejected_by_reason) == (1, {"superseded_duplicate": 8})
+    assert tables["ratings"][0]["rating"] == 3.0
+
+
+def test_nothing_to_accept(night, file):
+    with pytest.raises(InputError, match=r"no ratings in r\.csv"):
+        night([file("r.csv", "userId,movieId,rating\n")])
+    with pytest.raises(InputError, match="all 1 ratings are later than 2001-01-01"):
+        night([file("r.csv", "1,2,3,1000000000\n")], until=date(2001, 1, 1))
+
+
+def test_items_file_that_matches_nothing_is_refused(night, file):
+    items = file("movies.csv", "movieId,title\n0010,Toy\n0020,Heat\n")
+    with pytest.raises(InputError, match=r"none of the 2 items in movies\.csv.*\n.*leading zeros"):
+        night([file("r.csv", "1,10,3\n1,20,4\n")], [items])
+
+
+def test_split_text_and_errors_inside_tasks(night, file, monkeypatch):
+    """A large file is looked through by a job; what breaks there or later still speaks plainly."""
+    monkeypatch.setattr("mfspark.ingest.readers.ratings._EXAMINE_HERE", 0)
+    good = file(
+        "a.csv", "".join(f"{u},{i},{(u * i) % 5 + 1}\n" for u in range(40) for i in range(40))
+    )
+    report, _ = night([good])
+    assert (report.n_accepted, report.n_users) == (1600, 40)
+    broken = file("b.csv.gz", good.read_bytes() * 3)
+    broken.write_bytes(broken.read_bytes()[:-10])
+    monkeypatch.setattr("mfspark.ingest.readers.detect.HEAD", 100)
+    with pytest.raises(InputError, match=r"b\.csv\.gz is a broken gzip file") as raised:
+        night([broken])
+    assert raised.value.hint == "it may be cut off; copy it again"
+
+
+def test_users_bring_their_attributes(night, file):
+    users = file(
+        "u.csv", "userId,age,city\n2,30,\n1,,Oslo\n7,8,Rome\nx,9,Bern\n2,31,Kiel\n,1,Ulm\n"
+    )
+    report, tables = night([file("r.csv", RATINGS)], users=[users])
+    assert report.described_users == SideCounts(n=3, n_unrated=1, n_duplicates=1, n_skipped=2)
+    found = by(tables["users"], "user_id")
+    assert {user: row["attributes"] for user, row in found.items()} == {
+        1: ["city=Oslo"],
+        2: ["age=30"],
+        3: None,
+        4: None,
+    }
+    assert {row["title"] for row in tables["items"]} == {None}
+
+
+def test_user_file_of_other_users_is_refused(night, file):
+    users = file("u.csv", "userId,age\n001,30\n002,31\n")
+    with pytest.raises(InputError, match=r"none of the 2 users in u\.csv rated anything"):
+        night([file("r.csv", RATINGS)], users=[users])
+
+
+def test_damage_found_while_writing_still_speaks_plainly(night, tmp_path):
+    path = tmp_path / "r.parquet"
+    pq.write_table(pa.table({"user": range(999), "item": range(999), "rating": [3.5] * 999}), path)
+    data = bytearray(path.read_bytes())
+    data[20:400] = b"\xff" * 380
+    path.write_bytes(bytes(data))
+    with pytest.raises(InputError, match=r"r\.parquet is a broken Parquet file") as raised:
+        night([path])
+    assert raised.value.hint == "it may be cut off or still being written; copy it again"
+
+
+def test_public_data(night, data_set):
+    folder = data_set("ml-latest-small")
+    report, tables = night([folder / "ratings.csv"], [folder / "movies.csv"])
+    assert (report.n_accepted, report.n_users, report.n_items) == (100_836, 610, 9742)
+    assert report.described_items.n_unrated == 9742 - 9724
+    assert (report.rating_scale, report.rating_step) == ((0.5, 5.0), 0.5)
+    assert report.ids == IdTypes("integer", "integer")
+    titles = [row["title"] for row in tables["items"]]
+    assert len(titles) - len(set(titles)) == 5  # shared by two movies each, both kept
+    folder = data_set("movietweetings-100k")
+    report, tables = night([folder / "ratings.dat"], [folder / "movies.dat"])
+    assert (report.n_accepted, report.n_users, report.n_items) == (100_000, 16_554, 10_506)
+    assert report.ids == IdTypes("integer", "string")
+    assert "0104257" in by(tables["items"], "item_id")
+
+
+def test_items_of_one_title_are_averaged_into_the_first_listed(night, file):
+    """User 1 rated both versions, user 2 the second alone; untitled items are never one."""
+    items = file("m.csv", "movieId,title\n30,Emma\n10,Emma\n20,Heat\n40,\n50,\n60,Emma\n")
+    ratings = file(
+        "r.csv",
+        "user,item,rating,timestamp\n1,10,4,1000000000\n1,30,1,1000000100\n1,20,5,1000000000\n"
+        "2,10,2,1000000000\n2,40,3,1000000000\n2,50,4,1000000000\n",
+    )
+    report, tables = night([ratings], [items], merge_on="title")
+    found = {(r["user_id"], r["item_id"]): r["rating"] for r in tables["ratings"]}
+    assert found == {(1, 30): 2.5, (1, 20): 5, (2, 30): 2, (2, 40): 3, (2, 50): 4}
+    times = {(r["user_id"], r["item_id"]): r["rated_at"] for r in tables["ratings"]}
+    assert times[1, 30] == datetime(2001, 9, 9, 1, 48, 20, tzinfo=UTC)
+    assert (report.n_rows, report.n_accepted, report.n_merged) == (6, 5, 1)
+    assert sorted(row["item_id"] for row in tables["items"]) == [20, 30, 40, 50]
+    emma = by(tables["items"], "item_id")[30]
+    assert (emma["title"], emma["n_ratings"], emma["mean"]) == ("Emma", 2, 2.25)

@@ -1,0 +1,152 @@
+"""The page as a whole: what it says, that it needs nothing else, and that a browser draws it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mfspark.queries.report.content import (
+    Bar,
+    Cell,
+    Completed,
+    Distribution,
+    ExampleList,
+    Figure,
+    Heatmap,
+    ListedItem,
+    LossCurve,
+    Metric,
+    Rejected,
+    Report,
+)
+from mfspark.queries.report.page import render
+
+EVIL = "<img src=x onerror=alert(1)> & \x1b[31mred"
+EMPTY = Report(
+    "2026-11-22-abc", "2026-11-22", "2026-11-22 03:00 UTC", "0.1", {"ratings": 8}, "none", []
+)
+FULL = replace(
+    EMPTY,
+    notes=["lists are short"],
+    metrics=[
+        Metric(
+            "RMSE",
+            True,
+            {"als": Figure(0.9, 0.8, 1.0, best=True), "baseline": Figure(1.0)},
+            "baseline",
+            True,
+        ),
+        Metric("coverage", False, {"als": Figure(0.5)}, "popularity"),
+    ],
+    losses=[
+        LossCurve("als", {"train": [(1, 1.0), (2, 0.5)], "validation": [(1, 1.2), (2, 1.1)]}, 3.0)
+    ],
+    distributions=[Distribution("Ratings given", [Bar("1", 3), Bar("5", 9)])],
+    heatmaps=[Heatmap("Users", ["u1", EVIL], [[None, 0.5], [0.5, None]])],
+    completed=Completed(
+        ["u1"], [EVIL, "Heat"], [[Cell(4.0, True), Cell(3.62, False)]], 1, 5, 1, 2, 0.5
+    ),
+    list_model="als",
+    lists=[
+        ExampleList(
+            "u1",
+            4,
+            3.5,
+            [ListedItem(EVIL, ["Drama"], 5)],
+            [ListedItem("Heat", ["Crime", "Drama"], 4.25, "popularity")],
+        )
+    ],
+    n_rows=12,
+    rejected=[Rejected("missing_user", 3, [("r.csv", 7, EVIL)]), Rejected("malformed_line", 1, [])],
+    read_as={"r.csv": "text split by ','"},
+    tables={"ratings": 8},
+    config='{"seed": 42}',
+)
+
+
+def test_everything_is_said() -> None:
+    page = render(FULL)
+    for text in (
+        *("Night of 2026-11-22", "lists are short", "0.900", "0.800 to 1.000", "3.0 s", "50%"),
+        *("Drama", "Crime, Drama", "by popularity", "4.25"),
+        *("missing_user", "33.33%", "text split by"),
+    ):
+        assert text in page, text
+    assert re.search(r'class="known"[^>]*>4<', page)
+    assert re.search(r'class="guess"[^>]*>3\.6<', page)
+    assert page.count('<svg class="chart"') == 4  # coverage has no chart of its own
+
+
+def test_a_night_of_which_little_is_known_has_a_page_too() -> None:
+    page = render(EMPTY)
+    assert "0 rows were read and none was rejected" in page
+    for section in ("metrics", "losses", "similarity", "completed", "lists"):
+        assert f'id="{section}"' not in page
+
+
+def test_the_page_needs_nothing_else_and_runs_nothing() -> None:
+    page = render(FULL)
+    assert not re.search(r"https?://|<script|<link rel=.stylesheet|@import|url\(", page)
+    assert "default-src 'none'" in page
+
+
+def test_what_data_says_is_text() -> None:
+    page = render(FULL)
+    assert "<img" not in page
+    assert "\x1b" not in page
+    assert page.count("&lt;img src=x onerror=alert(1)&gt;") >= 4
+
+
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+)
+PROBE = """<script>
+const charts = [...document.querySelectorAll("svg.chart")];
+const seen = element => {
+  const box = element.getBoundingClientRect();
+  return box.width > 0 && box.height > 0;
+};
+const marks = "circle, path, rect.heat, polyline";
+const count = chart => [...chart.querySelectorAll(marks)].filter(seen).length;
+document.title = charts.map(chart => `${seen(chart)}:${count(chart)}`).join(" ");
+</script></body>"""
+
+
+@pytest.mark.skipif(not BROWSER, reason="no Chromium on this machine")
+def test_a_browser_draws_every_chart_without_a_complaint(tmp_path: Path) -> None:
+    """The page itself must leave the console empty; a copy with a probe counts what is drawn."""
+    page = render(FULL)
+    (tmp_path / "page.html").write_text(page)
+    probed = page.replace("</body>", PROBE).replace("default-src 'none';", "")
+    (tmp_path / "probe.html").write_text(probed)
+    outputs = []
+    for name in ("page", "probe"):
+        done = subprocess.run(
+            [
+                *(
+                    BROWSER,
+                    "--headless",
+                    "--no-sandbox",
+                    "--disable-gpu",
+                    "--enable-logging=stderr",
+                ),
+                *(f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"),
+                (tmp_path / f"{name}.html").as_uri(),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        assert "CONSOLE" not in done.stderr
+        outputs.append(done.stdout)
+    title = re.search("<title>(.*?)</title>", outputs[1])
+    assert title is not None
+    drawn = [part.split(":") for part in title[1].split()]
+    # two dots; two lines with a dot at each end; two bars; two squares and 24 of the legend
+    assert drawn == [["true", "2"], ["true", "4"], ["true", "2"], ["true", "26"]]

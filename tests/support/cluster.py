@@ -1,0 +1,183 @@
+"""A standalone Spark cluster on this machine, and nights submitted to it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyspark
+
+from tests.support.processes import command_of, descendants, kill, wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+_NIGHTLY = ROOT / "jobs" / "nightly.py"
+_BIN = Path(pyspark.__file__).parent / "bin"
+_MASTER, _WORKER = (f"org.apache.spark.deploy.{c}" for c in ("master.Master", "worker.Worker"))
+_LOOPBACK = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOCAL_HOSTNAME": "127.0.0.1"}
+VICTIMS = {
+    "executor": "CoarseGrainedExecutorBackend",
+    "python daemon": "pyspark.daemon",
+    "python worker": "pyspark.daemon",
+}
+DRIVERS = ("driver", "JVM", "process group")
+"""What of a submitted night may be killed: its Python, the JVM that started that, or both at once
+with all that they started."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A master and its workers."""
+
+    url: str
+    workers: tuple[int, ...]
+
+    def find(self, victim: str) -> list[int]:
+        """Return the processes of one kind: executors, Python daemons, or Python workers.
+
+        A daemon is forked into workers, so that all have its command line; the daemon's parent is
+        an executor.
+        """
+        tree = [pid for worker in self.workers for pid in descendants(worker)]
+        alike = [pid for pid in tree if VICTIMS[victim] in command_of(pid)]
+        if victim == "executor":
+            return alike
+        forked = {child for pid in alike for child in descendants(pid)}
+        return [pid for pid in alike if (pid in forked) == (victim == "python worker")]
+
+
+@contextmanager
+def standalone(logs: Path, n_workers: int = 2) -> Iterator[Cluster]:
+    """Yield a cluster of workers with one core each; all of it is ended afterwards."""
+    port = _free_port()
+    url = f"spark://127.0.0.1:{port}"
+    host = ["--host", "127.0.0.1"]
+    starts = [[_MASTER, *host, "--port", str(port), "--webui-port", "0"]]
+    starts += [
+        [_WORKER, url, *host, "-c", "1", "-m", "2g", "--webui-port", "0", "-d", str(logs / str(n))]
+        for n in range(n_workers)
+    ]
+    started: list[subprocess.Popen[bytes]] = []
+    try:
+        for n, arguments in enumerate(starts):
+            with (logs / f"daemon-{n}.log").open("wb") as log:
+                started.append(
+                    subprocess.Popen(
+                        [_BIN / "spark-class", *arguments],
+                        env={**os.environ, **_LOOPBACK, "SPARK_DAEMON_MEMORY": "256m"},
+                        stdout=log,
+                        stderr=subprocess.STDOUT,
+                        start_new_session=True,
+                    )
+                )
+            if n == 0:
+                wait_until(lambda: _listens(port), 60, "the master")
+        yield Cluster(url, tuple(process.pid for process in started[1:]))
+    finally:
+        for process in reversed(started):
+            end_group(process)
+
+
+@dataclass
+class Submitted:
+    """A night given to spark-submit, in a process group of its own."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def reached(self, step: str) -> bool:
+        """Return whether a step has ended."""
+        return re.search(rf"\d+/\d+ {re.escape(step)}: ", self.log.read_text()) is not None
+
+    def python(self) -> int | None:
+        """Return the driver: the Python process that runs the night."""
+        for pid in descendants(self.process.pid):
+            if str(_NIGHTLY) in command_of(pid):
+                return pid
+        return None
+
+    def kill(self, victim: str) -> None:
+        """Kill one of `DRIVERS`, at once."""
+        if victim == "process group":
+            os.killpg(self.process.pid, signal.SIGKILL)
+            return
+        pid = self.process.pid if victim == "JVM" else self.python()
+        assert pid is not None
+        assert kill(pid), f"no {victim} was there to kill"
+
+    def wait_for(self, step: str | None, seconds: float = 300) -> None:
+        """Wait until a step has ended; fail where the night ends before. None: no wait."""
+        if step is None:
+            return
+
+        def true() -> bool:
+            assert self.process.poll() is None or self.reached(step), self.log.read_text()[-3000:]
+            return self.reached(step)
+
+        wait_until(true, seconds, f"the end of step {step}")
+
+    def end(self, seconds: float = 600) -> int:
+        """Wait for the end and return the exit status."""
+        return self.process.wait(seconds)
+
+
+@contextmanager
+def submitted(
+    log: Path, arguments: list[str], master: str, conf: dict[str, str] | None = None
+) -> Iterator[Submitted]:
+    """Yield a night that spark-submit runs; what is left of it is ended afterwards."""
+    settings = {
+        "spark.executor.memory": "512m",
+        "spark.driver.memory": "1g",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        "spark.ui.enabled": "false",
+        **(conf or {}),
+    }
+    options = [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
+    command = [_BIN / "spark-submit", "--master", master, *options, _NIGHTLY]
+    environment = {**os.environ, **_LOOPBACK, "PYSPARK_PYTHON": sys.executable}
+    environment["PYTHONPATH"] = str(ROOT)
+    environment.pop("SPARK_ENV_LOADED", None)
+    environment.pop("PYSPARK_GATEWAY_PORT", None)
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [*command, *arguments],
+            env=environment,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield Submitted(process, log)
+    finally:
+        end_group(process)
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process and all it started, at once; wait for it."""
+    started = descendants(process.pid)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    for pid in started:  # some begin groups of their own
+        kill(pid)
+    process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,192 @@
+"""Nights with hand-made tables, stores that fail on purpose, and what a reader sees."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mfspark.config.config import Config
+from mfspark.errors import LockedError
+from mfspark.schemas import IdTypes, table_schema
+from mfspark.storage.file_system import LocalStore
+from mfspark.tables.lock import hold_lock
+from mfspark.tables.night import Night
+from mfspark.tables.publish import publish
+from mfspark.tables.run import read_table
+from mfspark.tables.warehouse import Warehouse
+
+IDS = IdTypes("integer", "string")
+RUN_DATE = date(2026, 11, 22)
+FILES, ROWS_A_FILE = 3, 40
+
+
+def top_n(mark: float, part: int) -> pa.Table:
+    """One file of a list in which every score is the night's mark."""
+    users = [part * 10 + i // 10 for i in range(ROWS_A_FILE)]
+    columns = {
+        "model": ["als"] * ROWS_A_FILE,
+        "user_id": users,
+        "rank": [i % 10 + 1 for i in range(ROWS_A_FILE)],
+        "item_id": [f"i{i}" for i in range(ROWS_A_FILE)],
+        "score": [mark] * ROWS_A_FILE,
+        "tier": ["als"] * ROWS_A_FILE,
+        "title": [f"Title {i}" for i in range(ROWS_A_FILE)],
+    }
+    schema, empty = table_schema("top_n", IDS), [None] * ROWS_A_FILE
+    return pa.table({name: columns.get(name, empty) for name in schema.names}, schema=schema)
+
+
+def write_list(directory: Path, mark: float) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    for part in range(FILES):
+        pq.write_table(top_n(mark, part), directory / f"part-{part}.parquet")
+
+
+def begin(root: Path, mark: float, store: LocalStore | None = None, **config: Any) -> Night:
+    """Begin the night whose only input is its mark."""
+    return Night.begin(
+        Warehouse(root, store),
+        Config.model_validate(config),
+        RUN_DATE,
+        [{"path": "ratings.csv", "mark": mark}],
+    )
+
+
+def ready(root: Path, mark: float, store: LocalStore | None = None, **config: Any) -> Night:
+    """Begin a night and run what it has not finished, as a rerun does."""
+    night = begin(root, mark, store, **config)
+    if not night.finished("top_n"):
+        write_tables(night, mark)
+        night.finish("top_n", {"rows": FILES * ROWS_A_FILE})
+    return night
+
+
+def write_tables(night: Night, mark: float) -> None:
+    write_list(night.table_dir("top_n"), mark)
+    night.table_dir("metrics").mkdir(exist_ok=True)
+    pq.write_table(_metrics(mark), night.table_dir("metrics") / "part-0.parquet")
+
+
+def _metrics(mark: float) -> pa.Table:
+    row = {"model": "als", "split": "random", "metric": "rmse", "value": mark, "n": 5}
+    return pa.Table.from_pylist([row], schema=table_schema("metrics", IDS))
+
+
+def publish_marked(root: Path, mark: float, store: LocalStore | None = None, **config: Any) -> str:
+    night = ready(root, mark, store, **config)
+    return publish(night, IDS, [{"model": "als", "rmse": mark}], []).run_id
+
+
+def seen(root: Path) -> float | None:
+    """Return the mark of the night a reader sees, None where nothing was published.
+
+    Fails unless the two tables and the manifest are whole and of one night.
+    """
+    warehouse = Warehouse(root)
+    run_id = warehouse.current()
+    if run_id is None:
+        return None
+    rows = read_table(root, "top_n", run_id).to_table()
+    marks = set(rows["score"].to_pylist())
+    marks |= set(read_table(root, "metrics", run_id).to_table()["value"].to_pylist())
+    assert len(marks) == 1, f"a reader saw the nights {marks} at once"
+    assert rows.num_rows == FILES * ROWS_A_FILE
+    assert warehouse.manifest(run_id).metrics[0]["rmse"] in marks
+    return marks.pop()
+
+
+class StepStore(LocalStore):
+    """Calls `at_step(number, name, when)` before and after each single step, and counts them."""
+
+    def __init__(self, at_step: Callable[[int, str, str], None]) -> None:
+        self.steps = 0
+        self._at_step = at_step
+
+    def _step(self, name: str, real: Callable[[], None], half: Callable[[], None]) -> None:
+        number, self.steps = self.steps, self.steps + 1
+        self._at_step(number, name, "before")
+        if name in ("write", "delete"):  # the only steps that can be half done
+            half()
+            self._at_step(number, name, "in")
+        real()
+        self._at_step(number, name, "after")
+
+    def _mkdir(self, path: Path) -> None:
+        self._step("mkdir", lambda: LocalStore._mkdir(self, path), _nothing)
+
+    def _write(self, path: Path, content: bytes) -> None:
+        def half() -> None:
+            path.write_bytes(content[: len(content) // 2])
+
+        self._step("write", lambda: LocalStore._write(self, path, content), half)
+
+    def _sync(self, path: Path) -> None:
+        self._step("sync", lambda: LocalStore._sync(self, path), _nothing)
+
+    def _replace(self, source: Path, target: Path) -> None:
+        self._step("replace", lambda: LocalStore._replace(self, source, target), _nothing)
+
+    def _rename(self, source: Path, target: Path) -> None:
+        self._step("rename", lambda: LocalStore._rename(self, source, target), _nothing)
+
+    def _delete(self, path: Path) -> None:
+        def half() -> None:
+            for entry in sorted(path.iterdir()):
+                if entry.is_file():
+                    entry.unlink()
+                    return
+
+        self._step("delete", lambda: LocalStore._delete(self, path), half)
+
+
+def _nothing() -> None:
+    return None
+
+
+def publish_and_die(root: str, mark: float, step: int, when: str, config: dict[str, Any]) -> None:
+    """Publish in a process that is killed, by the kernel, at one step."""
+
+    def kill(number: int, name: str, now: str) -> None:  # noqa: ARG001
+        if (number, now) == (step, when):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    night = begin(Path(root), mark, StepStore(kill), **config)
+    publish(night, IDS, [{"model": "als", "rmse": mark}], [])
+
+
+def publish_when_asked(root: str, mark: float, config: dict[str, Any], ready: Any) -> None:
+    """Say that publishing begins, and publish."""
+    night = begin(Path(root), mark, **config)
+    ready.set()
+    publish(night, IDS, [{"model": "als", "rmse": mark}], [])
+
+
+def publish_many(root: str, marks: list[float], pause: float = 0.0) -> None:
+    for mark in marks:
+        publish_marked(Path(root), mark)
+        time.sleep(pause)
+
+
+def hold_and_tell(root: str, begin: Any, told: Any) -> None:
+    """Try for the lock when everybody is ready; tell, and keep it until killed."""
+    begin.wait()
+    try:
+        with hold_lock(Warehouse(root)):
+            told.put((os.getpid(), "held"))
+            time.sleep(600)
+    except LockedError as error:
+        told.put((os.getpid(), str(int(error.status))))
+
+
+def overwrite_in_place(directory: str, marks: list[float]) -> None:
+    """What must not be done: replace the files of a live table one by one."""
+    for mark in marks:
+        write_list(Path(directory), mark)

@@ -1,0 +1,190 @@
+"""A tiny published run, made by hand without Spark: 4 users, 5 items, 8 ratings.
+
+rating     i1   i2   i3   i4   i5        user 4 has no neighbors; nobody rated i5;
+user 1      5    3    .    .    .        i2 and i3 have the same title
+user 2      4    .    2    .    .
+user 3      .    1    5    4    .
+user 4      3    .    .    .    .
+"""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mfspark.config.config import Config
+from mfspark.config.models import KNNOptions
+from mfspark.ingest.intake import IngestReport
+from mfspark.ingest.side_tables.join import SideCounts
+from mfspark.schemas import IdTypes, table_schema
+from mfspark.tables.night import Night
+from mfspark.tables.publish import publish
+from mfspark.tables.warehouse import Warehouse
+
+IDS = IdTypes("integer", "string")
+RUN_DATE = date(2026, 11, 22)
+MEAN = 3.375
+VARIANCE = 1.734375
+REASONS = {
+    ("user_knn", "i4"): ["3"],
+    ("user_knn", "i3"): ["3", "2"],
+    ("item_knn", "i4"): ["i2"],
+    ("item_knn", "i3"): ["i1", "i5"],
+}
+MODELS = ("popularity", "user_knn", "als")
+RATINGS = [
+    (1, "i1", 5.0), (1, "i2", 3.0), (2, "i1", 4.0), (2, "i3", 2.0),
+    (3, "i2", 1.0), (3, "i3", 5.0), (3, "i4", 4.0), (4, "i1", 3.0),
+]  # fmt: skip
+ODD_TITLE = "[bold]Odd[/bold] \x1b[31mred"
+TITLES = {"i1": "First (1999)", "i2": "Twice", "i3": "Twice", "i4": ODD_TITLE, "i5": None}
+NEIGHBORS = [(1, 2, 1, 0.75, 1), (1, 3, 2, 0.5, 1), (2, 1, 1, 0.75, 1), (3, 1, 1, 0.5, 1)]
+ITEM_NEIGHBORS = [("i3", "i1", 1, 0.75, 1), ("i3", "i2", 2, 0.25, 1), ("i4", "i2", 1, 0.5, 1)]
+USER_FACTORS = {
+    1: (0.5, [1.0, 0.0]),
+    2: (-0.25, [0.0, 2.0]),
+    3: (0.0, [1.0, 1.0]),
+    4: (9.0, [9.0, 9.0]),
+}
+ITEM_FACTORS = {
+    "i1": (0.25, [0.5, 0.5]),
+    "i2": (-0.5, [-1.0, 0.0]),
+    "i3": (0.0, [0.25, -0.25]),
+    "i4": (0.125, [1.0, 1.0]),
+    "i5": (0.0, [0.0, 0.0]),  # never fitted
+}
+USER_BIAS = {1: 0.25, 2: -0.25, 3: 0.0, 4: -0.125}
+ITEM_BIAS = {"i1": 0.5, "i2": -0.5, "i3": 0.0, "i4": 0.25, "i5": 0.0}
+METRICS = [("baseline", 1.0), ("user_knn", 1.25), ("als", 0.875)]
+
+
+def publish_run(
+    root: Path,
+    run_date: date = RUN_DATE,
+    mark: int = 0,
+    ndcg: dict[str, float] | None = None,
+    facts: dict[str, Any] | None = None,
+    **config: Any,
+) -> str:
+    """Publish the made run and return its id; `mark` makes another run of the same tables.
+
+    `ndcg` gives models another figure than 0.5, `facts` what further stages recorded.
+    """
+    options: dict[str, Any] = {
+        "publish": {"n": 4},
+        "completed": {"max_cells": 0},
+        "models": {
+            "run": MODELS,
+            "als": {"rank": 2},
+            **{name: {"num_neighbors": 2} for name in ("user_knn", "item_knn")},
+        },
+        **config,
+    }
+    night = Night.begin(Warehouse(root), Config.model_validate(options), run_date, [{"mark": mark}])
+    for table, rows in _tables().items():
+        directory = night.table_dir(table)
+        directory.mkdir(parents=True)
+        schema = table_schema(table, IDS)
+        filled = [{name: row.get(name) for name in schema.names} for row in rows]
+        pq.write_table(pa.Table.from_pylist(filled, schema), directory / "part-00000.parquet")
+    for stage, recorded in (_stages(night.config) | (facts or {})).items():
+        night.finish(stage, recorded)
+    return publish(night, IDS, _metrics(ndcg or {}), []).run_id
+
+
+def _tables() -> dict[str, list[dict[str, Any]]]:
+    return {
+        "ratings": [{"user_id": u, "item_id": i, "rating": r} for u, i, r in RATINGS],
+        "rejected_ratings": [],
+        "users": [
+            {"user_id": u, **_statistics([r for user, _, r in RATINGS if user == u])}
+            for u in USER_BIAS
+        ],
+        "items": [
+            {"item_id": i, "title": title, **_statistics([r for _, j, r in RATINGS if j == i])}
+            for i, title in TITLES.items()
+        ],
+        "user_neighbors": [_neighbor(row) for row in NEIGHBORS],
+        "item_neighbors": [_neighbor(row) for row in ITEM_NEIGHBORS],
+        "user_factors": _factors(USER_FACTORS, USER_BIAS),
+        "item_factors": _factors(ITEM_FACTORS, ITEM_BIAS),
+        "top_n": [
+            {"model": model, "user_id": 1, "rank": rank, "item_id": item, "score": 5.0 - rank,
+             "tier": model, "title": TITLES[item], "reason": REASONS.get((model, item))}
+            for model in (*MODELS, "item_knn")
+            for rank, item in enumerate(("i4", "i3", "i5"), 1)
+        ],
+    }  # fmt: skip
+
+
+def _statistics(ratings: list[float]) -> dict[str, Any]:
+    if not ratings:
+        return {"n_ratings": 0}
+    std = statistics.stdev(ratings) if len(ratings) > 1 else None
+    return {"n_ratings": len(ratings), "mean": statistics.fmean(ratings), "std": std}
+
+
+def _neighbor(row: tuple[Any, ...]) -> dict[str, Any]:
+    return dict(zip(("id", "neighbor_id", "rank", "similarity", "n_common"), row, strict=True))
+
+
+def _factors(als: dict[Any, Any], biases: dict[Any, float]) -> list[dict[str, Any]]:
+    rows = [{"model": "als", "id": k, "bias": b, "factors": f} for k, (b, f) in als.items()]
+    return rows + [
+        {"model": "baseline", "id": k, "bias": b, "factors": list[float]()}
+        for k, b in biases.items()
+    ]
+
+
+def _stages(config: Config) -> dict[str, dict[str, Any]]:
+    report = IngestReport(
+        n_rows=11,
+        n_accepted=8,
+        n_rejected=2,
+        n_later=1,
+        rejected_by_reason={"missing_user": 1, "rating_not_a_number": 1},
+        rating_scale=(1.0, 5.0),
+        rating_step=1.0,
+        ids=IDS,
+        n_users=4,
+        n_items=5,
+        described_items=SideCounts(n=5, n_unrated=1),
+        read_as={"ratings.csv": "text split by ','"},
+    )
+    stages: dict[str, dict[str, Any]] = {"ingest": asdict(report)}
+    for part in ("train", "all"):
+        stages[f"cut-{part}"] = {"tiles": {"variance": VARIANCE}}
+        facts: dict[str, dict[str, Any]] = {
+            "baseline": {"kind": "rating", "mean": MEAN, "total": True},
+            "popularity": {"kind": "ranking", "mean": 0.0},
+            "user_knn": _knn("user", config.models.user_knn),
+            "item_knn": _knn("item", config.models.item_knn),
+            "als": {"kind": "rating", "mean": MEAN},
+        }
+        stages |= {f"fit-{part}-{name}": {"record": record} for name, record in facts.items()}
+    return stages
+
+
+def _knn(side: str, options: KNNOptions) -> dict[str, Any]:
+    mean = MEAN if options.aggregation == "baseline" else 0.0
+    given = {"options": options.model_dump(), "neighbors": {"side": side}}
+    return {"kind": "rating", "mean": mean, **given}
+
+
+def _metrics(ndcg: dict[str, float]) -> list[dict[str, Any]]:
+    def row(model: str, metric: str, k: int | None, value: float) -> dict[str, Any]:
+        return {
+            "model": model, "split": "random", "metric": metric, "k": k,
+            "value": value, "low": value - 0.125, "high": value + 0.125, "n": 2,
+        }  # fmt: skip
+
+    return [row(model, "rmse", None, value) for model, value in METRICS] + [
+        row(model, "ndcg", 10, value)
+        for model, value in {**dict.fromkeys(("baseline", *MODELS), 0.5), **ndcg}.items()
+    ]
