@@ -34,7 +34,16 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class BaselineOptions(Section):
+class ModelOptions(Section):
+    """The options of one model."""
+
+    @property
+    def uses_times(self) -> bool:
+        """Whether the model makes use of when ratings were made."""
+        return False
+
+
+class BaselineOptions(ModelOptions):
     """mu + b_u + b_i with damped biases."""
 
     reg_user: NonNegativeFloat = 15.0
@@ -45,7 +54,7 @@ class BaselineOptions(Section):
     """Alternations between the two sides."""
 
 
-class PopularityOptions(Section):
+class PopularityOptions(ModelOptions):
     """Items by their number of ratings."""
 
 
@@ -54,7 +63,7 @@ Measure = Literal[
 ]
 
 
-class SimilarityOptions(Section):
+class SimilarityOptions(ModelOptions):
     """How alike two users or two items are, and how many neighbors are kept.
 
     The formulas stand in docs/models.md.
@@ -117,7 +126,7 @@ class ItemKNNOptions(KNNOptions):
     rank_by: Literal["rating", "similarity"] = "similarity"
 
 
-class AlternatingOptions(Section):
+class AlternatingOptions(ModelOptions):
     """What all alternating least squares have in common."""
 
     rank: PositiveInt = 32
@@ -164,7 +173,7 @@ class IALSOptions(AlternatingOptions):
     """Ratings from here on are choices; unset: all above 0."""
 
 
-class TorchMFOptions(Section):
+class TorchMFOptions(ModelOptions):
     """Matrix factorization by stochastic gradients in torch.
 
     Learning rate, regularisation and start are in units of the ratings' standard deviation, so that
@@ -223,7 +232,7 @@ class TorchMFOptions(Section):
         return self
 
 
-class BayesianMFOptions(Section):
+class BayesianMFOptions(ModelOptions):
     """Matrix factorization by Gibbs sampling: the most accurate ratings, with intervals."""
 
     rank: PositiveInt = 16
@@ -253,7 +262,7 @@ class BayesianMFOptions(Section):
         return bool(self.user_periods or self.item_periods)
 
 
-class SVDOptions(Section):
+class SVDOptions(ModelOptions):
     """Truncated singular value decomposition of the users x items matrix."""
 
     rank: PositiveInt = 32
@@ -283,7 +292,7 @@ class SVDOptions(Section):
         return self
 
 
-class NMFOptions(Section):
+class NMFOptions(ModelOptions):
     """Nonnegative matrix factorization."""
 
     rank: PositiveInt = 32
@@ -334,3 +343,12 @@ class Models(Section):
         if not self.run or len(set(self.run)) != len(self.run):
             raise ValueError("run must name at least one model, each once")
         return self
+
+    def of(self, name: ModelName) -> ModelOptions:
+        """Return the options of one model."""
+        return getattr(self, name)
+
+    @property
+    def uses_times(self) -> bool:
+        """Whether a model that is run makes use of when ratings were made."""
+        return any(self.of(name).uses_times for name in self.run)

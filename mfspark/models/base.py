@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mfspark.grid.grid import Grid
 from mfspark.grid.one_task import ratings_of_one_task, train_in_one_task
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from mfspark.grid.grid import Blocks, BySide, TileSet
     from mfspark.grid.training import Algorithm, Loss, State
     from mfspark.kernels.arrays.tile import Array
+    from mfspark.models.capabilities import Explains, HasFactors, HasIntervals, Kind
     from mfspark.schemas import Side
 
-Kind = Literal["rating", "ranking"]
 _RECORD_EVERY = 2.0  # seconds: a killed night loses no more, or the one iteration that it was in
 
 
@@ -44,6 +44,8 @@ class FitContext:
     """Names the options and ratings; another fingerprint starts training afresh."""
     ratings: Callable[[], DataFrame]
     """Gives the ratings as a DataFrame (user_idx, item_idx, rating)."""
+    baseline: Callable[[], HasFactors]
+    """Gives the baseline fitted on the same ratings, which is fitted only once a night."""
     attributes: Callable[[Side], Blocks | None] = lambda _: None
     """Gives blocks of attributes float32 (rows, A) of one side; None where there are none."""
     previous: BySide | None = None
@@ -56,11 +58,6 @@ class FitContext:
     def grid(self) -> Grid:
         """The tiles with Spark running the tasks."""
         return Grid(self.tiles, self.store, OnSpark(self.spark))
-
-    def within(self, name: str) -> FitContext:
-        """Return the context of a fit that is part of this one."""
-        state_path = self.state_path.with_name(f"{name}-{self.state_path.name}")
-        return replace(self, name=f"{self.name}/{name}", state_path=state_path, previous=None)
 
     def train(self, algorithm: Algorithm) -> State:
         """Run a training loop, in one task while the ratings are few, otherwise by sweeps."""
@@ -77,6 +74,21 @@ class FitContext:
 
 class Model(Protocol):
     """A fitted model. Its blocks lie in the store it was fitted in."""
+
+    @property
+    def factors(self) -> HasFactors | None:
+        """Itself, where it has factors."""
+        ...
+
+    @property
+    def intervals(self) -> HasIntervals | None:
+        """Itself, where it has intervals."""
+        ...
+
+    @property
+    def explains(self) -> Explains | None:
+        """Itself, where it gives reasons."""
+        ...
 
     @property
     def kind(self) -> Kind:

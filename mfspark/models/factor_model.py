@@ -18,12 +18,13 @@ from mfspark.kernels.factorization.scores import (
     most_similar,
     scores_of_pairs,
 )
+from mfspark.models.capabilities import Capabilities
 from mfspark.schemas import SIDES
 
 if TYPE_CHECKING:
     from mfspark.grid.grid import SweepKernel
     from mfspark.kernels.arrays.tile import Array, Arrays
-    from mfspark.models.base import Kind
+    from mfspark.models.capabilities import HasFactors, Kind
     from mfspark.schemas import Side
 
 
@@ -33,7 +34,7 @@ _ITEM_BYTES = 64 << 20  # factors of the items that are ranked at once: 258,000 
 
 
 @dataclass(frozen=True)
-class FactorModel:
+class FactorModel(Capabilities):
     """Factor blocks of both sides with their global mean; see kernels.factorization.scores."""
 
     mean: float
@@ -66,6 +67,11 @@ class FactorModel:
     def blocks(self, side: Side) -> Blocks:
         """Return the factor blocks of one side."""
         return self.user if side == "user" else self.item
+
+    @property
+    def factors(self) -> HasFactors:
+        """Itself."""
+        return self
 
     @property
     def list_kind(self) -> Kind:

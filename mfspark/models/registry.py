@@ -1,7 +1,12 @@
-"""The models by name: the one place that knows them all."""
+"""The models by name: the one place that knows them all.
+
+To add a model: write its module, its options (config.models), and an entry here.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mfspark.models.baselines import baseline, popularity
@@ -14,43 +19,50 @@ from mfspark.models.neighbors import knn
 from mfspark.models.neighbors.knn import KNN
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mfspark.config.models import ModelName, Models
     from mfspark.models.base import FitContext, Model
 
 
+@dataclass(frozen=True)
+class ModelEntry:
+    """A model: how it is fitted and loaded, and what a night does with it."""
+
+    fit: Callable[[FitContext, Any], Model]
+    """Fits it on the ratings of a context, with its options."""
+    load: Callable[[dict[str, Any]], Model] = FactorModel.from_record
+    """Loads it from what its `record` gave."""
+    reference: bool = False
+    """Whether every other model is measured beside it, asked for or not."""
+    publishes_factors: bool = True
+    """Whether its factors, where it has any, are published in user_factors and item_factors."""
+    similar_items: bool = True
+    """Whether the cosines of its items' factors, where it has any, say what is alike."""
+
+
+MODELS: dict[ModelName, ModelEntry] = {
+    "baseline": ModelEntry(baseline.fit, reference=True, similar_items=False),
+    "popularity": ModelEntry(
+        popularity.fit, reference=True, publishes_factors=False, similar_items=False
+    ),
+    "user_knn": ModelEntry(partial(knn.fit, "user"), KNN.from_record),
+    "item_knn": ModelEntry(partial(knn.fit, "item"), KNN.from_record),
+    "als": ModelEntry(als.fit),
+    "ials": ModelEntry(ials.fit),
+    "bayesian_mf": ModelEntry(bayesian_mf.fit, PosteriorModel.from_record),
+    "torch_mf": ModelEntry(torch_mf.fit),
+    "svd": ModelEntry(svd.fit, SVDModel.from_record),
+    "nmf": ModelEntry(nmf.fit),
+}
+REFERENCES: tuple[ModelName, ...] = tuple(name for name, entry in MODELS.items() if entry.reference)
+
+
 def fit_model(name: ModelName, context: FitContext, options: Models) -> Model:
     """Fit one model on the ratings of a context."""
-    match name:
-        case "baseline":
-            return baseline.fit(context, options.baseline)
-        case "popularity":
-            return popularity.fit(context, options.popularity)
-        case "user_knn":
-            return knn.fit(context, "user", options.user_knn, options.baseline)
-        case "item_knn":
-            return knn.fit(context, "item", options.item_knn, options.baseline)
-        case "als":
-            return als.fit(context, options.als)
-        case "ials":
-            return ials.fit(context, options.ials)
-        case "bayesian_mf":
-            return bayesian_mf.fit(context, options.bayesian_mf)
-        case "torch_mf":
-            return torch_mf.fit(context, options.torch_mf)
-        case "svd":
-            return svd.fit(context, options.svd)
-        case "nmf":
-            return nmf.fit(context, options.nmf)
+    return MODELS[name].fit(context, options.of(name))
 
 
 def load_model(name: ModelName, record: dict[str, Any]) -> Model:
     """Load a model from what its `record` gave."""
-    match name:
-        case "user_knn" | "item_knn":
-            return KNN.from_record(record)
-        case "bayesian_mf":
-            return PosteriorModel.from_record(record)
-        case "svd":
-            return SVDModel.from_record(record)
-        case _:
-            return FactorModel.from_record(record)
+    return MODELS[name].load(record)

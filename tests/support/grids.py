@@ -308,12 +308,21 @@ def fitter(
             state_path=folder / f"{count}.json",
             fingerprint="test",
             ratings=cast("Any", None),
+            baseline=lambda: _baseline(context, options),
             attributes=known.get,
             previous=earlier_factors(previous, tiles.layout, store) if previous else None,
         )
         return Fitted(fit_model(name, context, options), context.grid)
 
     return fit
+
+
+def _baseline(context: FitContext, options: Models) -> FactorModel:
+    state_path = context.state_path.with_suffix(".baseline.json")
+    own = replace(context, name="baseline", state_path=state_path, previous=None)
+    fitted = fit_model("baseline", own, options)
+    assert isinstance(fitted, FactorModel)
+    return fitted
 
 
 def _attribute_blocks(values: Array, side: Side, layout: Layout, store: Store) -> Blocks:

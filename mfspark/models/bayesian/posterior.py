@@ -17,6 +17,7 @@ from mfspark.models.factor_model import FactorModel
 if TYPE_CHECKING:
     from mfspark.grid.grid import SweepKernel
     from mfspark.kernels.arrays.tile import Array, Arrays, Tile
+    from mfspark.models.capabilities import HasIntervals
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class PosteriorModel(FactorModel):
         spread = {name: record[name] for name in ("n_samples", "noise", "level")}
         periods = KnownPeriods.from_record(record["periods"]) if record["periods"] else None
         return replace(super().from_record(record), **spread, periods=periods)
+
+    @property
+    def intervals(self) -> HasIntervals:
+        """Itself."""
+        return self
 
     @property
     def half_width(self) -> float:

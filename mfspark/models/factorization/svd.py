@@ -19,13 +19,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from mfspark.config.models import BaselineOptions
 from mfspark.errors import ConfigError
 from mfspark.kernels.factorization.spectrum import n_within
-from mfspark.models.baselines.baseline import Biases
 from mfspark.models.factor_model import FactorModel
 from mfspark.models.factorization.decompositions import Exact, Randomized
 from mfspark.models.factorization.subspace import Matrix
+from mfspark.schemas import SIDES
 
 if TYPE_CHECKING:
     from mfspark.config.models import SVDOptions
@@ -66,7 +65,7 @@ def fit(context: FitContext, options: SVDOptions) -> SVDModel:
     matrix, mean = Matrix(), 0.0
     if options.unrated == "baseline":
         mean = context.tiles.mean
-        matrix = Matrix(_Residuals(mean), _biases(context, mean))
+        matrix = Matrix(_Residuals(mean), {s: context.baseline().blocks(s) for s in SIDES})
     _, numbers = context.grid.sweep("user", f"{context.name}/squares", _Squares(matrix))
     squares = numbers["squares"]
     side = _smaller_side(context)
@@ -143,14 +142,6 @@ class _Residuals:
     def __call__(self, tile: Tile, rows: Arrays, columns: Arrays, side: Side) -> Array:  # noqa: ARG002
         explained = rows["bias"][tile.rows] + columns["bias"][tile.indices]
         return tile.values - np.float32(self.mean) - explained
-
-
-def _biases(context: FitContext, mean: float) -> BySide:
-    """Fit the biases of the baseline, with its default damping."""
-    state_path = context.state_path.with_name(f"biases-{context.state_path.name}")
-    own = replace(context, name=f"{context.name}/biases", state_path=state_path)
-    state = own.train(Biases(BaselineOptions(), mean))
-    return {"user": state.user, "item": state.item}
 
 
 @dataclass(frozen=True)

@@ -30,39 +30,34 @@ from mfspark.kernels.neighbors.knn import (
     weight_matrix,
 )
 from mfspark.kernels.neighbors.similarity import Neighbors
-from mfspark.models.baselines import baseline
+from mfspark.models.capabilities import MOST_REASONS, Capabilities
 from mfspark.models.neighbors import nearest_raters as raters
 from mfspark.models.neighbors.search import Comparison, nearest_neighbors
-from mfspark.schemas import other
+from mfspark.schemas import SIDES, other
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from scipy.sparse import csr_array
 
-    from mfspark.config.models import BaselineOptions
     from mfspark.grid.block_store import Store
     from mfspark.grid.grid import Grid, Layout, PairKernel, Strips, TileSet
     from mfspark.grid.training import Loss
     from mfspark.kernels.arrays.tile import Array, Arrays, Tile
-    from mfspark.models.base import FitContext, Kind
+    from mfspark.models.base import FitContext
+    from mfspark.models.capabilities import Explains, Kind
     from mfspark.schemas import Side
 
-REASONS = 3  # neighbors that an entry of a list names
 _CELLS = 1 << 22  # predictions held at once: a few arrays of 32 MiB
 _EXPLAINED = 1 << 14  # entries of lists explained at once
 
 
-def fit(context: FitContext, side: Side, options: KNNOptions, biases: BaselineOptions) -> KNN:
-    """Find every row's nearest neighbors, and what is expected of ratings.
-
-    The baseline is fitted first where it is expected or compared with.
-    """
+def fit(side: Side, context: FitContext, options: KNNOptions) -> KNN:
+    """Find every row's nearest neighbors, and what is expected of ratings."""
     options = KNNOptions.model_validate(options.model_dump())  # of whichever model they were
     fitted, levels, mean = BySide(), BySide(), 0.0
     if options.aggregation == "baseline" or options.similarity == "pearson_baseline":
-        model = baseline.fit(context.within("baseline"), biases)
-        fitted["user"], fitted["item"] = model.user, model.item
+        fitted |= {side: context.baseline().blocks(side) for side in SIDES}
     if options.aggregation == "baseline":
         mean, levels = context.tiles.mean, fitted
     elif options.aggregation in ("centered", "zscore"):
@@ -77,7 +72,7 @@ def fit(context: FitContext, side: Side, options: KNNOptions, biases: BaselineOp
 
 
 @dataclass(frozen=True)
-class KNN:
+class KNN(Capabilities):
     """Nearest neighbors of all rows of one side, and what is expected of ratings."""
 
     options: KNNOptions
@@ -94,6 +89,11 @@ class KNN:
     def side(self) -> Side:
         """Whose neighbors count."""
         return self.neighbors.side
+
+    @property
+    def explains(self) -> Explains:
+        """Itself."""
+        return self
 
     @property
     def list_kind(self) -> Kind:
@@ -147,7 +147,7 @@ class KNN:
     def list_reasons(self, grid: Grid, lists: Blocks, name: str) -> Blocks:
         """Say which neighbors told most of each entry of lists, as `recommend` gave them.
 
-        Blocks of the users: reason int32 (users, n, REASONS): users, or items the user rated, by
+        Blocks of the users: reason int32 (users, n, MOST_REASONS): users, or rated items, by
         index; NOBODY where there are fewer.
         """
         return self._of_lists(grid, name, _Explain(self, lists))
@@ -239,7 +239,7 @@ class _Explain:
     def __call__(self, rows: Arrays, strips: Strips) -> Arrays:
         lists = RankedLists.from_arrays(strips.store.get(self.lists.references[strips.block]))
         rule = self.model.rule(of_lists=True)
-        reason = np.full((*lists.indices.shape, REASONS), NOBODY, np.int32)
+        reason = np.full((*lists.indices.shape, MOST_REASONS), NOBODY, np.int32)
         users, ranks = np.nonzero(lists.indices != NOBODY)
         items = lists.indices[users, ranks]
         of_users = self.model.side == "user"
@@ -255,7 +255,7 @@ class _Explain:
             near = neighbors.take((user if of_users else item)[:, 0])
             cells = (np.searchsorted(who, near.indices), item) if of_users else (user, near.indices)
             told_of = np.where(near.indices == NOBODY, np.nan, ratings_at(ratings, *cells))
-            reason[users[some], ranks[some]] = contributors(near, told_of, REASONS, rule)
+            reason[users[some], ranks[some]] = contributors(near, told_of, MOST_REASONS, rule)
         return {"reason": reason}
 
 
