@@ -44,7 +44,7 @@ def completed(
 
     def work() -> None:
         from mfspark.queries.completed import KNOWN, completed_matrix, write_long, write_wide
-        from mfspark.queries.lookup import PublishedRun
+        from mfspark.tables.run import PublishedRun
 
         run = PublishedRun(warehouse_of(warehouse, config), run_id)
         matrix, mark = completed_matrix(run), "" if plain else KNOWN

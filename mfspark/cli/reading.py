@@ -33,9 +33,9 @@ def path(
     """
 
     def work() -> None:
-        from mfspark.tables.warehouse import Warehouse
+        from mfspark.tables.run import PublishedRun
 
-        print(Warehouse(warehouse_of(warehouse, config)).table_dir(name, run_id))
+        print(PublishedRun(warehouse_of(warehouse, config), run_id).table_dir(name))
 
     end_with(work, debug=debug)
 
@@ -55,7 +55,8 @@ def show(
     """Show a user's list, and what they rated best themselves."""
 
     def work() -> None:
-        from mfspark.queries.lookup import PublishedRun, list_of
+        from mfspark.queries.lookup import list_of
+        from mfspark.tables.run import PublishedRun
 
         run = PublishedRun(warehouse_of(warehouse, config), run_id)
         found = list_of(run, user, model, n)
@@ -78,7 +79,8 @@ def neighbors(
     """Show who is like a user, with everybody's ratings side by side."""
 
     def work() -> None:
-        from mfspark.queries.lookup import PublishedRun, neighborhood
+        from mfspark.queries.lookup import neighborhood
+        from mfspark.tables.run import PublishedRun
 
         run = PublishedRun(warehouse_of(warehouse, config), run_id)
         _print_neighborhood(neighborhood(run, user, n, n_items))
@@ -104,7 +106,7 @@ def fold_in(
 
     def work() -> None:
         from mfspark.queries.fold_in import fold_in as fold
-        from mfspark.queries.lookup import PublishedRun
+        from mfspark.tables.run import PublishedRun
 
         run = PublishedRun(warehouse_of(warehouse, config), run_id)
         found = fold(run, dict(_as_rating(text) for text in rates), model, n)
@@ -152,8 +154,8 @@ def predict(
     """
 
     def work() -> None:
-        from mfspark.queries.lookup import PublishedRun
         from mfspark.queries.predict import predict_pair
+        from mfspark.tables.run import PublishedRun
 
         run = PublishedRun(warehouse_of(warehouse, config), run_id)
         _print_pair(predict_pair(run, user, item, model))

@@ -35,8 +35,8 @@ def report(
     """Write a night's report: one HTML file, readable offline, without scripts."""
 
     def work() -> None:
-        from mfspark.queries.lookup import PublishedRun
         from mfspark.queries.report_data import page_of
+        from mfspark.tables.run import PublishedRun
 
         run = PublishedRun(warehouse_of(warehouse, config), run_id)
         page = page_of(run)

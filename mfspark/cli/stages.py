@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mfspark.pipeline.progress import Progress
-    from mfspark.pipeline.request import Request, Stage
+    from mfspark.pipeline.request import Request
+    from mfspark.pipeline.sequence import StageName
     from mfspark.tables.night import Night
 
 STAGES = {
@@ -86,7 +87,7 @@ def stage_command(stage: str) -> Callable[..., None]:
         from mfspark.pipeline.request import Request
 
         request = Request(
-            cast("Stage", stage),
+            cast("StageName", stage),
             config,
             tuple(ratings or ()),
             tuple(users or ()),
@@ -185,8 +186,8 @@ def _do(request: Request) -> None:
 def _conclude(request: Request, night: Night, seconds: float) -> None:
     from mfspark.cli.closing import print_summary
     from mfspark.cli.terminal import console
-    from mfspark.queries.lookup import PublishedRun
     from mfspark.queries.summary import summarise
+    from mfspark.tables.run import PublishedRun
 
     if night.published:
         summary = summarise(PublishedRun(night.warehouse.root, night.run_id))

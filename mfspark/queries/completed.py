@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mfspark.kernels.arrays.tile import Array
-    from mfspark.queries.lookup import Id, PublishedRun
+    from mfspark.queries.lookup import Id
+    from mfspark.tables.run import PublishedRun
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # cells that begin so run as formulas in spreadsheets
 KNOWN = "*"

@@ -16,13 +16,14 @@ from mfspark.errors import ConfigError, NotFoundError
 from mfspark.grid.grid import TileSet
 from mfspark.kernels.arrays.tile import Tile
 from mfspark.models.factorization import als, ials
-from mfspark.queries.lookup import as_id
+from mfspark.queries.lookup import as_id, scale_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mfspark.kernels.arrays.tile import Array, Arrays
-    from mfspark.queries.lookup import Id, PublishedRun
+    from mfspark.queries.lookup import Id
+    from mfspark.tables.run import PublishedRun
 
 FOLDING = ("ials", "als")
 """The models that can take in a user at once, the one that ranks first."""
@@ -103,11 +104,11 @@ def _scores(run: PublishedRun, name: str, tile: Tile, items: Arrays) -> Array:
         x, _ = solver.solve([part], np.zeros((1, Y.shape[1]), np.float32), Y.T @ Y)
         return (Y @ x[0]).astype(np.float64)
     explicit = ALSOptions.model_validate(options | {"solver": "cholesky"})
-    tiles = TileSet.from_record(run.facts(f"cut-{run.part}")["tiles"])
+    tiles = TileSet.from_record(run.facts(f"cut-{run.subset}")["tiles"])
     part = als.part_of(explicit, tile, items, tiles.mean)
     start = np.zeros((1, part.features.shape[1]), np.float32)
     w = als.solver_of(explicit, tiles.std).solve([part], start)[0][0]
     rank = Y.shape[1]
     bias = w[rank] if explicit.biases else 0.0
     scores = tiles.mean + bias + items["bias"].astype(np.float64) + Y @ w[:rank]
-    return run.scale.adjust(scores)
+    return scale_of(run).adjust(scores)

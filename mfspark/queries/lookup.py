@@ -7,20 +7,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mfspark.errors import NotFoundError
 from mfspark.kernels.arrays.rating_scale import RatingScale
-from mfspark.tables.run import files_of
-from mfspark.tables.sql import Tables
-from mfspark.tables.warehouse import Warehouse
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mfspark.schemas import Side
-    from mfspark.tables.manifest import Manifest
+    from mfspark.tables.run import PublishedRun
     from mfspark.tables.sql import Row
 
 Id = int | str
@@ -29,62 +23,12 @@ _INTEGER = re.compile(r"-?\d{1,18}")
 _REFERENCES = ("baseline", "popularity")
 
 
-class PublishedRun:
-    """One published run of a warehouse.
-
-    Raises NotFoundError when the warehouse or the run does not exist.
-    """
-
-    def __init__(self, warehouse: str | Path, run_id: str | None = None) -> None:
-        self.warehouse = Warehouse(warehouse)
-        self.manifest: Manifest = self.warehouse.manifest(run_id)
-
-    @property
-    def run_id(self) -> str:
-        """The id of the run."""
-        return self.manifest.run_id
-
-    @property
-    def models(self) -> tuple[str, ...]:
-        """The models whose lists were published, in the configured order."""
-        return tuple(self.manifest.config["models"]["run"])
-
-    @property
-    def part(self) -> str:
-        """Which ratings the published models were fitted on: all, or those left for training."""
-        evaluation = self.manifest.config["evaluation"]
-        return "all" if evaluation["refit"] or evaluation["split"] == "none" else "train"
-
-    @property
-    def scale(self) -> RatingScale:
-        """The rating scale, with what the run's configuration says of published predictions."""
-        options, ingest = self.manifest.config["publish"], self.facts("ingest")
-        low, high = ingest["rating_scale"]
-        step = ingest["rating_step"]
-        return RatingScale.published((low, high), step, options["clamp"], options["round_to"])
-
-    def facts(self, stage: str) -> Row:
-        """Return what a stage recorded; empty where it did not run."""
-        return self.manifest.stages.get(stage, {})
-
-    def figures(self, metric: str) -> dict[str, float | None]:
-        """Return a metric of every model that was measured by it; None where it has no value."""
-        return {m["model"]: m["value"] for m in self.manifest.metrics if m["metric"] == metric}
-
-    def has(self, table: str) -> bool:
-        """Return whether the run published a table."""
-        return table in self.manifest.tables
-
-    def rows(self, query: str, *parameters: object) -> list[Row]:
-        """Run a query in which `{table}` stands for a table of this run and `?` for a parameter.
-
-        Raises NotFoundError for a table the run has not, MfsparkError where files are missing.
-        """
-        return self._tables.rows(query, *parameters)
-
-    @cached_property
-    def _tables(self) -> Tables:
-        return Tables(lambda table: files_of(self.warehouse, self.manifest, table))
+def scale_of(run: PublishedRun) -> RatingScale:
+    """Return the rating scale, with what the run's configuration says of published predictions."""
+    options, ingest = run.manifest.config["publish"], run.facts("ingest")
+    low, high = ingest["rating_scale"]
+    step = ingest["rating_step"]
+    return RatingScale.published((low, high), step, options["clamp"], options["round_to"])
 
 
 def as_id(run: PublishedRun, side: Side, text: str) -> Id | None:
@@ -200,7 +144,7 @@ def list_of(run: PublishedRun, user_text: str, model: str | None, n: int) -> Use
 
 def _name_reasons(run: PublishedRun, model: str, rows: list[Row]) -> None:
     """Put titles in the place of ids where reasons are items; older runs have no reasons."""
-    record = run.facts(f"fit-{run.part}-{model}").get("record", {})
+    record = run.facts(f"fit-{run.subset}-{model}").get("record", {})
     titles: dict[str, str] = {}
     ids = sorted({one for row in rows for one in row.get("reason") or []})
     if ids and record["neighbors"]["side"] == "item":

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mfspark.errors import NotFoundError
-from mfspark.queries.lookup import look_up, look_up_item, near_items, near_matches
+from mfspark.queries.lookup import look_up, look_up_item, near_items, near_matches, scale_of
 from mfspark.queries.predict_knn import NeighborsOfPair
 
 if TYPE_CHECKING:
-    from mfspark.queries.lookup import Id, PublishedRun, Row
+    from mfspark.queries.lookup import Id
     from mfspark.schemas import Side
+    from mfspark.tables.run import PublishedRun
+    from mfspark.tables.sql import Row
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def predict_pair(
         notes.append(f"user '{user_text}' is unknown ({near_matches(run, user_text)})")
     if item is None:
         notes.append(f"item '{item_text}' is unknown ({near_items(run, item_text)})")
-    if run.part != "all":
+    if run.subset != "all":
         notes.append("the models were fitted on the training ratings only (evaluation.refit)")
     scorer = _Scorer(run, user, item)
     return Pair(
@@ -94,7 +96,7 @@ def _asked_for(run: PublishedRun, model: str | None) -> list[str]:
 
 
 def _record(run: PublishedRun, model: str) -> Row:
-    return run.facts(f"fit-{run.part}-{model}").get("record", {})
+    return run.facts(f"fit-{run.subset}-{model}").get("record", {})
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ class _Scorer:
         found = None if model == "baseline" else score(model)
         tier = model if found else "baseline"
         prediction, basis = found or self._by_biases()
-        return Opinion(model, float(self.run.scale.adjust(np.float64(prediction))), tier, basis)
+        return Opinion(model, float(scale_of(self.run).adjust(np.float64(prediction))), tier, basis)
 
     def _by_factors(self, model: str) -> tuple[float, str] | None:
         user, item = self._factors(model, "user"), self._factors(model, "item")
@@ -140,7 +142,7 @@ class _Scorer:
         row, known = self._published(model, side), self.user if side == "user" else self.item
         if row is None or known is None:
             return None
-        rated = self.run.part == "all" and known["n_ratings"] > 0
+        rated = self.run.subset == "all" and known["n_ratings"] > 0
         return row if rated or row["bias"] != 0 or any(row["factors"]) else None
 
     def _published(self, model: str, side: Side) -> Row | None:

@@ -13,8 +13,9 @@ from mfspark.kernels.neighbors.centering import Expectation
 from mfspark.schemas import other
 
 if TYPE_CHECKING:
-    from mfspark.queries.lookup import Id, PublishedRun, Row
+    from mfspark.queries.lookup import Id, Row
     from mfspark.schemas import Side
+    from mfspark.tables.run import PublishedRun
 
 _NAMED = 3  # neighbors that are named
 
@@ -94,7 +95,7 @@ class NeighborsOfPair:
             *ids,
         )
         found = {row["id"]: row for row in rows}
-        overall = self.run.facts(f"cut-{self.run.part}")["tiles"]["variance"] ** 0.5 or 1.0
+        overall = self.run.facts(f"cut-{self.run.subset}")["tiles"]["variance"] ** 0.5 or 1.0
         means = np.array([found[key]["mean"] for key in ids])
         return means, np.array([found[key]["spread"] or overall for key in ids])
 

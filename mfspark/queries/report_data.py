@@ -25,9 +25,11 @@ from mfspark.queries.report.page import render
 from mfspark.queries.summary import LOWER_IS_BETTER, metric_titles, summarise
 
 if TYPE_CHECKING:
-    from mfspark.queries.lookup import Id, PublishedRun, Row
+    from mfspark.queries.lookup import Id
     from mfspark.queries.summary import Summary
     from mfspark.schemas import Side
+    from mfspark.tables.run import PublishedRun
+    from mfspark.tables.sql import Row
 
 _CHARTED = ("rmse", "ndcg")
 _MOST_BARS = 21

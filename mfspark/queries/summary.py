@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from mfspark.queries.lookup import PublishedRun, Row
+    from mfspark.queries.lookup import Row
     from mfspark.schemas import Side
+    from mfspark.tables.run import PublishedRun
 
 SHOWN_METRICS = ("rmse", "mae", "ndcg", "recall", "coverage")
 LOWER_IS_BETTER = frozenset({"rmse", "mae"})
@@ -240,7 +241,7 @@ def _about_metrics(run: PublishedRun) -> Iterator[str]:
         yield f"lists rank no better than those of popularity (NDCG): {worse}"
     if ndcg and all(value is None for value in ndcg.values()):
         yield "no test rating is relevant (evaluation.relevant_rating): lists were not measured"
-    if run.part != "all":
+    if run.subset != "all":
         yield "published models were fitted on the training ratings only (evaluation.refit = false)"
 
 

@@ -3,6 +3,7 @@
     warehouse.lock     exclusive: a whole night; shared: any single stage
     stage-<name>.lock  exclusive: that one stage
     pointer.lock       exclusive: whoever publishes or moves CURRENT
+    fit-<name>.lock    exclusive, waited for: a fit that several stages need
 
 They are `flock` locks: the kernel lets go of them when the process ends, however it ends. Lock
 files are never deleted, since a deleted one could be held and created anew at the same time.
@@ -47,6 +48,13 @@ def hold_lock(warehouse: Warehouse, stage: str | None = None) -> Generator[None,
 
 
 @contextmanager
+def hold_in_turn(warehouse: Warehouse, name: str) -> Generator[None, None, None]:
+    """Hold something that any stage may have to do first, after whoever is just doing it."""
+    with _held(warehouse, check_name(name, "lock"), fcntl.LOCK_EX, name, wait=True):
+        yield
+
+
+@contextmanager
 def hold_pointer_lock(warehouse: Warehouse) -> Generator[None, None, None]:
     """Hold the right to move CURRENT. Raises LockedError when another process holds it."""
     with _held(warehouse, "pointer", fcntl.LOCK_EX, "publishing"):
@@ -54,7 +62,9 @@ def hold_pointer_lock(warehouse: Warehouse) -> Generator[None, None, None]:
 
 
 @contextmanager
-def _held(warehouse: Warehouse, name: str, mode: int, purpose: str) -> Generator[None, None, None]:
+def _held(
+    warehouse: Warehouse, name: str, mode: int, purpose: str, *, wait: bool = False
+) -> Generator[None, None, None]:
     directory = warehouse.root / "locks"
     warehouse.store.make_dir(directory)
     path = directory / f"{name}.lock"
@@ -64,7 +74,7 @@ def _held(warehouse: Warehouse, name: str, mode: int, purpose: str) -> Generator
     try:
         with explain_os_errors(path, "lock"):
             try:
-                fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, mode if wait else mode | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise _locked(warehouse, name, directory) from None
         if mode != fcntl.LOCK_EX:

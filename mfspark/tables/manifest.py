@@ -54,13 +54,13 @@ class TableEntry(BaseModel):
 class Manifest(BaseModel):
     """Everything known about one run; `manifest.json` beside its tables."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
 
     run_id: str
     run_date: date
-    parent: str | None
+    current_run: str | None = Field(validation_alias="parent", serialization_alias="parent")
     """The run that readers saw when this one began."""
-    base: str | None = None
+    base_run: str | None = Field(default=None, validation_alias="base", serialization_alias="base")
     """The run of an earlier date that this one builds upon."""
     published_at: datetime
     config: dict[str, Any]

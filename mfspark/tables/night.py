@@ -1,4 +1,4 @@
-"""A run in progress, under `scratch/<run_id>/`: its tables, its finished stages, its parent."""
+"""A run in progress, under `scratch/<run_id>/`: its tables and its finished stages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mfspark.errors import ConfigError, MfsparkError
 from mfspark.tables.lock import hold_pointer_lock
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mfspark.config.config import Config
+    from mfspark.tables.records import RecordKey
     from mfspark.tables.warehouse import Warehouse
+
+T = TypeVar("T")
 
 NOTE, WHY = "night.json", "why.json"
 """What a night in scratch notes when it begins, and when it is refused."""
@@ -28,11 +31,11 @@ NOTE, WHY = "night.json", "why.json"
 class Night:
     """One run of a run date, configuration and inputs; the same three always give the same run.
 
-    `inputs` are fingerprints of what is read. `parent` is the run that readers saw when this night
-    first began; only that one may be replaced. `base` is the run that it builds upon (its ids, its
-    factors, its ratings where new ones are merged): the last one of an earlier date. The two differ
-    where a night is run again with other inputs, or after later ones. Once `published`, the tables
-    lie in the run directory and nothing is written.
+    `inputs` are fingerprints of what is read. `current_run` is what readers saw when this night
+    first began; only that one may be replaced. `base_run` is the run that it builds upon (its ids,
+    its factors, its ratings where new ones are merged): the newest of an earlier date. The two
+    differ where a night is run again with other inputs, or after later ones. Once `published`, the
+    tables lie in the run directory and nothing is written.
     """
 
     warehouse: Warehouse
@@ -40,8 +43,8 @@ class Night:
     run_date: date
     run_id: str
     inputs: list[dict[str, Any]]
-    parent: str | None = None
-    base: str | None = None
+    current_run: str | None = None
+    base_run: str | None = None
     published: bool = False
 
     @classmethod
@@ -61,17 +64,17 @@ class Night:
                 night.settle()
         if night.published:
             manifest = warehouse.manifest(run_id)
-            night.parent, night.base = manifest.parent, manifest.base
+            night.current_run, night.base_run = manifest.current_run, manifest.base_run
         else:
-            night.parent, night.base = night._first_begun()
+            night.current_run, night.base_run = night._first_begun()
         return night
 
     @property
-    def compared_with(self) -> str | None:
+    def reference_run(self) -> str | None:
         """The run that this one is judged by: what readers see, or before it, if that is later."""
-        if self.parent is None or run_date_of(self.parent) <= self.run_date:
-            return self.parent
-        return self.base
+        if self.current_run is None or run_date_of(self.current_run) <= self.run_date:
+            return self.current_run
+        return self.base_run
 
     def scratch(self, *parts: str) -> Path:
         """Return a path under `scratch/<run_id>/`; its parent directory exists."""
@@ -88,35 +91,36 @@ class Night:
             return self.warehouse.run_dir(self.run_id) / table
         return self.scratch("tables", table)
 
-    def finished(self, stage: str) -> bool:
+    def finished(self, key: RecordKey[Any]) -> bool:
         """Return whether a stage was finished, now or by an interrupted run of this night."""
-        return self._recorded(stage) is not None
+        return self._recorded(key.stage) is not None
 
-    def facts(self, stage: str) -> dict[str, Any]:
+    def record(self, key: RecordKey[T]) -> T:
         """Return what a finished stage recorded. Raises MfsparkError when it has not finished."""
-        recorded = self._recorded(stage)
+        recorded = self._recorded(key.stage)
         if recorded is None:
             raise MfsparkError(
-                f"stage '{stage}' of run {self.run_id} has not finished", "run it first"
+                f"stage '{key.stage}' of run {self.run_id} has not finished", "run it first"
             )
-        return recorded
+        return key.parse(recorded, self.run_id)
 
-    def finish(self, stage: str, facts: dict[str, Any]) -> None:
-        """Record, durably and at once, that a stage is done; the facts must fit JSON.
+    def finish(self, key: RecordKey[T], record: T) -> None:
+        """Record, durably and at once, that a stage is done.
 
         What it wrote is made durable first: after a power failure the night relies on it.
         """
-        path = self.scratch("stages", f"{check_name(stage, 'stage')}.json")
+        path = self._record_path(key.stage)
+        self.warehouse.store.make_dir(path.parent)
         self.warehouse.store.flush(path.parent)
-        self.warehouse.store.replace_file(path, as_json(plain(facts)))
+        self.warehouse.store.replace_file(path, as_json(plain(key.dump(record))))
 
-    def all_facts(self) -> dict[str, dict[str, Any]]:
-        """Return the facts of every finished stage."""
+    def records(self) -> dict[str, Any]:
+        """Return what every finished stage recorded, as JSON types."""
         if self.published:
             return self._manifest().stages
         names = self.warehouse.store.names(self.warehouse.scratch_dir(self.run_id) / "stages")
         stages = [name.removesuffix(".json") for name in names if name.endswith(".json")]
-        return {stage: self.facts(stage) for stage in stages}
+        return {stage: self._recorded(stage) for stage in stages}
 
     def settle(self) -> None:
         """Put right what a killed publish left; the caller holds the pointer lock.
@@ -136,36 +140,35 @@ class Night:
                 store.move_dir(run_dir, tables)
 
     def _first_begun(self) -> tuple[str | None, str | None]:
-        """Return the parent and base noted when this night first began, which may be now."""
+        """Return current_run and base_run as noted when this night first began, maybe now."""
         path = self.scratch(NOTE)
         content = self.warehouse.store.read(path)
         if content is not None:
             note = json.loads(content)
             return note["parent"], note["base"]
-        parent = self.warehouse.current()
-        base = base_of(self.warehouse, parent, self.run_date)
+        current = self.warehouse.current()
+        base = base_of(self.warehouse, current, self.run_date)
         note = {
             "run_id": self.run_id,
             "run_date": self.run_date.isoformat(),
-            "parent": parent,
+            "parent": current,
             "base": base,
             "begun_at": datetime.now(UTC).isoformat(),
             "config": plain(self.config.content()),
             "inputs": self.inputs,
         }
         self.warehouse.store.replace_file(path, as_json(note))
-        return parent, base
+        return current, base
 
     def _recorded(self, stage: str) -> dict[str, Any] | None:
         if self.published:
             return self._manifest().stages.get(stage)
-        path = (
-            self.warehouse.scratch_dir(self.run_id)
-            / "stages"
-            / f"{check_name(stage, 'stage')}.json"
-        )
-        content = self.warehouse.store.read(path)
+        content = self.warehouse.store.read(self._record_path(stage))
         return None if content is None else json.loads(content)
+
+    def _record_path(self, stage: str) -> Path:
+        name = f"{check_name(stage, 'stage')}.json"
+        return self.warehouse.scratch_dir(self.run_id) / "stages" / name
 
     def _manifest(self) -> Manifest:
         return self.warehouse.manifest(self.run_id)

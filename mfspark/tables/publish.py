@@ -44,7 +44,7 @@ def publish(
         night.settle()
         if night.published:
             return warehouse.manifest(night.run_id)
-        _check_parent_is_current(night)
+        _check_readers_still_see_it(night)
 
         manifest = describe_night(night, ids, metrics, verdicts)
         tables, run_dir = night.scratch("tables"), warehouse.run_dir(night.run_id)
@@ -52,7 +52,7 @@ def publish(
         store.seal(tables)
         store.make_dir(run_dir.parent)
         store.move_dir(tables, run_dir)
-        older = night.parent is not None and run_date_of(night.parent) > night.run_date
+        older = night.current_run is not None and run_date_of(night.current_run) > night.run_date
         if night.config.publish.single_file and not older:
             export_single_file(warehouse, manifest)
 
@@ -81,8 +81,8 @@ def describe_night(
     return Manifest(
         run_id=night.run_id,
         run_date=night.run_date,
-        parent=night.parent,
-        base=night.base,
+        current_run=night.current_run,
+        base_run=night.base_run,
         published_at=datetime.now(UTC),
         config=plain(night.config.content()),
         seed=night.config.seed,
@@ -92,7 +92,7 @@ def describe_night(
         tables={name: describe_table(directory / name, name, ids, store) for name in names},
         metrics=plain(metrics),
         verdicts=plain(verdicts),
-        stages=night.all_facts(),
+        stages=night.records(),
     )
 
 
@@ -138,14 +138,14 @@ def export_single_file(warehouse: Warehouse, manifest: Manifest) -> None:
     warehouse.store.adopt_file(beside, target / f"{EXPORTED}.parquet")
 
 
-def _check_parent_is_current(night: Night) -> None:
-    """Compare-and-swap on CURRENT: only the run that this night was built upon may be replaced."""
+def _check_readers_still_see_it(night: Night) -> None:
+    """Compare-and-swap on CURRENT: only the run that it named when this night began is replaced."""
     current = night.warehouse.current()
-    if current == night.parent:
+    if current == night.current_run:
         return
     scratch = night.warehouse.scratch_dir(night.run_id)
     raise RefusedError(
-        f"run {night.run_id} began when readers saw {night.parent or 'nothing'}, "
+        f"run {night.run_id} began when readers saw {night.current_run or 'nothing'}, "
         f"but {current or 'nothing'} is current now; it was not replaced",
         f"to keep {current or 'things as they are'} do nothing; "
         f"to publish this night on top of it, remove {os.fspath(scratch)} and run the night again",

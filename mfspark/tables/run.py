@@ -1,11 +1,12 @@
-"""Reading published tables; needs no Spark."""
+"""One published run, for nights that build upon it and for readers; needs no Spark."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
 
-from mfspark.errors import MfsparkError
-from mfspark.schemas import check_schema
+from mfspark.errors import MfsparkError, NotFoundError
+from mfspark.schemas import check_schema, table_names
 from mfspark.tables.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -14,36 +15,119 @@ if TYPE_CHECKING:
     import pyarrow.dataset as ds
 
     from mfspark.tables.manifest import Manifest
+    from mfspark.tables.records import RecordKey
+    from mfspark.tables.sql import Row, Tables
+
+T = TypeVar("T")
+
+
+class PublishedRun:
+    """One published run of a warehouse.
+
+    The pointer and the manifest are read when it is opened, so that nights published meanwhile
+    change no answer. Raises NotFoundError when the warehouse or the run does not exist.
+    """
+
+    def __init__(self, warehouse: str | Path | Warehouse, run_id: str | None = None) -> None:
+        opened = warehouse if isinstance(warehouse, Warehouse) else Warehouse(warehouse)
+        self.warehouse = opened
+        self.manifest: Manifest = opened.manifest(run_id)
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run."""
+        return self.manifest.run_id
+
+    @property
+    def directory(self) -> Path:
+        """Where its tables lie."""
+        return self.warehouse.run_dir(self.run_id)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models whose lists were published, in the configured order."""
+        return tuple(self.manifest.config["models"]["run"])
+
+    @property
+    def subset(self) -> str:
+        """Which ratings the published models were fitted on: all, or those left for training."""
+        evaluation = self.manifest.config["evaluation"]
+        return "all" if evaluation["refit"] or evaluation["split"] == "none" else "train"
+
+    def record(self, key: RecordKey[T]) -> T | None:
+        """Return what a stage recorded; None where it did not run."""
+        content = self.manifest.stages.get(key.stage)
+        return None if content is None else key.parse(content, self.run_id)
+
+    def facts(self, stage: str) -> Row:
+        """Return what a stage recorded; empty where it did not run."""
+        return self.manifest.stages.get(stage, {})
+
+    def figures(self, metric: str) -> dict[str, float | None]:
+        """Return a metric of every model that was measured by it; None where it has no value."""
+        return {m["model"]: m["value"] for m in self.manifest.metrics if m["metric"] == metric}
+
+    def has(self, table: str) -> bool:
+        """Return whether the run published a table."""
+        return table in self.manifest.tables
+
+    def table_dir(self, table: str) -> Path:
+        """Return the directory of a table, which no later night changes.
+
+        Raises NotFoundError when the run has no such table.
+        """
+        if not self.has(table):
+            missing = f"run {self.run_id} has no table '{table}'"
+            raise NotFoundError(
+                missing if table in table_names() else f"no table is named '{table}'",
+                f"tables there: {', '.join(self.manifest.tables)}",
+            )
+        return self.directory / table
+
+    def files(self, table: str) -> list[Path]:
+        """Return the files of a table as the manifest lists them.
+
+        Raises NotFoundError when the run has no such table, MfsparkError when files are missing.
+        """
+        directory = self.table_dir(table)
+        paths = [directory / file.name for file in self.manifest.tables[table].files]
+        missing = [path.name for path in paths if not path.is_file()]
+        if missing:
+            raise MfsparkError(
+                f"table '{table}' of run {self.run_id} lacks {', '.join(missing)} in {directory}",
+                "was the run removed while it was read? read again, or name another run",
+            )
+        return paths
+
+    def dataset(self, table: str) -> ds.Dataset:
+        """Return a table as a pyarrow dataset of exactly the files that the manifest lists.
+
+        Raises what `files` does, and SchemaError with all differences where they do not fit.
+        """
+        import pyarrow.dataset as ds  # takes a tenth of a second, which `files` can do without
+
+        dataset = ds.dataset([str(path) for path in self.files(table)], format="parquet")
+        check_schema(dataset.schema, table, self.manifest.ids)
+        return dataset
+
+    def rows(self, query: str, *parameters: object) -> list[Row]:
+        """Run a query in which `{table}` stands for a table of this run and `?` for a parameter.
+
+        Raises NotFoundError for a table the run has not, MfsparkError where files are missing.
+        """
+        return self._tables.rows(query, *parameters)
+
+    @cached_property
+    def _tables(self) -> Tables:
+        from mfspark.tables.sql import Tables  # DuckDB takes a tenth of a second too
+
+        return Tables(self.files)
 
 
 def read_table(warehouse: str | Path, table: str, run_id: str | None = None) -> ds.Dataset:
-    """Return a published table as a pyarrow dataset of exactly the files its manifest lists.
+    """Return a published table as a pyarrow dataset; the pointer is read once.
 
-    The pointer is read once, so that a night published meanwhile changes nothing for this dataset.
     Raises NotFoundError when the warehouse, the run or the table does not exist, SchemaError with
     all differences when the files do not fit, MfsparkError when files are missing.
     """
-    import pyarrow.dataset as ds  # takes a tenth of a second, which `files_of` can do without
-
-    opened = Warehouse(warehouse)
-    manifest = opened.manifest(run_id)
-    paths = files_of(opened, manifest, table)
-    dataset = ds.dataset([str(path) for path in paths], format="parquet")
-    check_schema(dataset.schema, table, manifest.ids)
-    return dataset
-
-
-def files_of(warehouse: Warehouse, manifest: Manifest, table: str) -> list[Path]:
-    """Return the files of a table as the run's manifest lists them.
-
-    Raises NotFoundError when the run has no such table, MfsparkError when files are missing.
-    """
-    directory = warehouse.table_dir(table, manifest.run_id)
-    paths = [directory / file.name for file in manifest.tables[table].files]
-    missing = [path.name for path in paths if not path.is_file()]
-    if missing:
-        raise MfsparkError(
-            f"table '{table}' of run {manifest.run_id} lacks {', '.join(missing)} in {directory}",
-            "was the run removed while it was read? read again, or name another run",
-        )
-    return paths
+    return PublishedRun(warehouse, run_id).dataset(table)

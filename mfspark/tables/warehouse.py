@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mfspark.errors import ConfigError, MfsparkError, NotFoundError
-from mfspark.schemas import table_names
 from mfspark.storage.file_system import LocalStore, Store
 from mfspark.tables.manifest import MANIFEST, Manifest, as_json, parse_manifest
 
@@ -118,21 +117,6 @@ class Warehouse:
                 f"run {found} was published but {path} is gone", self._say_runs(self.run_ids())
             )
         return parse_manifest(content, path)
-
-    def table_dir(self, table: str, run_id: str | None = None) -> Path:
-        """Return the directory of a published table, which no later night changes.
-
-        Raises NotFoundError when the warehouse, the run or the table does not exist.
-        """
-        manifest = self.manifest(run_id)
-        if table not in manifest.tables:
-            known = table in table_names()
-            missing = f"run {manifest.run_id} has no table '{table}'"
-            raise NotFoundError(
-                missing if known else f"no table is named '{table}'",
-                f"tables there: {', '.join(manifest.tables)}",
-            )
-        return self.run_dir(manifest.run_id) / table
 
     def resolve(self, run_id: str | None = None) -> str:
         """Return a published run; the one that CURRENT names where none is given.

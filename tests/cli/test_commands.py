@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import mfspark as package
-from mfspark.tables.warehouse import Warehouse
+from mfspark.tables.run import PublishedRun
 from tests.cli.conftest import Command
 
 COMMANDS = [
@@ -72,7 +72,7 @@ def test_the_console_script_ends_with_the_status(made_warehouse: Path) -> None:
     code = "from mfspark.cli import main; main()"
     result = python(code, "path", "ratings", "-w", str(made_warehouse))
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout == f"{Warehouse(made_warehouse).table_dir('ratings')}\n"
+    assert result.stdout == f"{PublishedRun(made_warehouse).table_dir('ratings')}\n"
     result = python(code, "path", "nix", "-w", str(made_warehouse))
     assert (result.returncode, result.stdout) == (2, "")
 

@@ -12,6 +12,7 @@ from mfspark.cli.options import parse_age
 from mfspark.config.config import Config
 from mfspark.errors import ConfigError
 from mfspark.tables.night import Night
+from mfspark.tables.run import PublishedRun
 from mfspark.tables.warehouse import Warehouse
 from tests.cli.conftest import Command
 from tests.support import made_run as made
@@ -101,7 +102,7 @@ def test_verify_finds_one_changed_bit_in_any_run(mfspark: Command, tmp_path: Pat
     ]
     assert whole.stdout.count("as published") == 2
 
-    path = next(Warehouse(tmp_path).table_dir("ratings", old).glob("*.parquet"))
+    path = next(PublishedRun(tmp_path, old).table_dir("ratings").glob("*.parquet"))
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)

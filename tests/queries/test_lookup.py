@@ -9,7 +9,6 @@ import pytest
 
 from mfspark.errors import NotFoundError
 from mfspark.queries.lookup import (
-    PublishedRun,
     as_id,
     default_model,
     find_user,
@@ -18,6 +17,7 @@ from mfspark.queries.lookup import (
     near_items,
     neighborhood,
 )
+from mfspark.tables.run import PublishedRun
 from tests.support import made_run as made
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from mfspark.errors import NotFoundError
-from mfspark.queries.lookup import PublishedRun
 from mfspark.queries.predict import Opinion, Pair, predict_pair, rating_models
+from mfspark.tables.run import PublishedRun
 from tests.support import made_run as made
 
 

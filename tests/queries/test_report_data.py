@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from mfspark.cli import app
-from mfspark.queries.lookup import PublishedRun
 from mfspark.queries.report.content import Report
 from mfspark.queries.report_data import _bars, report_of
 from mfspark.tables.night import Night
+from mfspark.tables.run import PublishedRun
 from tests.support import made_run as made
 
 

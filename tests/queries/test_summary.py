@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from mfspark.queries.lookup import PublishedRun
 from mfspark.queries.summary import Summary, summarise
+from mfspark.tables.run import PublishedRun
 from tests.support import made_run as made
 
 

@@ -22,6 +22,7 @@ from mfspark.tables.night import Night
 from mfspark.tables.publish import publish
 from mfspark.tables.run import read_table
 from mfspark.tables.warehouse import Warehouse
+from tests.support.records import raw
 
 IDS = IdTypes("integer", "string")
 RUN_DATE = date(2026, 11, 22)
@@ -63,9 +64,9 @@ def begin(root: Path, mark: float, store: LocalStore | None = None, **config: An
 def ready(root: Path, mark: float, store: LocalStore | None = None, **config: Any) -> Night:
     """Begin a night and run what it has not finished, as a rerun does."""
     night = begin(root, mark, store, **config)
-    if not night.finished("top_n"):
+    if not night.finished(raw("top_n")):
         write_tables(night, mark)
-        night.finish("top_n", {"rows": FILES * ROWS_A_FILE})
+        night.finish(raw("top_n"), {"rows": FILES * ROWS_A_FILE})
     return night
 
 

@@ -26,6 +26,7 @@ from mfspark.schemas import IdTypes, table_schema
 from mfspark.tables.night import Night
 from mfspark.tables.publish import publish
 from mfspark.tables.warehouse import Warehouse
+from tests.support.records import raw
 
 IDS = IdTypes("integer", "string")
 RUN_DATE = date(2026, 11, 22)
@@ -94,7 +95,7 @@ def publish_run(
         filled = [{name: row.get(name) for name in schema.names} for row in rows]
         pq.write_table(pa.Table.from_pylist(filled, schema), directory / "part-00000.parquet")
     for stage, recorded in (_stages(night.config) | (facts or {})).items():
-        night.finish(stage, recorded)
+        night.finish(raw(stage), recorded)
     return publish(night, IDS, _metrics(ndcg or {}), []).run_id
 
 

@@ -15,6 +15,7 @@ from mfspark.tables.night import Night, name_run
 from mfspark.tables.publish import publish
 from mfspark.tables.warehouse import Warehouse
 from tests.support import made_nights as made
+from tests.support.records import raw
 
 INPUTS = [{"path": "a.csv", "sha256": "00"}]
 
@@ -44,17 +45,19 @@ def test_a_new_password_is_not_a_new_run() -> None:
 
 def test_a_rerun_finds_finished_stages_and_keeps_its_parent(tmp_path: Path) -> None:
     first = made.begin(tmp_path, 1.0)
-    assert not first.finished("ingest")
+    assert not first.finished(raw("ingest"))
     with pytest.raises(MfsparkError, match=r"'ingest' .* has not finished"):
-        first.facts("ingest")
-    first.finish("ingest", {"rows": np.int64(7), "mean": np.float32(0.5), "worst": float("nan")})
+        first.record(raw("ingest"))
+    first.finish(
+        raw("ingest"), {"rows": np.int64(7), "mean": np.float32(0.5), "worst": float("nan")}
+    )
     made.publish_marked(tmp_path, 2.0)
 
     again = made.begin(tmp_path, 1.0)
-    assert (again.run_id, again.parent, again.published) == (first.run_id, None, False)
-    assert again.finished("ingest")
-    assert again.facts("ingest") == {"rows": 7, "mean": 0.5, "worst": None}
-    assert made.begin(tmp_path, 3.0).parent == Warehouse(tmp_path).current()
+    assert (again.run_id, again.current_run, again.published) == (first.run_id, None, False)
+    assert again.finished(raw("ingest"))
+    assert again.record(raw("ingest")) == {"rows": 7, "mean": 0.5, "worst": None}
+    assert made.begin(tmp_path, 3.0).current_run == Warehouse(tmp_path).current()
 
 
 def test_what_a_stage_wrote_is_on_disk_before_the_stage_counts(tmp_path: Path) -> None:
@@ -71,7 +74,7 @@ def test_what_a_stage_wrote_is_on_disk_before_the_stage_counts(tmp_path: Path) -
             super()._replace(source, target)
 
     night = made.begin(tmp_path, 1.0, Logged())
-    night.finish("ingest", {})
+    night.finish(raw("ingest"), {})
     assert steps == ["night.json", "flush", "ingest.json"]
 
 
@@ -79,9 +82,9 @@ def test_a_published_night_answers_from_its_manifest(tmp_path: Path) -> None:
     publish(made.ready(tmp_path, 1.0), made.IDS, [], [])
     night = made.begin(tmp_path, 1.0)
     assert night.published
-    assert night.finished("top_n")
-    assert not night.finished("ingest")
-    assert night.facts("top_n") == {"rows": 120}
+    assert night.finished(raw("top_n"))
+    assert not night.finished(raw("ingest"))
+    assert night.record(raw("top_n")) == {"rows": 120}
     assert night.table_dir("top_n") == tmp_path / "runs" / night.run_id / "top_n"
 
 
@@ -103,11 +106,11 @@ def test_paths_stay_inside_the_night(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="is not a name"):
             night.table_dir(name)
         with pytest.raises(ConfigError, match="is not a name"):
-            night.finish(name, {})
+            night.finish(raw(name), {})
 
 
 def test_two_nights_of_one_date_lie_apart(tmp_path: Path) -> None:
     one, two = made.begin(tmp_path, 1.0), made.begin(tmp_path, 2.0)
-    one.finish("ingest", {})
-    assert not two.finished("ingest")
+    one.finish(raw("ingest"), {})
+    assert not two.finished(raw("ingest"))
     assert isinstance(two, Night)

@@ -15,6 +15,7 @@ from mfspark.tables.lock import hold_lock
 from mfspark.tables.night import Night
 from mfspark.tables.publish import publish, rollback
 from mfspark.tables.retention import collect
+from mfspark.tables.run import PublishedRun
 from mfspark.tables.verify import damages
 from mfspark.tables.warehouse import Warehouse
 from tests.support import made_nights as made
@@ -55,25 +56,25 @@ def test_a_night_of_an_earlier_date_is_published_behind(tmp_path: Path) -> None:
 def test_a_night_builds_upon_the_last_one_of_an_earlier_date(tmp_path: Path) -> None:
     first, third = publish_day(tmp_path, 20), publish_day(tmp_path, 22)
     again = begin(tmp_path, 22, mark=9.0)
-    assert (again.parent, again.base, again.compared_with) == (third, first, third)
+    assert (again.current_run, again.base_run, again.reference_run) == (third, first, third)
     between = begin(tmp_path, 21)
-    assert (between.parent, between.base, between.compared_with) == (third, first, first)
+    assert (between.current_run, between.base_run, between.reference_run) == (third, first, first)
     later = begin(tmp_path, 23)
-    assert (later.parent, later.base, later.compared_with) == (third, third, third)
+    assert (later.current_run, later.base_run, later.reference_run) == (third, third, third)
     earliest = begin(tmp_path, 19)
-    assert (earliest.parent, earliest.base, earliest.compared_with) == (third, None, None)
+    assert (earliest.current_run, earliest.base_run, earliest.reference_run) == (third, None, None)
 
 
 def test_a_night_keeps_its_base_when_it_goes_on_and_when_it_is_published(tmp_path: Path) -> None:
     first = publish_day(tmp_path, 20)
     night = begin(tmp_path, 22)
     publish_day(tmp_path, 21)  # moves CURRENT, so that night 22 can no longer be published
-    assert begin(tmp_path, 22).base == night.base == first
+    assert begin(tmp_path, 22).base_run == night.base_run == first
     rollback(night.warehouse, first)
     made.write_tables(night, 22.0)
     publish(night, made.IDS, [{"model": "als", "rmse": 22.0}], [])
     published = begin(tmp_path, 22)
-    assert (published.published, published.base) == (True, first)
+    assert (published.published, published.base_run) == (True, first)
 
 
 # --- rollback -----------------------------------------------------------------------------------
@@ -99,7 +100,7 @@ def test_after_a_rollback_the_bad_night_does_not_come_back_by_itself(tmp_path: P
     assert begin(tmp_path, 21).published
     assert made.seen(tmp_path) == 20.0
     night = begin(tmp_path, 22)
-    assert night.base == runs[0]
+    assert night.base_run == runs[0]
 
 
 def test_a_night_that_ran_during_a_rollback_is_refused(tmp_path: Path) -> None:
@@ -115,7 +116,7 @@ def test_a_night_that_ran_during_a_rollback_is_refused(tmp_path: Path) -> None:
 def test_what_is_damaged_or_unknown_is_not_rolled_back_to(tmp_path: Path) -> None:
     runs = [publish_day(tmp_path, day) for day in (20, 21)]
     warehouse = Warehouse(tmp_path)
-    part = warehouse.table_dir("top_n", runs[0]) / "part-1.parquet"
+    part = PublishedRun(warehouse, runs[0]).table_dir("top_n") / "part-1.parquet"
     content = part.read_bytes()
     part.write_bytes(content[:-1])
     with pytest.raises(MfsparkError, match="bytes, its manifest says"):
@@ -134,7 +135,7 @@ def test_what_is_damaged_or_unknown_is_not_rolled_back_to(tmp_path: Path) -> Non
 def test_each_damage_of_a_run_is_named(tmp_path: Path) -> None:
     run = publish_day(tmp_path, 20)
     warehouse = Warehouse(tmp_path)
-    manifest, parts = warehouse.manifest(run), warehouse.table_dir("top_n", run)
+    manifest, parts = warehouse.manifest(run), PublishedRun(warehouse, run).table_dir("top_n")
     assert list(damages(warehouse, run)) == []
     content = bytearray((parts / "part-0.parquet").read_bytes())
     content[len(content) // 2] ^= 1  # one bit
@@ -223,7 +224,7 @@ def test_what_a_night_in_scratch_builds_upon_stays(tmp_path: Path) -> None:
     base = publish_day(tmp_path, 10)
     publish_day(tmp_path, 12)
     night = begin(tmp_path, 11)
-    assert night.base == base
+    assert night.base_run == base
     assert collect(Warehouse(tmp_path), keep=1, now=NOW + 2 * DAY).runs == []
 
 

@@ -271,7 +271,7 @@ def test_a_run_published_meanwhile_is_not_replaced(tmp_path: Path) -> None:
 
     shutil.rmtree(night.scratch())  # what the hint says
     assert made.publish_marked(tmp_path, NEW) == night.run_id
-    assert Warehouse(tmp_path).manifest().parent == other
+    assert Warehouse(tmp_path).manifest().current_run == other
 
 
 def test_a_refused_rerun_after_the_rename_leaves_no_run_behind(tmp_path: Path) -> None:
@@ -319,7 +319,7 @@ def test_manifest_tells_the_truth_about_every_file(tmp_path: Path) -> None:
     made.publish_marked(tmp_path, OLD)
     run_id = made.publish_marked(tmp_path, NEW)
     manifest = Warehouse(tmp_path).manifest()
-    assert (manifest.run_id, manifest.parent) == (run_id, Warehouse(tmp_path).run_ids()[1])
+    assert (manifest.run_id, manifest.current_run) == (run_id, Warehouse(tmp_path).run_ids()[1])
     assert manifest.stages == {"top_n": {"rows": 120}}
     assert manifest.ids == made.IDS
     on_disk = sorted((tmp_path / "runs" / run_id).glob("*/*"))

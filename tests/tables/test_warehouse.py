@@ -9,7 +9,7 @@ import pytest
 
 from mfspark.errors import ConfigError, MfsparkError, NotFoundError, SchemaError
 from mfspark.tables.manifest import MANIFEST
-from mfspark.tables.run import read_table
+from mfspark.tables.run import PublishedRun, read_table
 from mfspark.tables.warehouse import Warehouse
 from tests.support import made_nights as made
 
@@ -22,7 +22,7 @@ def test_looking_creates_nothing(tmp_path: Path) -> None:
         warehouse.manifest()
     assert not warehouse.root.exists()
     with pytest.raises(NotFoundError, match="nothing was published") as told:
-        Warehouse(tmp_path).table_dir("top_n")
+        PublishedRun(tmp_path).table_dir("top_n")
     assert "mfspark run" in told.value.hint
 
 
@@ -49,7 +49,7 @@ def test_missing_tables_and_runs_are_told_with_what_is_there(tmp_path: Path) -> 
     run = made.publish_marked(tmp_path, 1.0)
     warehouse = Warehouse(tmp_path)
     with pytest.raises(NotFoundError, match=f"run {run} has no table 'completed'") as told:
-        warehouse.table_dir("completed")
+        PublishedRun(warehouse).table_dir("completed")
     assert told.value.hint == "tables there: metrics, top_n"
     with pytest.raises(NotFoundError, match="no table is named 'topn'"):
         read_table(tmp_path, "topn")

@@ -1,0 +1,94 @@
+"""What the stages of a night record: written by the pipeline, read again by it and by queries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from mfspark.grid.grid import TileSet
+from mfspark.ingest.intake import IngestReport
+from mfspark.tables.records import RecordKey
+
+if TYPE_CHECKING:
+    from mfspark.schemas import Side
+
+Subset = Literal["train", "test", "all"]
+"""Which ratings: what models are measured with (train, test) or what is published from (all)."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The ratings of a subset, cut into tiles."""
+
+    tiles: TileSet
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted model."""
+
+    record: dict[str, Any]
+    """What its `record` gave."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """Rows written, by table."""
+
+    rows: dict[str, int]
+
+
+@dataclass(frozen=True)
+class EvaluationRecord:
+    """The rows of table `metrics`."""
+
+    metrics: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class ListableItems:
+    """How many items lists may hold, and allowed or denied ids that no item has."""
+
+    n_eligible: int
+    unknown_ids: dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class SideFeatures:
+    """What each column of the features of a side stands for; empty where there are none."""
+
+    attributes: list[str]
+
+
+@dataclass(frozen=True)
+class StartFactors:
+    """References of the last run's factors as blocks, by side; empty where it has none."""
+
+    blocks: dict[str, tuple[str, ...]]
+
+
+INGEST = RecordKey("ingest", IngestReport)
+SIMILARITY = RecordKey("similarity", TableRows)
+EVALUATE = RecordKey("evaluate", EvaluationRecord)
+LISTABLE_ITEMS = RecordKey("eligible", ListableItems)
+
+
+def cut_key(subset: str) -> RecordKey[Cut]:
+    """Return the key of a subset's tiles."""
+    return RecordKey(f"cut-{subset}", Cut)
+
+
+def fit_key(subset: str, model: str) -> RecordKey[Fit]:
+    """Return the key of a model fitted on a subset."""
+    return RecordKey(f"fit-{subset}-{model}", Fit)
+
+
+def side_features_key(side: Side) -> RecordKey[SideFeatures]:
+    """Return the key of the features of a side."""
+    return RecordKey(f"attributes-{side}", SideFeatures)
+
+
+def start_factors_key(model: str) -> RecordKey[StartFactors]:
+    """Return the key of the factors that a model's training starts from."""
+    return RecordKey(f"previous-{model}", StartFactors)
