@@ -1,9 +1,10 @@
-"""The ratings of a night in parts (train, test, all), each cut into tiles once."""
+"""The ratings of a night in subsets (train, test, all), each cut into tiles once."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mfspark.errors import InputError
@@ -11,64 +12,105 @@ from mfspark.evaluation import split_ratings
 from mfspark.grid.cut import cut_frame
 from mfspark.grid.grid import Layout, TileSet
 from mfspark.ingest.readers.ratings import read_ratings
-from mfspark.pipeline.ingest import InputFiles
+from mfspark.kernels.arrays.rating_scale import RatingScale
+from mfspark.models.records import Cut, Subset, cut_key
+from mfspark.schemas import spark_schema
+from mfspark.tables.writer import write_table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from mfspark.pipeline.context import Job, Part
+    from mfspark.ingest.intake import IngestReport
+    from mfspark.pipeline.context import RunContext
 
 _SMALL = 500_000  # ratings that are not worth cutting at all
 _FEWEST = 4  # blocks of ratings that are cut: tasks for four cores
 _PER_BLOCK = 1_250_000  # ratings a strip: 10 MB of tiles, some 50 MB while it is cut
 
 
-def published_part(job: Job) -> Part:
-    """Return which ratings the published models are fitted on."""
-    evaluation = job.config.evaluation
-    return "all" if evaluation.refit or evaluation.split == "none" else "train"
+@dataclass(frozen=True)
+class Dataset:
+    """What ingest brought in: the tables of the night, its ratings, and their tiles."""
 
+    context: RunContext
+    report: IngestReport
+    test_files: tuple[str, ...]
+    """Files whose pairs are the test part, for `evaluation.split = "given"`."""
 
-def ratings_of(job: Job, part: Part) -> DataFrame:
-    """Return the ratings of a part with the columns of table `ratings`."""
-    ratings = job.read("ratings")
-    if part == "all":
-        return ratings
-    options = job.config.evaluation
-    given = _given_test(job, ratings) if options.split == "given" else None
-    train, test = split_ratings(ratings, options, job.config.seed, given)
-    return train if part == "train" else test
+    @cached_property
+    def layout(self) -> Layout:
+        """How ratings are cut: as configured, or by the numbers of ratings, users and items.
 
+        It never depends on the machine, so that every machine gets the same bits.
+        """
+        report, blocks = self.report, self.context.config.grid.blocks
+        if blocks:
+            return Layout(report.n_users, report.n_items, blocks, blocks)
+        return layout_for(report.n_users, report.n_items, report.n_accepted)
 
-def tiles_of(job: Job, part: Part) -> TileSet:
-    """Return the tiles of a part; they are cut when first asked for.
+    @property
+    def published(self) -> Subset:
+        """Which ratings the published models are fitted on."""
+        evaluation = self.context.config.evaluation
+        return "all" if evaluation.refit or evaluation.split == "none" else "train"
 
-    Raises InputError where the split leaves nothing to train on.
-    """
-    stage = f"cut-{part}"
-    if not job.night.finished(stage):
-        frame, models = ratings_of(job, part), job.config.models
-        place = f"tiles/{part}", job.store, job.grid_runner
-        timed = "bayesian_mf" in models.run and models.bayesian_mf.uses_times
-        tiles = cut_frame(frame, layout_of(job), *place, timed=timed)
-        if part != "test" and tiles.n_ratings == 0:
+    @property
+    def scale(self) -> RatingScale:
+        """The rating scale, with what the configuration says of published predictions."""
+        options, report = self.context.config.publish, self.report
+        return RatingScale.published(
+            report.rating_scale, report.rating_step, options.clamp, options.round_to
+        )
+
+    def read(self, table: str) -> DataFrame:
+        """Read a table of this night."""
+        schema = spark_schema(table, self.report.ids)
+        directory = self.context.night.table_dir(table)
+        return self.context.spark.read.schema(schema).parquet(str(directory))
+
+    def write(self, frame: DataFrame, table: str) -> int:
+        """Write a table of this night and return its rows."""
+        return write_table(frame, self.context.night, table, self.report.ids)
+
+    def ratings(self, subset: Subset) -> DataFrame:
+        """Return the ratings of a subset with the columns of table `ratings`."""
+        ratings = self.read("ratings")
+        if subset == "all":
+            return ratings
+        options, seed = self.context.config.evaluation, self.context.config.seed
+        given = self._given_test(ratings) if options.split == "given" else None
+        train, test = split_ratings(ratings, options, seed, given)
+        return train if subset == "train" else test
+
+    def tiles(self, subset: Subset) -> TileSet:
+        """Return the tiles of a subset; they are cut when first asked for.
+
+        Raises InputError where the split leaves nothing to train on.
+        """
+        return self.context.once(cut_key(subset), lambda: Cut(self._cut(subset))).tiles
+
+    def _cut(self, subset: Subset) -> TileSet:
+        context = self.context
+        place = f"tiles/{subset}", context.store, context.runner
+        timed = context.config.models.uses_times
+        tiles = cut_frame(self.ratings(subset), self.layout, *place, timed=timed)
+        if subset != "test" and tiles.n_ratings == 0:
             raise InputError(
-                f"the split '{job.config.evaluation.split}' leaves no rating to train on",
+                f"the split '{context.config.evaluation.split}' leaves no rating to train on",
                 "choose another evaluation.split or a smaller evaluation.test_share",
             )
-        job.night.finish(stage, {"tiles": asdict(tiles)})
-    return TileSet.from_record(job.night.facts(stage)["tiles"])
+        return tiles
 
-
-def layout_of(job: Job) -> Layout:
-    """Choose the number of blocks: as configured, or by the numbers of ratings, users and items.
-
-    It never depends on the machine, so that every machine gets the same bits.
-    """
-    report, blocks = job.report, job.config.grid.blocks
-    if blocks:
-        return Layout(report.n_users, report.n_items, blocks, blocks)
-    return layout_for(report.n_users, report.n_items, report.n_accepted)
+    def _given_test(self, ratings: DataFrame) -> DataFrame:
+        """Return the ratings whose pair stands in the test files."""
+        read = read_ratings(self.context.spark, self.test_files, self.context.config.ingest)
+        types = {field.name: field.dataType for field in ratings.schema.fields}
+        pairs = read.filter("reason is null").select(
+            *(read[name].cast(types[name]) for name in ("user_id", "item_id"))
+        )
+        return ratings.join(pairs.distinct(), ["user_id", "item_id"], "left_semi").select(
+            *ratings.columns
+        )
 
 
 def layout_for(n_users: int, n_items: int, n_ratings: int) -> Layout:
@@ -85,16 +127,3 @@ def layout_for(n_users: int, n_items: int, n_ratings: int) -> Layout:
         for n, across in ((n_users, n_items), (n_items, n_users))
     )
     return Layout(n_users, n_items, users, items)
-
-
-def _given_test(job: Job, ratings: DataFrame) -> DataFrame:
-    """Return the ratings whose pair stands in the files of `--test`."""
-    files = InputFiles.of(job.config).test
-    read = read_ratings(job.spark, files, job.config.ingest)
-    types = {field.name: field.dataType for field in ratings.schema.fields}
-    pairs = read.filter("reason is null").select(
-        *(read[name].cast(types[name]) for name in ("user_id", "item_id"))
-    )
-    return ratings.join(pairs.distinct(), ["user_id", "item_id"], "left_semi").select(
-        *ratings.columns
-    )

@@ -16,83 +16,63 @@ from mfspark.evaluation import (
     user_errors,
     user_ranks,
 )
-from mfspark.pipeline.dataset import ratings_of, tiles_of
+from mfspark.models.records import EVALUATE, EvaluationRecord
 from mfspark.pipeline.scoring import predict, recommend
-from mfspark.pipeline.train import fitted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-    from mfspark.config.models import ModelName
-    from mfspark.pipeline.context import Job
+    from mfspark.config.config import Evaluation as EvaluationOptions
+    from mfspark.pipeline.context import RunContext
+    from mfspark.pipeline.dataset import Dataset
+    from mfspark.pipeline.fits import Fits
 
 Metrics = list[dict[str, Any]]
-REFERENCES: tuple[ModelName, ...] = ("baseline", "popularity")
-"""Every model is measured beside these."""
 
 
-def run(job: Job) -> Metrics:
+def run(context: RunContext, dataset: Dataset, fits: Fits) -> Metrics:
     """Measure all models on the test part and return the rows of table `metrics`."""
-    if not job.night.finished("evaluate"):
-        evaluated = job.config.evaluation.split != "none"
-        metrics = _measure(job) if evaluated else []
-        job.night.finish("evaluate", {"metrics": metrics})
-    return job.night.facts("evaluate")["metrics"]
+    measured = context.config.evaluation.split != "none"
+    return context.once(
+        EVALUATE, lambda: EvaluationRecord(_measure(context, dataset, fits) if measured else [])
+    ).metrics
 
 
-def models_of(job: Job) -> tuple[ModelName, ...]:
-    """Return the models that are measured: the configured ones and the references."""
-    configured = job.config.models.run
-    return (*configured, *(name for name in REFERENCES if name not in configured))
-
-
-def best_model(job: Job) -> ModelName:
-    """Return the model with the lowest RMSE; the first that predicts ratings, if unmeasured."""
-    rmse = {m["model"]: m["value"] for m in run(job) if m["metric"] == "rmse"}
-    measured: list[ModelName] = [name for name in job.config.models.run if name in rmse]
-    if measured:
-        return min(measured, key=lambda name: rmse[name])
-    part = "all" if job.config.evaluation.split == "none" else "train"
-    for name in job.config.models.run:
-        if fitted(job, name, part).kind == "rating":
-            return name
-    return "baseline"
-
-
-def _measure(job: Job) -> Metrics:
-    test = ratings_of(job, "test")
-    predictions = predict(job, models_of(job), "train", tiles_of(job, "test"))
-    job.write(
+def _measure(context: RunContext, dataset: Dataset, fits: Fits) -> Metrics:
+    test = dataset.ratings("test")
+    predictions = predict(fits, fits.names, "train", dataset.tiles("test"))
+    dataset.write(
         predictions.join(_test_ids(test), ["user_idx", "item_idx"]).select(
             *("model", "user_id", "item_id", "rating", "prediction", "tier"),
             *(F.col("low").alias("prediction_low"), F.col("high").alias("prediction_high")),
         ),
         "test_predictions",
     )
-    options = job.config.evaluation
-    lists = recommend(job, models_of(job), "train", options.k, explained=False)
-    _write_user_metrics(job, lists, test)
-    users = job.read("user_metrics")
+    options = context.config.evaluation
+    lists = recommend(fits, fits.names, "train", options.k, explained=False)
+    _write_user_metrics(dataset, options, lists, test)
+    users = dataset.read("user_metrics")
     by_rating = rating_metrics(users.filter("n_test > 0"))
     ranked = users.filter("n_relevant > 0")
-    by_rank = ranking_metrics(lists, ranked, options.k, job.report.n_items)
+    by_rank = ranking_metrics(lists, ranked, options.k, dataset.report.n_items)
     split = F.lit(options.split).alias("split")
     columns = ["model", split, "metric", "k", *_rounded("value", "low", "high"), "n"]
-    job.write(by_rating.unionByName(by_rank).select(*columns), "metrics")
-    return [row.asDict() for row in job.read("metrics").collect()]
+    dataset.write(by_rating.unionByName(by_rank).select(*columns), "metrics")
+    return [row.asDict() for row in dataset.read("metrics").collect()]
 
 
-def _write_user_metrics(job: Job, lists: DataFrame, test: DataFrame) -> None:
+def _write_user_metrics(
+    dataset: Dataset, options: EvaluationOptions, lists: DataFrame, test: DataFrame
+) -> None:
     """Write what each model did for each user; the next night is compared with it, user by user."""
-    options = job.config.evaluation
-    threshold = relevant_from(options, job.report.rating_scale)
+    threshold = relevant_from(options, dataset.report.rating_scale)
     ranks = user_ranks(lists, test, options.k, threshold)
     ids = test.select("user_idx", "user_id").distinct()
-    errors = user_errors(job.read("test_predictions"))
+    errors = user_errors(dataset.read("test_predictions"))
     both = errors.join(ranks.join(ids, "user_idx"), ["model", "user_id"], "full")
     fractions = [f.name for f in both.schema if f.dataType.typeName() == "double"]
     rounded = dict(zip(fractions, _rounded(*fractions), strict=True))
-    job.write(both.withColumns(rounded).drop("user_idx"), "user_metrics")
+    dataset.write(both.withColumns(rounded).drop("user_idx"), "user_metrics")
 
 
 def _rounded(*names: str) -> list[Column]:

@@ -10,10 +10,7 @@ import pyarrow as pa
 
 from mfspark.grid.frames import ReadEach
 from mfspark.kernels.arrays.top_n import NOBODY, RankedLists
-from mfspark.models.factor_model import FactorModel
-from mfspark.pipeline.dataset import layout_of, tiles_of
-from mfspark.pipeline.evaluate import models_of
-from mfspark.pipeline.train import fitted
+from mfspark.models.registry import MODELS
 from mfspark.schemas import SIDES
 
 if TYPE_CHECKING:
@@ -23,7 +20,9 @@ if TYPE_CHECKING:
 
     from mfspark.grid.block_store import Store
     from mfspark.grid.grid import Blocks, Layout
-    from mfspark.pipeline.context import Job, Part
+    from mfspark.models.capabilities import HasFactors
+    from mfspark.pipeline.dataset import Dataset
+    from mfspark.pipeline.fits import Fits
     from mfspark.schemas import Side
 
 _SIMILAR = pa.schema(
@@ -45,52 +44,51 @@ _FACTORS = pa.schema(
 )
 
 
-def write_factors(job: Job, part: Part) -> None:
+def write_factors(dataset: Dataset, fits: Fits) -> None:
     """Write user_factors and item_factors of the models that have any.
 
     Those of the baseline are always there: it answers for models that know nothing of a pair.
     """
-    factors = {
-        name: model for name, model in _factor_models(job, part).items() if name != "popularity"
+    models = {
+        name: factors
+        for name in fits.names
+        if MODELS[name].publishes_factors
+        and (factors := fits.model(name, dataset.published).factors)
     }
     for side in SIDES:
-        ids = job.read(f"{side}s").selectExpr(f"{side}_idx as idx", f"{side}_id as id")
-        rows = _factor_frame(job, factors, side).join(ids, "idx")
-        job.write(rows.select("model", "id", "bias", "factors"), f"{side}_factors")
+        ids = dataset.read(f"{side}s").selectExpr(f"{side}_idx as idx", f"{side}_id as id")
+        rows = _factor_frame(dataset, models, side).join(ids, "idx")
+        dataset.write(rows.select("model", "id", "bias", "factors"), f"{side}_factors")
 
 
-def _factor_models(job: Job, part: Part) -> dict[str, FactorModel]:
-    models = {name: fitted(job, name, part) for name in models_of(job)}
-    return {name: model for name, model in models.items() if isinstance(model, FactorModel)}
-
-
-def write_similar_items(job: Job, part: Part) -> None:
+def write_similar_items(dataset: Dataset, fits: Fits) -> None:
     """Write the items nearest to every item, of models whose items have factors.
 
     Joins the items twice (broadcasts or shuffles them, by their size).
     """
-    n, tiles = job.config.publish.similar_items, tiles_of(job, part)
+    context, subset = dataset.context, dataset.published
+    n, tiles = context.config.publish.similar_items, dataset.tiles(subset)
     ranked = {
-        name: model.similar_items(job.grid(tiles), n, f"{part}/{name}/similar-{n}")
-        for name, model in _factor_models(job, part).items()
-        if n and name not in ("baseline", "popularity")
+        name: factors.similar_items(context.grid(tiles), n, f"{subset}/{name}/similar-{n}")
+        for name in fits.names
+        if n and MODELS[name].similar_items and (factors := fits.model(name, subset).factors)
     }
     if not ranked:
         return
     readers = [
-        partial(_read_similar, job.store, tiles.layout, name, blocks)
+        partial(_read_similar, context.store, tiles.layout, name, blocks)
         for name, blocks in ranked.items()
     ]
-    items = job.read("items")
+    items = dataset.read("items")
     similar = (
         ReadEach(readers, tiles.layout.item_blocks)
-        .frame(job.spark, _SIMILAR)
+        .frame(context.spark, _SIMILAR)
         .join(items.select("item_idx", "item_id"), "item_idx")
         .join(
             items.selectExpr("item_idx as similar_idx", "item_id as similar_item_id"), "similar_idx"
         )
     )
-    job.write(
+    dataset.write(
         similar.select("model", "item_id", "rank", "similar_item_id", "score"), "similar_items"
     )
 
@@ -112,14 +110,14 @@ def _read_similar(
     )
 
 
-def _factor_frame(job: Job, models: Mapping[str, FactorModel], side: Side) -> DataFrame:
+def _factor_frame(dataset: Dataset, models: Mapping[str, HasFactors], side: Side) -> DataFrame:
     """Return (model, idx, bias, factors), one row a model and user or item."""
-    layout = layout_of(job)
+    context, layout = dataset.context, dataset.layout
     readers = [
-        partial(_read_factors, job.store, layout, name, model.blocks(side))
+        partial(_read_factors, context.store, layout, name, model.blocks(side))
         for name, model in models.items()
     ]
-    return ReadEach(readers, layout.blocks(side)).frame(job.spark, _FACTORS)
+    return ReadEach(readers, layout.blocks(side)).frame(context.spark, _FACTORS)
 
 
 def _read_factors(

@@ -6,22 +6,23 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from mfspark.config.allowed_roots import check_allowed
-from mfspark.ingest.intake import IngestReport, PreviousNight, Snapshot, ingest
+from mfspark.ingest.intake import PreviousNight, Snapshot, ingest
 from mfspark.ingest.readers.files import find_files, fingerprint
-from mfspark.ingest.side_tables.join import SideCounts
+from mfspark.models.records import INGEST
 from mfspark.samples.synthetic import survey_files
 from mfspark.schemas import IdTypes
-from mfspark.tables.run import files_of
+from mfspark.tables.run import PublishedRun
 from mfspark.tables.writer import write_table
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
 
     from mfspark.config.config import Config
+    from mfspark.ingest.intake import IngestReport
+    from mfspark.pipeline.context import RunContext
     from mfspark.schemas import IdType, Side
-    from mfspark.tables.night import Night
 
 
 @dataclass(frozen=True)
@@ -59,40 +60,31 @@ def _allowed_files(patterns: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(check_allowed(path, "the file") for path in files)
 
 
-def run(spark: SparkSession, night: Night, files: InputFiles) -> IngestReport:
+def run(context: RunContext, files: InputFiles) -> IngestReport:
     """Ingest once a night; test ratings are ingested with the others and taken out by the split.
 
     Ratings made after the run date are left for a later night.
     Raises InputError when the input is unusable or too much of it was rejected.
     """
-    if not night.finished("ingest"):
+    night = context.night
 
-        def write(frame: DataFrame, table: str) -> None:
-            write_table(frame, night, table, _ids_of(frame))
+    def write(frame: DataFrame, table: str) -> None:
+        write_table(frame, night, table, _ids_of(frame))
 
-        report = ingest(
-            spark,
+    def read_all() -> IngestReport:
+        return ingest(
+            context.spark,
             (*files.ratings, *files.test),
             files.users,
             files.items,
             night.config,
             str(night.scratch("ingest")),
             write,
-            _previous(spark, night),
+            _base_night(context),
             night.run_date,
         )
-        night.finish("ingest", asdict(report))
-    return report_of(night)
 
-
-def report_of(night: Night) -> IngestReport:
-    """Return what ingest found. Raises MfsparkError before it has finished."""
-    facts: dict[str, Any] = dict(night.facts("ingest"))
-    facts["ids"] = IdTypes(**facts["ids"])
-    facts["rating_scale"] = tuple(facts["rating_scale"])
-    for side in ("users", "items"):
-        facts[f"described_{side}"] = SideCounts(**facts[f"described_{side}"])
-    return IngestReport(**facts)
+    return context.once(INGEST, read_all)
 
 
 def _ids_of(frame: DataFrame) -> IdTypes:
@@ -105,23 +97,20 @@ def _ids_of(frame: DataFrame) -> IdTypes:
     return IdTypes(kind("user_id"), kind("item_id"))
 
 
-def _previous(spark: SparkSession, night: Night) -> PreviousNight | None:
-    """Return what the last run knows: its ids, so that indices stay what they were, and ratings."""
-    base, warehouse = night.base, night.warehouse
-    if base is None:
+def _base_night(context: RunContext) -> PreviousNight | None:
+    """Return what the base run knows: its ids, so that indices stay what they were, and ratings."""
+    if context.night.base_run is None:
         return None
-    manifest = warehouse.manifest(base)
+    run = PublishedRun(context.night.warehouse, context.night.base_run)
 
     def table(name: str) -> DataFrame:
-        return spark.read.parquet(*(str(path) for path in files_of(warehouse, manifest, name)))
+        return context.spark.read.parquet(*map(str, run.files(name)))
 
     def ids_of(side: Side) -> DataFrame:
         return table(f"{side}s").selectExpr(f"{side}_id as id", f"{side}_idx as idx")
 
-    snapshot = None
-    if night.config.ingest.merge:
-        facts = manifest.stages["ingest"]
-        columns = ("user_id", "item_id", "rating", "rated_at")
-        low, high = facts["rating_scale"]
-        snapshot = Snapshot(table("ratings").select(*columns), (low, high), facts["rating_step"])
-    return PreviousNight(ids_of("user"), ids_of("item"), manifest.ids, snapshot)
+    snapshot, report = None, run.record(INGEST)
+    if context.config.ingest.merge and report:
+        ratings = table("ratings").select("user_id", "item_id", "rating", "rated_at")
+        snapshot = Snapshot(ratings, report.rating_scale, report.rating_step)
+    return PreviousNight(ids_of("user"), ids_of("item"), run.manifest.ids, snapshot)

@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 from mfspark.errors import RefusedError
 from mfspark.evaluation.audits import ListContract, audit_counts, audit_lists, audit_tables
 from mfspark.evaluation.gates import Verdict, of_audits
-from mfspark.pipeline.dataset import published_part
 from mfspark.pipeline.gates import Comparison, compare
-from mfspark.pipeline.train import fitted
 from mfspark.tables.manifest import as_json, plain
 from mfspark.tables.night import WHY
-from mfspark.tables.run import files_of
+from mfspark.tables.run import PublishedRun
 from mfspark.tables.sql import Tables
 from mfspark.tables.writer import parquet_files
 
@@ -26,54 +24,51 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mfspark.evaluation.audits import Finding
-    from mfspark.pipeline.context import Job
-    from mfspark.tables.manifest import Manifest
+    from mfspark.pipeline.context import RunContext
+    from mfspark.pipeline.dataset import Dataset
+    from mfspark.pipeline.fits import Fits
+    from mfspark.tables.night import Night
 
 _SHOWN = 8  # reasons in the message; the file has all
 _log = logging.getLogger(__name__)
 
 
-def run(job: Job) -> list[dict[str, Any]]:
+def run(context: RunContext, dataset: Dataset, fits: Fits) -> list[dict[str, Any]]:
     """Return the verdicts as the manifest keeps them.
 
     Raises RefusedError where an audit or an enforced gate fails; `why.json` is written first.
     """
-    last = _last_run(job)
-    tables = _tables(job, last)
+    night, options = context.night, context.config.gates
+    reference = PublishedRun(night.warehouse, night.reference_run) if night.reference_run else None
+    tables = _tables(night, reference)
     verdicts: list[Verdict] = []
-    options = job.config.gates
     if options.audits.mode != "off":
-        verdicts += of_audits(_audit(job, tables), options.audits.mode)
-    comparison = Comparison(tables, job.config, job.report, last)
+        verdicts += of_audits(_audit(dataset, fits, tables), options.audits.mode)
+    last = reference.manifest if reference else None
+    comparison = Comparison(tables, context.config, dataset.report, last)
     verdicts += [verdict for verdict in compare(comparison) if verdict.mode != "off"]
     failures = [verdict for verdict in verdicts if verdict.outcome == "failed"]
     for verdict in failures:
         _log.warning("%s, %s: %s", verdict.gate, verdict.subject, verdict.why)
     if any(verdict.refuses for verdict in failures):
-        raise _refuse(job, verdicts, last)
+        raise _refuse(night, verdicts)
     return [verdict.record() for verdict in verdicts]
 
 
-def _last_run(job: Job) -> Manifest | None:
-    """Return the manifest of the run that tonight's is compared with."""
-    run_id = job.night.compared_with
-    return None if run_id is None else job.night.warehouse.manifest(run_id)
-
-
-def _tables(job: Job, last: Manifest | None) -> Tables:
-    """Return the tables of the night, and those of the last run as `{last.NAME}`."""
+def _tables(night: Night, reference: PublishedRun | None) -> Tables:
+    """Return the tables of the night, and those of the reference run as `{last.NAME}`."""
 
     def files(name: str) -> list[Path]:
-        if last and name.startswith("last."):
-            return files_of(job.night.warehouse, last, name.removeprefix("last."))
-        return parquet_files(job.night.table_dir(name))
+        if reference and name.startswith("last."):
+            return reference.files(name.removeprefix("last."))
+        return parquet_files(night.table_dir(name))
 
-    return Tables(files, spill=job.night.scratch("duckdb"))
+    return Tables(files, spill=night.scratch("duckdb"))
 
 
-def _audit(job: Job, tables: Tables) -> Iterator[Finding]:
-    report = job.report
-    names = [path.name for path in job.night.scratch("tables").iterdir() if path.is_dir()]
+def _audit(dataset: Dataset, fits: Fits, tables: Tables) -> Iterator[Finding]:
+    report, directory = dataset.report, dataset.context.night.scratch("tables")
+    names = [path.name for path in directory.iterdir() if path.is_dir()]
     expected = {
         "ratings": report.n_accepted,
         "rejected_ratings": report.n_rejected,
@@ -85,21 +80,22 @@ def _audit(job: Job, tables: Tables) -> Iterator[Finding]:
     actual = {name: tables.rows(f"select count(*) as n from {{{name}}}")[0]["n"] for name in names}
     yield from audit_counts(actual, expected)
     yield from audit_tables(tables.rows, names, report.rating_scale)
-    yield from audit_lists(tables.rows, _contract(job))
+    yield from audit_lists(tables.rows, _contract(dataset, fits))
 
 
-def _contract(job: Job) -> ListContract:
-    options, part, models = job.config.publish, published_part(job), job.config.models.run
-    of_ratings = [name for name in models if fitted(job, name, part).list_kind == "rating"]
+def _contract(dataset: Dataset, fits: Fits) -> ListContract:
+    config, subset = dataset.context.config, dataset.published
+    options, models = config.publish, config.models.run
+    of_ratings = [name for name in models if fits.model(name, subset).list_kind == "rating"]
     seen = "select user_id, item_id from {ratings}"
-    if part == "train":  # whose test ratings may be listed
+    if subset == "train":  # whose test ratings may be listed
         measured = "(from {test_predictions} where model = 'baseline')"
         seen += f" anti join {measured} using (user_id, item_id)"
     return ListContract(
         n=options.n,
         models=models,
         rating_models=tuple(of_ratings),
-        scale=job.report.rating_scale if options.clamp else None,
+        scale=dataset.report.rating_scale if options.clamp else None,
         rounded=options.round_to != 0,
         allow=options.allow_items,
         deny=options.deny_items,
@@ -107,15 +103,15 @@ def _contract(job: Job) -> ListContract:
     )
 
 
-def _refuse(job: Job, verdicts: list[Verdict], last: Manifest | None) -> RefusedError:
-    night, refusing = job.night, [verdict for verdict in verdicts if verdict.refuses]
+def _refuse(night: Night, verdicts: list[Verdict]) -> RefusedError:
+    refusing = [verdict for verdict in verdicts if verdict.refuses]
     reasons = [f"{verdict.gate}, {verdict.subject}: {verdict.why}" for verdict in refusing]
     path = night.scratch(WHY)
     why = {
         "run_id": night.run_id,
         "run_date": night.run_date,
         "refused_at": datetime.now(UTC),
-        "compared_with": last.run_id if last else None,
+        "compared_with": night.reference_run,
         "reasons": reasons,
         "verdicts": [verdict.record() for verdict in verdicts],
     }

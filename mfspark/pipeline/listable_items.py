@@ -7,24 +7,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mfspark.models.records import LISTABLE_ITEMS, ListableItems
+
 if TYPE_CHECKING:
-    from mfspark.pipeline.context import Job
+    from mfspark.pipeline.context import RunContext
+    from mfspark.pipeline.dataset import Dataset
 
 _log = logging.getLogger(__name__)
 
 
-def eligible_items(job: Job) -> np.ndarray | None:
+def listable_items(context: RunContext, dataset: Dataset) -> np.ndarray | None:
     """Return which items lists may hold, bool (items), or None for all.
 
     Collects the ids of all items where some are allowed or denied. Ids that no item has are no
     error: they are logged, and noted in the manifest (stage `eligible`).
     """
-    options = job.config.publish
+    options = context.config.publish
     if not options.allow_items and not options.deny_items:
         return None
-    rows = job.read("items").select("item_idx", "item_id").collect()
+    rows = dataset.read("items").select("item_idx", "item_id").collect()
     index = {str(row["item_id"]): int(row["item_idx"]) for row in rows}
-    eligible = np.full(job.report.n_items, not options.allow_items)
+    eligible = np.full(dataset.report.n_items, not options.allow_items)
     eligible[[index[i] for i in options.allow_items if i in index]] = True
     eligible[[index[i] for i in options.deny_items if i in index]] = False
     unknown = {
@@ -35,6 +38,5 @@ def eligible_items(job: Job) -> np.ndarray | None:
         if ids:
             few = ", ".join(ids[:5])
             _log.warning("publish.%s: %d ids that no item has, such as %s", name, len(ids), few)
-    facts = {"n_eligible": int(eligible.sum()), "unknown_ids": unknown}
-    job.night.finish("eligible", facts)
+    context.night.finish(LISTABLE_ITEMS, ListableItems(int(eligible.sum()), unknown))
     return eligible

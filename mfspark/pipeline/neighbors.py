@@ -12,8 +12,7 @@ from pyspark.sql import functions as F
 from mfspark.grid.frames import frame_of_blocks
 from mfspark.kernels.arrays.top_n import NOBODY
 from mfspark.models.neighbors.search import AmongChosen
-from mfspark.pipeline.dataset import tiles_of
-from mfspark.pipeline.train import fitted
+from mfspark.models.records import SIMILARITY, TableRows
 from mfspark.schemas import spark_schema
 
 if TYPE_CHECKING:
@@ -23,7 +22,9 @@ if TYPE_CHECKING:
     from mfspark.grid.block_store import Store
     from mfspark.grid.grid import Blocks, Layout
     from mfspark.models.neighbors.knn import KNN
-    from mfspark.pipeline.context import Job
+    from mfspark.pipeline.context import RunContext
+    from mfspark.pipeline.dataset import Dataset
+    from mfspark.pipeline.fits import Fits
     from mfspark.schemas import Side
 
 _NEIGHBORS = pa.schema(
@@ -37,54 +38,53 @@ _NEIGHBORS = pa.schema(
 )
 
 
-def run(job: Job) -> dict[str, int]:
+def run(context: RunContext, dataset: Dataset, fits: Fits) -> dict[str, int]:
     """Write the neighbors of all users and items, found in all ratings; return rows a table."""
-    if not job.night.finished("similarity"):
+
+    def write() -> TableRows:
         models: tuple[ModelName, ModelName] = ("user_knn", "item_knn")
-        fits = [cast("KNN", fitted(job, name, "all")) for name in models]
-        found = [fit.neighbors for fit in fits]
-        rows = {
-            f"{blocks.side}_neighbors": job.write(
-                _with_ids(job, neighbor_frame(job, blocks), blocks.side), f"{blocks.side}_neighbors"
-            )
-            for blocks in found
-        }
-        if n := job.config.publish.heatmap_users:
-            rows["user_heatmap"] = job.write(_heatmap(job, fits[0], n), "user_heatmap")
-        job.night.finish("similarity", {"rows": rows})
-    return job.night.facts("similarity")["rows"]
+        found = [cast("KNN", fits.model(name, "all")) for name in models]
+        rows: dict[str, int] = {}
+        for knn in found:
+            frame = _with_ids(dataset, neighbor_frame(context, dataset, knn.neighbors), knn.side)
+            rows[f"{knn.side}_neighbors"] = dataset.write(frame, f"{knn.side}_neighbors")
+        if n := context.config.publish.heatmap_users:
+            heatmap = _heatmap(context, dataset, found[0], n)
+            rows["user_heatmap"] = dataset.write(heatmap, "user_heatmap")
+        return TableRows(rows)
+
+    return context.once(SIMILARITY, write).rows
 
 
-def _heatmap(job: Job, fit: KNN, n: int) -> DataFrame:
+def _heatmap(context: RunContext, dataset: Dataset, fit: KNN, n: int) -> DataFrame:
     """Return how alike the n users with most ratings are, all with all (collects n rows)."""
-    users = job.read("users").select("user_idx", "user_id", "n_ratings")
+    users = dataset.read("users").select("user_idx", "user_id", "n_ratings")
     busiest = users.orderBy(F.desc("n_ratings"), "user_idx").limit(n).collect()
     ids = {row["user_idx"]: row["user_id"] for row in busiest}
     chosen = np.array(sorted(ids), np.int64)
-    grid, kernel = job.grid(tiles_of(job, "all")), AmongChosen(fit.comparison, chosen)
+    grid, kernel = context.grid(dataset.tiles("all")), AmongChosen(fit.comparison, chosen)
     blocks, _ = grid.all_pairs("user", "all/user_knn/heatmap", kernel)
     rows: list[tuple[Any, Any, float | None]] = []
     for block, reference in enumerate(blocks.references):
         mine = np.intersect1d(grid.layout.indices("user", block), chosen)
-        similarity = job.store.get(reference)["similarity"]
+        similarity = context.store.get(reference)["similarity"]
         for u, row in zip(mine.tolist(), similarity.tolist(), strict=True):
             rows += [
                 (ids[u], ids[v], s if s > -np.inf else None)
                 for v, s in zip(chosen.tolist(), row, strict=True)
             ]
-    return job.spark.createDataFrame(rows, spark_schema("user_heatmap", job.ids))
+    return context.spark.createDataFrame(rows, spark_schema("user_heatmap", dataset.report.ids))
 
 
-def neighbor_frame(job: Job, neighbors: Blocks) -> DataFrame:
+def neighbor_frame(context: RunContext, dataset: Dataset, neighbors: Blocks) -> DataFrame:
     """Return (idx, neighbor_idx, rank, similarity, n_common), one row a neighbor."""
-    layout = tiles_of(job, "all").layout
-    read = partial(_read_neighbors, job.store, layout, neighbors)
-    return frame_of_blocks(job.spark, len(neighbors), read, _NEIGHBORS)
+    read = partial(_read_neighbors, context.store, dataset.layout, neighbors)
+    return frame_of_blocks(context.spark, len(neighbors), read, _NEIGHBORS)
 
 
-def _with_ids(job: Job, frame: DataFrame, side: Side) -> DataFrame:
+def _with_ids(dataset: Dataset, frame: DataFrame, side: Side) -> DataFrame:
     """Replace indices by ids (broadcasts or shuffles the users or items, by their size)."""
-    rows = job.read(f"{side}s")
+    rows = dataset.read(f"{side}s")
     ids = rows.selectExpr(f"{side}_idx as idx", f"{side}_id as id")
     neighbor_ids = rows.selectExpr(f"{side}_idx as neighbor_idx", f"{side}_id as neighbor_id")
     return (

@@ -1,94 +1,84 @@
-"""Stage publish: models refitted on all ratings -> top_n, completed, factors; judged; published."""
+"""Stage publish, its tables: top_n, completed, factors, similar_items, loss_history and runs."""
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from mfspark._version import __version__
 from mfspark.grid.cut import cut_frame
-from mfspark.models.neighbors.knn import KNN, REASONS
-from mfspark.pipeline import evaluate, judge
-from mfspark.pipeline import neighbors as similarity
-from mfspark.pipeline.dataset import layout_of, published_part
+from mfspark.models.capabilities import MOST_REASONS
 from mfspark.pipeline.factor_tables import write_factors, write_similar_items
-from mfspark.pipeline.listable_items import eligible_items
+from mfspark.pipeline.listable_items import listable_items
 from mfspark.pipeline.scoring import predict, recommend
-from mfspark.pipeline.train import fitted
 from mfspark.schemas import spark_schema
-from mfspark.tables.publish import publish
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from mfspark.config.models import ModelName
-    from mfspark.pipeline.context import Job, Part
+    from mfspark.models.records import Subset
+    from mfspark.pipeline.dataset import Dataset
+    from mfspark.pipeline.fits import Fits
     from mfspark.schemas import Side
-    from mfspark.tables.manifest import Manifest
 
 
-def run(job: Job) -> Manifest:
-    """Write the remaining tables of the night, judge it, and make it the run that readers see.
-
-    Publishing a published night again changes nothing. Raises RefusedError where an audit or a gate
-    refuses it or another run was published meanwhile, LockedError while another is published.
-    """
-    if not job.night.published:
-        metrics = evaluate.run(job)
-        similarity.run(job)
-        part = published_part(job)
-        job.write(_top_n(job, part), "top_n")
-        _write_completed(job, part)
-        write_factors(job, part)
-        write_similar_items(job, part)
-        job.write(_loss_history(job), "loss_history")
-        job.write(_run_row(job), "runs")
-        return publish(job.night, job.ids, metrics, judge.run(job))
-    return publish(job.night, job.ids, [], [])
+def write_tables(dataset: Dataset, fits: Fits, metrics: Sequence[Mapping[str, Any]]) -> None:
+    """Write what readers want: lists, the completed matrix, factors, losses, and the run itself."""
+    dataset.write(_top_n(dataset, fits), "top_n")
+    _write_completed(dataset, fits, metrics)
+    write_factors(dataset, fits)
+    write_similar_items(dataset, fits)
+    dataset.write(_loss_history(dataset, fits), "loss_history")
+    dataset.write(_run_row(dataset), "runs")
 
 
-def _top_n(job: Job, part: Part) -> DataFrame:
+def _top_n(dataset: Dataset, fits: Fits) -> DataFrame:
     """Return the lists of all models with ids and titles (joins users and items)."""
     interval = [F.col("low").alias("score_low"), F.col("high").alias("score_high")]
-    lists = _lists_with_reasons(job, part)
     return (
-        lists.join(job.read("users").select("user_idx", "user_id"), "user_idx")
-        .join(job.read("items").select("item_idx", "item_id", "title"), "item_idx")
+        _lists_with_reasons(dataset, fits)
+        .join(dataset.read("users").select("user_idx", "user_id"), "user_idx")
+        .join(dataset.read("items").select("item_idx", "item_id", "title"), "item_idx")
         .select(
             *("model", "user_id", "rank", "item_id", "score", "tier"), *interval, "reason", "title"
         )
     )
 
 
-def _lists_with_reasons(job: Job, part: Part) -> DataFrame:
+def _lists_with_reasons(dataset: Dataset, fits: Fits) -> DataFrame:
     """Return the lists of all models; what they name as a reason by id, as text.
 
-    Joins the lists of neighbor models with the users or the items, once for each place of a reason.
+    Joins the lists of models that explain with the users or the items, once for each place of a
+    reason.
     """
-    eligible, n = eligible_items(job), job.config.publish.n
+    context, subset = dataset.context, dataset.published
+    eligible, n = listable_items(context, dataset), context.config.publish.n
     frames: list[DataFrame] = []
     others: list[ModelName] = []
-    for name in job.config.models.run:
-        model = fitted(job, name, part)
-        if isinstance(model, KNN):
-            frames.append(_with_ids(recommend(job, [name], part, n, eligible), job, model.side))
+    for name in context.config.models.run:
+        if explains := fits.model(name, subset).explains:
+            lists = recommend(fits, [name], subset, n, eligible)
+            frames.append(_with_ids(lists, dataset, explains.side))
         else:
             others.append(name)
     if others:
         unexplained = F.col("reason").cast("array<string>")
-        lists = recommend(job, others, part, n, eligible)
+        lists = recommend(fits, others, subset, n, eligible)
         frames.append(lists.withColumn("reason", unexplained))
     return reduce(DataFrame.unionByName, frames)
 
 
-def _with_ids(lists: DataFrame, job: Job, side: Side) -> DataFrame:
+def _with_ids(lists: DataFrame, dataset: Dataset, side: Side) -> DataFrame:
     """Replace the indices in `reason` by ids as text."""
     columns = [name for name in lists.columns if name != "reason"]
-    ids = job.read(f"{side}s").select(f"{side}_idx", F.col(f"{side}_id").cast("string"))
-    places = [f"place_{i}" for i in range(REASONS)]
+    ids = dataset.read(f"{side}s").select(f"{side}_idx", F.col(f"{side}_id").cast("string"))
+    places = [f"place_{i}" for i in range(MOST_REASONS)]
     for i, place in enumerate(places):
         lists = lists.withColumn(f"{place}_idx", F.get("reason", F.lit(i)))
         lists = lists.join(ids.toDF(f"{place}_idx", place), f"{place}_idx", "left")
@@ -96,49 +86,59 @@ def _with_ids(lists: DataFrame, job: Job, side: Side) -> DataFrame:
     return lists.select(*columns, F.when(F.size(named) > 0, named).alias("reason"))
 
 
-def _write_completed(job: Job, part: Part) -> None:
+def _write_completed(dataset: Dataset, fits: Fits, metrics: Sequence[Mapping[str, Any]]) -> None:
     """Write the completed matrix where users x items is small enough."""
-    options, report = job.config.completed, job.report
+    context, report = dataset.context, dataset.report
+    options = context.config.completed
     if report.n_users * report.n_items > options.max_cells:
         return
-    name = evaluate.best_model(job) if options.model == "best" else options.model
-    users = job.read("users").select("user_idx", "user_id")
-    items = job.read("items").select("item_idx", "item_id")
+    name = _best_model(fits, metrics) if options.model == "best" else options.model
+    users = dataset.read("users").select("user_idx", "user_id")
+    items = dataset.read("items").select("item_idx", "item_id")
     cells = users.crossJoin(items)
-    pairs = cut_frame(
-        cells.select("user_idx", "item_idx", F.lit(0.0).alias("rating")),
-        layout_of(job),
-        "tiles/cells",
-        job.store,
-        job.grid_runner,
-    )
-    ratings = job.read("ratings").select("user_idx", "item_idx", "rating")
+    unrated = cells.select("user_idx", "item_idx", F.lit(0.0).alias("rating"))
+    pairs = cut_frame(unrated, dataset.layout, "tiles/cells", context.store, context.runner)
+    ratings = dataset.read("ratings").select("user_idx", "item_idx", "rating")
     keys = ["user_idx", "item_idx"]
-    predicted = predict(job, [name], part, pairs, intervals=False)
+    predicted = predict(fits, [name], dataset.published, pairs, intervals=False)
     completed = predicted.join(cells, keys).join(ratings, keys, "left")
-    job.write(completed.select("user_id", "item_id", "rating", "prediction"), "completed")
+    dataset.write(completed.select("user_id", "item_id", "rating", "prediction"), "completed")
 
 
-def _loss_history(job: Job) -> DataFrame:
+def _best_model(fits: Fits, metrics: Sequence[Mapping[str, Any]]) -> ModelName:
+    """Return the model with the lowest RMSE; the first that predicts ratings, if unmeasured."""
+    run = fits.context.config.models.run
+    rmse = {m["model"]: m["value"] for m in metrics if m["metric"] == "rmse"}
+    measured: list[ModelName] = [name for name in run if name in rmse]
+    if measured:
+        return min(measured, key=lambda name: rmse[name])
+    for name in run:
+        if fits.model(name, fits.dataset.published).kind == "rating":
+            return name
+    return "baseline"
+
+
+def _loss_history(dataset: Dataset, fits: Fits) -> DataFrame:
     """Return the losses of every fit of this night; a handful of rows."""
-    parts: tuple[Part, ...] = ("train", "all")
+    subsets: tuple[Subset, ...] = ("train", "all")
     rows = [
-        (name, part, loss.iteration, loss.split, loss.value, loss.seconds)
-        for part in parts
-        for name in evaluate.models_of(job)
-        if job.night.finished(f"fit-{part}-{name}")
-        for loss in fitted(job, name, part).history
+        (name, subset, loss.iteration, loss.split, loss.value, loss.seconds)
+        for subset in subsets
+        for name in fits.names
+        if fits.finished(name, subset)
+        for loss in fits.model(name, subset).history
     ]
-    return job.spark.createDataFrame(rows, spark_schema("loss_history", job.ids))
+    spark, ids = dataset.context.spark, dataset.report.ids
+    return spark.createDataFrame(rows, spark_schema("loss_history", ids))
 
 
-def _run_row(job: Job) -> DataFrame:
+def _run_row(dataset: Dataset) -> DataFrame:
     """Return what table `runs` says of this night: one row."""
-    night, report = job.night, job.report
+    night, report = dataset.context.night, dataset.report
     row = (
         night.run_id,
         night.run_date.isoformat(),
-        night.parent,
+        night.current_run,
         datetime.now(UTC),
         __version__,
         night.config.seed,
@@ -147,4 +147,4 @@ def _run_row(job: Job) -> DataFrame:
         json.dumps(night.config.content()),
         json.dumps(night.inputs),
     )
-    return job.spark.createDataFrame([row], spark_schema("runs", job.ids))
+    return dataset.context.spark.createDataFrame([row], spark_schema("runs", report.ids))

@@ -9,12 +9,13 @@ import sys
 import traceback
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from mfspark.config.config import Config, load_config, parse_run_date
 from mfspark.config.models import ModelName
 from mfspark.errors import ConfigError, ExitStatus, MfsparkError, printable
 from mfspark.pipeline.progress import LoggedProgress, Progress
+from mfspark.pipeline.sequence import Work, run
 from mfspark.system.redaction import RedactingFormatter, redact
 from mfspark.system.spark import spark_session
 from mfspark.tables.lock import hold_lock
@@ -25,16 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
     from datetime import date
 
-    from mfspark.pipeline.ingest import InputFiles
-
-Stage = Literal["run", "ingest", "similarity", "train", "evaluate", "publish"]
+    from mfspark.pipeline.sequence import StageName
 
 
 @dataclass(frozen=True)
 class Request:
     """What was asked for on a command line."""
 
-    stage: Stage
+    stage: StageName
     config: str | None = None
     ratings: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
@@ -88,6 +87,7 @@ def execute(request: Request, progress: Progress, only: Sequence[ModelName] = ()
 
     `only` limits stage train to some of the configured models. Raises MfsparkError.
     """
+    from mfspark.pipeline.context import RunContext
     from mfspark.pipeline.ingest import InputFiles
 
     config = request.load()
@@ -97,7 +97,10 @@ def execute(request: Request, progress: Progress, only: Sequence[ModelName] = ()
     with hold_lock(warehouse, lock):
         night = Night.begin(warehouse, config, request.date(), files.fingerprints())
         if not night.published:
-            _run_stage(request.stage, night, files, progress, only or config.models.run)
+            size = sum(file["bytes"] for file in night.inputs)
+            with spark_session(input_bytes=size) as spark:
+                work = Work(RunContext(spark, night), files, only or config.models.run)
+                run(work, request.stage, progress)
     return night
 
 
@@ -117,36 +120,7 @@ def backfill(
             yield execute(night, progress)
 
 
-def _run_stage(
-    stage: Stage, night: Night, files: InputFiles, progress: Progress, names: Sequence[ModelName]
-) -> None:
-    """Start Spark and call one stage; stages before it that have not run are run first."""
-    from mfspark.pipeline import evaluate, ingest, publish, train
-    from mfspark.pipeline import neighbors as similarity
-    from mfspark.pipeline import sequence as nightly
-    from mfspark.pipeline.context import Job
-
-    size = sum(file["bytes"] for file in night.inputs)
-    with spark_session(input_bytes=size) as spark:
-        if stage == "run":
-            nightly.run(spark, night, files, progress)
-            return
-        progress.begin(1 if stage == "ingest" else 2)
-        with progress.step("ingest"):
-            ingest.run(spark, night, files)
-        job = Job(spark, night)
-        calls: dict[Stage, Callable[[], object]] = {
-            "similarity": lambda: similarity.run(job),
-            "train": lambda: train.run(job, names),
-            "evaluate": lambda: evaluate.run(job),
-            "publish": lambda: publish.run(job),
-        }
-        if stage in calls:
-            with progress.step(stage):
-                calls[stage]()
-
-
-def run_job(stage: Stage, only: Sequence[ModelName] = ()) -> int:
+def run_job(stage: StageName, only: Sequence[ModelName] = ()) -> int:
     """Run a stage as a spark-submit job with the arguments of this process; return its status."""
     request = parse_arguments(stage)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
@@ -163,7 +137,7 @@ def run_job(stage: Stage, only: Sequence[ModelName] = ()) -> int:
     return guarded(work, debug=request.debug)
 
 
-def parse_arguments(stage: Stage, arguments: Sequence[str] | None = None) -> Request:
+def parse_arguments(stage: StageName, arguments: Sequence[str] | None = None) -> Request:
     """Parse the arguments of a job; the same options as `mfspark run`."""
     parser = argparse.ArgumentParser(description=f"mfspark stage {stage}")
     parser.add_argument("--config", help="TOML file; every key has a default")

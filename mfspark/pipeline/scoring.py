@@ -17,10 +17,6 @@ from mfspark.grid.frames import ReadEach
 from mfspark.grid.grid import RowTiles
 from mfspark.kernels.arrays.top_n import NOBODY, RankedLists, top_up
 from mfspark.kernels.factorization.scores import bias_scores
-from mfspark.models.bayesian.posterior import PosteriorModel
-from mfspark.models.neighbors.knn import KNN
-from mfspark.pipeline.dataset import tiles_of
-from mfspark.pipeline.train import fitted, fitted_baseline, fitted_popularity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +28,8 @@ if TYPE_CHECKING:
     from mfspark.grid.grid import Blocks, TileSet
     from mfspark.kernels.arrays.rating_scale import RatingScale
     from mfspark.models.factor_model import FactorModel
-    from mfspark.pipeline.context import Job, Part
+    from mfspark.models.records import Subset
+    from mfspark.pipeline.fits import Fits
 
 _PREDICTIONS = pa.schema(
     [
@@ -61,39 +58,42 @@ _LISTS = pa.schema(
 
 
 def predict(
-    job: Job,
+    fits: Fits,
     names: Sequence[ModelName],
-    part: Part,
+    subset: Subset,
     pairs: TileSet,
     *,
     intervals: bool = True,
 ) -> DataFrame:
-    """Predict pairs with models fitted on a part.
+    """Predict pairs with models fitted on a subset.
 
     Columns: model, user_idx, item_idx, prediction, tier, and low and high, the ends of an interval
     where it is asked for and the model has them. Predictions are never null and are brought into
     the rating scale as configured. Models that only rank are left out.
     """
-    grid = job.grid(tiles_of(job, part))
-    baseline = fitted_baseline(job, part)
+    context, scale = fits.context, fits.dataset.scale
+    grid = context.grid(fits.dataset.tiles(subset))
+    baseline = fits.baseline(subset)
     readers: list[_Predictions] = []
     for name in names:
-        model = fitted(job, name, part)
+        model = fits.model(name, subset)
         if model.kind == "rating":
-            reference = f"{part}/{name}/on-{pairs.name.replace('/', '-')}"
+            reference = f"{subset}/{name}/on-{pairs.name.replace('/', '-')}"
             scored = model.predict(grid, pairs, reference)
-            sure = None
-            if intervals and isinstance(model, PosteriorModel):
-                deviations = model.deviations(grid, pairs, f"{reference}-deviations")
-                sure = _Interval(job.store, deviations, model.half_width)
-            readers.append(_Predictions(job.store, name, job.scale, pairs, scored, baseline, sure))
-    return ReadEach(readers, pairs.layout.user_blocks).frame(job.spark, _PREDICTIONS)
+            interval = None
+            if intervals and (able := model.intervals):
+                deviations = able.deviations(grid, pairs, f"{reference}-deviations")
+                interval = _Interval(context.store, deviations, able.half_width)
+            readers.append(
+                _Predictions(context.store, name, scale, pairs, scored, baseline, interval)
+            )
+    return ReadEach(readers, pairs.layout.user_blocks).frame(context.spark, _PREDICTIONS)
 
 
 def recommend(
-    job: Job,
+    fits: Fits,
     names: Sequence[ModelName],
-    part: Part,
+    subset: Subset,
     n: int,
     eligible: np.ndarray | None = None,
     *,
@@ -102,33 +102,34 @@ def recommend(
     """Rank n unseen items for every user.
 
     Columns: model, user_idx, rank, item_idx, score, tier; low and high, as `predict`; and reason,
-    the indices of the users or items that neighbors' models go by (models.knn), null elsewhere.
+    the indices of the users or items that told most of an entry, null where a model gives none.
     The last three are null where nothing is to be explained. Every user gets n rows of each model
     while there are n items they have not rated. Where `eligible` bool (items) is given, only those
     are listed.
     """
-    tiles = tiles_of(job, part)
-    grid = job.grid(tiles)
-    baseline, popularity = fitted_baseline(job, part), fitted_popularity(job, part)
+    context, tiles = fits.context, fits.dataset.tiles(subset)
+    grid, store = context.grid(tiles), context.store
+    baseline, popularity = fits.baseline(subset), fits.popularity(subset)
     readers: list[_Lists] = []
     for name in names:
-        model = fitted(job, name, part)
-        reference = f"{part}/{name}/top-{n}" + ("" if eligible is None else "-eligible")
+        model = fits.model(name, subset)
+        reference = f"{subset}/{name}/top-{n}" + ("" if eligible is None else "-eligible")
         lists = model.recommend(grid, n, reference, eligible)
         by_rating = model.list_kind == "rating"
-        scale, filler = (job.scale, baseline) if by_rating else (None, popularity)
-        sure, reasons = None, None
-        if explained and isinstance(model, KNN):
-            reasons = model.list_reasons(grid, lists, f"{reference}-reasons")
-        if explained and isinstance(model, PosteriorModel):
-            deviations = model.list_deviations(grid, lists, f"{reference}-deviations")
-            sure = _Interval(job.store, deviations, model.half_width)
+        scale, filler = (fits.dataset.scale, baseline) if by_rating else (None, popularity)
+        interval, reasons = None, None
+        if explained and (explains := model.explains):
+            reasons = explains.list_reasons(grid, lists, f"{reference}-reasons")
+        if explained and (able := model.intervals):
+            deviations = able.list_deviations(grid, lists, f"{reference}-deviations")
+            interval = _Interval(store, deviations, able.half_width)
         readers.append(
             _Lists(
-                job.store, name, scale, tiles, lists, filler, popularity, eligible, sure, reasons
+                *(store, name, scale, tiles, lists, filler, popularity),
+                *(eligible, interval, reasons),
             )
         )
-    return ReadEach(readers, tiles.layout.user_blocks).frame(job.spark, _LISTS)
+    return ReadEach(readers, tiles.layout.user_blocks).frame(context.spark, _LISTS)
 
 
 @dataclass(frozen=True)

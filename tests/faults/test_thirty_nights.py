@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
+from mfspark.models.records import INGEST
 from mfspark.samples.synthetic import SyntheticSpec, write_synthetic
 from mfspark.tables.retention import collect
 from mfspark.tables.warehouse import Warehouse
@@ -68,7 +69,7 @@ def test_thirty_nights_leave_a_level_footprint(spark: SparkSession, tmp_path: Pa
         date = f"2026-11-{n + 1:02d}"
         night = run_night(spark, root, *OPTIONS, ratings=(tmp_path / "new.csv",), run_date=date)
         assert night.published
-        assert night.facts("ingest")["n_accepted"] == first + (n + 1) * nightly
+        assert night.record(INGEST).n_accepted == first + (n + 1) * nightly
         for run in Warehouse(root).run_ids()[1:]:  # as if each night were a day
             _left_long_ago(root, run)
         collect(Warehouse(root), keep=KEPT)

@@ -10,9 +10,10 @@ from typer.testing import CliRunner
 
 from mfspark.cli import app
 from mfspark.errors import ConfigError, NotFoundError
+from mfspark.models.records import cut_key
 from mfspark.queries.fold_in import fold_in
-from mfspark.queries.lookup import PublishedRun
 from mfspark.tables.night import Night
+from mfspark.tables.run import PublishedRun
 from tests.support.nights import FEW_DRAWS, run_night, table
 from tests.support.reference import ials_rows, ridge_rows
 
@@ -49,7 +50,7 @@ def losses(night: Night, part: str) -> dict[str, pd.Series]:
 
 
 def test_the_next_night_starts_from_the_last_factors(first: Night, second: Night) -> None:
-    assert second.parent == first.run_id
+    assert second.current_run == first.run_id
     cold, warm = losses(first, "all"), losses(second, "all")
     assert set(cold) == set(warm) == {"als", "ials", "bayesian_mf", "torch_mf"}
     assert warm["torch_mf"].index.tolist() == [10, 11, 12]
@@ -76,15 +77,17 @@ def test_a_user_is_taken_in_as_a_half_step_would(first: Night, user: str) -> Non
     run = PublishedRun(first.warehouse.root, first.run_id)
     rows = run.rows("select item_id, rating from {ratings} where user_id = ?", user)
     ratings = {row["item_id"]: row["rating"] for row in rows}
-    tiles, models = run.facts("cut-all")["tiles"], run.manifest.config["models"]
+    cut, models = run.record(cut_key("all")), run.manifest.config["models"]
+    assert cut is not None
+    tiles = cut.tiles
 
     items = factors(run, "als", "item")
     names = sorted(items)
     F = np.array([[*items[i][0], 1.0] for i in names])
-    targets = np.array([[ratings.get(i, np.nan) - tiles["mean"] - items[i][1] for i in names]])
-    reg = models["als"]["reg"] * tiles["variance"]
+    targets = np.array([[ratings.get(i, np.nan) - tiles.mean - items[i][1] for i in names]])
+    reg = models["als"]["reg"] * tiles.variance
     w = ridge_rows(targets, F, reg, models["als"]["prior"], models["als"]["bias_damping"])[0][0]
-    scores = {i: tiles["mean"] + items[i][1] + w @ F[n] for n, i in enumerate(names)}
+    scores = {i: tiles.mean + items[i][1] + w @ F[n] for n, i in enumerate(names)}
     check(fold_in(run, ratings, "als", 5).items, scores, ratings)
 
     items = factors(run, "ials", "item")

@@ -14,7 +14,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from mfspark.errors import RefusedError
-from mfspark.pipeline import train
+from mfspark.pipeline import fits
 from mfspark.samples.synthetic import SyntheticSpec, write_synthetic
 from mfspark.tables.night import Night
 from mfspark.tables.warehouse import Warehouse
@@ -76,7 +76,7 @@ def failed(why: dict[str, Any]) -> set[tuple[str, str]]:
 
 def plant(monkeypatch: pytest.MonkeyPatch, parts: tuple[str, ...]) -> None:
     """Shuffle the item factors of every fit on some parts: finite, well-formed, and nonsense."""
-    real = train.fit_model
+    real = fits.fit_model
 
     def shuffled(name: Any, context: Any, options: Any) -> Any:
         model = real(name, context, options)
@@ -87,7 +87,7 @@ def plant(monkeypatch: pytest.MonkeyPatch, parts: tuple[str, ...]) -> None:
                 context.store.put(reference, arrays | {"factors": arrays["factors"][order]})
         return model
 
-    monkeypatch.setattr(train, "fit_model", shuffled)
+    monkeypatch.setattr(fits, "fit_model", shuffled)
 
 
 def test_the_first_night_is_judged_by_itself(warehouse: Warehouse) -> None:

@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from mfspark.queries.completed import completed_matrix, write_long, write_wide
-from mfspark.queries.lookup import PublishedRun
+from mfspark.tables.run import PublishedRun
 from tests.support.nights import check_lists, run_night, table
 
 

@@ -165,7 +165,7 @@ def test_indices_stay_on_the_next_night(
     more.write_text("userId,movieId,rating,timestamp\n0,1,4.0,1700000000\n9999,0,3.0,1700000000\n")
     both = {"ratings": (synthetic / "ratings.csv", more)}
     night = run_night(spark, tmp_path, *quick, **both, run_date="2026-11-23")
-    assert night.parent == table(tmp_path, "runs").parent[0]
+    assert night.current_run == table(tmp_path, "runs").parent[0]
     later = table(tmp_path, "users").set_index("user_id").user_idx
     before = users.set_index("user_id").user_idx
     assert (later.loc[before.index] == before).all()

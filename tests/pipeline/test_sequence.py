@@ -12,10 +12,11 @@ from typer.testing import CliRunner
 
 from mfspark.cli import app
 from mfspark.errors import InputError
+from mfspark.models.records import INGEST
 from mfspark.pipeline.request import Request
-from mfspark.queries.lookup import PublishedRun
 from mfspark.schemas import table_names
 from mfspark.tables.night import Night
+from mfspark.tables.run import PublishedRun
 from mfspark.tables.warehouse import Warehouse
 from tests.support.nights import content_hash, run_night, table
 
@@ -82,11 +83,12 @@ def test_new_ratings_join_those_of_the_last_night(
     assert ratings_of(merged)[3, 12] == (2.5, at(3))
     keys = ["user_id", "n_ratings", "mean", "std"]
     pd.testing.assert_frame_equal(table(merged, "users")[keys], table(tmp_path, "users")[keys])
-    facts = PublishedRun(merged).facts("ingest")
-    assert facts["rating_step"] == 0.5
-    assert facts["rating_scale"] == [1.0, 5.0]
+    report = PublishedRun(merged).record(INGEST)
+    assert report is not None
+    assert report.rating_step == 0.5
+    assert report.rating_scale == (1.0, 5.0)
     counts = ("n_rows", "n_carried", "n_accepted", "n_rejected", "n_later", "n_replaced")
-    assert [facts[name] for name in counts] == [2, 7, 8, 0, 0, 1]
+    assert [getattr(report, name) for name in counts] == [2, 7, 8, 0, 0, 1]
 
 
 def test_ids_stay_from_night_to_night(merged: Path) -> None:
@@ -105,17 +107,17 @@ def test_what_is_delivered_again_or_late(spark: SparkSession, merged: Path, tmp_
     night = run(spark, merged, 4, write(tmp_path / "4.csv", *given))
     assert ratings_of(merged) == before
     assert table(merged, "rejected_ratings").raw.tolist() == ["1,11,2.0,2023-11-01 12:00:00"]
-    facts = night.facts("ingest")
+    report = night.record(INGEST)
     counts = ("n_rows", "n_carried", "n_accepted", "n_rejected", "n_later", "n_replaced")
-    assert [facts[name] for name in counts] == [4, 8, 8, 1, 1, 2]
+    assert [getattr(report, name) for name in counts] == [4, 8, 8, 1, 1, 2]
 
 
 def test_a_night_without_news(spark: SparkSession, merged: Path, tmp_path: Path) -> None:
     before = ratings_of(merged)
-    facts = run(spark, merged, 5, write(tmp_path / "5.csv")).facts("ingest")
+    report = run(spark, merged, 5, write(tmp_path / "5.csv")).record(INGEST)
     assert ratings_of(merged) == before
-    assert (facts["n_rows"], facts["n_carried"], facts["n_accepted"]) == (0, 8, 8)
-    assert (facts["rating_scale"], facts["rating_step"]) == ([1.0, 5.0], 0.5)
+    assert (report.n_rows, report.n_carried, report.n_accepted) == (0, 8, 8)
+    assert (report.rating_scale, report.rating_step) == ([1.0, 5.0], 0.5)
     assert table(merged, "users").user_id.dtype == "int64"
     with pytest.raises(InputError, match="no ratings"):
         run(spark, tmp_path / "new", 2, tmp_path / "5.csv")
@@ -129,7 +131,7 @@ def test_a_corrected_night_forgets_the_wrong_one(
     run(spark, merged, 6, write(tmp_path / "wrong.csv", f"99,99,5.0,{at(6)}"))
     assert (99, 99) in ratings_of(merged)
     night = run(spark, merged, 6, write(tmp_path / "right.csv", f"9,10,5.0,{at(6)}"))
-    assert night.base == last
+    assert night.base_run == last
     assert ratings_of(merged) == before | {(9, 10): (5.0, at(6))}
     assert 99 not in table(merged, "users").user_id.tolist()
 

@@ -10,13 +10,15 @@ import pytest
 
 from mfspark import read_table
 from mfspark.config.config import Config
-from mfspark.queries.lookup import PublishedRun, list_of, neighborhood
+from mfspark.queries.lookup import list_of, neighborhood
 from mfspark.queries.predict import predict_pair
 from mfspark.queries.summary import summarise
 from mfspark.tables.night import Night
 from mfspark.tables.publish import publish
+from mfspark.tables.run import PublishedRun
 from mfspark.tables.warehouse import Warehouse
 from tests.support.nights import LISTS_OF_RATINGS
+from tests.support.records import raw
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +110,7 @@ def five_neighbors(survey: PublishedRun, tmp_path_factory: pytest.TempPathFactor
         night.table_dir(name).mkdir(parents=True)
         pq.write_table(table, night.table_dir(name) / "part-00000.parquet")
     for stage, facts in manifest.stages.items():
-        night.finish(stage, facts)
+        night.finish(raw(stage), facts)
     publish(night, manifest.ids, manifest.metrics, [])
     return PublishedRun(root)
 

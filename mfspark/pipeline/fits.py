@@ -1,0 +1,79 @@
+"""The fitted models of a night by name and subset, each fitted once."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from mfspark.models.base import FitContext
+from mfspark.models.records import Fit, Subset, fit_key
+from mfspark.models.registry import REFERENCES, fit_model, load_model
+from mfspark.pipeline.last_run import start_factors
+from mfspark.pipeline.side_features import side_features
+from mfspark.tables.lock import hold_in_turn
+
+if TYPE_CHECKING:
+    from mfspark.config.models import ModelName
+    from mfspark.models.base import Model
+    from mfspark.models.factor_model import FactorModel
+    from mfspark.pipeline.context import RunContext
+    from mfspark.pipeline.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class Fits:
+    """Models fitted on the ratings of a night."""
+
+    context: RunContext
+    dataset: Dataset
+
+    @property
+    def names(self) -> tuple[ModelName, ...]:
+        """The models that are measured: the configured ones, then the references."""
+        run = self.context.config.models.run
+        return (*run, *(name for name in REFERENCES if name not in run))
+
+    def model(self, name: ModelName, subset: Subset) -> Model:
+        """Return a model fitted on a subset; fitted now unless this night did so before."""
+        key = fit_key(subset, name)
+        if not self.context.night.finished(key):  # two trainers at once may need the same baseline
+            with hold_in_turn(self.context.night.warehouse, key.stage):
+                self.context.once(key, lambda: self._fit(name, subset))
+        return load_model(name, self.context.night.record(key).record)
+
+    def finished(self, name: ModelName, subset: Subset) -> bool:
+        """Return whether a model was fitted on a subset."""
+        return self.context.night.finished(fit_key(subset, name))
+
+    def baseline(self, subset: Subset) -> FactorModel:
+        """Return the baseline, which predicts what other models cannot."""
+        return cast("FactorModel", self.model("baseline", subset))
+
+    def popularity(self, subset: Subset) -> FactorModel:
+        """Return the popularity model, which fills the lists that other models leave short."""
+        return cast("FactorModel", self.model("popularity", subset))
+
+    def _fit(self, name: ModelName, subset: Subset) -> Fit:
+        began = time.perf_counter()
+        options = self.context.config.models
+        model = fit_model(name, self._fit_context(name, subset), options)
+        return Fit(model.record(), round(time.perf_counter() - began, 3))
+
+    def _fit_context(self, name: ModelName, subset: Subset) -> FitContext:
+        context, dataset = self.context, self.dataset
+        reference = f"{subset}/{name}"
+        return FitContext(
+            spark=context.spark,
+            tiles=dataset.tiles(subset),
+            store=context.store,
+            name=reference,
+            seed=context.config.seed,
+            grid_options=context.config.grid,
+            state_path=context.night.scratch("blocks", reference, "state.json"),
+            fingerprint=context.night.run_id,
+            ratings=lambda: dataset.ratings(subset),
+            baseline=lambda: self.baseline(subset),
+            attributes=lambda side: side_features(context, dataset, side),
+            previous=start_factors(context, dataset, name) if subset == "all" else None,
+        )

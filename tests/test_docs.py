@@ -1,0 +1,79 @@
+"""What the documents name exists: modules, paths, keys of the configuration."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from mfspark.config.config import Config
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted(
+    path
+    for folder in (
+        ROOT,
+        ROOT / "docs",
+        ROOT / "conf",
+        ROOT / "conf" / "airflow",
+        ROOT / "benchmarks",
+    )
+    for path in folder.glob("*")
+    if path.is_file()
+    and path.suffix in {".md", ".toml", ".conf", ".example"}
+    and path.name not in {"CHANGELOG.md", "pyproject.toml"}  # what was, and what has its own checks
+)
+SECTIONS = [name for name in Config.model_fields if name not in {"seed", "warehouse"}]
+_PATH = re.compile(r"\b((?:mfspark|tests|benchmarks|docs|conf|jobs|scripts)/[\w./*{},-]*\w)")
+_MODULE = re.compile(r"(?<![\w/.-])mfspark\.([a-z_]+(?:\.[a-z_]+)*)")
+_KEY = re.compile(rf"(?<![\w./])({'|'.join(SECTIONS)})((?:\.[a-z_]+)+)\b(?!\.?(?:md|csv)\b)")
+_FUNCTIONS = {"read_table"}  # of the package itself
+
+
+def _exists(key: list[str]) -> bool:
+    kind: Any = Config
+    for name in key:
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            return False
+        if name not in kind.model_fields:
+            return False
+        kind = kind.model_fields[name].annotation
+    return True
+
+
+def _is_module(dotted: str) -> bool:
+    """Whether it is a module, or something defined in one."""
+    parts = dotted.split(".")
+    for n in range(len(parts), 0, -1):
+        path = ROOT / "mfspark" / "/".join(parts[:n])
+        if path.is_dir() or path.with_suffix(".py").is_file():
+            rest = parts[n:]
+            source = path.with_suffix(".py")
+            return not rest or (
+                source.is_file() and re.search(rf"\b{rest[0]}\b", source.read_text())
+            )
+    return False
+
+
+def _strays(text: str) -> Iterator[str]:
+    for path in _PATH.findall(text):
+        if not any(ROOT.glob(re.sub(r"\{[^}]*\}", "*", path))):
+            yield path
+    for dotted in _MODULE.findall(text):
+        if dotted not in _FUNCTIONS and not _is_module(dotted):
+            yield f"mfspark.{dotted}"
+    for section, rest in _KEY.findall(text):
+        dotted = f"{section}{rest}"
+        if rest in {".md", ".csv"}:  # files
+            continue
+        if not _exists(dotted.split(".")) and not _is_module(dotted):
+            yield dotted
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_everything_that_is_named_exists(page: Path) -> None:
+    assert sorted(set(_strays(page.read_text(encoding="utf-8")))) == []
