@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 
 from mfspark.pipeline.progress import LoggedProgress
 from mfspark.pipeline.request import Request, execute
-from mfspark.queries.lookup import PublishedRun
 from mfspark.system.spark import spark_session
+from mfspark.tables.run import PublishedRun
 
 PLOTS = Path(__file__).parent / "plots"
 BLUE, ORANGE, GREEN, GREY = "#2456c8", "#c2571a", "#1f7a4d", "#8b8983"
