@@ -120,6 +120,11 @@ class Blocks:
         """Return so many blocks by the name they share."""
         return cls(side, tuple(f"{name}/{side}/{b:04d}" for b in range(n_blocks)))
 
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Blocks:
+        """Read back what `dataclasses.asdict` gave."""
+        return cls(record["side"], tuple(record["references"]))
+
     def __len__(self) -> int:
         return len(self.references)
 
@@ -186,20 +191,17 @@ class RowTiles:
 
 
 class SweepKernel(Protocol):
-    """Computes a new row block from the old one (may be empty) and its tiles.
+    """Computes a new row block from the old one (may be empty) and its tiles."""
 
-    Arrays of dimension 0 in the result are numbers: they are also returned to the trainer.
-    """
-
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
-        """Return the arrays of the new row block."""
+    def __call__(self, rows: Arrays, tiles: RowTiles, /) -> tuple[Arrays, Numbers]:
+        """Return the arrays of the new row block, and numbers for the trainer."""
         ...
 
 
 class ReduceKernel(Protocol):
     """Makes one block of what all blocks of a side hold, e.g. their sum."""
 
-    def __call__(self, blocks: Iterator[Arrays], store: Store) -> Arrays:
+    def __call__(self, blocks: Iterator[Arrays], store: Store, /) -> Arrays:
         """Return the arrays of the one block; `blocks` come in order, streamed."""
         ...
 
@@ -208,16 +210,16 @@ class StratumKernel(Protocol):
     """Updates a user block and an item block from the ratings where they meet."""
 
     def __call__(
-        self, users: Arrays, items: Arrays, tile: Tile, pair: tuple[int, int]
-    ) -> tuple[Arrays, Arrays]:
-        """Return the new user block and the new item block."""
+        self, users: Arrays, items: Arrays, tile: Tile, pair: tuple[int, int], /
+    ) -> tuple[Arrays, Arrays, Numbers]:
+        """Return the new user block, the new item block, and numbers for the trainer."""
         ...
 
 
 class PairKernel(Protocol):
     """Compares the strip of one row block with all strips of the same side."""
 
-    def __call__(self, rows: Arrays, strips: Strips) -> Arrays:
+    def __call__(self, rows: Arrays, strips: Strips, /) -> Arrays:
         """Return the arrays of the new row block."""
         ...
 
@@ -225,7 +227,7 @@ class PairKernel(Protocol):
 class MeetingKernel(Protocol):
     """Compares one block with some others of its side, for all of them."""
 
-    def __call__(self, own: Arrays, met: Iterator[Arrays]) -> Iterator[Arrays]:
+    def __call__(self, own: Arrays, met: Iterator[Arrays], /) -> Iterator[Arrays]:
         """Yield what is left for each block met, in their order, and then the new own block."""
         ...
 
@@ -331,11 +333,12 @@ class Grid:
 
     def all_pairs(
         self, side: Side, name: str, kernel: PairKernel, rows: Blocks | None = None
-    ) -> tuple[Blocks, Numbers]:
+    ) -> Blocks:
         """Give every block of `side` its own strip and all strips; return the new blocks."""
         blocks = self._named(side, name)
         task = partial(_all_pairs, self.store, self.tiles, blocks, kernel, rows)
-        return blocks, _summed(self.runner.run(len(blocks), task, f"all pairs {name}"))
+        self.runner.run(len(blocks), task, f"all pairs {name}")
+        return blocks
 
     def meetings(
         self, name: str, kernel: MeetingKernel, blocks: Blocks
@@ -381,9 +384,9 @@ def _sweep(
     block: int,
 ) -> Numbers:
     old = store.get(rows.references[block]) if rows else {}
-    new = kernel(old, RowTiles(blocks.side, block, tiles, store, columns))
+    new, numbers = kernel(old, RowTiles(blocks.side, block, tiles, store, columns))
     store.put(blocks.references[block], new)
-    return _numbers(new)
+    return numbers
 
 
 def _reduce(store: Store, kernel: ReduceKernel, blocks: Blocks, name: str, _: int) -> Numbers:
@@ -402,12 +405,12 @@ def _stratum(
 ) -> Numbers:
     p, q = pairs[number]
     tile = Tile.from_arrays(store.get(tiles.strip("user", p), q))
-    users, items = kernel(
+    users, items, numbers = kernel(
         store.get(old[0].references[p]), store.get(old[1].references[q]), tile, (p, q)
     )
     store.put(new[0].references[p], users)
     store.put(new[1].references[q], items)
-    return _numbers(users)
+    return numbers
 
 
 def _all_pairs(
@@ -419,9 +422,8 @@ def _all_pairs(
     block: int,
 ) -> Numbers:
     old = store.get(rows.references[block]) if rows else {}
-    new = kernel(old, Strips(blocks.side, block, tiles, store))
-    store.put(blocks.references[block], new)
-    return _numbers(new)
+    store.put(blocks.references[block], kernel(old, Strips(blocks.side, block, tiles, store)))
+    return {}
 
 
 def _meet(
@@ -456,10 +458,6 @@ def _replaced(blocks: Blocks, name: str, met: set[int]) -> Blocks:
         for b, old in enumerate(blocks.references)
     ]
     return Blocks(blocks.side, tuple(new))
-
-
-def _numbers(arrays: Arrays) -> Numbers:
-    return {name: float(value) for name, value in arrays.items() if value.ndim == 0}
 
 
 def _summed(numbers: list[Numbers]) -> Numbers:

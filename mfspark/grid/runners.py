@@ -95,7 +95,7 @@ def spare_imports() -> None:
 
 
 @cache
-def _freeze(n_modules: int) -> None:  # noqa: ARG001
+def _freeze(_n_modules: int) -> None:
     gc.freeze()  # once for each number of modules: garbage that is frozen would never be freed
 
 

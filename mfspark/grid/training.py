@@ -11,12 +11,13 @@ import json
 import math
 import os
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mfspark.errors import MfsparkError
 from mfspark.grid.grid import Blocks
+from mfspark.schemas import SIDES
 from mfspark.system.durability import sync
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ class State:
     user: Blocks
     item: Blocks
     history: tuple[Loss, ...] = ()
-    kept: tuple[Blocks, ...] = ()
-    """Whatever else the algorithm needs later, such as priors and earlier samples."""
+    kept: dict[str, tuple[Blocks, ...]] = field(default_factory=dict)
+    """Whatever else the algorithm needs later, by name, such as priors and earlier samples."""
 
     def losses(self, split: str) -> list[float]:
         """Return the losses of one split in order."""
@@ -59,9 +60,14 @@ class State:
         return abs(losses[-1] - losses[-2]) <= tol * losses[-2]
 
     @property
-    def references(self) -> set[str]:
+    def blocks(self) -> tuple[Blocks, ...]:
         """All blocks that the state needs."""
-        return {r for blocks in (self.user, self.item, *self.kept) for r in blocks.references}
+        return (self.user, self.item, *(b for kept in self.kept.values() for b in kept))
+
+    @property
+    def references(self) -> set[str]:
+        """Their references."""
+        return {reference for blocks in self.blocks for reference in blocks.references}
 
 
 class Algorithm(Protocol):
@@ -75,7 +81,7 @@ class Algorithm(Protocol):
         """Return the state after one more iteration; blocks are kept under `name`."""
         ...
 
-    def finished(self, state: State) -> bool:
+    def finished(self, state: State, /) -> bool:
         """Say whether training ends here."""
         ...
 
@@ -160,8 +166,6 @@ def _timed(state: State, iteration: int, seconds: float) -> tuple[Loss, ...]:
 
 def _state(record: dict[str, Any]) -> State:
     history = tuple(Loss(**loss) for loss in record["history"])
-    user, item, *kept = (
-        Blocks(blocks["side"], tuple(blocks["references"]))
-        for blocks in (record["user"], record["item"], *record["kept"])
-    )
-    return State(record["iteration"], user, item, history, tuple(kept))
+    user, item = (Blocks.from_record(record[side]) for side in SIDES)
+    kept = {name: tuple(map(Blocks.from_record, blocks)) for name, blocks in record["kept"].items()}
+    return State(record["iteration"], user, item, history, kept)

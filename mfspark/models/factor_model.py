@@ -23,6 +23,7 @@ from mfspark.schemas import SIDES
 
 if TYPE_CHECKING:
     from mfspark.grid.grid import SweepKernel
+    from mfspark.grid.runners import Numbers
     from mfspark.kernels.arrays.tile import Array, Arrays
     from mfspark.models.capabilities import HasFactors, Kind
     from mfspark.schemas import Side
@@ -109,10 +110,10 @@ class _ScorePairs:
     mean: float
     total: bool
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         score = bias_scores if self.total else scores_of_pairs
         scored = tiles.of_ratings(lambda tile, items: score(self.mean, rows, items, tile))
-        return {"prediction": scored}
+        return {"prediction": scored}, {}
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ class _RankItems:
     n: int
     eligible: Array | None
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         lists = RankedLists.empty(len(rows["bias"]), self.n)
         layout = tiles.layout
         for blocks in _together(layout, rows["factors"].shape[1]):
@@ -131,7 +132,7 @@ class _RankItems:
             if self.eligible is not None:
                 items["n"] = np.where(self.eligible[indices], items["n"], 0)
             lists = best_items(self.mean, rows, items, seen, indices, lists)
-        return lists.arrays()
+        return lists.arrays(), {}
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ class _RankSimilar:
     n: int
     items: Blocks
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         layout = tiles.layout
         own = layout.indices("item", tiles.block)
         lists = RankedLists.empty(len(own), self.n)
@@ -148,7 +149,7 @@ class _RankSimilar:
             items = _side_by_side([tiles.store.get(reference) for reference in references])
             indices = np.concatenate([layout.indices("item", q) for q in blocks])
             lists = most_similar(rows, own, items, indices, lists)
-        return lists.arrays()
+        return lists.arrays(), {}
 
 
 def _side_by_side(blocks: list[Arrays]) -> Arrays:
@@ -180,7 +181,7 @@ class StartRows:
     distribution: Distribution = "normal"
     """Of the factors: normal, the same without signs, or uniform from 0 on with deviation `std`."""
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         """Return factors, bias and n of one block."""
         n = sum((tile.degrees for tile, _ in tiles), start=np.int64(0))
         indices = tiles.layout.indices(tiles.side, tiles.block)
@@ -195,7 +196,7 @@ class StartRows:
             factors = np.where(rows["known"][:, None], last, factors)
             bias = rows["bias"] / np.float32(self.unit)
         factors[n == 0], bias[n == 0] = 0.0, 0.0
-        return {"factors": factors, "bias": bias, "n": n}
+        return {"factors": factors, "bias": bias, "n": n}, {}
 
     def _random(self, seed: int, indices: Array) -> Array:
         if self.distribution == "uniform":

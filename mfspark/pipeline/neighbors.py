@@ -63,7 +63,7 @@ def _heatmap(context: RunContext, dataset: Dataset, fit: KNN, n: int) -> DataFra
     ids = {row["user_idx"]: row["user_id"] for row in busiest}
     chosen = np.array(sorted(ids), np.int64)
     grid, kernel = context.grid(dataset.tiles("all")), AmongChosen(fit.comparison, chosen)
-    blocks, _ = grid.all_pairs("user", "all/user_knn/heatmap", kernel)
+    blocks = grid.all_pairs("user", "all/user_knn/heatmap", kernel)
     rows: list[tuple[Any, Any, float | None]] = []
     for block, reference in enumerate(blocks.references):
         mine = np.intersect1d(grid.layout.indices("user", block), chosen)

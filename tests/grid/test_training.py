@@ -124,7 +124,7 @@ class Site:
     def ends(self, state: State) -> object:
         """Everything that training leaves behind, but for the seconds it took."""
         losses = [(loss.iteration, loss.split, loss.value) for loss in state.history]
-        return state.references, losses, bits(self.durable, state.user, state.item, *state.kept)
+        return state.references, losses, bits(self.durable, *state.blocks)
 
 
 @pytest.fixture(params=["memory", "parquet"])
@@ -194,7 +194,8 @@ def test_what_a_record_names_is_on_disk_before_the_record(
     def record(path: Path) -> None:
         if path.suffix == ".tmp":
             state = json.loads(path.read_text())["state"]
-            sides = (state["user"], state["item"], *state["kept"])
+            kept = [blocks for named in state["kept"].values() for blocks in named]
+            sides = (state["user"], state["item"], *kept)
             blocks = {reference for blocks in sides for reference in blocks["references"]}
             named = {str(here.root / "blocks" / f"{block}.parquet") for block in blocks}
             assert named <= synced
@@ -259,7 +260,7 @@ def test_another_fingerprint_starts_afresh(
 
 def test_no_iterations_leave_the_start(site: Callable[[str], Site]) -> None:
     class Nothing(Alternating):
-        def finished(self, state: State) -> bool:  # noqa: ARG002
+        def finished(self, _state: State) -> bool:
             return True
 
     here = site("here")

@@ -111,11 +111,11 @@ class Epoch:
 
     def run(
         self, users: Arrays, items: Arrays, tile: Tile, validation: Array
-    ) -> tuple[Arrays, Arrays]:
-        """Train on a tile and return the new user and item blocks.
+    ) -> tuple[Arrays, Arrays, dict[str, float]]:
+        """Train on a tile and return the new user and item blocks, and what was counted.
 
-        validation bool (n): ratings that are only measured. The returned user block carries the
-        numbers train_error, validation_error (sums of squares), n_train and n_validation.
+        validation bool (n): ratings that are only measured. Counted are train_error,
+        validation_error (sums of squares), n_train and n_validation.
         """
         model = MatrixFactorization(users, items, self.prior, self.std, self.biases)
         model.to(self.device)
@@ -144,7 +144,7 @@ class Epoch:
         }
         new_users = users | _block(users, model.users, optimizer, self.std)
         new_items = items | _block(items, model.items, optimizer, self.std)
-        return new_users | {k: np.asarray(v, np.float64) for k, v in numbers.items()}, new_items
+        return new_users, new_items, numbers
 
     def _error(self, model: MatrixFactorization, tile: Tile, z: Array, some: Array) -> float:
         """Return the sum of squared errors over some ratings, in standard deviations."""
@@ -195,8 +195,7 @@ def _block(old: Arrays, rows: nn.Parameter, optimizer: torch.optim.Optimizer, st
     }
     for key, value in optimizer.state.get(rows, {}).items():
         if value is not None:
-            # A step count is one number: kept as an array of one, so that it stays with the block.
-            block[f"rows.{key}"] = np.atleast_1d(torch.as_tensor(value).cpu().numpy())
+            block[f"rows.{key}"] = torch.as_tensor(value).cpu().numpy()
     return block
 
 
@@ -208,5 +207,5 @@ def _load_state(
         keys = [key for key in block if key.startswith("rows.")]
         state = {k.partition(".")[2]: torch.tensor(block[k], device=rows.device) for k in keys}
         if "step" in state:
-            state["step"] = state["step"][0].cpu()  # where torch keeps it, on every device
+            state["step"] = state["step"].cpu()  # where torch keeps it, on every device
         optimizer.state[rows].update(state)

@@ -58,18 +58,18 @@ def _cosine(m: Moments, u: Totals, v: Totals) -> Array:
     return _rooted(m[1, 1], u.squares * v.squares)
 
 
-def _cosine_corated(m: Moments, u: Totals, v: Totals) -> Array:  # noqa: ARG001
+def _cosine_corated(m: Moments, _u: Totals, _v: Totals) -> Array:
     """x_u . x_v / (|x_u| |x_v|), norms over shared columns as well."""
     return _rooted(m[1, 1], m[2, 0] * m[0, 2])
 
 
-def _msd(m: Moments, u: Totals, v: Totals) -> Array:  # noqa: ARG001
+def _msd(m: Moments, _u: Totals, _v: Totals) -> Array:
     """1 / (mean of (x_ui - x_vi)^2 + 1)."""
     difference = m[2, 0] + m[0, 2] - 2 * m[1, 1]
     return _divided(m[0, 0], difference + m[0, 0])
 
 
-def _pearson(m: Moments, u: Totals, v: Totals) -> Array:  # noqa: ARG001
+def _pearson(m: Moments, _u: Totals, _v: Totals) -> Array:
     """Correlation over shared columns, around the means of what is shared."""
     n = m[0, 0]
     spread_u = _spread(n * m[2, 0], m[1, 0] ** 2)

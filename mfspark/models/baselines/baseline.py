@@ -14,6 +14,7 @@ from mfspark.models.factor_model import FactorModel, StartRows, start_state
 if TYPE_CHECKING:
     from mfspark.config.models import BaselineOptions
     from mfspark.grid.grid import Grid, RowTiles
+    from mfspark.grid.runners import Numbers
     from mfspark.grid.training import State
     from mfspark.kernels.arrays.tile import Arrays
     from mfspark.models.base import FitContext
@@ -54,7 +55,7 @@ class _Bias:
     mean: float
     damping: float
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
+    def __call__(self, _rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         met = list(tiles)
         tile = stack_columns([tile for tile, _ in met])
         other_bias = np.concatenate([columns["bias"] for _, columns in met])
@@ -63,4 +64,4 @@ class _Bias:
             "factors": np.zeros((tile.n_rows, 0), np.float32),
             "bias": bias.astype(np.float32),
             "n": tile.degrees,
-        }
+        }, {}

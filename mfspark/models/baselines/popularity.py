@@ -12,11 +12,12 @@ from mfspark.models.factor_model import FactorModel
 if TYPE_CHECKING:
     from mfspark.config.models import PopularityOptions
     from mfspark.grid.grid import RowTiles
+    from mfspark.grid.runners import Numbers
     from mfspark.kernels.arrays.tile import Arrays
     from mfspark.models.base import FitContext
 
 
-def fit(context: FitContext, options: PopularityOptions) -> FactorModel:  # noqa: ARG001
+def fit(context: FitContext, _options: PopularityOptions) -> FactorModel:
     """Count; the score of an item is its number of ratings, for every user."""
     user, _ = context.grid.sweep("user", context.name, _Count(scored=False))
     item, _ = context.grid.sweep("item", context.name, _Count(scored=True))
@@ -27,11 +28,11 @@ def fit(context: FitContext, options: PopularityOptions) -> FactorModel:  # noqa
 class _Count:
     scored: bool
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
+    def __call__(self, _rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         n = np.sum([tile.degrees for tile, _ in tiles], axis=0)
         bias = n if self.scored else np.zeros(len(n))
         return {
             "factors": np.zeros((len(n), 0), np.float32),
             "bias": bias.astype(np.float32),
             "n": n,
-        }
+        }, {}

@@ -11,8 +11,8 @@ so that the posterior mean is a factor model of rank (samples * rank). Ratings a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from mfspark.config.models import BayesianMFOptions
     from mfspark.grid.block_store import Store
     from mfspark.grid.grid import BySide, Grid, RowTiles
+    from mfspark.grid.runners import Numbers
     from mfspark.grid.training import State
     from mfspark.kernels.arrays.tile import Arrays
     from mfspark.models.base import FitContext
@@ -127,28 +128,24 @@ class Chain:
     @classmethod
     def of(cls, state: State) -> Chain:
         """Read a chain from what a state keeps."""
-        designs, sums, priors, *timed = (_by_side(state.kept[k : k + 2]) for k in range(0, 12, 2))
-        samples = state.kept[12:]
-        return cls(designs, sums, priors, {"user": samples[0::2], "item": samples[1::2]}, *timed)
+        kept: dict[str, Any] = {
+            name: {each.side: each for each in blocks} for name, blocks in state.kept.items()
+        }
+        samples = state.kept["samples"]
+        kept["samples"] = {side: tuple(b for b in samples if b.side == side) for side in SIDES}
+        return cls(**kept)
 
     @property
-    def kept(self) -> tuple[Blocks, ...]:
-        """The chain as a state keeps it."""
-        parts = (self.designs, self.sums, self.priors)
-        parts += (self.periods, self.numbers, self.precisions)
-        fixed = [part.get(side, Blocks(side, ())) for part in parts for side in SIDES]
-        samples = zip(self.samples["user"], self.samples["item"], strict=True)
-        return (*fixed, *(blocks for pair in samples for blocks in pair))
+    def kept(self) -> dict[str, tuple[Blocks, ...]]:
+        """The chain as a state keeps it: the blocks of both sides, by name."""
+        by_side = {each.name: getattr(self, each.name) for each in fields(self)}
+        kept = {name: tuple(blocks.values()) for name, blocks in by_side.items()}
+        return kept | {"samples": self.samples["user"] + self.samples["item"]}
 
     @property
     def biases(self) -> PeriodBiases | None:
         """The period biases drawn last; None where there are no periods."""
         return PeriodBiases(self.periods, self.numbers) if self.periods else None
-
-
-def _by_side(pair: tuple[Blocks, ...]) -> BySide:
-    """Return blocks by side; none where a state keeps places without blocks for them."""
-    return {blocks.side: blocks for blocks in pair if blocks.references}
 
 
 @dataclass(frozen=True)
@@ -220,7 +217,8 @@ class BayesianMF:
             )
             blocks[side], numbers = grid.sweep(side, name, draw, columns=blocks[across])
             draw_prior = DrawPrior(
-                seeds[1], priors[side].references[0], chain.sums[side].references[0]
+                *(seeds[1], priors[side].references[0], chain.sums[side].references[0]),
+                *(numbers["squared_error"], numbers["weight"]),
             )
             prior = grid.reduce(f"{name}/{side}-prior", draw_prior, blocks[side])
             priors[side] = Blocks(side, (prior,))
@@ -280,7 +278,7 @@ class Design:
 
     attributes: Blocks | None
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         """Return features float32 (rows, R) with their scales float64 (R) and groups int64 (R)."""
         n = sum((tile.degrees for tile, _ in tiles), start=np.int64(0))
         n = np.broadcast_to(n, tiles.layout.rows(tiles.side, tiles.block))
@@ -299,14 +297,14 @@ class Design:
             "scales": np.concatenate(scales),
             "groups": np.repeat(np.arange(len(scales)) - 1, [len(s) for s in scales]),
             "gram": (V.T @ V).astype(np.float64),
-        }
+        }, {}
 
 
 @dataclass(frozen=True)
 class DesignSums:
     """Reduce kernel: the gram, scales and groups of the features of a side."""
 
-    def __call__(self, blocks: Iterable[Arrays], store: Store) -> Arrays:  # noqa: ARG002
+    def __call__(self, blocks: Iterable[Arrays], _store: Store) -> Arrays:
         """Return gram float64 (R, R), scales (R) and groups (R)."""
         designs = [{k: block[k] for k in ("gram", "scales", "groups")} for block in blocks]
         return designs[0] | {"gram": np.sum([design["gram"] for design in designs], axis=0)}
@@ -318,7 +316,7 @@ class StartPrior:
 
     k: int
 
-    def __call__(self, blocks: Iterable[Arrays], store: Store) -> Arrays:  # noqa: ARG002
+    def __call__(self, blocks: Iterable[Arrays], _store: Store) -> Arrays:
         """Return the arrays of a Prior, and alpha."""
         groups = next(iter(blocks))["groups"]
         prior = Prior.start(len(groups), int(groups.max()) + 1, self.k)
@@ -340,8 +338,8 @@ class DrawRows:
     designs: Blocks
     biases: PeriodBiases | None = None
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
-        """Return factors, bias, n, and what the draws of prior and alpha need.
+    def __call__(self, _rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
+        """Return factors, bias, n and RowSums, and the numbers squared_error and weight.
 
         Memory: as ALS, and the features of the rows (4 bytes each).
         """
@@ -364,9 +362,7 @@ class DrawRows:
             "bias": drawn[:, self.rank],
             "n": n,
             **sums.arrays(),
-            "squared_error": np.asarray(squares + fit),
-            "weight": np.asarray(float(n.sum())),
-        }
+        }, {"squared_error": squares + fit, "weight": float(n.sum())}
 
 
 @dataclass(frozen=True)
@@ -376,17 +372,20 @@ class DrawPrior:
     seed: int
     last: str
     design: str
+    squared_error: float
+    """Of all rows, and the ratings they have."""
+    weight: float
 
     def __call__(self, blocks: Iterable[Arrays], store: Store) -> Arrays:
         """Return the arrays of a Prior, and alpha."""
         design, last = store.get(self.design), Prior.from_arrays(store.get(self.last))
-        totals = {"n_rows": 0, "cross": 0.0, "squares": 0.0, "squared_error": 0.0, "weight": 0.0}
+        totals = {"n_rows": 0, "cross": 0.0, "squares": 0.0}
         for block in blocks:
             totals = {name: total + block[name] for name, total in totals.items()}
         rng = np.random.default_rng(self.seed)
         sums = RowSums.from_arrays(totals)
         prior = sample_prior(sums, design["gram"], design["scales"], design["groups"], last, rng)
-        alpha = sample_noise_precision(max(0.0, totals["squared_error"]), totals["weight"], rng)
+        alpha = sample_noise_precision(max(0.0, self.squared_error), self.weight, rng)
         return prior.arrays() | {"alpha": np.asarray(alpha)}
 
 
@@ -397,7 +396,7 @@ class Join:
     samples: tuple[Blocks, ...]
     scale: float
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         """Return factors float32 (rows, samples * rank), bias, sample_bias and n.
 
         rows: those of AverageBiases, or none.
@@ -412,4 +411,4 @@ class Join:
             "bias": biases.mean(1),
             "sample_bias": biases,
             "n": kept[0]["n"],
-        }
+        }, {}

@@ -16,6 +16,7 @@ from mfspark.models.factor_model import FactorModel
 
 if TYPE_CHECKING:
     from mfspark.grid.grid import SweepKernel
+    from mfspark.grid.runners import Numbers
     from mfspark.kernels.arrays.tile import Array, Arrays, Tile
     from mfspark.models.capabilities import HasIntervals
 
@@ -84,9 +85,10 @@ class _AtTheirTimes:
     kernel: SweepKernel
     periods: KnownPeriods
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
-        scored = self.kernel(rows, tiles)
-        return {"prediction": scored["prediction"] + self.periods.of_pairs(tiles)[0]}
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
+        scored, numbers = self.kernel(rows, tiles)
+        prediction = scored["prediction"] + self.periods.of_pairs(tiles)[0]
+        return {"prediction": prediction}, numbers
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class _OfPairs:
     noise: float
     periods: KnownPeriods | None
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         def deviations(tile: Tile, items: Arrays) -> Array:
             pairs = tile.rows, tile.indices
             return deviations_of_samples(rows, items, *pairs, self.n_samples, self.noise)
@@ -103,7 +105,7 @@ class _OfPairs:
         deviation = tiles.of_ratings(deviations)
         if self.periods:
             deviation = np.sqrt(deviation**2 + self.periods.of_pairs(tiles)[1])
-        return {"deviation": deviation}
+        return {"deviation": deviation}, {}
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class _OfLists:
     noise: float
     lists: Blocks
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         indices: Array = tiles.store.get(self.lists.references[tiles.block])["indices"]
         result = np.full(indices.shape, np.nan)
         n_blocks = tiles.layout.item_blocks
@@ -122,4 +124,4 @@ class _OfLists:
             result[users, ranks] = deviations_of_samples(
                 rows, tiles.column(q), users, columns, self.n_samples, self.noise
             )
-        return {"deviation": result}
+        return {"deviation": result}, {}

@@ -16,6 +16,7 @@ from mfspark.models.factorization.subspace import Matrix, start_columns, turn
 
 if TYPE_CHECKING:
     from mfspark.grid.grid import Blocks, Grid, RowTiles
+    from mfspark.grid.runners import Numbers
     from mfspark.kernels.arrays.tile import Array, Arrays, Tile
     from mfspark.schemas import Side
 
@@ -45,8 +46,8 @@ def pattern_features(grid: Grid, side: Side, name: str, n_features: int, seed: i
 class _Degrees:
     """Sweep kernel: the ratings of each row."""
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
-        return {"n": np.sum([tile.degrees for tile, _ in tiles], axis=0)}
+    def __call__(self, _rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
+        return {"n": np.sum([tile.degrees for tile, _ in tiles], axis=0)}, {}
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class _Features:
     spectrum: str
     n_features: int
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         spectrum, kept = tiles.store.get(self.spectrum), slice(self.n_features)
         features = rows["basis"] @ spectrum["rows"][:, kept].astype(np.float32)
-        return {"features": features, "scales": spectrum["values"][kept]}
+        return {"features": features, "scales": spectrum["values"][kept]}, {}

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from mfspark.grid.block_store import Store
     from mfspark.grid.grid import BySide
+    from mfspark.grid.runners import Numbers
     from mfspark.kernels.arrays.tile import Array, Arrays, Tile
     from mfspark.schemas import Side
 
@@ -68,7 +69,7 @@ class _Number:
     """Where the periods of the ratings are put: a strip of a group a tile."""
     lengths: tuple[int, ...]
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
+    def __call__(self, _rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         times = [tile for tile, _ in tiles]
         rows_of_all = np.concatenate([tile.rows for tile in times])
         minutes = np.concatenate([tile.values for tile in times])
@@ -82,7 +83,7 @@ class _Number:
             "bias": nothing,
             "total": nothing,
             "squares": nothing,
-        }
+        }, {}
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class _Beside:
     found: BySide
     strips: Blocks
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
+    def __call__(self, _rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         side, block, groups = tiles.side, tiles.block, []
         for q, (tile, _) in enumerate(tiles):
             own = tiles.store.get(self.found[side].references[block], q)["own"]
@@ -101,7 +102,7 @@ class _Beside:
             across[:, _order_across(tile)] = theirs
             groups.append({side: own, other(side): across})
         tiles.store.put(self.strips.references[block], *groups)
-        return {}
+        return {}, {}
 
 
 def _order_across(tile: Tile) -> Array:
@@ -145,7 +146,7 @@ class DrawPeriods:
     counts: bool
     """Whether this draw is one of those that predictions are averaged over."""
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         """Return the arrays of Periods, bias, the sums of those that count, and what lambda needs.
 
         Memory: 24 bytes a rating of the strip, beside its tiles.
@@ -179,7 +180,7 @@ class DrawPeriods:
             "squares": rows["squares"] + counted**2,
             "sum_of_squares": np.bincount(length_of, weights=bias**2, minlength=n_lengths),
             "n_periods": np.bincount(length_of, minlength=n_lengths),
-        }
+        }, {}
 
     def _noise(self, periods: Periods, indices: Array) -> Array:
         """Return a standard normal number for each period, the same in any cut; float64 (N)."""
@@ -194,7 +195,7 @@ class DrawPeriods:
 class StartPrecision:
     """Reduce kernel: lambda before the first draw."""
 
-    def __call__(self, blocks: Iterable[Arrays], store: Store) -> Arrays:  # noqa: ARG002
+    def __call__(self, blocks: Iterable[Arrays], _store: Store) -> Arrays:
         """Return precision float64 (S), and its mean over the draws that count, none so far."""
         n_lengths = len(next(iter(blocks))["lengths"])
         return {"precision": np.full(n_lengths, 10.0), "variance": np.zeros(n_lengths)}
@@ -229,7 +230,7 @@ class AverageBiases:
     n_draws: int
     scale: float
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         """Return the arrays of Periods, mean and variance float32 (N), average (rows, S)."""
         periods = Periods.from_arrays(rows)
         mean = self.scale * rows["total"].astype(np.float64) / self.n_draws
@@ -240,7 +241,7 @@ class AverageBiases:
             "mean": mean.astype(np.float32),
             "variance": np.maximum(square - mean**2, 0).astype(np.float32),
             "average": average.astype(np.float32),
-        }
+        }, {}
 
 
 @dataclass(frozen=True)

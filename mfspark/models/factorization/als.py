@@ -17,6 +17,7 @@ from mfspark.models.factorization.mllib_als import fit_mllib
 if TYPE_CHECKING:
     from mfspark.config.models import ALSOptions
     from mfspark.grid.grid import BySide, RowTiles
+    from mfspark.grid.runners import Numbers
     from mfspark.kernels.arrays.tile import Arrays, Tile
     from mfspark.models.base import FitContext
 
@@ -52,7 +53,7 @@ class HalfStep:
     options: ALSOptions
     mean: float
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         """Return factors, bias, n and the numbers squared_error and weight of one block.
 
         Memory: the strip twice (20 bytes a rating) and the factors of its columns twice (8 * rank
@@ -71,9 +72,7 @@ class HalfStep:
             "factors": solution[:, : options.rank],
             "bias": solution[:, options.rank] if options.biases else np.zeros(len(n), np.float32),
             "n": n,
-            "squared_error": np.asarray(squares + fit),
-            "weight": np.asarray(float(n.sum())),
-        }
+        }, {"squared_error": squares + fit, "weight": float(n.sum())}
 
 
 def solver_of(options: ALSOptions, std: float) -> RidgeSolver:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from mfspark.grid.block_store import Store
     from mfspark.grid.grid import Grid, RowTiles, Strips
+    from mfspark.grid.runners import Numbers
     from mfspark.kernels.arrays.tile import Array, Arrays
     from mfspark.models.factorization.subspace import Matrix
     from mfspark.schemas import Side
@@ -83,7 +84,7 @@ class Exact:
     def start(self, grid: Grid, name: str) -> State:
         """Decompose the Gram matrix: F F' = U diag(s^2) U', and F'U = s V."""
         side = self.side
-        gram, _ = grid.all_pairs(side, f"{name}/gram", _GramRows(self.matrix))
+        gram = grid.all_pairs(side, f"{name}/gram", _GramRows(self.matrix))
         spectrum = grid.reduce(f"{name}/spectrum", _ExactSpectrum(self.n_kept), gram)
         rows, _ = grid.sweep(side, f"{name}/rows", _RowsOf(spectrum))
         columns, _ = grid.sweep(other(side), f"{name}/columns", Product(self.matrix), columns=rows)
@@ -94,7 +95,7 @@ class Exact:
         """Never taken."""
         raise NotImplementedError
 
-    def finished(self, state: State) -> bool:  # noqa: ARG002
+    def finished(self, _state: State) -> bool:
         """All is done when it starts."""
         return True
 
@@ -102,7 +103,7 @@ class Exact:
 def _state(iteration: int, rows: Blocks, columns: Blocks, spectrum: str = "") -> State:
     """Return a state whose user and item blocks are the bases of the two sides."""
     user, item = (rows, columns) if rows.side == "user" else (columns, rows)
-    kept = (Blocks(rows.side, (spectrum,)),) if spectrum else ()
+    kept = {"spectrum": (Blocks(rows.side, (spectrum,)),)} if spectrum else {}
     return State(iteration, user, item, kept=kept)
 
 
@@ -112,7 +113,7 @@ class _GramRows:
 
     matrix: Matrix
 
-    def __call__(self, rows: Arrays, strips: Strips) -> Arrays:  # noqa: ARG002
+    def __call__(self, _rows: Arrays, strips: Strips) -> Arrays:
         layout, side = strips.tiles.layout, strips.side
         gram = np.zeros((layout.rows(side, strips.block), layout.n(side)))
         for q in range(layout.blocks(other(side))):
@@ -139,7 +140,7 @@ class _ExactSpectrum:
 
     n_kept: Callable[[Array], int]
 
-    def __call__(self, blocks: Iterable[Arrays], store: Store) -> Arrays:  # noqa: ARG002
+    def __call__(self, blocks: Iterable[Arrays], _store: Store) -> Arrays:
         parts = [block["gram"] for block in blocks]
         n = parts[0].shape[1]
         gram = np.empty((n, n))
@@ -158,7 +159,7 @@ class _RowsOf:
 
     spectrum: str
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
+    def __call__(self, _rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         vectors = tiles.store.get(self.spectrum)["vectors"]
         mine = vectors[tiles.layout.indices(tiles.side, tiles.block)]
-        return {"basis": mine.astype(np.float32)}
+        return {"basis": mine.astype(np.float32)}, {}

@@ -28,6 +28,7 @@ from mfspark.models.factorization.alternating import Alternating, gram_of
 if TYPE_CHECKING:
     from mfspark.config.models import IALSOptions
     from mfspark.grid.grid import BySide, RowTiles
+    from mfspark.grid.runners import Numbers
     from mfspark.kernels.arrays.tile import Arrays, Tile
     from mfspark.models.base import FitContext
 
@@ -49,7 +50,7 @@ class HalfStep:
 
     options: IALSOptions
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         """Return factors, bias (0), n (chosen), gram and the numbers squared_error and weight."""
         options = self.options
         met = list(tiles)
@@ -61,11 +62,8 @@ class HalfStep:
         confidence = sum(float(part.targets.sum(dtype=np.float64)) for part in parts)
         unseen = float(((n > 0) * (n_columns - n)).sum())
         block = {"factors": factors, "bias": np.zeros(len(n), np.float32), "n": n}
-        return block | {
-            "gram": gram_of(block),
-            "squared_error": np.asarray(confidence + fit),
-            "weight": np.asarray(confidence + unseen),
-        }
+        numbers = {"squared_error": confidence + fit, "weight": confidence + unseen}
+        return block | {"gram": gram_of(block)}, numbers
 
 
 def solver_of(options: IALSOptions, n_columns: int) -> RidgeSolver:

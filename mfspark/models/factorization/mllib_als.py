@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from mfspark.config.models import ALSOptions
     from mfspark.grid.grid import Blocks, RowTiles
+    from mfspark.grid.runners import Numbers
     from mfspark.kernels.arrays.tile import Arrays
     from mfspark.models.base import FitContext
     from mfspark.schemas import Side
@@ -59,7 +60,7 @@ def _store_factors(context: FitContext, factors: DataFrame, side: Side, rank: in
 class CountRatings:
     """Sweep kernel: the rows with the number of their ratings."""
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         """Return factors, bias and n."""
         n = np.sum([tile.degrees for tile, _ in tiles], axis=0)
-        return {"factors": rows["factors"], "bias": rows["bias"], "n": n}
+        return {"factors": rows["factors"], "bias": rows["bias"], "n": n}, {}

@@ -27,6 +27,7 @@ from mfspark.schemas import other
 if TYPE_CHECKING:
     from mfspark.config.models import NMFOptions
     from mfspark.grid.grid import BySide, RowTiles, SweepKernel, TileSet
+    from mfspark.grid.runners import Numbers
     from mfspark.kernels.arrays.tile import Array, Arrays
     from mfspark.models.base import FitContext
 
@@ -64,7 +65,7 @@ class MaskedHalfStep:
     std: float
     """Of the ratings."""
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         """Return factors, bias (0), n and the numbers squared_error and weight."""
         options = self.options
         parts = [Part(tile, columns["factors"], tile.values) for tile, columns in tiles]
@@ -77,7 +78,7 @@ class MaskedHalfStep:
         factors, fit = solver.solve(parts, rows["factors"])
         squares = sum(_squares(part.targets) for part in parts)
         n = degrees_of(parts)
-        return _block(factors, n, squares + fit, float(n.sum()))
+        return _block(factors, n), {"squared_error": squares + fit, "weight": float(n.sum())}
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class FullHalfStep:
 
     options: NMFOptions
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         """Return factors, bias (0), n, gram and the numbers squared_error and weight."""
         start = torch.from_numpy(rows["factors"])
         gram, b = torch.zeros(2 * start.shape[1:]), torch.zeros_like(start)
@@ -100,18 +101,13 @@ class FullHalfStep:
         w = descend(gram, b, diagonal, start, self.options.sweeps)
         fit = float((w * (w @ gram - 2 * b)).sum(dtype=torch.float64))
         cells = len(n) * tiles.layout.n(other(tiles.side))
-        block = _block(w.numpy(), n, squares + fit, float(cells))
-        return block | {"gram": gram_of(block)}
+        block = _block(w.numpy(), n)
+        numbers = {"squared_error": squares + fit, "weight": float(cells)}
+        return block | {"gram": gram_of(block)}, numbers
 
 
-def _block(factors: Array, n: Array, squared_error: float, weight: float) -> Arrays:
-    return {
-        "factors": factors,
-        "bias": np.zeros(len(n), np.float32),
-        "n": n,
-        "squared_error": np.asarray(squared_error),
-        "weight": np.asarray(weight),
-    }
+def _block(factors: Array, n: Array) -> Arrays:
+    return {"factors": factors, "bias": np.zeros(len(n), np.float32), "n": n}
 
 
 def _squares(values: Array) -> float:

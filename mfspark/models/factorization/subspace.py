@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from mfspark.grid.block_store import Store
     from mfspark.grid.grid import Blocks, BySide, Grid, RowTiles
+    from mfspark.grid.runners import Numbers
     from mfspark.kernels.arrays.tile import Array, Arrays, Tile
     from mfspark.schemas import Side
 
@@ -34,12 +35,12 @@ if TYPE_CHECKING:
 class Entries(Protocol):
     """What a matrix holds in the places of the ratings."""
 
-    def __call__(self, tile: Tile, rows: Arrays, columns: Arrays, side: Side) -> Array:
+    def __call__(self, tile: Tile, rows: Arrays, columns: Arrays, side: Side, /) -> Array:
         """Return float32 (n): an entry for each rating of a tile whose rows are of `side`."""
         ...
 
 
-def ratings_themselves(tile: Tile, rows: Arrays, columns: Arrays, side: Side) -> Array:  # noqa: ARG001
+def ratings_themselves(tile: Tile, _rows: Arrays, _columns: Arrays, _side: Side) -> Array:
     """Return the ratings: whatever was not rated counts as 0."""
     return tile.values
 
@@ -108,7 +109,7 @@ class Product:
     whitening: str = ""
     """Reference of a matrix that the product is multiplied with; empty: none."""
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
+    def __call__(self, _rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         """Return basis float32 (rows, w), and its gram float64 (w, w) and total (w)."""
         product = 0.0
         for q in range(tiles.layout.blocks(other(tiles.side))):
@@ -117,7 +118,7 @@ class Product:
             product = product + (entries @ torch.from_numpy(tiles.column(q)["basis"])).numpy()
         if self.whitening:
             product = product @ tiles.store.get(self.whitening)["basis"].astype(np.float32)
-        return _with_gram(product)
+        return _with_gram(product), {}
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def _with_gram(basis: Array) -> Arrays:
 class _Whitening:
     """Reduce kernel: the matrix that makes the columns of a basis orthonormal, and their sums."""
 
-    def __call__(self, blocks: Iterable[Arrays], store: Store) -> Arrays:  # noqa: ARG002
+    def __call__(self, blocks: Iterable[Arrays], _store: Store) -> Arrays:
         gram, total = 0.0, 0.0
         for block in blocks:
             gram, total = gram + block["gram"], total + block["total"]

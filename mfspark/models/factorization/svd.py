@@ -29,6 +29,7 @@ from mfspark.schemas import SIDES
 if TYPE_CHECKING:
     from mfspark.config.models import SVDOptions
     from mfspark.grid.grid import Blocks, BySide, RowTiles
+    from mfspark.grid.runners import Numbers
     from mfspark.grid.training import Algorithm
     from mfspark.kernels.arrays.tile import Array, Arrays, Tile
     from mfspark.models.base import FitContext
@@ -71,7 +72,7 @@ def fit(context: FitContext, options: SVDOptions) -> SVDModel:
     side = _smaller_side(context)
     algorithm = _algorithm(context, options, matrix, side, squares)
     state = context.train(algorithm)
-    (spectrum,) = state.kept
+    (spectrum,) = state.kept["spectrum"]
     values = context.store.get(spectrum.references[0])["values"]
     kept = _n_kept(options, squares, values)
     kernel = _Factors(matrix.about, spectrum, kept)
@@ -139,7 +140,7 @@ class _Residuals:
 
     mean: float
 
-    def __call__(self, tile: Tile, rows: Arrays, columns: Arrays, side: Side) -> Array:  # noqa: ARG002
+    def __call__(self, tile: Tile, rows: Arrays, columns: Arrays, _side: Side) -> Array:
         explained = rows["bias"][tile.rows] + columns["bias"][tile.indices]
         return tile.values - np.float32(self.mean) - explained
 
@@ -148,10 +149,10 @@ class _Residuals:
 class _Squares:
     matrix: Matrix
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
+    def __call__(self, _rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         parts = (self.matrix.tile(tiles, q).values for q in range(tiles.layout.item_blocks))
         squares = sum(float(np.square(values, dtype=np.float64).sum()) for values in parts)
-        return {"squares": np.asarray(squares)}
+        return {}, {"squares": squares}
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ class _Factors:
     spectrum: Blocks
     kept: int
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         found, side = tiles.store.get(self.spectrum.references[0]), tiles.side
         own_rows = side == self.spectrum.side  # whose basis gives unit vectors
         vectors = found["rows" if own_rows else "columns"][:, : self.kept]
@@ -174,4 +175,4 @@ class _Factors:
         bias = np.zeros(len(n), np.float32)
         if side in self.biases:
             bias = tiles.store.get(self.biases[side].references[tiles.block])["bias"]
-        return {"factors": rows["basis"] @ vectors.astype(np.float32), "bias": bias, "n": n}
+        return {"factors": rows["basis"] @ vectors.astype(np.float32), "bias": bias, "n": n}, {}

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from mfspark.config.models import TorchMFOptions
     from mfspark.grid.grid import Blocks, BySide, Grid, Layout, RowTiles
+    from mfspark.grid.runners import Numbers
     from mfspark.grid.training import State
     from mfspark.kernels.arrays.tile import Array, Arrays, Tile
     from mfspark.models.base import FitContext
@@ -176,8 +177,8 @@ class MeetBlocks:
 
     def __call__(
         self, users: Arrays, items: Arrays, tile: Tile, pair: tuple[int, int]
-    ) -> tuple[Arrays, Arrays]:
-        """Return the new user and item block, with the optimizer's state of their rows."""
+    ) -> tuple[Arrays, Arrays, Numbers]:
+        """Return the new user and item block, with the optimizer's state, and what they count."""
         options, size = self.options, self.options.batch_size
         if options.textbook:
             size = 0
@@ -208,10 +209,10 @@ class LearnImprints:
     prior: float
     damping: float
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         """Return the user block with its new imprints."""
         pulls = self.held_out.sums(tiles, lambda items: item_pulls(items, self.prior))
-        return _without_numbers(rows) | {"imprint": next_imprints(rows, pulls, self.damping)}
+        return rows | {"imprint": next_imprints(rows, pulls, self.damping)}, {}
 
 
 @dataclass(frozen=True)
@@ -220,15 +221,10 @@ class MovePriorMeans:
 
     held_out: HeldOut
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         """Return the item block with its new prior means."""
         imprints = self.held_out.sums(tiles, lambda users: users["imprint"])
-        return rows | {"prior_mean": next_prior_means(rows, imprints)}
-
-
-def _without_numbers(arrays: Arrays) -> Arrays:
-    """Leave out what the epoch counted, which is summed up already."""
-    return {name: array for name, array in arrays.items() if array.ndim}
+        return rows | {"prior_mean": next_prior_means(rows, imprints)}, {}
 
 
 def _rmse(split: str, epoch: int, squared_error: float, n: float) -> Loss:

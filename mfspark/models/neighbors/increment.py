@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from mfspark.grid.block_store import Store
     from mfspark.grid.grid import Blocks, Grid, RowTiles
+    from mfspark.grid.runners import Numbers
     from mfspark.kernels.arrays.tile import Array, Arrays
     from mfspark.kernels.neighbors.measures import Similarity
     from mfspark.models.neighbors.search import Comparison
@@ -71,9 +72,9 @@ class _AsCompared:
 
     comparison: Comparison
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
+    def __call__(self, _rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         own, packing = self.comparison.rows(tiles)
-        return own.arrays() | packing.arrays()
+        return own.arrays() | packing.arrays(), {}
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class _Update:
     earlier: Blocks
     k: int
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         arrays = tiles.store.get(self.rows.references[tiles.block])
         own, packing = Rows.from_arrays(arrays), Packing.from_arrays(arrays)
         changed = self.earlier.gathered(tiles.store, tiles.layout, "changed")
@@ -97,7 +98,7 @@ class _Update:
         found = self._nearest(own.take(fresh), packing, nobody, self._every(tiles.store))
         lists.indices[fresh], lists.scores[fresh] = found.indices, found.scores
         neighbors = with_common(lists, own, self._every(tiles.store))
-        return neighbors.arrays() | {"n_fresh": np.asarray(float(len(fresh)))}
+        return neighbors.arrays(), {"n_fresh": float(len(fresh))}
 
     def _every(self, store: Store) -> Iterator[Rows]:
         """Yield the rows of all blocks; streamed."""

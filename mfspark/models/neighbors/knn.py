@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from mfspark.grid.block_store import Store
     from mfspark.grid.grid import Grid, Layout, PairKernel, Strips, TileSet
+    from mfspark.grid.runners import Numbers
     from mfspark.grid.training import Loss
     from mfspark.kernels.arrays.tile import Array, Arrays, Tile
     from mfspark.models.base import FitContext
@@ -154,7 +155,7 @@ class KNN(Capabilities):
 
     def _of_lists(self, grid: Grid, name: str, kernel: PairKernel) -> Blocks:
         rows = self.neighbors if self.side == "user" else None
-        return grid.all_pairs("user", name, kernel, rows)[0]
+        return grid.all_pairs("user", name, kernel, rows)
 
     def rule(self, *, of_lists: bool) -> Rule:
         """Return how neighbors make a prediction, or the score of a list."""
@@ -199,9 +200,9 @@ class _MeansAndSpreads:
 
     overall: float | None
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
+    def __call__(self, _rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         mean, spread = means_and_spreads(tiles.strip(), self.overall or 1.0)
-        return {"bias": mean} | ({} if self.overall is None else {"spread": spread})
+        return {"bias": mean} | ({} if self.overall is None else {"spread": spread}), {}
 
 
 @dataclass(frozen=True)
@@ -284,7 +285,7 @@ _Factors = tuple["Callable[[Array], csr_array]", "csr_array"]
 
 
 def _by_users(
-    model: KNN,  # noqa: ARG001
+    _model: KNN,
     rule: Rule,
     expected: Expectation,
     rows: Arrays,
@@ -301,7 +302,7 @@ def _by_items(
     model: KNN,
     rule: Rule,
     expected: Expectation,
-    rows: Arrays,  # noqa: ARG001
+    _rows: Arrays,
     strips: Strips,
 ) -> _Factors:
     """What a chunk of users rated, times the weights of those items as neighbors of all items."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mfspark.grid.grid import Strips, TileSet
+    from mfspark.grid.runners import Numbers
     from mfspark.kernels.arrays.tile import Array, Arrays
     from mfspark.kernels.neighbors.aggregation import Rule
     from mfspark.kernels.neighbors.centering import Expectation
@@ -39,8 +40,8 @@ _CELLS = 1 << 21  # similarities, or predictions, held at once: 16 MiB an array
 def predict(model: KNN, grid: Grid, pairs: TileSet, name: str) -> Blocks:
     """Score pairs; blocks of the users, as Model.predict."""
     if model.side == "user":
-        return grid.all_pairs("user", name, _PredictPairs(model, pairs))[0]
-    by_item = grid.all_pairs("item", f"{name}/by-item", _PredictPairs(model, pairs))[0]
+        return grid.all_pairs("user", name, _PredictPairs(model, pairs))
+    by_item = grid.all_pairs("item", f"{name}/by-item", _PredictPairs(model, pairs))
     over_pairs = Grid(pairs, grid.store, grid.runner)
     return over_pairs.sweep("user", name, _PairsByUser(by_item))[0]
 
@@ -48,8 +49,8 @@ def predict(model: KNN, grid: Grid, pairs: TileSet, name: str) -> Blocks:
 def recommend(model: KNN, grid: Grid, n: int, name: str, eligible: Array | None) -> Blocks:
     """Rank the n best unseen items of every user; blocks of the users, as Model.recommend."""
     if model.side == "user":
-        return grid.all_pairs("user", name, _RankColumns(model, n, eligible))[0]
-    by_item = grid.all_pairs("item", f"{name}/by-item", _RankRows(model, n, eligible))[0]
+        return grid.all_pairs("user", name, _RankColumns(model, n, eligible))
+    by_item = grid.all_pairs("item", f"{name}/by-item", _RankRows(model, n, eligible))
     return grid.sweep("user", name, _ListsByUser(by_item, n))[0]
 
 
@@ -112,7 +113,7 @@ class _PredictPairs:
     model: KNN
     pairs: TileSet
 
-    def __call__(self, rows: Arrays, strips: Strips) -> Arrays:  # noqa: ARG002
+    def __call__(self, _rows: Arrays, strips: Strips) -> Arrays:
         pairs = RowTiles(strips.side, strips.block, self.pairs, strips.store).strip()
         compared = _Compared(self.model, self.model.rule(of_lists=False), strips)
         expected = compared.expected()
@@ -134,7 +135,7 @@ class _RankColumns:
     n: int
     eligible: Array | None
 
-    def __call__(self, rows: Arrays, strips: Strips) -> Arrays:  # noqa: ARG002
+    def __call__(self, _rows: Arrays, strips: Strips) -> Arrays:
         scores = _Compared(self.model, self.model.rule(of_lists=True), strips).every_score()
         return best_of_chunks(scores, strips.own(), self.n, self.eligible).arrays()
 
@@ -147,7 +148,7 @@ class _RankRows:
     n: int
     eligible: Array | None
 
-    def __call__(self, rows: Arrays, strips: Strips) -> Arrays:  # noqa: ARG002
+    def __call__(self, _rows: Arrays, strips: Strips) -> Arrays:
         layout = strips.tiles.layout
         own, rated_by = layout.indices("item", strips.block), strips.own()
         compared = _Compared(self.model, self.model.rule(of_lists=True), strips)
@@ -166,7 +167,7 @@ class _PairsByUser:
 
     by_item: Blocks
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
+    def __call__(self, _rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         layout, strip = tiles.layout, tiles.strip()
         place = strip.rows * np.int64(layout.n_items) + strip.indices  # ascending
         prediction = np.empty(strip.n_ratings)
@@ -177,7 +178,7 @@ class _PairsByUser:
             users = pairs.indices[mine].astype(np.int64) // layout.user_blocks
             found = tiles.store.get(reference)["prediction"][mine]
             prediction[np.searchsorted(place, users * layout.n_items + items)] = found
-        return {"prediction": prediction}
+        return {"prediction": prediction}, {}
 
 
 @dataclass(frozen=True)
@@ -187,10 +188,10 @@ class _ListsByUser:
     by_item: Blocks
     n: int
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
+    def __call__(self, _rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         users = tiles.layout.indices("user", tiles.block)
         lists = RankedLists.empty(len(users), self.n)
         for reference in self.by_item.references:
             every = RankedLists.from_arrays(tiles.store.get(reference))
             lists = lists.merged(RankedLists(every.indices[users], every.scores[users]))
-        return lists.arrays()
+        return lists.arrays(), {}

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from mfspark.config.models import SimilarityOptions
     from mfspark.grid.grid import Blocks, BySide, Grid, Strips
+    from mfspark.grid.runners import Numbers
     from mfspark.kernels.arrays.tile import Array, Arrays
     from mfspark.schemas import Side
 
@@ -73,7 +74,7 @@ def nearest_neighbors(
     return neighbors, compare
 
 
-def _column_facts(rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG001
+def _column_facts(_rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
     """Sweep kernel: how many ratings each row has and their mean (0 without any).
 
     off_0 to off_2 are numbers: how many ratings are off the grids of `kernels.neighbors.packed`.
@@ -81,7 +82,7 @@ def _column_facts(rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG001
     strip = tiles.strip()
     total = np.bincount(strip.rows, weights=strip.values, minlength=strip.n_rows)
     facts = {"n": strip.degrees.astype(np.float64), "mean": total / np.maximum(strip.degrees, 1)}
-    return facts | {f"off_{i}": np.asarray(off) for i, off in enumerate(off_grid(strip.values))}
+    return facts, {f"off_{i}": float(off) for i, off in enumerate(off_grid(strip.values))}
 
 
 def _baseline(grid: Grid, name: str) -> BySide:
@@ -152,11 +153,11 @@ class _Within:
     compare: Comparison
     k: int
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:  # noqa: ARG002
+    def __call__(self, _rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         own, packing = self.compare.rows(tiles)
         chunks = chunks_of(own, packing, RankedLists.empty(len(own), self.k))
         compare_all(chunks, chunks, self.compare.similarity)
-        return own.arrays() | packing.arrays() | lists_of(chunks, self.k).arrays()
+        return own.arrays() | packing.arrays() | lists_of(chunks, self.k).arrays(), {}
 
 
 @dataclass(frozen=True)
@@ -184,13 +185,13 @@ class _Together:
     rows: Blocks
     left: tuple[tuple[str, ...], ...]
 
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> Arrays:
+    def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         shortlist = Shortlist.of(RankedLists.from_arrays(rows))
         for reference in self.left[tiles.block]:
             shortlist.offer_arrays(tiles.store.get(reference))
         every = (Rows.from_arrays(tiles.store.get(r)) for r in self.rows.references)
         own = Rows.from_arrays(tiles.store.get(self.rows.references[tiles.block]))
-        return with_common(shortlist.lists(), own, every).arrays()
+        return with_common(shortlist.lists(), own, every).arrays(), {}
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,7 @@ class AmongChosen:
     comparison: Comparison
     chosen: Array
 
-    def __call__(self, rows: Arrays, strips: Strips) -> Arrays:  # noqa: ARG002
+    def __call__(self, _rows: Arrays, strips: Strips) -> Arrays:
         """Return the similarities of one block."""
         own, _ = self.comparison.rows(
             RowTiles(strips.side, strips.block, strips.tiles, strips.store)
