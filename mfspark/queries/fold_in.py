@@ -58,7 +58,9 @@ def fold_in(
             "name items by the ids of table items",
         )
     rated = np.array([column[as_id(run, "item", key)] for key in known])  # type: ignore[index]
-    tile = Tile.from_triples(np.zeros(len(rated), int), rated, list(known.values()), 1, len(ids))
+    tile = Tile.from_triples(
+        np.zeros(len(rated), int), rated, np.array(list(known.values())), 1, len(ids)
+    )
     scores = _scores(run, name, tile, items)
     scores[rated] = -np.inf
     best = np.argsort(-scores, kind="stable")[: min(n, len(ids) - len(rated))]

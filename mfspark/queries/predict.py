@@ -121,7 +121,7 @@ class _Scorer:
         found = None if model == "baseline" else score(model)
         tier = model if found else "baseline"
         prediction, basis = found or self._by_biases()
-        return Opinion(model, float(scale_of(self.run).adjust(np.float64(prediction))), tier, basis)
+        return Opinion(model, float(scale_of(self.run).adjust(np.asarray(prediction))), tier, basis)
 
     def _by_factors(self, model: str) -> tuple[float, str] | None:
         user, item = self._factors(model, "user"), self._factors(model, "item")

@@ -12,7 +12,9 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 def hash64(seed: int, index: Array) -> Array:
     """Return a uint64 hash of each index: splitmix64 (Steele, Lea & Flood 2014), vectorised."""
     with np.errstate(over="ignore"):
-        z = np.asarray(index).astype(np.uint64) * _GOLDEN + _mixed(np.uint64(seed) + _GOLDEN)
+        z = np.asarray(index).astype(np.uint64) * _GOLDEN + _mixed(
+            np.asarray(seed, np.uint64) + _GOLDEN
+        )
         return _mixed(z)
 
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
-Array = Any  # numpy arrays of the shapes and types each docstring gives
+Array = NDArray[Any]
+"""Of the shape and type that each docstring gives."""
 Arrays = dict[str, Array]
 """The named arrays of one block."""
 

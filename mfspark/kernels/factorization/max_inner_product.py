@@ -216,7 +216,7 @@ class _Pool:
         row, column = np.divmod(hits, len(items))
         return cls(rows[row], items[column], scores.ravel()[hits])
 
-    def take(self, chosen: Array) -> _Pool:
+    def take(self, chosen: Array | slice) -> _Pool:
         return _Pool(self.rows[chosen], self.items[chosen], self.scores[chosen])
 
     def kept(self, reach: Array) -> _Pool:

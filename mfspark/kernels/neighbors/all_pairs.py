@@ -141,7 +141,7 @@ class _Scored:
 
     scores: Array
     lowest: float
-    error: Callable[[Array], Array]
+    error: Callable[[Array], Array | float]
     exactly: Callable[[Array, Array], Array]
 
     def reaching(self, chunk: Chunk, axis: int) -> tuple[Array, Array]:

@@ -122,10 +122,11 @@ class PeriodBiases:
         side, store = tiles.side, tiles.store
         numbers = store.get(self.strips[side].references[tiles.block], q)
         block_of = {side: tiles.block, other(side): q}
-        return sum(
-            sums_of_periods(store.get(self.blocks[s].references[block_of[s]])["bias"], numbers[s])
-            for s in sides
-        )
+        total = np.zeros((), np.float32)
+        for s in sides:
+            bias = store.get(self.blocks[s].references[block_of[s]])["bias"]
+            total = total + sums_of_periods(bias, numbers[s])
+        return total
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,7 @@ class DrawPrecision:
 
     def __call__(self, blocks: Iterable[Arrays], store: Store) -> Arrays:
         """Return precision, and variance: the sum of 1 / lambda over the draws that count."""
-        squares, n = 0.0, 0.0
+        squares = n = np.zeros(())
         for block in blocks:
             squares, n = squares + block["sum_of_squares"], n + block["n_periods"]
         precision = sample_period_precision(squares, n, np.random.default_rng(self.seed))

@@ -111,7 +111,7 @@ class Product:
 
     def __call__(self, _rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         """Return basis float32 (rows, w), and its gram float64 (w, w) and total (w)."""
-        product = 0.0
+        product = np.zeros((), np.float32)
         for q in range(tiles.layout.blocks(other(tiles.side))):
             tile = self.matrix.tile(tiles, q)
             entries = sparse_rows(tile, tile.values)
@@ -140,7 +140,7 @@ class _Whitening:
     """Reduce kernel: the matrix that makes the columns of a basis orthonormal, and their sums."""
 
     def __call__(self, blocks: Iterable[Arrays], _store: Store) -> Arrays:
-        gram, total = 0.0, 0.0
+        gram = total = np.zeros(())
         for block in blocks:
             gram, total = gram + block["gram"], total + block["total"]
         return {"basis": whitening(gram), "total": np.asarray(total)}
@@ -153,7 +153,7 @@ class _Spectrum:
     basis: str
 
     def __call__(self, blocks: Iterable[Arrays], store: Store) -> Arrays:
-        values, vectors = eigenpairs(sum(block["gram"] for block in blocks))
+        values, vectors = eigenpairs(sum((block["gram"] for block in blocks), np.zeros(())))
         basis = store.get(self.basis)
         to_rows = basis["basis"] @ vectors
         sign = signs(basis["total"] @ to_rows)

@@ -157,7 +157,7 @@ class HeldOut:
 
     def sums(self, tiles: RowTiles, rows_of: Callable[[Arrays], Array]) -> Array:
         """Return sums of some rows of the column blocks over each row's ratings but these."""
-        total: Array = 0.0
+        total = np.zeros((), np.float32)
         for q, (tile, columns) in enumerate(tiles):
             held_out = self.mask(tile, tiles.layout, tiles.side, tiles.block, q)
             total = total + sums_over_raters(tile, ~held_out, rows_of(columns))
