@@ -42,6 +42,10 @@ class ModelOptions(Section):
         """Whether the model makes use of when ratings were made."""
         return False
 
+    def starts_from(self, _width: int, /) -> bool:
+        """Whether training can start from published rows of so many factors."""
+        return False
+
 
 class BaselineOptions(ModelOptions):
     """mu + b_u + b_i with damped biases."""
@@ -141,6 +145,10 @@ class AlternatingOptions(ModelOptions):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where `cg` computes; `auto`: on a GPU where there is one."""
 
+    def starts_from(self, width: int, /) -> bool:
+        """Whether the rank is the same."""
+        return width == self.rank
+
 
 class ALSOptions(AlternatingOptions):
     """Alternating least squares with biases, for ratings."""
@@ -231,6 +239,10 @@ class TorchMFOptions(ModelOptions):
             raise ValueError('unrated = "zero" goes with objective = "squares" or "norm"')
         return self
 
+    def starts_from(self, width: int, /) -> bool:
+        """Whether the rank is the same."""
+        return width == self.rank
+
 
 class BayesianMFOptions(ModelOptions):
     """Matrix factorization by Gibbs sampling: the most accurate ratings, with intervals."""
@@ -260,6 +272,10 @@ class BayesianMFOptions(ModelOptions):
     def uses_times(self) -> bool:
         """Whether it matters when ratings were made."""
         return bool(self.user_periods or self.item_periods)
+
+    def starts_from(self, width: int, /) -> bool:
+        """Whether samples of this rank lie side by side."""
+        return width % self.rank == 0
 
 
 class SVDOptions(ModelOptions):
@@ -308,6 +324,10 @@ class NMFOptions(ModelOptions):
     """Stop when an iteration changes the error by less than this share; 0: never."""
     sweeps: PositiveInt = 4
     """Rounds of coordinate descent over a side's factors before the other side has its turn."""
+
+    def starts_from(self, width: int, /) -> bool:
+        """Whether the rank is the same."""
+        return width == self.rank
 
 
 class Models(Section):

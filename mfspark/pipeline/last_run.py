@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
@@ -33,30 +33,20 @@ def start_factors(context: RunContext, dataset: Dataset, name: ModelName) -> ByS
     return {side: Blocks(side, found.blocks[side]) for side in SIDES} if found.blocks else None
 
 
-def _fits(width: int | None, options: Any) -> bool:
-    """Say whether lists of `width` factors are of the rank that is trained now.
-
-    A model that keeps samples lists those side by side.
-    """
-    if not width:
-        return False
-    return width % options.rank == 0 if hasattr(options, "keep") else width == options.rank
-
-
 def _cut(context: RunContext, dataset: Dataset, name: ModelName) -> dict[str, tuple[str, ...]]:
     """Write the base run's factors as blocks; empty where it has none of this model and rank."""
     if context.night.base_run is None:
         return {}
     run = PublishedRun(context.night.warehouse, context.night.base_run)
     options = context.config.models.of(name)
-    if not run.has("user_factors") or not hasattr(options, "rank"):
+    if not run.has("user_factors"):
         return {}
     cut: dict[str, tuple[str, ...]] = {}
     for side in SIDES:
         paths = map(str, run.files(f"{side}_factors"))
         theirs = context.spark.read.parquet(*paths).filter(F.col("model") == name)
         width = theirs.agg(F.max(F.size("factors"))).first()
-        if width is None or not _fits(width[0], options):
+        if width is None or not width[0] or not options.starts_from(width[0]):
             return {}
         ids = dataset.read(f"{side}s").selectExpr(f"{side}_idx as idx", f"{side}_id as id")
         rows, place = theirs.join(ids, "id"), f"previous/{name}"
