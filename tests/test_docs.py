@@ -30,7 +30,7 @@ PAGES = sorted(
 SECTIONS = [name for name in Config.model_fields if name not in {"seed", "warehouse"}]
 _PATH = re.compile(r"\b((?:mfspark|tests|benchmarks|docs|conf|jobs|scripts)/[\w./*{},-]*\w)")
 _MODULE = re.compile(r"(?<![\w/.-])mfspark\.([a-z_]+(?:\.[a-z_]+)*)")
-_KEY = re.compile(rf"(?<![\w./])({'|'.join(SECTIONS)})((?:\.[a-z_]+)+)\b(?!\.?(?:md|csv)\b)")
+_KEY = re.compile(rf"(?<![\w./])({'|'.join(SECTIONS)})((?:\.[a-z_]+)+)\b(?!\.?(?:md|csv|py)\b)")
 _FUNCTIONS = {"read_table"}  # of the package itself
 
 
@@ -68,7 +68,7 @@ def _strays(text: str) -> Iterator[str]:
             yield f"mfspark.{dotted}"
     for section, rest in _KEY.findall(text):
         dotted = f"{section}{rest}"
-        if rest in {".md", ".csv"}:  # files
+        if rest in {".md", ".csv", ".py"}:  # files
             continue
         if not _exists(dotted.split(".")) and not _is_module(dotted):
             yield dotted
