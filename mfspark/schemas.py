@@ -23,6 +23,7 @@ SIDES: tuple[Side, Side] = ("user", "item")
 
 _ARROW_ID: dict[str, pa.DataType] = {"integer": pa.int64(), "string": pa.string()}
 _USER_ID, _ITEM_ID = pa.string(), pa.large_string()  # stand-ins, replaced by `table_schema`
+_ID: dict[Side, pa.DataType] = {"user": _USER_ID, "item": _ITEM_ID}
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 
 
@@ -45,7 +46,7 @@ def other(side: Side) -> Side:
 
 def _statistics(side: Side) -> list[tuple[str, pa.DataType]]:
     return [
-        (f"{side}_id", _USER_ID if side == "user" else _ITEM_ID),
+        (f"{side}_id", _ID[side]),
         (f"{side}_idx", pa.int32()),
         ("n_ratings", pa.int64()),
         *((name, pa.float64()) for name in ("mean", "std", "min", "q25", "median", "q75", "max")),
@@ -54,20 +55,20 @@ def _statistics(side: Side) -> list[tuple[str, pa.DataType]]:
     ]
 
 
-def _neighbors(id_type: pa.DataType) -> list[tuple[str, pa.DataType]]:
+def _neighbors(side: Side) -> list[tuple[str, pa.DataType]]:
     return [
-        ("id", id_type),
-        ("neighbor_id", id_type),
+        (f"{side}_id", _ID[side]),
+        (f"neighbor_{side}_id", _ID[side]),
         ("rank", pa.int32()),
         ("similarity", pa.float64()),
         ("n_common", pa.int32()),
     ]
 
 
-def _factors(id_type: pa.DataType) -> list[tuple[str, pa.DataType]]:
+def _factors(side: Side) -> list[tuple[str, pa.DataType]]:
     return [
         ("model", pa.string()),
-        ("id", id_type),
+        (f"{side}_id", _ID[side]),
         ("bias", pa.float32()),
         ("factors", pa.list_(pa.float32())),
     ]
@@ -90,15 +91,15 @@ _TABLES: dict[str, list[tuple[str, pa.DataType]]] = {
     ],
     "users": [*_statistics("user"), ("attributes", pa.list_(pa.string()))],
     "items": [*_statistics("item"), ("title", pa.string()), ("genres", pa.list_(pa.string()))],
-    "user_neighbors": _neighbors(_USER_ID),
-    "item_neighbors": _neighbors(_ITEM_ID),
+    "user_neighbors": _neighbors("user"),
+    "item_neighbors": _neighbors("item"),
     "user_heatmap": [
         ("user_id", _USER_ID),
         ("other_user_id", _USER_ID),
         ("similarity", pa.float64()),
     ],
-    "user_factors": _factors(_USER_ID),
-    "item_factors": _factors(_ITEM_ID),
+    "user_factors": _factors("user"),
+    "item_factors": _factors("item"),
     "similar_items": [
         ("model", pa.string()),
         ("item_id", _ITEM_ID),
@@ -184,11 +185,11 @@ SORTED_BY: dict[str, tuple[str, ...]] = {
     "rejected_ratings": ("source_file", "line"),
     "users": ("user_id",),
     "items": ("item_id",),
-    "user_neighbors": ("id", "rank"),
-    "item_neighbors": ("id", "rank"),
+    "user_neighbors": ("user_id", "rank"),
+    "item_neighbors": ("item_id", "rank"),
     "user_heatmap": ("user_id", "other_user_id"),
-    "user_factors": ("id", "model"),
-    "item_factors": ("id", "model"),
+    "user_factors": ("user_id", "model"),
+    "item_factors": ("item_id", "model"),
     "similar_items": ("item_id", "model", "rank"),
     "top_n": ("user_id", "model", "rank"),
     "completed": ("user_id", "item_id"),
@@ -214,9 +215,9 @@ def table_schema(table: str, ids: IdTypes) -> pa.Schema:
     if table not in _TABLES:
         raise NotFoundError(f"no table is named '{table}'", f"tables: {', '.join(_TABLES)}")
     actual = {_USER_ID: _ARROW_ID[ids.user], _ITEM_ID: _ARROW_ID[ids.item]}
-    id_columns = {"user_id", "item_id", "id", "neighbor_id", "similar_item_id", "other_user_id"}
+    ends = ("user_id", "item_id")  # also neighbor_user_id, similar_item_id, ...
     return pa.schema(
-        [(name, actual[kind] if name in id_columns else kind) for name, kind in _TABLES[table]]
+        [(name, actual[kind] if name.endswith(ends) else kind) for name, kind in _TABLES[table]]
     )
 
 

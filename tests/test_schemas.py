@@ -22,8 +22,8 @@ def test_ids_take_the_type_of_their_side() -> None:
     ratings = table_schema("ratings", MIXED)
     assert ratings.field("user_id").type == pa.int64()
     assert ratings.field("item_id").type == pa.string()
-    assert table_schema("user_neighbors", MIXED).field("neighbor_id").type == pa.int64()
-    assert table_schema("item_factors", MIXED).field("id").type == pa.string()
+    assert table_schema("user_neighbors", MIXED).field("neighbor_user_id").type == pa.int64()
+    assert table_schema("item_factors", MIXED).field("item_id").type == pa.string()
 
 
 @pytest.mark.parametrize("ids", [IdTypes(), IdTypes("integer", "integer"), MIXED])

@@ -72,8 +72,8 @@ with nights() as (run_night, folder):
     # %%
     cells = part.rows("""
         select r.rating, list_dot_product(u.factors, i.factors) as score
-        from {ratings} r join {user_factors} u on u.id = r.user_id and u.model = 'svd'
-                         join {item_factors} i on i.id = r.item_id and i.model = 'svd'""")
+        from {ratings} r join {user_factors} u on u.user_id = r.user_id and u.model = 'svd'
+                         join {item_factors} i on i.item_id = r.item_id and i.model = 'svd'""")
     errors = np.array([cell["score"] - cell["rating"] for cell in cells])
     print(f"L1 {np.abs(errors).mean():.4f}, RMSE {np.sqrt((errors**2).mean()):.4f} on known cells")
     for row in list_of(part, "1", "svd", 5).rows:

@@ -58,7 +58,8 @@ with nights() as (run_night, folder):
         model = run.models[0]
         X, Y = (
             np.array([row["factors"] for row in run.rows(
-                f"select factors from {{{side}_factors}} where model = ? order by id", model)])
+                f"select factors from {{{side}_factors}} where model = ? order by {side}_id", model
+            )])
             for side in ("user", "item")
         )  # fmt: skip
         curves[way], rebuilt[way] = losses(run), X @ Y.T

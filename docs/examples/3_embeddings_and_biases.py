@@ -40,9 +40,9 @@ with nights() as (run_night, folder):
     for side in ("user", "item"):
         print(f"{side} factors")
         for row in embeddings.rows(
-            f"select id, factors from {{{side}_factors}} where model = 'torch_mf' order by id"
+            f"from {{{side}_factors}} where model = 'torch_mf' order by {side}_id"
         ):
-            print(" ", row["id"], np.round(row["factors"], 3))
+            print(" ", row[f"{side}_id"], np.round(row["factors"], 3))
     (opinion,) = predict_pair(embeddings, "0", "3", "torch_mf").opinions
     print(f"user 0, item 3: {opinion.prediction:.2f} ({opinion.basis})")
 

@@ -19,8 +19,9 @@ with nights() as (run_night, folder):
     print(f"200 draws, {n_ratings} distinct pairs")
     users = [row["user_id"] for row in run.rows("select user_id from {users} order by user_id")]
     similarity = np.eye(len(users))
-    for row in run.rows("select id, neighbor_id, similarity from {user_neighbors}"):
-        similarity[users.index(row["id"]), users.index(row["neighbor_id"])] = row["similarity"]
+    for row in run.rows("select user_id, neighbor_user_id, similarity from {user_neighbors}"):
+        pair = users.index(row["user_id"]), users.index(row["neighbor_user_id"])
+        similarity[pair] = row["similarity"]
 print(np.round(similarity[:4, :4], 3))
 
 # %%

@@ -145,27 +145,27 @@ def _ids(table: str, column: str, side: str) -> TableAudit:
 
 
 def _neighbors(side: str) -> list[TableAudit]:
-    table = f"{side}_neighbors"
-    placed = f"""(select *, row_number() over (partition by id order by rank) as place
+    table, key, neighbor = f"{side}_neighbors", f"{side}_id", f"neighbor_{side}_id"
+    placed = f"""(select *, row_number() over (partition by {key} order by rank) as place
                   from {{{table}}})"""
     return [
-        TableAudit(table, "nobody neighbors themselves", "id = neighbor_id", "id"),
-        TableAudit(table, "similarities are finite", _infinite("similarity"), "id"),
-        TableAudit(table, "ranks are dense from 1", "rank <> place", "id", placed),
-        _ids(table, "id", side),
-        _ids(table, "neighbor_id", side),
+        TableAudit(table, "nobody neighbors themselves", f"{key} = {neighbor}", key),
+        TableAudit(table, "similarities are finite", _infinite("similarity"), key),
+        TableAudit(table, "ranks are dense from 1", "rank <> place", key, placed),
+        _ids(table, key, side),
+        _ids(table, neighbor, side),
     ]
 
 
 def _factors(side: str) -> list[TableAudit]:
-    table = f"{side}_factors"
+    table, key = f"{side}_factors", f"{side}_id"
     total = "coalesce(list_sum(factors), 0)"  # not finite where any of them is not
-    repeated = f"(select model, id from {{{table}}} group by all having count(*) > 1)"
+    repeated = f"(select model, {key} from {{{table}}} group by all having count(*) > 1)"
     infinite = f"{_infinite('bias')} or not isfinite({total}) or list_count(factors) < len(factors)"
     return [
-        TableAudit(table, "factors are finite", infinite, "model || ' ' || id"),
-        TableAudit(table, "a row has one id", "true", "model || ' ' || id", repeated),
-        _ids(table, "id", side),
+        TableAudit(table, "factors are finite", infinite, f"model || ' ' || {key}"),
+        TableAudit(table, "a row has one id", "true", f"model || ' ' || {key}", repeated),
+        _ids(table, key, side),
     ]
 
 

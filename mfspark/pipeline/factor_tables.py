@@ -56,9 +56,9 @@ def write_factors(dataset: Dataset, fits: Fits) -> None:
         and (factors := fits.model(name, dataset.published).factors)
     }
     for side in SIDES:
-        ids = dataset.read(f"{side}s").selectExpr(f"{side}_idx as idx", f"{side}_id as id")
+        ids = dataset.read(f"{side}s").selectExpr(f"{side}_idx as idx", f"{side}_id")
         rows = _factor_frame(dataset, models, side).join(ids, "idx")
-        dataset.write(rows.select("model", "id", "bias", "factors"), f"{side}_factors")
+        dataset.write(rows.select("model", f"{side}_id", "bias", "factors"), f"{side}_factors")
 
 
 def write_similar_items(dataset: Dataset, fits: Fits) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from mfspark.grid.grid import BySide
     from mfspark.pipeline.context import RunContext
     from mfspark.pipeline.dataset import Dataset
+
+_log = logging.getLogger(__name__)
 
 
 def start_factors(context: RunContext, dataset: Dataset, name: ModelName) -> BySide | None:
@@ -41,6 +44,10 @@ def _cut(context: RunContext, dataset: Dataset, name: ModelName) -> dict[str, tu
     options = context.config.models.of(name)
     if not run.has("user_factors"):
         return {}
+    if run.unknown_columns("user_factors"):
+        found = "%s starts afresh: run %s has factors as another version wrote them"
+        _log.info(found, name, run.run_id)
+        return {}
     cut: dict[str, tuple[str, ...]] = {}
     for side in SIDES:
         paths = map(str, run.files(f"{side}_factors"))
@@ -48,8 +55,8 @@ def _cut(context: RunContext, dataset: Dataset, name: ModelName) -> dict[str, tu
         width = theirs.agg(F.max(F.size("factors"))).first()
         if width is None or not width[0] or not options.starts_from(width[0]):
             return {}
-        ids = dataset.read(f"{side}s").selectExpr(f"{side}_idx as idx", f"{side}_id as id")
-        rows, place = theirs.join(ids, "id"), f"previous/{name}"
+        ids = dataset.read(f"{side}s").selectExpr(f"{side}_idx as idx", f"{side}_id")
+        rows, place = theirs.join(ids, f"{side}_id"), f"previous/{name}"
         blocks = cut_factors(rows, side, dataset.layout, width[0], place, context.store)
         cut[side] = blocks.references
     return cut

@@ -85,12 +85,13 @@ def neighbor_frame(context: RunContext, dataset: Dataset, neighbors: Blocks) -> 
 def _with_ids(dataset: Dataset, frame: DataFrame, side: Side) -> DataFrame:
     """Replace indices by ids (broadcasts or shuffles the users or items, by their size)."""
     rows = dataset.read(f"{side}s")
-    ids = rows.selectExpr(f"{side}_idx as idx", f"{side}_id as id")
-    neighbor_ids = rows.selectExpr(f"{side}_idx as neighbor_idx", f"{side}_id as neighbor_id")
+    key, neighbor = f"{side}_id", f"neighbor_{side}_id"
+    ids = rows.selectExpr(f"{side}_idx as idx", key)
+    neighbor_ids = rows.selectExpr(f"{side}_idx as neighbor_idx", f"{key} as {neighbor}")
     return (
         frame.join(ids, "idx")
         .join(neighbor_ids, "neighbor_idx")
-        .select("id", "neighbor_id", "rank", "similarity", "n_common")
+        .select(key, neighbor, "rank", "similarity", "n_common")
     )
 
 

@@ -85,8 +85,8 @@ def _model_of(run: PublishedRun, model: str | None) -> str:
 def _items_of(run: PublishedRun, name: str) -> tuple[list[Id], list[str | None], Arrays]:
     """Return ids, titles and factors of the items that a model was fitted on, by id."""
     rows = run.rows(
-        "select f.id, i.title, f.bias, f.factors from {item_factors} f"
-        " join {items} i on i.item_id = f.id where f.model = ? order by f.id",
+        "select item_id, title, bias, factors from {item_factors} join {items} using (item_id)"
+        " where model = ? order by item_id",
         name,
     )
     rows = [row for row in rows if row["bias"] != 0 or any(row["factors"])]
@@ -94,7 +94,7 @@ def _items_of(run: PublishedRun, name: str) -> tuple[list[Id], list[str | None],
         "factors": np.array([row["factors"] for row in rows], np.float32),
         "bias": np.array([row["bias"] for row in rows], np.float32),
     }
-    return [row["id"] for row in rows], [row["title"] for row in rows], arrays
+    return [row["item_id"] for row in rows], [row["title"] for row in rows], arrays
 
 
 def _scores(run: PublishedRun, name: str, tile: Tile, items: Arrays) -> Array:

@@ -187,8 +187,8 @@ def neighborhood(run: PublishedRun, user_text: str, n: int, n_items: int) -> Nei
     """
     user = find_user(run, user_text)
     neighbors = run.rows(
-        """select rank, neighbor_id as id, similarity, n_common from {user_neighbors}
-           where id = ? and rank <= ? order by rank""",
+        """select rank, neighbor_user_id as id, similarity, n_common from {user_neighbors}
+           where user_id = ? and rank <= ? order by rank""",
         user["id"],
         n,
     )

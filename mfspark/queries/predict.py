@@ -149,7 +149,7 @@ class _Scorer:
         known = self.user if side == "user" else self.item
         if known is None:
             return None
-        query = f"select bias, factors from {{{side}_factors}} where id = ? and model = ?"
+        query = f"select bias, factors from {{{side}_factors}} where {side}_id = ? and model = ?"
         rows = self.run.rows(query, known["id"], model)
         return rows[0] if rows else None
 

@@ -59,9 +59,9 @@ class NeighborsOfPair:
         """Return id, similarity and rating of the neighbors that have one, nearest first."""
         side, across = self._side, other(self._side)
         return self.run.rows(
-            f"""select n.neighbor_id as id, n.similarity, r.rating from {{{side}_neighbors}} n
-                join {{ratings}} r on r.{side}_id = n.neighbor_id
-                where n.id = ? and r.{across}_id = ? order by n.rank""",
+            f"""select r.{side}_id as id, n.similarity, r.rating from {{{side}_neighbors}} n
+                join {{ratings}} r on r.{side}_id = n.neighbor_{side}_id
+                where n.{side}_id = ? and r.{across}_id = ? order by n.rank""",
             self.ids[side],
             self.ids[across],
         )
@@ -81,8 +81,8 @@ class NeighborsOfPair:
         return Expectation.nothing(len(rows), 1)
 
     def _biases(self, side: Side, ids: list[Id]) -> np.ndarray:
-        query = f"select id, bias from {{{side}_factors}} where model = 'baseline'"
-        rows = self.run.rows(f"{query} and id in ({_marks(ids)})", *ids)
+        query = f"select {side}_id as id, bias from {{{side}_factors}} where model = 'baseline'"
+        rows = self.run.rows(f"{query} and {side}_id in ({_marks(ids)})", *ids)
         found = {row["id"]: row["bias"] for row in rows}
         return np.array([found.get(key, 0.0) for key in ids], np.float64)
 
@@ -102,7 +102,7 @@ class NeighborsOfPair:
     def _basis(self, rated: list[Row], weights: np.ndarray) -> str:
         side = self._side
         listed = self.run.rows(
-            f"select count(*) as n from {{{side}_neighbors}} where id = ?", self.ids[side]
+            f"select count(*) as n from {{{side}_neighbors}} where {side}_id = ?", self.ids[side]
         )[0]["n"]
         counted = [row for row, weight in zip(rated, weights, strict=True) if weight > 0]
         whose = "neighbors rated it" if side == "user" else "items like it were rated"

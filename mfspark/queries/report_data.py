@@ -150,7 +150,7 @@ def _heatmap(run: PublishedRun, side: Side) -> Heatmap | None:
 
     Of users all with all where `user_heatmap` was written, otherwise of those who are neighbors.
     """
-    table, first, second = f"{side}_neighbors", "id", "neighbor_id"
+    table, first, second = f"{side}_neighbors", f"{side}_id", f"neighbor_{side}_id"
     if side == "user" and run.has("user_heatmap"):
         table, first, second = "user_heatmap", "user_id", "other_user_id"
     if not run.has(table):

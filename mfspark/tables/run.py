@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
-from mfspark.errors import MfsparkError, NotFoundError
-from mfspark.schemas import check_schema, table_names
+from mfspark.errors import MfsparkError, NotFoundError, SchemaError
+from mfspark.schemas import check_schema, table_names, table_schema
 from mfspark.tables.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -84,12 +84,25 @@ class PublishedRun:
             )
         return self.directory / table
 
+    def unknown_columns(self, table: str) -> list[str]:
+        """Return the columns of a table that this version does not know, as it names others."""
+        known = table_schema(table, self.manifest.ids).names
+        return [name for name in self.manifest.tables[table].columns if name not in known]
+
     def files(self, table: str) -> list[Path]:
         """Return the files of a table as the manifest lists them.
 
-        Raises NotFoundError when the run has no such table, MfsparkError when files are missing.
+        Raises NotFoundError when the run has no such table, SchemaError when its columns have the
+        names of another version, MfsparkError when files are missing.
         """
         directory = self.table_dir(table)
+        if unknown := self.unknown_columns(table):
+            version = self.manifest.versions.get("mfspark", "unknown")
+            raise SchemaError(
+                f"table '{table}' of run {self.run_id} was written by another version of mfspark "
+                f"({version}), whose columns have other names: {', '.join(unknown)}",
+                f"ask a run of a later night, or read the files in {directory} themselves",
+            )
         paths = [directory / file.name for file in self.manifest.tables[table].files]
         missing = [path.name for path in paths if not path.is_file()]
         if missing:

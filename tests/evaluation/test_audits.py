@@ -65,16 +65,16 @@ def kept(listed: str = "abcdef") -> Tables:
     def ids(side: str, keys: list[Any]) -> Rows:
         return [{f"{side}_id": key, f"{side}_idx": n} for n, key in enumerate(keys)]
 
-    def neighbors(keys: list[Any]) -> Rows:
+    def neighbors(side: str, keys: list[Any]) -> Rows:
         pairs = [(keys[0], keys[1]), (keys[0], keys[2])]
         return [
-            {"id": a, "neighbor_id": b, "rank": n, "similarity": 1 / n}
+            {f"{side}_id": a, f"neighbor_{side}_id": b, "rank": n, "similarity": 1 / n}
             for n, (a, b) in enumerate(pairs, 1)
         ]
 
-    def factors(keys: list[Any]) -> Rows:
+    def factors(side: str, keys: list[Any]) -> Rows:
         return [
-            {"model": model, "id": key, "bias": 0.5, "factors": f}
+            {"model": model, f"{side}_id": key, "bias": 0.5, "factors": f}
             for model, f in (("als", [1.0, 2.0]), ("baseline", []))
             for key in keys
         ]
@@ -84,10 +84,10 @@ def kept(listed: str = "abcdef") -> Tables:
         "ratings": ratings,
         "users": ids("user", USERS),
         "items": ids("item", ITEMS),
-        "user_neighbors": neighbors(USERS),
-        "item_neighbors": neighbors(ITEMS),
-        "user_factors": factors(USERS),
-        "item_factors": factors(ITEMS),
+        "user_neighbors": neighbors("user", USERS),
+        "item_neighbors": neighbors("item", ITEMS),
+        "user_factors": factors("user", USERS),
+        "item_factors": factors("item", ITEMS),
         "similar_items": [{"item_id": "a", "similar_item_id": "b", "score": 0.5}],
         "completed": [{"user_id": 1, "item_id": "a", "prediction": 4.0}],
         "test_predictions": [
@@ -177,13 +177,14 @@ PLANTED: list[tuple[str, Callable[[Tables], None]]] = [
         for side, key in (("user", 1), ("item", "a"))
         for planted in (
             (f"{side}_neighbors: nobody neighbors themselves",
-             change(f"{side}_neighbors", 0, neighbor_id=key)),
+             change(f"{side}_neighbors", 0, **{f"neighbor_{side}_id": key})),
             (f"{side}_neighbors: similarities are finite",
              change(f"{side}_neighbors", 0, similarity=NAN)),
             (f"{side}_neighbors: ranks are dense from 1", change(f"{side}_neighbors", 1, rank=3)),
-            (f"{side}_neighbors: id is known", change(f"{side}_neighbors", 0, id=99)),
-            (f"{side}_neighbors: neighbor_id is known",
-             change(f"{side}_neighbors", 0, neighbor_id=99)),
+            (f"{side}_neighbors: {side}_id is known",
+             change(f"{side}_neighbors", 0, **{f"{side}_id": 99})),
+            (f"{side}_neighbors: neighbor_{side}_id is known",
+             change(f"{side}_neighbors", 0, **{f"neighbor_{side}_id": 99})),
             (f"{side}_factors: factors are finite",
              change(f"{side}_factors", 0, factors=[1.0, NAN])),
             (f"{side}_factors: factors are finite",
@@ -192,7 +193,8 @@ PLANTED: list[tuple[str, Callable[[Tables], None]]] = [
              change(f"{side}_factors", 0, factors=[1.0, None])),
             (f"{side}_factors: factors are finite", change(f"{side}_factors", 0, bias=INF)),
             (f"{side}_factors: a row has one id", repeat(f"{side}_factors", 0)),
-            (f"{side}_factors: id is known", change(f"{side}_factors", 0, id=99)),
+            (f"{side}_factors: {side}_id is known",
+             change(f"{side}_factors", 0, **{f"{side}_id": 99})),
         )
     ),
     ("similar_items: no item is like itself", change("similar_items", 0, similar_item_id="a")),
@@ -209,7 +211,7 @@ def as_text(tables: Tables) -> Tables:
     """Item ids are text, whatever the mutation says."""
     for rows in (tables["item_neighbors"], tables["item_factors"]):
         for row in rows:
-            row.update({k: str(v) for k, v in row.items() if k in ("id", "neighbor_id")})
+            row.update({k: str(v) for k, v in row.items() if k.endswith("item_id")})
     return tables
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +17,7 @@ from mfspark.models.records import cut_key
 from mfspark.queries.fold_in import fold_in
 from mfspark.tables.night import Night
 from mfspark.tables.run import PublishedRun
+from tests.support import made_run
 from tests.support.nights import FEW_DRAWS, run_night, table
 from tests.support.reference import ials_rows, ridge_rows
 
@@ -66,9 +70,19 @@ def test_what_is_measured_never_starts_from_what_saw_the_test(first: Night, seco
         pd.testing.assert_series_equal(cold[model], again[model])
 
 
+def test_factors_with_the_column_names_of_another_version_are_no_start(
+    spark: SparkSession, first: Night, tmp_path: Path
+) -> None:
+    shutil.copytree(first.warehouse.root, tmp_path, dirs_exist_ok=True)
+    made_run.with_former_names(tmp_path, first.run_id)
+    alone = ('models.run=["als"]', 'evaluation.split="none"')
+    night = run_night(spark, tmp_path, *WARM, *alone, run_date="2026-11-22")
+    pd.testing.assert_series_equal(losses(night, "all")["als"], losses(first, "all")["als"])
+
+
 def factors(run: PublishedRun, model: str, side: str) -> dict[str, tuple[np.ndarray, float]]:
-    rows = run.rows(f"select id, bias, factors from {{{side}_factors}} where model = ?", model)
-    return {row["id"]: (np.array(row["factors"]), row["bias"]) for row in rows}
+    rows = run.rows(f"from {{{side}_factors}} where model = ?", model)
+    return {row[f"{side}_id"]: (np.array(row["factors"]), row["bias"]) for row in rows}
 
 
 @pytest.mark.parametrize("user", ["Respondent 02", "Respondent 45"])

@@ -148,7 +148,7 @@ def test_the_cut_and_the_order_of_rows_do_not_matter(
     knn = [frame[frame.model == "user_knn"].reset_index(drop=True) for frame in (mine, theirs)]
     pd.testing.assert_frame_equal(*knn, check_exact=True)
     factors = [
-        table(warehouse, "user_factors").query("model == 'als'").set_index("id")
+        table(warehouse, "user_factors").query("model == 'als'").set_index("user_id")
         for warehouse in (tmp_path / "wh", night)
     ]
     matrices = [np.stack(frame.sort_index().factors.to_list()) for frame in factors]
@@ -217,8 +217,8 @@ def test_asking_for_more_than_there_is(spark: SparkSession, tmp_path: Path) -> N
     )
     check_lists(tmp_path, n=50)
     neighbors = table(tmp_path, "user_neighbors")
-    assert neighbors.groupby("id").size().max() == 44
-    assert (neighbors.id != neighbors.neighbor_id).all()
+    assert neighbors.groupby("user_id").size().max() == 44
+    assert (neighbors.user_id != neighbors.neighbor_user_id).all()
 
 
 def test_unwritable_warehouse(spark: SparkSession, tmp_path: Path) -> None:

@@ -92,7 +92,8 @@ def test_the_heatmap_has_every_pair_of_users_as_similar_as_neighbors_are(
     found = {(row["user_id"], row["other_user_id"]): row["similarity"] for row in pairs}
     neighbors = survey.rows("select * from {user_neighbors}")
     assert len(neighbors) > 45 * 40
-    assert all(found[row["id"], row["neighbor_id"]] == row["similarity"] for row in neighbors)
+    for row in neighbors:
+        assert found[row["user_id"], row["neighbor_user_id"]] == row["similarity"]
     assert all(found[user, user] == pytest.approx(1, abs=1e-12) for user, _ in found)
 
 

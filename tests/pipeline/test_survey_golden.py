@@ -44,8 +44,8 @@ def test_counts(knn_night: Path, golden: Any) -> None:
 
 
 def test_neighbors_of_every_user(knn_night: Path, golden: Any) -> None:
-    neighbors = table(knn_night, "user_neighbors").sort_values(["id", "rank"])
-    found = neighbors.groupby("id")["neighbor_id"].apply(list).to_dict()
+    neighbors = table(knn_night, "user_neighbors").sort_values(["user_id", "rank"])
+    found = neighbors.groupby("user_id")["neighbor_user_id"].apply(list).to_dict()
     expected = golden("survey")["all_users_top5"]
     # One cell of the golden file breaks its own rule "ties by lower user index": Respondents 13
     # and 31 are equally near to Respondent 15, both 162 / sqrt(158 * 182), and rounding in the
@@ -58,8 +58,8 @@ def test_neighbors_of_every_user(knn_night: Path, golden: Any) -> None:
 def test_similarities(knn_night: Path, golden: Any) -> None:
     expected = golden("survey")["cosine_zero_filled"]
     neighbors = table(knn_night, "user_neighbors")
-    mine = neighbors[neighbors.id == expected["user"]].sort_values("rank")
-    assert list(mine.neighbor_id) == [n["user"] for n in expected["top5"]]
+    mine = neighbors[neighbors.user_id == expected["user"]].sort_values("rank")
+    assert list(mine.neighbor_user_id) == [n["user"] for n in expected["top5"]]
     similarities = [n["similarity"] for n in expected["top5"]]
     assert list(mine.similarity) == pytest.approx(similarities, abs=1e-12)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mfspark.errors import NotFoundError
+from mfspark.errors import NotFoundError, SchemaError
+from mfspark.queries.fold_in import fold_in
 from mfspark.queries.lookup import (
     as_id,
     default_model,
@@ -140,3 +141,15 @@ def test_a_run_once_opened_is_not_changed_by_later_nights(tmp_path: Path) -> Non
     assert list_of(run, "1", None, 1).rows  # the table is first read after the second night
     assert PublishedRun(tmp_path).run_id == second
     assert PublishedRun(tmp_path, first).run_id == first
+
+
+def test_tables_with_the_column_names_of_another_version_are_refused(tmp_path: Path) -> None:
+    """`id` became `user_id` and `item_id`; lists and all else of such runs are read as ever."""
+    run_id = made.publish_run(tmp_path)
+    made.with_former_names(tmp_path, run_id)
+    run = PublishedRun(tmp_path)
+    assert list_of(run, "1", "als", 3).rows
+    with pytest.raises(SchemaError, match=rf"'user_neighbors' of run {run_id} .* id, neighbor_id"):
+        neighborhood(run, "1", 5, 3)
+    with pytest.raises(SchemaError, match=r"'item_factors' .* another version of mfspark \(0\."):
+        fold_in(run, {"i1": 4.0}, "als")

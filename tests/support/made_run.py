@@ -9,6 +9,7 @@ user 4      3    .    .    .    .
 
 from __future__ import annotations
 
+import json
 import statistics
 from dataclasses import asdict
 from datetime import date
@@ -23,6 +24,7 @@ from mfspark.config.models import KNNOptions
 from mfspark.ingest.intake import IngestReport
 from mfspark.ingest.side_tables.join import SideCounts
 from mfspark.schemas import IdTypes, table_schema
+from mfspark.tables.manifest import MANIFEST
 from mfspark.tables.night import Night
 from mfspark.tables.publish import publish
 from mfspark.tables.warehouse import Warehouse
@@ -99,6 +101,22 @@ def publish_run(
     return publish(night, IDS, _metrics(ndcg or {}), []).run_id
 
 
+def with_former_names(root: Path, run_id: str) -> None:
+    """Make neighbors and factors of a run as mfspark wrote them first: ids are called `id`."""
+    path = Warehouse(root).run_dir(run_id) / MANIFEST
+    manifest = json.loads(path.read_text())
+    for side in ("user", "item"):
+        former = {f"{side}_id": "id", f"neighbor_{side}_id": "neighbor_id"}
+        for table in (f"{side}_neighbors", f"{side}_factors"):
+            columns = manifest["tables"][table]["schema"]
+            manifest["tables"][table]["schema"] = {former.get(c, c): t for c, t in columns.items()}
+            for file in (path.parent / table).glob("*.parquet"):
+                content = pq.read_table(file)
+                names = [former.get(name, name) for name in content.column_names]
+                pq.write_table(content.rename_columns(names), file)
+    path.write_text(json.dumps(manifest))
+
+
 def _tables() -> dict[str, list[dict[str, Any]]]:
     return {
         "ratings": [{"user_id": u, "item_id": i, "rating": r} for u, i, r in RATINGS],
@@ -111,10 +129,10 @@ def _tables() -> dict[str, list[dict[str, Any]]]:
             {"item_id": i, "title": title, **_statistics([r for _, j, r in RATINGS if j == i])}
             for i, title in TITLES.items()
         ],
-        "user_neighbors": [_neighbor(row) for row in NEIGHBORS],
-        "item_neighbors": [_neighbor(row) for row in ITEM_NEIGHBORS],
-        "user_factors": _factors(USER_FACTORS, USER_BIAS),
-        "item_factors": _factors(ITEM_FACTORS, ITEM_BIAS),
+        "user_neighbors": [_neighbor("user", row) for row in NEIGHBORS],
+        "item_neighbors": [_neighbor("item", row) for row in ITEM_NEIGHBORS],
+        "user_factors": _factors("user_id", USER_FACTORS, USER_BIAS),
+        "item_factors": _factors("item_id", ITEM_FACTORS, ITEM_BIAS),
         "top_n": [
             {"model": model, "user_id": 1, "rank": rank, "item_id": item, "score": 5.0 - rank,
              "tier": model, "title": TITLES[item], "reason": REASONS.get((model, item))}
@@ -131,14 +149,15 @@ def _statistics(ratings: list[float]) -> dict[str, Any]:
     return {"n_ratings": len(ratings), "mean": statistics.fmean(ratings), "std": std}
 
 
-def _neighbor(row: tuple[Any, ...]) -> dict[str, Any]:
-    return dict(zip(("id", "neighbor_id", "rank", "similarity", "n_common"), row, strict=True))
+def _neighbor(side: str, row: tuple[Any, ...]) -> dict[str, Any]:
+    names = (f"{side}_id", f"neighbor_{side}_id", "rank", "similarity", "n_common")
+    return dict(zip(names, row, strict=True))
 
 
-def _factors(als: dict[Any, Any], biases: dict[Any, float]) -> list[dict[str, Any]]:
-    rows = [{"model": "als", "id": k, "bias": b, "factors": f} for k, (b, f) in als.items()]
+def _factors(key: str, als: dict[Any, Any], biases: dict[Any, float]) -> list[dict[str, Any]]:
+    rows = [{"model": "als", key: k, "bias": b, "factors": f} for k, (b, f) in als.items()]
     return rows + [
-        {"model": "baseline", "id": k, "bias": b, "factors": list[float]()}
+        {"model": "baseline", key: k, "bias": b, "factors": list[float]()}
         for k, b in biases.items()
     ]
 
