@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from mfspark.cli.terminal import cell, table
-from mfspark.queries.summary import count, metric_titles
+from mfspark.queries.summary import count
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console, RenderableType
 
-    from mfspark.queries.summary import Measured, Summary
+    from mfspark.queries.summary import Figure, Summary
 
 _NARROW = 110  # columns; below it an interval goes under its figure
 
@@ -45,27 +45,27 @@ def print_summary(out: Console, summary: Summary, warehouse: Path, seconds: floa
 
 
 def _metrics(summary: Summary, *, narrow: bool) -> RenderableType:
-    titles = metric_titles(summary.k)
-    if narrow:
-        titles["coverage"] = f"cov@{summary.k}"  # 80 columns are just enough
+    titles = [found.title for found in summary.metrics]
+    if narrow:  # 80 columns are just enough
+        titles = [title.replace("coverage", "cov") for title in titles]
     rows = [
-        [model.model, *(_figure(model.measured.get(metric), narrow=narrow) for metric in titles)]
+        [model, *(_figure(found.figures.get(model), narrow=narrow) for found in summary.metrics)]
         for model in summary.models
     ]
     title = f"Metrics on test ratings, split {summary.split} (95% interval; * best)"
-    return table(("model", *titles.values()), rows, title=title)
+    return table(("model", *titles), rows, title=title)
 
 
-def _figure(measured: Measured | None, *, narrow: bool) -> Text:
+def _figure(figure: Figure | None, *, narrow: bool) -> Text:
     """Return such as `0.913* 0.730-1.064`."""
-    if measured is None:
+    if figure is None:
         return cell("-", "dim")
-    mark, style = ("*", "bold green") if measured.best else ("", "")
-    figure = cell(f"{measured.value:.3f}{mark}", style)
-    if measured.low is None or measured.high is None:
-        return figure
-    interval = f"{measured.low:.3f}-{measured.high:.3f}"
-    return figure + Text(("\n" if narrow else " ") + interval, style="dim")
+    mark, style = ("*", "bold green") if figure.best else ("", "")
+    text = cell(f"{figure.value:.3f}{mark}", style)
+    if figure.low is None or figure.high is None:
+        return text
+    interval = f"{figure.low:.3f}-{figure.high:.3f}"
+    return text + Text(("\n" if narrow else " ") + interval, style="dim")
 
 
 def _table_rows(summary: Summary) -> list[tuple[str, str]]:

@@ -22,7 +22,7 @@ class Query(Protocol):
 
 
 @dataclass(frozen=True)
-class Finding:
+class AuditFinding:
     """What one audit found: how many break the contract, and the first of them."""
 
     audit: str
@@ -71,7 +71,7 @@ _LIST_BREAKS = {
 LIST_AUDITS = (*_ROW_BREAKS, *_LIST_BREAKS)
 
 
-def audit_lists(query: Query, contract: ListContract) -> Iterator[Finding]:
+def audit_lists(query: Query, contract: ListContract) -> Iterator[AuditFinding]:
     """Check the contract of `top_n`: one pass, which sorts each list by rank.
 
     Scores at the ends of the scale may have been clamped, and rows that a fallback made follow its
@@ -212,7 +212,7 @@ TABLE_AUDITS = (
 
 def audit_tables(
     query: Query, tables: Iterable[str], rating_scale: tuple[float, float]
-) -> Iterator[Finding]:
+) -> Iterator[AuditFinding]:
     """Check what must hold of every row of the tables that the night has."""
     present = set(tables)
     low, high = rating_scale
@@ -225,12 +225,12 @@ def audit_tables(
             yield from _findings([f"{audit.table}: {audit.contract}"], found)
 
 
-def audit_counts(actual: dict[str, int], expected: dict[str, int]) -> Iterator[Finding]:
+def audit_counts(actual: dict[str, int], expected: dict[str, int]) -> Iterator[AuditFinding]:
     """Compare the rows of tables with what was counted while they were made."""
     for table, rows in expected.items():
         found = actual.get(table, 0)
         example = "" if found == rows else f"{found:,} rows, {rows:,} were counted"
-        yield Finding(f"{table}: no row is lost", abs(found - rows), example)
+        yield AuditFinding(f"{table}: no row is lost", abs(found - rows), example)
 
 
 def _counts(conditions: list[str], example: str) -> str:
@@ -240,7 +240,7 @@ def _counts(conditions: list[str], example: str) -> str:
     )
 
 
-def _findings(names: Iterable[str], counted: dict[str, Any]) -> Iterator[Finding]:
+def _findings(names: Iterable[str], counted: dict[str, Any]) -> Iterator[AuditFinding]:
     for i, name in enumerate(names):
         example = counted[f"example{i}"]
-        yield Finding(name, counted[f"n{i}"], "" if example is None else str(example))
+        yield AuditFinding(name, counted[f"n{i}"], "" if example is None else str(example))

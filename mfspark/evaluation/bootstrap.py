@@ -10,6 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mfspark.evaluation.catalog import Metric
+
 DRAWS = 1000
 GROUPS = 1000
 """More users than this are put into so many random groups, which are drawn instead of users: the
@@ -50,13 +52,12 @@ def _grouped(users: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.stack([np.bincount(group, column, GROUPS) for column in users.T], axis=1)
 
 
-def rmse_rise(sums: np.ndarray) -> np.ndarray:
-    """Return RMSE now / RMSE then - 1 of (squared then, n then, squared now, n now)."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.sqrt(sums[:, 2] / sums[:, 3]) / np.sqrt(sums[:, 0] / sums[:, 1]) - 1
+def worsening(metric: Metric, sums: np.ndarray) -> np.ndarray:
+    """Return by what share a metric got worse, from sums over users.
 
-
-def mean_fall(sums: np.ndarray) -> np.ndarray:
-    """Return 1 - mean now / mean then of (value then, value now), a user each."""
+    `sums` float64 (..., 2 c): the metric's c columns of the reference run, then of tonight.
+    """
+    c = len(metric.columns)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return 1 - sums[:, 1] / sums[:, 0]
+        ratio = metric.value(sums[..., c:]) / metric.value(sums[..., :c])
+        return ratio - 1 if metric.lower_is_better else 1 - ratio

@@ -1,4 +1,7 @@
-"""Gates: is a night as good as the last one that readers saw? Verdicts over numbers alone."""
+"""Gates: is a night as good as the reference run, the last one that readers saw before it?
+
+Verdicts over numbers alone: `reference` is a figure of that run, `tonight` the night's own.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mfspark.config.gates import Gate, Mode
-    from mfspark.evaluation.audits import Finding
+    from mfspark.evaluation.audits import AuditFinding
     from mfspark.evaluation.bootstrap import Change
 
 Outcome = Literal["passed", "failed", "skipped"]
 
 
-_AGAINST = {"baseline": "baseline"}  # what gates compare with, but for the last run
+_REFERENCE = {"baseline": "baseline"}  # what gates compare with, but for the reference run
 
 
 @dataclass(frozen=True)
@@ -36,9 +39,9 @@ class Verdict:
     low: float | None = None
     """Ends of the change's 95% interval, where it has one."""
     high: float | None = None
-    last: float | None = None
-    """The figure of the last run."""
-    now: float | None = None
+    reference: float | None = None
+    """The figure of the reference run."""
+    tonight: float | None = None
     n: int | None = None
     """Users that were compared."""
 
@@ -48,11 +51,12 @@ class Verdict:
         return self.outcome == "failed" and self.mode == "enforce"
 
     def record(self) -> dict[str, Any]:
-        """Return it as the manifest keeps it."""
-        return asdict(self)
+        """Return it as the manifest keeps it, under the names that its readers know."""
+        known = {"reference": "last", "tonight": "now"}
+        return {known.get(name, name): value for name, value in asdict(self).items()}
 
 
-def of_audits(findings: Iterable[Finding], mode: Mode) -> list[Verdict]:
+def of_audits(findings: Iterable[AuditFinding], mode: Mode) -> list[Verdict]:
     """Return a verdict for each audit: nothing may break a contract."""
     return [
         Verdict(
@@ -74,22 +78,25 @@ def skipped(gate: str, subject: str, options: Gate, why: str) -> Verdict:
 
 
 def of_fall(
-    gate: str, subject: str, options: Gate, last: float, now: float, slack: float = 0.0
+    gate: str, subject: str, options: Gate, reference: float, tonight: float, slack: float = 0.0
 ) -> Verdict:
     """Judge by what share a count fell; `slack` is what chance may take from it besides."""
-    if not last:
-        return skipped(gate, subject, options, "the last run had none")
-    fall = 1 - now / last
-    failed = last - now > options.threshold * last + slack
-    why = f"{now:,.0f}, and {last:,.0f} in the last run: {_percent(fall)} fewer" if failed else ""
-    return _verdict(gate, subject, options, why, value=fall, last=last, now=now)
+    if not reference:
+        return skipped(gate, subject, options, "the reference run had none")
+    fall = 1 - tonight / reference
+    figures = {"value": fall, "reference": reference, "tonight": tonight}
+    if reference - tonight <= options.threshold * reference + slack:
+        return _verdict(gate, subject, options, "", **figures)
+    why = f"{tonight:,.0f}, and {reference:,.0f} in the reference run: {_percent(fall)} fewer"
+    return _verdict(gate, subject, options, why, **figures)
 
 
-def of_rise(gate: str, subject: str, options: Gate, last: float, now: float) -> Verdict:
+def of_rise(gate: str, subject: str, options: Gate, reference: float, tonight: float) -> Verdict:
     """Judge by how much a share rose."""
-    failed = now - last > options.threshold
-    why = f"{_percent(now)}, and {_percent(last)} in the last run" if failed else ""
-    return _verdict(gate, subject, options, why, value=now - last, last=last, now=now)
+    rise = tonight - reference
+    why = f"{_percent(tonight)}, and {_percent(reference)} in the reference run"
+    figures = {"value": rise, "reference": reference, "tonight": tonight}
+    return _verdict(gate, subject, options, why if rise > options.threshold else "", **figures)
 
 
 def of_level(gate: str, subject: str, options: Gate, value: float, what: str) -> Verdict:
@@ -101,18 +108,19 @@ def of_level(gate: str, subject: str, options: Gate, value: float, what: str) ->
 def of_change(
     gate: str, subject: str, options: Gate, change: Change, figures: tuple[float, float], what: str
 ) -> Verdict:
-    """Judge a change of a metric for the worse.
+    """Judge a change of a metric for the worse; `figures` are the reference's and tonight's.
 
     It fails where it is surely and materially worse: the whole interval lies above the threshold.
     """
-    last, now = figures
+    reference, tonight = figures
     if not math.isfinite(change.value) or math.isnan(change.low):
         return skipped(gate, subject, options, f"{what} cannot be compared: it was 0")
     worse = change.low > options.threshold
     why = (
-        f"{what} is {now:.4f}, and {last:.4f} in {_AGAINST.get(gate, 'the last run')} for the same "
-        f"{change.n_users:,} users: worse by "
-        f"{_percent(change.value)} (95%: {_percent(change.low)} to {_percent(change.high)})"
+        f"{what} is {tonight:.4f}, and {reference:.4f} in "
+        f"{_REFERENCE.get(gate, 'the reference run')} for the same {change.n_users:,} users: "
+        f"worse by {_percent(change.value)} "
+        f"(95%: {_percent(change.low)} to {_percent(change.high)})"
     )
     return _verdict(
         gate,
@@ -122,8 +130,8 @@ def of_change(
         value=change.value,
         low=change.low,
         high=change.high,
-        last=last,
-        now=now,
+        reference=reference,
+        tonight=tonight,
         n=change.n_users,
     )
 

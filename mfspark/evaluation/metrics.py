@@ -2,7 +2,7 @@
 
 First per user (`user_errors`, `user_ranks`; together they are table `user_metrics`), then per model
 (`rating_metrics`, `ranking_metrics`). Each function is one lazy Spark aggregate over all models at
-once. Formulas: docs/evaluation.md.
+once. Which metrics there are: `evaluation.catalog`; formulas: docs/evaluation.md.
 """
 
 from __future__ import annotations
@@ -11,18 +11,16 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from mfspark.evaluation import catalog
 
+if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
     from mfspark.config.config import Evaluation
+    from mfspark.evaluation.catalog import Metric
 
 Z95 = 1.96
 """Half-width of a 95% interval of the normal distribution, in standard deviations."""
-
-PER_USER = ("precision", "recall", "recall_capped", "ndcg", "hit_rate", "mrr", "map")
-"""Ranking metrics, each a mean over users."""
 
 
 def relevant_from(options: Evaluation, scale: tuple[float, float]) -> float:
@@ -54,7 +52,7 @@ def user_errors(predictions: DataFrame) -> DataFrame:
 
 
 def rating_metrics(users: DataFrame) -> DataFrame:
-    """Return RMSE and MAE of each model, with intervals clustered by user.
+    """Return RMSE, MAE and the like of each model, with intervals clustered by user.
 
     `users` is what `user_errors` gives. Returns (model, metric, k, value, low, high, n); `n` is the
     number of test ratings. Intervals are null below two users. Of models that predict an interval
@@ -62,22 +60,18 @@ def rating_metrics(users: DataFrame) -> DataFrame:
     `n` counts predictions with an interval. One shuffle by model.
     """
     n_test = F.col("n_test")
+    of_ratings, of_intervals = catalog.of_kind("rating"), catalog.of_kind("interval")
+    losses = dict.fromkeys(metric.columns[0] for metric in of_ratings)
+    parts = dict.fromkeys(name for metric in of_intervals for name in metric.columns)
     models = users.groupBy("model").agg(
         F.count(F.lit(1)).alias("n_users"),
         F.sum(n_test).alias("n"),
         F.sum(n_test * n_test).alias("nn"),
-        *_clustered_sums("squared_error"),
-        *_clustered_sums("absolute_error"),
-        *(F.sum(name).alias(name) for name in ("n_inside", "interval_width", "n_intervals")),
+        *(total for loss in losses for total in _clustered_sums(loss)),
+        *(F.sum(name).alias(name) for name in parts),
     )
-    n_ends = F.col("n_intervals")
-    return _rows(
-        models,
-        _clustered("rmse", "squared_error", F.sqrt),
-        _clustered("mae", "absolute_error", lambda loss: loss),
-        _row("interval_coverage", None, F.try_divide("n_inside", n_ends), None, None, n_ends),
-        _row("interval_width", None, F.try_divide("interval_width", n_ends), None, None, n_ends),
-    ).filter("n > 0")
+    rows = [*map(_clustered, of_ratings), *map(_quotient, of_intervals)]
+    return _rows(models, *rows).filter("n > 0")
 
 
 def _clustered_sums(loss: str) -> tuple[Column, Column, Column]:
@@ -90,18 +84,28 @@ def _clustered_sums(loss: str) -> tuple[Column, Column, Column]:
     )
 
 
-def _clustered(metric: str, loss: str, scale: Callable[[Column], Column]) -> Column:
+def _quotient(metric: Metric) -> Column:
+    """Return the row of a quotient of two sums over users, without an interval."""
+    total, n = metric.columns
+    return _row(metric, None, F.try_divide(total, F.col(n)), None, None, F.col(n))
+
+
+def _clustered(metric: Metric) -> Column:
     """Return the row of a mean loss L = sum S_u / sum n_u whose ratings are clustered by user.
 
     Var(L) = sum (S_u - L n_u)^2 / (sum n_u)^2, the linearisation of a ratio of two sums; expanded,
-    so that no second pass over the users is needed. `scale` maps L and its interval's ends to the
-    metric's unit.
+    so that no second pass over the users is needed. The root, where the metric is one, is taken of
+    L and of its interval's ends.
     """
-    n = F.col("n")
+    n, loss = F.col("n"), metric.columns[0]
     mean = F.col(loss) / n
     residual = F.col(f"{loss}_sq") - 2 * mean * F.col(f"{loss}_n") + mean * mean * F.col("nn")
     half = Z95 * F.sqrt(F.greatest(residual, F.lit(0.0))) / n  # rounding may leave it below 0
     known = F.col("n_users") >= 2
+
+    def scale(loss: Column) -> Column:
+        return F.sqrt(loss) if metric.root else loss
+
     low = F.when(known, scale(F.greatest(mean - half, F.lit(0.0))))
     return _row(metric, None, scale(mean), low, F.when(known, scale(mean + half)), n)
 
@@ -143,8 +147,10 @@ def ranking_metrics(
     `n_candidates` is. A model without any list has no rows. One shuffle of users and one of the
     listed items by model.
     """
-    sums = [F.sum(name).alias(name) for name in PER_USER]
-    squares = [F.sum(F.col(name) * F.col(name)).alias(f"{name}_sq") for name in PER_USER]
+    of_users = catalog.of_kind("ranking")
+    names = list(dict.fromkeys(metric.columns[0] for metric in of_users))
+    sums = [F.sum(name).alias(name) for name in names]
+    squares = [F.sum(F.col(name) * F.col(name)).alias(f"{name}_sq") for name in names]
     means = users.groupBy("model").agg(F.count(F.lit(1)).alias("n_users"), *sums, *squares)
     models = (
         _top(lists, k)
@@ -153,10 +159,10 @@ def ranking_metrics(
         .join(means, "model", "left")  # null where no user has a relevant test item
         .fillna(0, "n_users")
     )
-    rows = [_mean_over_users(name, k) for name in PER_USER]
+    rows = [_mean_over_users(metric, k) for metric in of_users]
     if n_candidates:
         covered = F.col("n_covered") / F.lit(float(n_candidates))
-        rows.append(_row("coverage", k, covered, None, None, F.lit(n_candidates)))
+        rows.append(_row(catalog.COVERAGE, k, covered, None, None, F.lit(n_candidates)))
     return _rows(models, *rows)
 
 
@@ -186,10 +192,10 @@ def _total(numbers: Column) -> Column:
     return F.aggregate(numbers, F.lit(0.0), lambda total, number: total + number)
 
 
-def _mean_over_users(metric: str, k: int) -> Column:
+def _mean_over_users(metric: Metric, k: int) -> Column:
     """Return the row mean +- 1.96 s / sqrt(n) over users, kept inside [0, 1]."""
-    n = F.col("n_users")
-    total, squares = F.col(metric), F.col(f"{metric}_sq")
+    n, name = F.col("n_users"), metric.columns[0]
+    total, squares = F.col(name), F.col(f"{name}_sq")
     mean = F.when(n > 0, total / F.greatest(n, F.lit(1)))
     spread = F.greatest(squares - mean * total, F.lit(0.0)) / F.greatest(n - 1, F.lit(1))
     half = F.when(n > 1, Z95 * F.sqrt(spread / n))
@@ -200,11 +206,11 @@ def _mean_over_users(metric: str, k: int) -> Column:
 
 
 def _row(
-    metric: str, k: int | None, value: Column, low: Column | None, high: Column | None, n: Column
+    metric: Metric, k: int | None, value: Column, low: Column | None, high: Column | None, n: Column
 ) -> Column:
     unknown = F.lit(None).cast("double")
     return F.struct(
-        F.lit(metric).alias("metric"),
+        F.lit(metric.name).alias("metric"),
         F.lit(k).cast("int").alias("k"),
         value.alias("value"),
         (unknown if low is None else low).alias("low"),

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mfspark.errors import InputError
-from mfspark.evaluation import split_ratings
+from mfspark.evaluation.splits import split_ratings
 from mfspark.grid.cut import cut_frame
 from mfspark.grid.grid import Layout, TileSet
 from mfspark.ingest.readers.ratings import read_ratings

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
-from mfspark.evaluation import (
+from mfspark.evaluation.metrics import (
     ranking_metrics,
     rating_metrics,
     relevant_from,

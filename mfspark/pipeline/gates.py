@@ -1,88 +1,55 @@
-"""Tonight's figures beside those of the last run: the numbers that gates judge."""
+"""Tonight's figures beside those of the reference run: the numbers that gates judge."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mfspark.evaluation.bootstrap import mean_fall, paired_change, rmse_rise
+from mfspark.evaluation import catalog
+from mfspark.evaluation.bootstrap import paired_change, worsening
+from mfspark.evaluation.catalog import RMSE
 from mfspark.evaluation.gates import of_change, of_fall, of_level, of_rise, skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from mfspark.config.config import Config
     from mfspark.config.gates import Gate
+    from mfspark.evaluation.catalog import Metric
     from mfspark.evaluation.gates import Verdict
     from mfspark.ingest.intake import IngestReport
     from mfspark.tables.manifest import Manifest
-    from mfspark.tables.sql import Row, Tables
+    from mfspark.tables.sql import Tables
 
 _FEWEST = 2  # users; below, a bootstrap says nothing
+_RUNS = ("reference.", "")  # before the names of tables: those of the reference run, and tonight's
 
 
 @dataclass(frozen=True)
-class Measure:
-    """A metric as `user_metrics` has it, of run a (then) and run b (now)."""
-
-    name: str
-    columns: str
-    """A user's numbers in SQL."""
-    measured: str
-    """Which users have any, in SQL."""
-    worse: Callable[[np.ndarray], np.ndarray]
-    """How much worse b is, from sums of the numbers (draws, columns)."""
-    protocol: tuple[str, ...]
-    """The options of the evaluation that must be the same."""
-
-    def figures(self, users: np.ndarray) -> tuple[float, float]:
-        """Return the metric of both runs."""
-        sums, n = users.sum(0), len(users)
-        if self is RMSE:
-            return float(sums[0] / sums[1]) ** 0.5, float(sums[2] / sums[3]) ** 0.5
-        return float(sums[0] / n), float(sums[1] / n)
-
-
-RMSE = Measure(
-    "RMSE",
-    "a.squared_error, a.n_test, b.squared_error, b.n_test",
-    "a.n_test > 0 and b.n_test > 0",
-    rmse_rise,
-    ("split",),
-)
-NDCG = Measure(
-    "NDCG",
-    "a.ndcg, b.ndcg",
-    "a.n_relevant > 0 and b.n_relevant > 0",
-    mean_fall,
-    ("split", "k", "relevant_rating"),
-)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A night and the run it is compared with; its tables are `{last.NAME}` in queries."""
+class JudgedNight:
+    """A night and its reference run, whose tables are `{reference.NAME}` in queries."""
 
     tables: Tables
     config: Config
     report: IngestReport
-    last: Manifest | None
+    reference: Manifest | None
 
     @property
     def n(self) -> int:
         """The length to which lists of both runs are looked at."""
-        assert self.last is not None
-        return min(self.config.publish.n, self.last.config["publish"]["n"])
+        assert self.reference is not None
+        return min(self.config.publish.n, self.reference.config["publish"]["n"])
 
 
-def compare(both: Comparison) -> Iterator[Verdict]:
+def compare(both: JudgedNight) -> Iterator[Verdict]:
     """Judge a night by every gate that is not off; the first night only by itself."""
     measured = both.config.evaluation.split != "none"
     if measured:
         yield from _beside_baseline(both)
-    if both.last is None:
+    if both.reference is None:
         return
     yield from _input(both)
     yield from _drift(both)
@@ -91,12 +58,12 @@ def compare(both: Comparison) -> Iterator[Verdict]:
     yield from _lists(both)
 
 
-def _beside_baseline(both: Comparison) -> Iterator[Verdict]:
+def _beside_baseline(both: JudgedNight) -> Iterator[Verdict]:
     """Compare each model with the averages of `baseline` for the same users of this night."""
     found = both.tables.arrays(
-        f"""select b.model, {RMSE.columns}
+        f"""select b.model, {_columns(RMSE)}
             from {{user_metrics}} a join {{user_metrics}} b using (user_id)
-            where a.model = 'baseline' and b.model <> 'baseline' and {RMSE.measured}
+            where a.model = 'baseline' and b.model <> 'baseline' and {_measured(RMSE)}
             order by b.model, user_id"""
     )
     gate = both.config.gates.baseline
@@ -104,77 +71,85 @@ def _beside_baseline(both: Comparison) -> Iterator[Verdict]:
         yield _changed(both, "baseline", model, gate, users, RMSE)
 
 
-def _input(both: Comparison) -> Iterator[Verdict]:
-    gates, last = both.config.gates, both.last
-    assert last is not None
-    before, report = last.stages["ingest"], both.report
-    yield of_fall("input", "ratings", gates.input, before["n_accepted"], report.n_accepted)
+def _input(both: JudgedNight) -> Iterator[Verdict]:
+    gates, report = both.config.gates, both.report
+    assert both.reference is not None
+    theirs = both.reference.stages["ingest"]
+    yield of_fall("input", "ratings", gates.input, theirs["n_accepted"], report.n_accepted)
     for side in ("users", "items"):
         rated = "select count(*) filter (n_ratings > 0) as n from"
-        then, now = (both.tables.rows(f"{rated} {{{t}}}")[0]["n"] for t in (f"last.{side}", side))
-        yield of_fall("input", f"{side} with ratings", gates.input, then, now)
+        counts = (both.tables.rows(f"{rated} {{{run}{side}}}")[0]["n"] for run in _RUNS)
+        yield of_fall("input", f"{side} with ratings", gates.input, *counts)
     shares = [
         n_rejected / n_rows if n_rows else 0.0
         for n_rejected, n_rows in (
-            (before["n_rejected"], before["n_rows"]),
+            (theirs["n_rejected"], theirs["n_rows"]),
             (report.n_rejected, report.n_rows),
         )
     ]
     yield of_rise("rejected", "rows", gates.rejected, *shares)
 
 
-def _drift(both: Comparison) -> Iterator[Verdict]:
+def _drift(both: JudgedNight) -> Iterator[Verdict]:
     """Compare the distributions of all ratings (Kolmogorov-Smirnov)."""
     found = both.tables.rows(
         """with counted as (
-               select rating, sum(before)::double as before, sum(now)::double as now from (
-                   select rating, 1 as before, 0 as now from {last.ratings}
+               select rating, sum(a)::double as a, sum(b)::double as b from (
+                   select rating, 1 as a, 0 as b from {reference.ratings}
                    union all select rating, 0, 1 from {ratings})
                group by rating),
            risen as (
-               select sum(before) over upto / sum(before) over () as before,
-                      sum(now) over upto / sum(now) over () as now
+               select sum(a) over upto / sum(a) over () as a, sum(b) over upto / sum(b) over () as b
                from counted window upto as (order by rating))
-           select max(abs(before - now)) as distance from risen"""
+           select max(abs(a - b)) as distance from risen"""
     )
     gate = both.config.gates.drift
-    what = "ratings are distributed otherwise than in the last run"
+    what = "ratings are distributed otherwise than in the reference run"
     yield of_level("drift", "ratings", gate, found[0]["distance"], what)
 
 
-def _metrics(both: Comparison) -> Iterator[Verdict]:
-    """Compare RMSE and NDCG of each model for the users that both runs measured."""
-    gates, last = both.config.gates, both.last
-    assert last is not None
-    now, then = both.config.evaluation.model_dump(mode="json"), last.config["evaluation"]
-    measures: list[tuple[str, Gate, Measure]] = [
-        ("rating", gates.rating, RMSE),
-        ("ranking", gates.ranking, NDCG),
-    ]
-    for name, gate, measure in measures:
-        differs = [key for key in measure.protocol if now[key] != then.get(key)]
+def _metrics(both: JudgedNight) -> Iterator[Verdict]:
+    """Compare the metrics of each model that have a gate, for the users that both runs measured."""
+    reference = both.reference
+    assert reference is not None
+    mine, theirs = both.config.evaluation.model_dump(mode="json"), reference.config["evaluation"]
+    for metric in filter(lambda metric: metric.gate, catalog.METRICS):
+        name, gate = metric.gate, getattr(both.config.gates, metric.gate)
+        differs = [key for key in metric.protocol if mine[key] != theirs.get(key)]
         if differs:
             keys = ", ".join(f"evaluation.{key}" for key in differs)
             yield skipped(name, "all models", gate, f"{keys} changed")
-        elif "user_metrics" not in last.tables:
-            yield skipped(name, "all models", gate, "the last run has no table user_metrics")
+        elif "user_metrics" not in reference.tables:
+            yield skipped(name, "all models", gate, "the reference run has no table user_metrics")
         else:
             found = both.tables.arrays(
-                f"""select model, {measure.columns}
-                    from {{last.user_metrics}} a join {{user_metrics}} b using (model, user_id)
-                    where {measure.measured} order by model, user_id"""
+                f"""select model, {_columns(metric)}
+                    from {{reference.user_metrics}} a join {{user_metrics}} b using (model, user_id)
+                    where {_measured(metric)} order by model, user_id"""
             )
             for model, users in _by_model(found).items():
-                yield _changed(both, name, model, gate, users, measure)
+                yield _changed(both, name, model, gate, users, metric)
+
+
+def _columns(metric: Metric) -> str:
+    """Return in SQL what a metric is made of, of run a and then of run b."""
+    return ", ".join(f"{run}.{column}" for run in "ab" for column in metric.columns)
+
+
+def _measured(metric: Metric) -> str:
+    """Return in SQL whether a user was measured by both runs."""
+    return " and ".join(f"{run}.{metric.counted} > 0" for run in "ab")
 
 
 def _changed(
-    both: Comparison, name: str, model: str, gate: Gate, users: np.ndarray, measure: Measure
+    both: JudgedNight, name: str, model: str, gate: Gate, users: np.ndarray, metric: Metric
 ) -> Verdict:
     if len(users) < _FEWEST:
         return skipped(name, model, gate, f"fewer than {_FEWEST} users were measured both times")
-    change = paired_change(users, measure.worse, both.config.seed)
-    return of_change(name, model, gate, change, measure.figures(users), measure.name)
+    change = paired_change(users, partial(worsening, metric), both.config.seed)
+    figures = metric.value(users.sum(0).reshape(2, -1), len(users))
+    what = metric.title.partition("@")[0]
+    return of_change(name, model, gate, change, (float(figures[0]), float(figures[1])), what)
 
 
 def _by_model(found: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -186,25 +161,25 @@ def _by_model(found: dict[str, Any]) -> dict[str, np.ndarray]:
     return dict(zip(names.tolist(), parts, strict=True))
 
 
-def _lists(both: Comparison) -> Iterator[Verdict]:
+def _lists(both: JudgedNight) -> Iterator[Verdict]:
     """Compare the lists of each model: how many items they hold, how alike, how many are new."""
     gates = both.config.gates
-    then, now = _shape(both, "last."), _shape(both, "")
+    theirs, mine = (_shape(both, run) for run in _RUNS)
     changed = _share_changed(both)
     for model in both.config.models.run:
-        if model not in then or model not in now:
+        if model not in theirs or model not in mine:
             continue
-        last, this = then[model], now[model]
+        (n_theirs, their_share), (n_mine, my_share) = theirs[model], mine[model]
         # Items that are listed once or twice come and go by chance.
-        slack = 2 * last["n_listed"] ** 0.5
-        yield of_fall("coverage", model, gates.coverage, last["n_listed"], this["n_listed"], slack)
-        yield of_rise("concentration", model, gates.concentration, last["share"], this["share"])
+        slack = 2 * n_theirs**0.5
+        yield of_fall("coverage", model, gates.coverage, n_theirs, n_mine, slack)
+        yield of_rise("concentration", model, gates.concentration, their_share, my_share)
         if model in changed:
             what = "users who kept less than half of their list"
             yield of_level("list_change", model, gates.list_change, changed[model], what)
 
 
-def _shape(both: Comparison, run: str) -> dict[str, Row]:
+def _shape(both: JudgedNight, run: str) -> dict[str, tuple[int, float]]:
     """Return, by model, how many items are listed and the share of the tenth listed most."""
     rows = both.tables.rows(
         f"""with counted as (
@@ -219,15 +194,15 @@ def _shape(both: Comparison, run: str) -> dict[str, Row]:
             from placed group by model""",
         n=both.n,
     )
-    return {row["model"]: row for row in rows}
+    return {row["model"]: (row["n_listed"], row["share"]) for row in rows}
 
 
-def _share_changed(both: Comparison) -> dict[str, float]:
+def _share_changed(both: JudgedNight) -> dict[str, float]:
     """Return, by model, the share of the users of both runs whose list kept less than half."""
     rows: list[dict[str, Any]] = both.tables.rows(
         """with kept as (
                select a.model, a.user_id, count(*) as n, count(b.item_id) as same
-               from {last.top_n} a left join {top_n} b
+               from {reference.top_n} a left join {top_n} b
                    on a.model = b.model and a.user_id = b.user_id and a.item_id = b.item_id
                    and b.rank <= $n
                where a.rank <= $n group by all)

@@ -1,4 +1,4 @@
-"""Stage judge: audits of the night's tables and gates against the last run, before publishing.
+"""Stage judge: audits of the night's tables and gates against the reference run, before publishing.
 
 A night that fails stays in scratch with everything it made; `why.json` beside it has the numbers.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mfspark.errors import RefusedError
 from mfspark.evaluation.audits import ListContract, audit_counts, audit_lists, audit_tables
 from mfspark.evaluation.gates import Verdict, of_audits
-from mfspark.pipeline.gates import Comparison, compare
+from mfspark.pipeline.gates import JudgedNight, compare
 from mfspark.tables.manifest import as_json, plain
 from mfspark.tables.night import WHY
 from mfspark.tables.run import PublishedRun
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from mfspark.evaluation.audits import Finding
+    from mfspark.evaluation.audits import AuditFinding
     from mfspark.pipeline.context import RunContext
     from mfspark.pipeline.dataset import Dataset
     from mfspark.pipeline.fits import Fits
@@ -44,9 +44,9 @@ def run(context: RunContext, dataset: Dataset, fits: Fits) -> list[dict[str, Any
     verdicts: list[Verdict] = []
     if options.audits.mode != "off":
         verdicts += of_audits(_audit(dataset, fits, tables), options.audits.mode)
-    last = reference.manifest if reference else None
-    comparison = Comparison(tables, context.config, dataset.report, last)
-    verdicts += [verdict for verdict in compare(comparison) if verdict.mode != "off"]
+    manifest = reference.manifest if reference else None
+    judged = JudgedNight(tables, context.config, dataset.report, manifest)
+    verdicts += [verdict for verdict in compare(judged) if verdict.mode != "off"]
     failures = [verdict for verdict in verdicts if verdict.outcome == "failed"]
     for verdict in failures:
         _log.warning("%s, %s: %s", verdict.gate, verdict.subject, verdict.why)
@@ -56,17 +56,17 @@ def run(context: RunContext, dataset: Dataset, fits: Fits) -> list[dict[str, Any
 
 
 def _tables(night: Night, reference: PublishedRun | None) -> Tables:
-    """Return the tables of the night, and those of the reference run as `{last.NAME}`."""
+    """Return the tables of the night, and those of the reference run as `{reference.NAME}`."""
 
     def files(name: str) -> list[Path]:
-        if reference and name.startswith("last."):
-            return reference.files(name.removeprefix("last."))
+        if reference and name.startswith("reference."):
+            return reference.files(name.removeprefix("reference."))
         return parquet_files(night.table_dir(name))
 
     return Tables(files, spill=night.scratch("duckdb"))
 
 
-def _audit(dataset: Dataset, fits: Fits, tables: Tables) -> Iterator[Finding]:
+def _audit(dataset: Dataset, fits: Fits, tables: Tables) -> Iterator[AuditFinding]:
     report, directory = dataset.report, dataset.context.night.scratch("tables")
     names = [path.name for path in directory.iterdir() if path.is_dir()]
     expected = {

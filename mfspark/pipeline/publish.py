@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from mfspark._version import __version__
+from mfspark.evaluation.catalog import RMSE
 from mfspark.grid.cut import cut_frame
 from mfspark.models.capabilities import MOST_REASONS
 from mfspark.pipeline.factor_tables import write_factors, write_similar_items
@@ -108,10 +109,10 @@ def _write_completed(dataset: Dataset, fits: Fits, metrics: Sequence[Mapping[str
 def _best_model(fits: Fits, metrics: Sequence[Mapping[str, Any]]) -> ModelName:
     """Return the model with the lowest RMSE; the first that predicts ratings, if unmeasured."""
     run = fits.context.config.models.run
-    rmse = {m["model"]: m["value"] for m in metrics if m["metric"] == "rmse"}
-    measured: list[ModelName] = [name for name in run if name in rmse]
-    if measured:
-        return min(measured, key=lambda name: rmse[name])
+    found = {m["model"]: m["value"] for m in metrics if m["metric"] == RMSE.name}
+    rmse: dict[ModelName, float] = {name: found[name] for name in run if name in found}
+    if rmse:
+        return RMSE.best(rmse)
     for name in run:
         if fits.model(name, fits.dataset.published).kind == "rating":
             return name

@@ -85,8 +85,8 @@ def _model_of(run: PublishedRun, model: str | None) -> str:
 def _items_of(run: PublishedRun, name: str) -> tuple[list[Id], list[str | None], Arrays]:
     """Return ids, titles and factors of the items that a model was fitted on, by id."""
     rows = run.rows(
-        "select item_id, title, bias, factors from {item_factors} join {items} using (item_id)"
-        " where model = ? order by item_id",
+        "select item_id, title, bias, factors from {item_factors} f"
+        " join {items} i using (item_id) where model = ? order by item_id",
         name,
     )
     rows = [row for row in rows if row["bias"] != 0 or any(row["factors"])]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mfspark.errors import NotFoundError
+from mfspark.evaluation.catalog import NDCG, REFERENCES
 from mfspark.kernels.arrays.rating_scale import RatingScale
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 Id = int | str
 
 _INTEGER = re.compile(r"-?\d{1,18}")
-_REFERENCES = ("baseline", "popularity")
 
 
 def scale_of(run: PublishedRun) -> RatingScale:
@@ -162,10 +162,10 @@ def default_model(run: PublishedRun) -> str:
     References are shown where nothing else was run. Where nothing was measured, or all are equal,
     it is ials, which is fitted to rank, and otherwise the first model.
     """
-    own = [name for name in run.models if name not in _REFERENCES] or list(run.models)
+    own = [name for name in run.models if name not in REFERENCES] or list(run.models)
     own.sort(key=lambda name: name != "ials")
-    ndcg = run.figures("ndcg")
-    return max(own, key=lambda name: ndcg.get(name) or 0.0)
+    ndcg = run.figures(NDCG.name)
+    return NDCG.best({name: ndcg.get(name) or 0.0 for name in own})
 
 
 @dataclass(frozen=True)

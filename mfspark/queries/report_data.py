@@ -13,16 +13,14 @@ from mfspark.queries.report.content import (
     Completed,
     Distribution,
     ExampleList,
-    Figure,
     Heatmap,
     ListedItem,
     LossCurve,
-    Metric,
     Rejected,
     Report,
 )
 from mfspark.queries.report.page import render
-from mfspark.queries.summary import LOWER_IS_BETTER, metric_titles, summarise
+from mfspark.queries.summary import summarise
 
 if TYPE_CHECKING:
     from mfspark.queries.lookup import Id
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
     from mfspark.tables.run import PublishedRun
     from mfspark.tables.sql import Row
 
-_CHARTED = ("rmse", "ndcg")
 _MOST_BARS = 21
 _ALIKE = 32  # users, and items, whose similarities are shown
 _MATRIX_USERS, _MATRIX_ITEMS = 45, 20
@@ -58,7 +55,7 @@ def report_of(run: PublishedRun) -> Report:
         counts={"ratings": ingest["n_accepted"], **counts, "rejected rows": ingest["n_rejected"]},
         split=summary.split,
         notes=summary.notes,
-        metrics=_metrics(summary),
+        metrics=[one for one in summary.metrics if one.figures],
         losses=_losses(run),
         distributions=_distributions(run),
         heatmaps=[heat for side in ("user", "item") if (heat := _heatmap(run, side))],
@@ -71,21 +68,6 @@ def report_of(run: PublishedRun) -> Report:
         tables=summary.table_rows,
         config=json.dumps(manifest.config, indent=2),
     )
-
-
-def _metrics(summary: Summary) -> list[Metric]:
-    found: list[Metric] = []
-    for metric, name in metric_titles(summary.k).items():
-        figures = {
-            model.model: Figure(one.value, one.low, one.high, one.best)
-            for model in summary.models
-            if (one := model.measured.get(metric))
-        }
-        if figures:
-            lower = metric in LOWER_IS_BETTER
-            reference = "baseline" if lower else "popularity"
-            found.append(Metric(name, lower, figures, reference, metric in _CHARTED))
-    return found
 
 
 def _losses(run: PublishedRun) -> list[LossCurve]:

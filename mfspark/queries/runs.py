@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mfspark.errors import MfsparkError
+from mfspark.evaluation.catalog import RMSE
 from mfspark.tables.night import WHY
 from mfspark.tables.retention import scratch_nights
 from mfspark.tables.warehouse import Warehouse
@@ -88,8 +89,8 @@ def _line(warehouse: Warehouse, run_id: str, current: bool) -> RunLine:
         manifest = warehouse.manifest(run_id)
     except MfsparkError as error:
         return RunLine(run_id, current, problem=error.message)
-    rmse = {m["model"]: m["value"] for m in manifest.metrics if m.get("metric") == "rmse"}
-    best = min(rmse, key=lambda model: rmse[model]) if rmse else None
+    rmse = {m["model"]: m["value"] for m in manifest.metrics if m.get("metric") == RMSE.name}
+    best = RMSE.best(rmse) if rmse else None
     ingest = manifest.stages.get("ingest", {})
     return RunLine(
         run_id,

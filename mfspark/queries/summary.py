@@ -8,38 +8,42 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mfspark.evaluation import catalog
+from mfspark.evaluation.catalog import NDCG, REFERENCES, RMSE
 from mfspark.schemas import other
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from mfspark.evaluation.catalog import Metric
     from mfspark.queries.lookup import Row
     from mfspark.schemas import Side
     from mfspark.tables.run import PublishedRun
 
-SHOWN_METRICS = ("rmse", "mae", "ndcg", "recall", "coverage")
-LOWER_IS_BETTER = frozenset({"rmse", "mae"})
 _FEW = 5  # ids that a note names
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One figure with its 95% interval, where it has one."""
+class Figure:
+    """One figure of a model with its 95% interval, where it has one."""
 
     value: float
-    low: float | None
-    high: float | None
-    best: bool
+    low: float | None = None
+    high: float | None = None
+    best: bool = False
     """Whether no other model has a better value."""
 
 
 @dataclass(frozen=True)
-class ModelMetrics:
-    """The figures of one model by metric; a metric it does not have is missing."""
+class MetricFigures:
+    """The figures of one metric."""
 
-    model: str
-    measured: dict[str, Measured]
+    metric: Metric
+    title: str
+    """As readers know it: RMSE, NDCG@10."""
+    figures: dict[str, Figure]
+    """By model; models that do not have it are missing."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,10 @@ class Summary:
     run_id: str
     directory: Path
     split: str
-    k: int
-    models: list[ModelMetrics]
+    models: list[str]
+    """Those that have any of the figures: the configured ones in their order, then the others."""
+    metrics: list[MetricFigures]
+    """Of all metrics that are shown."""
     table_rows: dict[str, int]
     n_rows: int
     n_accepted: int
@@ -63,17 +69,6 @@ class Summary:
     notes: list[str]
 
 
-def metric_titles(k: int) -> dict[str, str]:
-    """Return what the shown metrics are called, by their names in table `metrics`."""
-    return {
-        "rmse": "RMSE",
-        "mae": "MAE",
-        "ndcg": f"NDCG@{k}",
-        "recall": f"recall@{k}",
-        "coverage": f"coverage@{k}",
-    }
-
-
 def count(n: int, noun: str) -> str:
     """Return such as `1 rating` or `1,000 ratings`."""
     return f"{n:,} {noun}" + ("" if n == 1 else "s")
@@ -83,13 +78,19 @@ def summarise(run: PublishedRun) -> Summary:
     """Collect what the closing summary of a published run says."""
     ingest, manifest = run.facts("ingest"), run.manifest
     evaluation = manifest.config["evaluation"]
+    shown = [metric for metric in catalog.METRICS if metric.shown]
+    names = {metric.name for metric in shown}
+    measured = [m for m in manifest.metrics if m["metric"] in names and m["value"] is not None]
+    found = list(dict.fromkeys(row["model"] for row in measured))
+    models = [name for name in run.models if name in found]
+    models += [name for name in found if name not in models]
     users = run.rows("select cast(user_id as varchar) as id from {users} order by user_id limit 1")
     return Summary(
         run.run_id,
         run.warehouse.run_dir(run.run_id),
         evaluation["split"],
-        evaluation["k"],
-        _metrics(manifest.metrics, run.models),
+        models,
+        [_figures(metric, evaluation["k"], measured, models) for metric in shown],
         {name: table.rows for name, table in manifest.tables.items()},
         ingest["n_rows"],
         ingest["n_accepted"],
@@ -100,35 +101,20 @@ def summarise(run: PublishedRun) -> Summary:
     )
 
 
-def _metrics(rows: list[dict[str, Any]], configured: tuple[str, ...]) -> list[ModelMetrics]:
-    """Return the shown figures: configured models in their order, then the references."""
-    found: dict[str, dict[str, dict[str, Any]]] = {}
-    for row in rows:
-        if row["metric"] in SHOWN_METRICS and row["value"] is not None:
-            found.setdefault(row["model"], {})[row["metric"]] = row
-    best = {metric: _best(metric, found) for metric in SHOWN_METRICS}
-    order = [name for name in configured if name in found]
-    order += [name for name in found if name not in configured]
-    return [
-        ModelMetrics(
-            name,
-            {
-                metric: Measured(
-                    row["value"], row["low"], row["high"], best=row["value"] == best[metric]
-                )
-                for metric, row in found[name].items()
-            },
-        )
-        for name in order
-    ]
-
-
-def _best(metric: str, found: dict[str, dict[str, dict[str, Any]]]) -> float | None:
-    values = [
-        row["value"] for rows in found.values() for name, row in rows.items() if name == metric
-    ]
-    choose = min if metric in LOWER_IS_BETTER else max
-    return choose(values) if len(set(values)) > 1 else None  # all equal: none is best
+def _figures(
+    metric: Metric, k: int, measured: list[dict[str, Any]], models: list[str]
+) -> MetricFigures:
+    """Return the figures of one metric, by model in the given order."""
+    rows = {row["model"]: row for row in measured if row["metric"] == metric.name}
+    values = {model: row["value"] for model, row in rows.items()}
+    # where all are equal, none is best
+    best = values[metric.best(values)] if len(set(values.values())) > 1 else None
+    figures = {
+        model: Figure(row["value"], row["low"], row["high"], row["value"] == best)
+        for model in models
+        if (row := rows.get(model))
+    }
+    return MetricFigures(metric, metric.title.format(k=k), figures)
 
 
 def _notes(run: PublishedRun) -> Iterator[str]:
@@ -234,10 +220,10 @@ def _about_sizes(run: PublishedRun, ingest: Row) -> Iterator[str]:
 
 
 def _about_metrics(run: PublishedRun) -> Iterator[str]:
-    rmse, ndcg = run.figures("rmse"), run.figures("ndcg")
-    if worse := _not_better("baseline", rmse, lower=True):
+    rmse, ndcg = run.figures(RMSE.name), run.figures(NDCG.name)
+    if worse := _not_better(RMSE, rmse):
         yield f"ratings are predicted no better than by the averages of baseline: {worse}"
-    if worse := _not_better("popularity", ndcg, lower=False):
+    if worse := _not_better(NDCG, ndcg):
         yield f"lists rank no better than those of popularity (NDCG): {worse}"
     if ndcg and all(value is None for value in ndcg.values()):
         yield "no test rating is relevant (evaluation.relevant_rating): lists were not measured"
@@ -245,10 +231,10 @@ def _about_metrics(run: PublishedRun) -> Iterator[str]:
         yield "published models were fitted on the training ratings only (evaluation.refit = false)"
 
 
-def _not_better(reference: str, figures: dict[str, float | None], *, lower: bool) -> str:
-    """Name the models, but the two references, whose figure does not beat the reference's."""
-    sign, bar = (-1 if lower else 1), figures.get(reference)
+def _not_better(metric: Metric, figures: dict[str, float | None]) -> str:
+    """Name the models, but the references, whose figure does not beat the reference's."""
+    bar = figures.get(metric.reference)
     if bar is None:
         return ""
-    others = {name: f for name, f in figures.items() if name not in ("baseline", "popularity")}
-    return ", ".join(n for n, f in others.items() if f is not None and sign * f <= sign * bar)
+    others = {name: f for name, f in figures.items() if name not in REFERENCES}
+    return ", ".join(n for n, f in others.items() if f is not None and not metric.beats(f, bar))

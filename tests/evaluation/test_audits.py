@@ -23,7 +23,7 @@ import pytest
 from mfspark.evaluation.audits import (
     LIST_AUDITS,
     TABLE_AUDITS,
-    Finding,
+    AuditFinding,
     ListContract,
     audit_counts,
     audit_lists,
@@ -113,7 +113,7 @@ def query(tables: Tables) -> Callable[..., Rows]:
     return run
 
 
-def broken(tables: Tables, contract: ListContract = CONTRACT) -> dict[str, Finding]:
+def broken(tables: Tables, contract: ListContract = CONTRACT) -> dict[str, AuditFinding]:
     run = query(tables)
     findings = [*audit_lists(run, contract), *audit_tables(run, tables, (1.0, 5.0))]
     names = [finding.audit for finding in findings]
@@ -237,7 +237,7 @@ def swap_ties(tables: Tables) -> None:
 def test_ties_are_looked_at_where_scores_are_what_was_ranked_by() -> None:
     tables, name = kept(), "top_n: ties go to the lower item_idx"
     swap_ties(tables)
-    assert broken(tables)[name] == Finding(name, 1, "als for 1")
+    assert broken(tables)[name] == AuditFinding(name, 1, "als for 1")
     assert broken(tables, replace(CONTRACT, rounded=True)) == {}
     filled = copy.deepcopy(tables)
     filled["top_n"][2]["tier"] = "popularity"  # fallbacks have an order of their own
@@ -280,7 +280,7 @@ def test_lists_of_models_fitted_on_a_part_may_hold_what_was_tested() -> None:
 def test_a_user_without_any_list_is_missed() -> None:
     tables, name = kept(), "top_n: lists have N rows, or all there are"
     tables["top_n"] = [row for row in tables["top_n"] if row["user_id"] != 2]
-    assert broken(tables) == {name: Finding(name, 2, "als for 2")}
+    assert broken(tables) == {name: AuditFinding(name, 2, "als for 2")}
 
 
 def test_every_audit_has_a_planted_fault() -> None:

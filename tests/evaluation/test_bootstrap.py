@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from mfspark.evaluation import bootstrap
-from mfspark.evaluation.bootstrap import mean_fall, paired_change, rmse_rise
+from mfspark.evaluation.bootstrap import paired_change, worsening
+from mfspark.evaluation.catalog import NDCG, RMSE
+
+rmse_rise, mean_fall = partial(worsening, RMSE), partial(worsening, NDCG)
 
 
 def errors(n_users: int, seed: int, worse: float = 1.0, noise: float = 0.05) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mfspark.config.gates import Gate
-from mfspark.evaluation.audits import Finding
+from mfspark.evaluation.audits import AuditFinding
 from mfspark.evaluation.bootstrap import Change
 from mfspark.evaluation.gates import of_audits, of_change, of_fall, of_level, of_rise
 
@@ -22,7 +22,7 @@ def test_a_count_may_fall_by_a_share(now: int, outcome: str) -> None:
     assert (verdict.outcome, verdict.value) == (outcome, pytest.approx(1 - now / 100))
     if outcome == "failed":
         assert verdict.why == (
-            "69, and 100 in the last run: 31.0% fewer (gates.input.threshold = 0.3)"
+            "69, and 100 in the reference run: 31.0% fewer (gates.input.threshold = 0.3)"
         )
 
 
@@ -31,7 +31,7 @@ def test_chance_may_take_some_besides() -> None:
     assert of_fall("coverage", "als", gate(0.5), 1600, 700, slack=80).outcome == "failed"
 
 
-def test_nothing_in_the_last_run_is_nothing_to_fall_from() -> None:
+def test_nothing_in_the_reference_run_is_nothing_to_fall_from() -> None:
     assert of_fall("coverage", "als", gate(0.5), 0, 0).outcome == "skipped"
 
 
@@ -62,10 +62,10 @@ def test_a_metric_must_be_surely_and_materially_worse(
 ) -> None:
     verdict = of_change("rating", "als", gate(0.1), Change(value, low, 0.3, 7), (1.0, 1.2), "RMSE")
     assert verdict.outcome == outcome
-    assert (verdict.low, verdict.high, verdict.n, verdict.last) == (low, 0.3, 7, 1.0)
+    assert (verdict.low, verdict.high, verdict.n, verdict.reference) == (low, 0.3, 7, 1.0)
     if outcome == "failed":
         assert (
-            "RMSE is 1.2000, and 1.0000 in the last run for the same 7 users: worse by 20.0%"
+            "RMSE is 1.2000, and 1.0000 in the reference run for the same 7 users: worse by 20.0%"
             in verdict.why
         )
 
@@ -84,6 +84,6 @@ def test_only_enforced_failures_refuse() -> None:
 
 
 def test_an_audit_allows_nothing() -> None:
-    clean, dirty = of_audits([Finding("a", 0), Finding("b", 3, "user 7")], "enforce")
+    clean, dirty = of_audits([AuditFinding("a", 0), AuditFinding("b", 3, "user 7")], "enforce")
     assert (clean.outcome, dirty.outcome, dirty.value) == ("passed", "failed", 3.0)
     assert dirty.why == "3 break it, such as user 7"

@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from mfspark.config.config import Evaluation
-from mfspark.evaluation import (
+from mfspark.evaluation.metrics import (
     ranking_metrics,
     rating_metrics,
     relevant_from,

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from mfspark.config.config import Evaluation
 from mfspark.errors import ConfigError
-from mfspark.evaluation import split_ratings
+from mfspark.evaluation.splits import split_ratings
 from mfspark.schemas import IdTypes, spark_schema
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

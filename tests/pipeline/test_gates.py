@@ -12,7 +12,7 @@ import pytest
 from mfspark.config.config import Config
 from mfspark.evaluation.gates import Verdict
 from mfspark.ingest.intake import IngestReport
-from mfspark.pipeline.gates import Comparison, compare
+from mfspark.pipeline.gates import JudgedNight, compare
 from mfspark.schemas import IdTypes, table_schema
 from mfspark.tables.manifest import Manifest
 from mfspark.tables.sql import Tables
@@ -49,9 +49,11 @@ def run_of(
     }  # fmt: skip
 
 
-def judged(tmp_path: Path, last: dict[str, Rows] | None, now: dict[str, Rows], **options: Any):
+def judged(
+    tmp_path: Path, reference: dict[str, Rows] | None, tonight: dict[str, Rows], **options: Any
+) -> dict[tuple[str, str], Verdict]:
     """Compare two runs and return the verdicts by gate and subject."""
-    for run, tables in (("last.", last), ("", now)):
+    for run, tables in (("reference.", reference), ("", tonight)):
         for name, rows in (tables or {}).items():
             schema = table_schema(name, IDS)
             filled = [{field: row.get(field) for field in schema.names} for row in rows]
@@ -62,8 +64,8 @@ def judged(tmp_path: Path, last: dict[str, Rows] | None, now: dict[str, Rows], *
         rating_scale=(1.0, 5.0), rating_step=1.0, ids=IDS, n_users=40, n_items=40,
     )  # fmt: skip
     tables = Tables(lambda name: [tmp_path / f"{name}.parquet"])
-    manifest = manifest_of(tmp_path / "last") if last else None
-    found = list(compare(Comparison(tables, config, report, manifest)))
+    manifest = manifest_of(tmp_path / "reference") if reference else None
+    found = list(compare(JudgedNight(tables, config, report, manifest)))
     verdicts = {(v.gate, v.subject): v for v in found}
     assert len(verdicts) == len(found)
     return verdicts
@@ -113,7 +115,7 @@ def test_worse_predictions_and_worse_lists_are_told_apart(tmp_path: Path) -> Non
     rating = judged(tmp_path, GOOD, run_of(errors={"baseline": 0.95, "als": 0.99}))
     assert failures(rating) == {("rating", "als")}
     assert rating["rating", "als"].value == pytest.approx(0.1)
-    assert (rating["rating", "als"].last, rating["rating", "als"].now) == pytest.approx(
+    assert (rating["rating", "als"].reference, rating["rating", "als"].tonight) == pytest.approx(
         (0.9 * (14 / 3 - 0.1) ** 0.5, 0.99 * (14 / 3 - 0.1) ** 0.5), rel=0.02
     )
     ranking = judged(tmp_path, GOOD, run_of(errors={"baseline": 0.95, "als": 0.9}, ndcg=0.4))
@@ -173,9 +175,9 @@ def test_fewer_items_and_more_alike_lists(tmp_path: Path) -> None:
         row["item_id"] = row["rank"] + (row["user_id"] == 0)  # six items for everybody
     verdicts = judged(tmp_path, GOOD, now)
     assert failures(verdicts) == {("coverage", "als"), ("concentration", "als")}
-    assert (verdicts["coverage", "als"].last, verdicts["coverage", "als"].now) == (40, 6)
-    assert verdicts["concentration", "als"].last == pytest.approx(4 / 40)
-    assert verdicts["concentration", "als"].now == pytest.approx((40 * 4) / 200)
+    assert (verdicts["coverage", "als"].reference, verdicts["coverage", "als"].tonight) == (40, 6)
+    assert verdicts["concentration", "als"].reference == pytest.approx(4 / 40)
+    assert verdicts["concentration", "als"].tonight == pytest.approx((40 * 4) / 200)
 
 
 def test_items_that_are_listed_by_chance_are_not_missed(tmp_path: Path) -> None:

@@ -35,10 +35,13 @@ def test_counts_and_rejected_rows(made_report: Report) -> None:
 
 def test_metrics_stand_beside_what_they_have_to_beat(made_report: Report) -> None:
     rmse = made_report.metrics[0]
-    assert (rmse.name, rmse.reference, rmse.lower_is_better) == ("RMSE", "baseline", True)
+    assert (rmse.title, rmse.metric.reference, rmse.metric.lower_is_better) == (
+        *("RMSE", "baseline"),
+        True,
+    )
     assert {name: f.value for name, f in rmse.figures.items()} == dict(made.METRICS)
     assert [name for name, f in rmse.figures.items() if f.best] == ["als"]
-    assert [m.name for m in made_report.metrics if m.charted] == ["RMSE", "NDCG@10"]
+    assert [m.title for m in made_report.metrics if m.metric.charted] == ["RMSE", "NDCG@10"]
 
 
 def test_distributions_count_every_rating_user_and_item(made_report: Report) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mfspark.queries.summary import Summary, summarise
+from mfspark.queries.summary import Figure, Summary, summarise
 from mfspark.tables.run import PublishedRun
 from tests.support import made_run as made
 
@@ -18,16 +18,18 @@ def summary_of(root: Path, **config: Any) -> Summary:
 
 def test_figures_stand_in_the_configured_order_with_the_references_last(tmp_path: Path) -> None:
     summary = summary_of(tmp_path)
-    assert [model.model for model in summary.models] == [*made.MODELS, "baseline"]
-    als = summary.models[2].measured
-    assert (als["rmse"].value, als["rmse"].low, als["rmse"].high) == (0.875, 0.75, 1.0)
-    assert "rmse" not in summary.models[0].measured
+    assert summary.models == [*made.MODELS, "baseline"]
+    rmse = summary.metrics[0].figures
+    assert rmse["als"] == Figure(0.875, 0.75, 1.0, best=True)
+    assert "popularity" not in rmse
+    titles = [found.title for found in summary.metrics]
+    assert titles == ["RMSE", "MAE", "NDCG@10", "recall@10", "coverage@10"]
 
 
 def test_the_lowest_error_is_best_and_equal_figures_have_no_best(tmp_path: Path) -> None:
     summary = summary_of(tmp_path)
-    best = [(m.model, name) for m in summary.models for name, f in m.measured.items() if f.best]
-    assert best == [("als", "rmse")]  # all NDCGs are 0.5
+    best = [(m.title, name) for m in summary.metrics for name, f in m.figures.items() if f.best]
+    assert best == [("RMSE", "als")]  # all NDCGs are 0.5
 
 
 def test_rows_are_accounted_for(tmp_path: Path) -> None:

@@ -13,35 +13,36 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from mfspark.errors import printable
+from mfspark.evaluation.catalog import REFERENCES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from mfspark.queries.report.content import Distribution, Heatmap, LossCurve, Metric
+    from mfspark.queries.report.content import Distribution, Heatmap, LossCurve
+    from mfspark.queries.summary import MetricFigures
 
 _ROW, _LABELS, _WIDTH = 30, 116, 500  # pixels: a row, the names left of it, the whole chart
 _PANEL = 300  # of one in a row of three
 
 
-def intervals(metric: Metric) -> Markup:
+def intervals(found: MetricFigures) -> Markup:
     """Draw a dot and its interval a model, best first, and a line at the reference's value."""
-    order = sorted(
-        metric.figures.items(), key=lambda f: f[1].value if metric.lower_is_better else -f[1].value
-    )
+    lower = found.metric.lower_is_better
+    order = sorted(found.figures.items(), key=lambda f: f[1].value if lower else -f[1].value)
     ends = [e for _, f in order for e in (f.low, f.value, f.high) if e is not None]
     ticks = _ticks(min(ends), max(ends))
     left, right = _LABELS, _WIDTH - 64
     x = _Scale(ticks[0], ticks[-1], left, right)
     height = _ROW * len(order) + 34
     marks = [*_vertical_grid(x, ticks, height - 24)]
-    reference = metric.figures.get(metric.reference)
+    reference = found.figures.get(found.metric.reference)
     if reference:
         at = x(reference.value)
         marks.append(_line(at, 4, at, height - 24, "reference"))
     for i, (name, figure) in enumerate(order):
         y = 6 + _ROW * (i + 0.5)
         kind = "point best" if figure.best else "point"
-        kind = f"{kind} quiet" if name in ("baseline", "popularity") else kind
+        kind = f"{kind} quiet" if name in REFERENCES else kind
         tip = f"{name}: {figure.value:.4f}"
         if figure.low is not None and figure.high is not None:
             marks.append(_line(x(figure.low), y, x(figure.high), y, f"whisker {kind}"))
@@ -50,8 +51,8 @@ def intervals(metric: Metric) -> Markup:
         marks.append(_group(dot, kind, tip))
         marks.append(_text(left - 12, y + 4, name, "name end"))
         marks.append(_text(right + 14, y + 4, f"{figure.value:.3f}", f"value {kind}"))
-    better = "lower" if metric.lower_is_better else "higher"
-    return _svg(_WIDTH, height, marks, f"{metric.name} of each model; {better} is better")
+    better = "lower" if lower else "higher"
+    return _svg(_WIDTH, height, marks, f"{found.title} of each model; {better} is better")
 
 
 def losses(curve: LossCurve) -> Markup:

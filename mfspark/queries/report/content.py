@@ -1,33 +1,12 @@
-"""What a report says, as plain data: filled by `queries.report_data`, drawn by `queries.page`."""
+"""What a report says, as plain data: `report_data` fills it, `page` and `charts` draw it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-
-@dataclass(frozen=True)
-class Figure:
-    """One figure of a model with its 95% interval, where it has one."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-    best: bool = False
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One metric of all models that have it."""
-
-    name: str
-    """As readers know it: RMSE, NDCG@10."""
-    lower_is_better: bool
-    figures: dict[str, Figure]
-    """By model."""
-    reference: str
-    """The model the others must beat."""
-    charted: bool = False
-    """Whether it has a chart besides its column in the table."""
+if TYPE_CHECKING:
+    from mfspark.queries.summary import MetricFigures
 
 
 @dataclass(frozen=True)
@@ -137,7 +116,7 @@ class Report:
     """Headline numbers by name, in order."""
     split: str
     notes: list[str]
-    metrics: list[Metric] = field(default_factory=list)
+    metrics: list[MetricFigures] = field(default_factory=list)
     losses: list[LossCurve] = field(default_factory=list)
     distributions: list[Distribution] = field(default_factory=list)
     heatmaps: list[Heatmap] = field(default_factory=list)

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 from markupsafe import Markup
 
+from mfspark.evaluation.catalog import NDCG, RMSE
 from mfspark.queries.report import charts
-from mfspark.queries.report.content import Bar, Distribution, Figure, Heatmap, LossCurve, Metric
+from mfspark.queries.report.content import Bar, Distribution, Heatmap, LossCurve
+from mfspark.queries.summary import Figure, MetricFigures
 
 
 def parsed(chart: Markup) -> ET.Element:
@@ -30,10 +33,10 @@ def of_class(root: ET.Element, kind: str) -> list[ET.Element]:
     return [mark for mark in root.iter() if kind in mark.attrib.get("class", "").split()]
 
 
-def metric(lower: bool = True, **values: float) -> Metric:
+def metric(lower: bool = True, **values: float) -> MetricFigures:
     best = min(values.values()) if lower else max(values.values())
     figures = {n: Figure(v, v - 0.1, v + 0.1, v == best) for n, v in values.items()}
-    return Metric("RMSE", lower, figures, "baseline")
+    return MetricFigures(replace(RMSE, lower_is_better=lower), "RMSE", figures)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +56,7 @@ def test_models_stand_in_order_with_dots_at_their_values(lower: bool, order: lis
 
 
 def test_a_figure_without_an_interval_and_equal_figures_are_drawn_too() -> None:
-    same = Metric("NDCG", False, {"a": Figure(0.5), "b": Figure(0.5)}, "popularity")
+    same = MetricFigures(NDCG, "NDCG", {"a": Figure(0.5), "b": Figure(0.5)})
     root = parsed(charts.intervals(same))
     assert not of_class(root, "whisker")
     assert not of_class(root, "reference")
@@ -132,7 +135,7 @@ def test_names_are_text_and_never_markup() -> None:
     for chart in (
         charts.heatmap(heat),
         charts.bars(Distribution(evil, [Bar(evil, 3)])),
-        charts.intervals(Metric(evil, True, {evil: Figure(1.0)}, evil)),
+        charts.intervals(MetricFigures(RMSE, evil, {evil: Figure(1.0)})),
         charts.losses(LossCurve(evil, {"train": [(1, 1.0)]}, 1.0)),
     ):
         assert "<script" not in chart

@@ -10,21 +10,21 @@ from pathlib import Path
 
 import pytest
 
+from mfspark.evaluation.catalog import COVERAGE, RMSE
 from mfspark.queries.report.content import (
     Bar,
     Cell,
     Completed,
     Distribution,
     ExampleList,
-    Figure,
     Heatmap,
     ListedItem,
     LossCurve,
-    Metric,
     Rejected,
     Report,
 )
 from mfspark.queries.report.page import render
+from mfspark.queries.summary import Figure, MetricFigures
 
 EVIL = "<img src=x onerror=alert(1)> & \x1b[31mred"
 EMPTY = Report(
@@ -34,14 +34,10 @@ FULL = replace(
     EMPTY,
     notes=["lists are short"],
     metrics=[
-        Metric(
-            "RMSE",
-            True,
-            {"als": Figure(0.9, 0.8, 1.0, best=True), "baseline": Figure(1.0)},
-            "baseline",
-            True,
+        MetricFigures(
+            RMSE, "RMSE", {"als": Figure(0.9, 0.8, 1.0, best=True), "baseline": Figure(1.0)}
         ),
-        Metric("coverage", False, {"als": Figure(0.5)}, "popularity"),
+        MetricFigures(COVERAGE, "coverage@10", {"als": Figure(0.5)}),
     ],
     losses=[
         LossCurve("als", {"train": [(1, 1.0), (2, 0.5)], "validation": [(1, 1.2), (2, 1.1)]}, 3.0)
