@@ -12,10 +12,9 @@ import pyarrow as pa
 
 from mfspark.grid.grid import Blocks, Layout, TileSet
 from mfspark.kernels.arrays.tile import Array, Arrays, Tile
-from mfspark.kernels.arrays.top_n import NOBODY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from pyspark.sql import DataFrame
 
@@ -76,57 +75,19 @@ def cut_factors(
     """
     from pyspark.sql import functions as F
 
+    n_blocks = layout.blocks(side)
+    blocks = Blocks.named(side, name, n_blocks)
     selected = rows.select(
         F.col("idx").cast("int"),
         F.col("bias").cast("float"),
         F.col("factors").cast("array<float>"),
     ).filter(F.size("factors") == rank)
-    start, fill = partial(_no_factors, rank), partial(_fill_factors, rank)
-    return _cut_rows(selected, side, layout, name, store, start, fill)
-
-
-def cut_lists(
-    rows: DataFrame, side: Side, layout: Layout, k: int, name: str, store: Store
-) -> Blocks:
-    """Cut a DataFrame (idx, place, neighbor_idx, similarity) into blocks of lists (rows, k).
-
-    place counts from 0; -1 marks a row as changed. Blocks: as `models.neighbors.increment` takes
-    them. Shuffles the rows once, by block.
-    """
-    from pyspark.sql import functions as F
-
-    selected = rows.select(
-        *(F.col(column).cast("int") for column in ("idx", "place")),
-        F.coalesce(F.col("neighbor_idx").cast("int"), F.lit(NOBODY)).alias("neighbor_idx"),
-        F.col("similarity").cast("double"),
-    )
-    return _cut_rows(selected, side, layout, name, store, partial(_no_lists, k), _fill_lists)
-
-
-def _cut_rows(
-    rows: DataFrame,
-    side: Side,
-    layout: Layout,
-    name: str,
-    store: Store,
-    start: Callable[[int], Arrays],
-    fill: Callable[[Arrays, Array, pa.RecordBatch], None],
-) -> Blocks:
-    """Write blocks of rows with a column `idx`.
-
-    start: makes the arrays of a block of so many rows; fill: puts a batch, whose rows in the block
-    are given, into them.
-    """
-    from pyspark.sql import functions as F
-
-    n_blocks = layout.blocks(side)
-    blocks = Blocks.named(side, name, n_blocks)
-    numbered = rows.withColumn("block", F.pmod("idx", F.lit(n_blocks)))
+    numbered = selected.withColumn("block", F.pmod("idx", F.lit(n_blocks)))
     shuffled = numbered.repartitionById(n_blocks, "block")
-    write = partial(_write_rows, store, layout, blocks, start, fill)
+    write = partial(_write_factors, store, layout, blocks, rank)
     found = {row["block"] for row in shuffled.mapInArrow(write, "block int").collect()}
     for block in set(range(n_blocks)) - found:  # Spark does not run what it knows to be empty
-        store.put(blocks.references[block], start(layout.rows(side, block)))
+        store.put(blocks.references[block], _no_factors(layout.rows(side, block), rank))
     return blocks
 
 
@@ -167,51 +128,24 @@ def _cut_strips(
     )
 
 
-def _write_rows(
-    store: Store,
-    layout: Layout,
-    blocks: Blocks,
-    start: Callable[[int], Arrays],
-    fill: Callable[[Arrays, Array, pa.RecordBatch], None],
-    batches: Iterator[pa.RecordBatch],
+def _write_factors(
+    store: Store, layout: Layout, blocks: Blocks, rank: int, batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    """Write the rows of this Spark partition, which is exactly one block."""
+    """Write the factors of this Spark partition, which is exactly one block."""
     block = _partition()
-    arrays = start(layout.rows(blocks.side, block))
+    arrays = _no_factors(layout.rows(blocks.side, block), rank)
     for batch in batches:
-        fill(arrays, batch["idx"].to_numpy() // layout.blocks(blocks.side), batch)
+        rows = batch["idx"].to_numpy() // layout.blocks(blocks.side)
+        arrays["factors"][rows] = batch["factors"].flatten().to_numpy().reshape(-1, rank)
+        arrays["bias"][rows] = batch["bias"].to_numpy()
+        arrays["known"][rows] = True
     store.put(blocks.references[block], arrays)
     yield pa.RecordBatch.from_pydict({"block": pa.array([block], pa.int32())})
 
 
-def _no_factors(rank: int, n: int) -> Arrays:
+def _no_factors(n: int, rank: int) -> Arrays:
     factors, bias = np.zeros((n, rank), np.float32), np.zeros(n, np.float32)
     return {"factors": factors, "bias": bias, "known": np.zeros(n, bool)}
-
-
-def _fill_factors(rank: int, arrays: Arrays, rows: Array, batch: pa.RecordBatch) -> None:
-    arrays["factors"][rows] = batch["factors"].flatten().to_numpy().reshape(-1, rank)
-    arrays["bias"][rows] = batch["bias"].to_numpy()
-    arrays["known"][rows] = True
-
-
-def _no_lists(k: int, n: int) -> Arrays:
-    return {
-        "indices": np.full((n, k), NOBODY, np.int32),
-        "similarity": np.full((n, k), -np.inf),
-        "length": np.zeros(n, np.int32),
-        "changed": np.zeros(n, bool),
-    }
-
-
-def _fill_lists(arrays: Arrays, rows: Array, batch: pa.RecordBatch) -> None:
-    place = batch["place"].to_numpy()
-    arrays["changed"][rows[place < 0]] = True
-    listed = np.flatnonzero(place >= 0)
-    cells = rows[listed], place[listed]
-    arrays["indices"][cells] = batch["neighbor_idx"].to_numpy()[listed]
-    arrays["similarity"][cells] = batch["similarity"].to_numpy(zero_copy_only=False)[listed]
-    np.add.at(arrays["length"], rows[listed], 1)
 
 
 def _partition() -> int:

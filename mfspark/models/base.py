@@ -51,8 +51,6 @@ class FitContext:
     previous: BySide | None = None
     """Factors this model ended with last time, as `grid.cut.cut_factors` gives them: training
     starts from there. None: from random factors."""
-    earlier: Callable[[], Blocks | None] = lambda: None
-    """Gives the neighbors of the last run; see models.neighbors.increment. None: there are none."""
 
     @property
     def grid(self) -> Grid:

@@ -119,17 +119,6 @@ def compare(chunk: Chunk, other: Chunk, similarity: Similarity) -> None:
         other.shortlist.offer(column, chunk.rows.indices[row], scored.exactly(row, column))
 
 
-def compare_one_way(chunk: Chunk, other: Chunk, similarity: Similarity) -> None:
-    """Compare each row of a chunk with each of another, whoever is in both; offer to the first."""
-    scored = _scored(chunk, other, similarity)
-    _, own, itself = np.intersect1d(
-        chunk.rows.indices, other.rows.indices, assume_unique=True, return_indices=True
-    )
-    scored.scores[own, itself] = -np.inf
-    row, column = scored.reaching(chunk, axis=0)
-    chunk.shortlist.offer(row, other.rows.indices[column], scored.exactly(row, column))
-
-
 @dataclass(frozen=True)
 class _Scored:
     """The similarities of two chunks.

@@ -67,7 +67,7 @@ def fit(side: Side, context: FitContext, options: KNNOptions) -> KNN:
         levels[side] = context.grid.sweep(side, name, _MeansAndSpreads(spread))[0]
     compared_with = fitted if options.similarity == "pearson_baseline" else None
     neighbors, comparison = nearest_neighbors(
-        context.grid, side, context.name, options, compared_with, context.earlier()
+        context.grid, side, context.name, options, compared_with
     )
     return KNN(options, neighbors, comparison, mean, levels)
 

@@ -8,7 +8,6 @@ together    sweep                      nearest of all, and what they have in com
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,7 +25,6 @@ from mfspark.kernels.neighbors.shortlist import Shortlist
 from mfspark.kernels.neighbors.similarity import similarities, with_common
 from mfspark.kernels.neighbors.weighting import Columns, compared, needs_columns
 from mfspark.models.baselines.baseline import Biases
-from mfspark.models.neighbors.increment import can_be_kept, update_neighbors
 from mfspark.schemas import other
 
 if TYPE_CHECKING:
@@ -38,8 +36,6 @@ if TYPE_CHECKING:
     from mfspark.kernels.arrays.tile import Array, Arrays
     from mfspark.schemas import Side
 
-_log = logging.getLogger(__name__)
-
 
 def nearest_neighbors(
     grid: Grid,
@@ -47,13 +43,11 @@ def nearest_neighbors(
     name: str,
     options: SimilarityOptions,
     biases: BySide | None = None,
-    earlier: Blocks | None = None,
 ) -> tuple[Blocks, Comparison]:
     """Find the nearest neighbors of every user or item: blocks of kernels.similarity.Neighbors.
 
-    biases: those of the baseline, for `pearson_baseline`; if not given they are fitted. earlier:
-    neighbors to start from, see models.neighbors.increment; what is found is the same. Also returns
-    how rows were compared, so that any others can be compared alike.
+    biases: those of the baseline, for `pearson_baseline`; if not given they are fitted. Also
+    returns how rows were compared, so that any others can be compared alike.
     """
     k = min(options.num_neighbors, max(1, grid.layout.n(side) - 1))
     columns, numbers = grid.sweep(other(side), f"{name}/columns", _column_facts)
@@ -61,10 +55,6 @@ def nearest_neighbors(
         biases = _baseline(grid, f"{name}/baseline")
     off = tuple(numbers[f"off_{i}"] > 0 for i in range(3))
     compare = Comparison(options, columns, biases, off)
-    if earlier is not None and can_be_kept(compare):
-        neighbors, n_fresh = update_neighbors(grid, name, compare, earlier, k)
-        _log.info("%s neighbors: %d of %d lists anew", side, n_fresh, grid.layout.n(side))
-        return neighbors, compare
     rows, _ = grid.sweep(side, f"{name}/within", _Within(compare, k))
     found, left = rows, ((),)
     if len(rows) > 1:
