@@ -115,7 +115,7 @@ def _refuse(night: Night, verdicts: list[Verdict]) -> RefusedError:
         "reasons": reasons,
         "verdicts": [verdict.record() for verdict in verdicts],
     }
-    night.warehouse.store.replace_file(path, as_json(plain(why)))
+    night.warehouse.file_system.replace_file(path, as_json(plain(why)))
     gates = sorted({verdict.gate for verdict in refusing})
     settings = " ".join(f"--set gates.{gate}.mode=warn" for gate in gates)
     seen = night.warehouse.current()

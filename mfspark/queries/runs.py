@@ -72,7 +72,7 @@ def open_nights(warehouse: str | Path) -> list[OpenNight]:
 
 def _open(warehouse: Warehouse, run_id: str, note: dict[str, Any]) -> OpenNight:
     path = warehouse.scratch_dir(run_id) / WHY
-    content = warehouse.store.read(path)
+    content = warehouse.file_system.read(path)
     try:
         why: dict[str, Any] = json.loads(content) if content else {}
     except ValueError:

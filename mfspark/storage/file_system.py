@@ -1,8 +1,8 @@
-"""The few motions publishing needs from a file system.
+"""The few operations that publishing needs of a file system.
 
-Everything that publishing does to the disk goes through a `Store`, so that another file system can
-follow by writing one class. What each motion must promise is in its docstring; publishing is right
-wherever the promises hold.
+Everything that publishing does to the disk goes through a `FileSystem`, so that another one can
+follow by writing one class. What each operation must promise is in its docstring; publishing is
+right wherever the promises hold.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def explain_os_errors(path: Path, action: str) -> Generator[None, None, None]:
         raise MfsparkError(message, hint) from error
 
 
-class Store(Protocol):
+class FileSystem(Protocol):
     """A file system as publishing sees it."""
 
     def read(self, path: Path) -> bytes | None:
@@ -95,7 +95,7 @@ class Store(Protocol):
         ...
 
 
-class LocalStore:
+class LocalFileSystem:
     """A POSIX file system: fsync before every rename that others may see, and after it.
 
     The underscored methods are the single steps; fault tests stop the program at each of them.

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from mfspark.errors import ConfigError
-from mfspark.storage.file_system import LocalStore, explain_os_errors
+from mfspark.storage.file_system import LocalFileSystem, explain_os_errors
 from mfspark.tables.run import read_table
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def export_table(
                     columns = [_defused(column) for column in columns]
                 writer.write_batch(pa.record_batch(columns, schema=schema))
                 rows += batch.num_rows
-        LocalStore().adopt_file(beside, target)
+        LocalFileSystem().adopt_file(beside, target)
     return rows
 
 

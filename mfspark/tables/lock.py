@@ -66,7 +66,7 @@ def _held(
     warehouse: Warehouse, name: str, mode: int, purpose: str, *, wait: bool = False
 ) -> Generator[None, None, None]:
     directory = warehouse.root / "locks"
-    warehouse.store.make_dir(directory)
+    warehouse.file_system.make_dir(directory)
     path = directory / f"{name}.lock"
     with explain_os_errors(path, "lock"):
         # Closed on exec, as Python opens every file: a JVM started later does not keep the lock.

@@ -21,7 +21,7 @@ from mfspark.schemas import SORTED_BY, IdType, IdTypes, check_schema
 from mfspark.system.redaction import REDACTED, names_secret, redact
 
 if TYPE_CHECKING:
-    from mfspark.storage.file_system import Store
+    from mfspark.storage.file_system import FileSystem
 
 MANIFEST = "manifest.json"
 _PACKAGES = ("pyspark", "torch", "numpy", "pyarrow", "pandas")
@@ -96,9 +96,11 @@ def parse_manifest(content: bytes, where: Path) -> Manifest:
         ) from None
 
 
-def describe_table(directory: Path, table: str, ids: IdTypes, store: Store) -> TableEntry:
+def describe_table(
+    directory: Path, table: str, ids: IdTypes, file_system: FileSystem
+) -> TableEntry:
     """Read the footers and the bytes of a table's files. Raises SchemaError, MfsparkError."""
-    paths = [directory / name for name in parquet_names(directory, store)]
+    paths = [directory / name for name in parquet_names(directory, file_system)]
     if not paths:
         raise MfsparkError(
             f"table '{table}' has no files in {directory}",
@@ -117,9 +119,9 @@ def describe_table(directory: Path, table: str, ids: IdTypes, store: Store) -> T
     )
 
 
-def parquet_names(directory: Path, store: Store) -> list[str]:
+def parquet_names(directory: Path, file_system: FileSystem) -> list[str]:
     """Return the names of a table's files, sorted; those that readers of the directory see."""
-    return [name for name in store.names(directory) if name.endswith(".parquet")]
+    return [name for name in file_system.names(directory) if name.endswith(".parquet")]
 
 
 def _describe_file(path: Path) -> FileEntry:

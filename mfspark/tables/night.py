@@ -59,7 +59,7 @@ class Night:
         run_id = name_run(config, run_date, inputs)
         night = cls(warehouse, config, run_date, run_id, plain(inputs))
         # A kill may have left the run directory moved but not published, or scratch not removed.
-        if warehouse.store.is_dir(warehouse.run_dir(run_id)):
+        if warehouse.file_system.is_dir(warehouse.run_dir(run_id)):
             with hold_pointer_lock(warehouse):
                 night.settle()
         if night.published:
@@ -81,7 +81,7 @@ class Night:
         path = self.warehouse.scratch_dir(self.run_id).joinpath(*parts)
         if not path.resolve().is_relative_to(self.warehouse.scratch_dir(self.run_id).resolve()):
             raise ConfigError(f"scratch path {'/'.join(parts)} leaves the night's own directory")
-        self.warehouse.store.make_dir(path.parent)
+        self.warehouse.file_system.make_dir(path.parent)
         return path
 
     def table_dir(self, table: str) -> Path:
@@ -110,15 +110,15 @@ class Night:
         What it wrote is made durable first: after a power failure the night relies on it.
         """
         path = self._record_path(key.stage)
-        self.warehouse.store.make_dir(path.parent)
-        self.warehouse.store.flush(path.parent)
-        self.warehouse.store.replace_file(path, as_json(plain(key.dump(record))))
+        self.warehouse.file_system.make_dir(path.parent)
+        self.warehouse.file_system.flush(path.parent)
+        self.warehouse.file_system.replace_file(path, as_json(plain(key.dump(record))))
 
     def records(self) -> dict[str, Any]:
         """Return what every finished stage recorded, as JSON types."""
         if self.published:
             return self._manifest().stages
-        names = self.warehouse.store.names(self.warehouse.scratch_dir(self.run_id) / "stages")
+        names = self.warehouse.file_system.names(self.warehouse.scratch_dir(self.run_id) / "stages")
         stages = [name.removesuffix(".json") for name in names if name.endswith(".json")]
         return {stage: self._recorded(stage) for stage in stages}
 
@@ -128,21 +128,21 @@ class Night:
         A run directory that CURRENT does not list goes back to scratch: no reader was ever sent to
         it. What scratch still holds of a published run is discarded.
         """
-        store, run_dir = self.warehouse.store, self.warehouse.run_dir(self.run_id)
+        file_system, run_dir = self.warehouse.file_system, self.warehouse.run_dir(self.run_id)
         if self.run_id in self.warehouse.run_ids():
             self.published = True
-            store.discard(self.warehouse.scratch_dir(self.run_id))
-        elif store.is_dir(run_dir):
+            file_system.discard(self.warehouse.scratch_dir(self.run_id))
+        elif file_system.is_dir(run_dir):
             tables = self.scratch("tables")
-            if store.is_dir(tables):  # written since, so newer than what was moved
-                store.discard(run_dir)
+            if file_system.is_dir(tables):  # written since, so newer than what was moved
+                file_system.discard(run_dir)
             else:
-                store.move_dir(run_dir, tables)
+                file_system.move_dir(run_dir, tables)
 
     def _first_begun(self) -> tuple[str | None, str | None]:
         """Return current_run and base_run as noted when this night first began, maybe now."""
         path = self.scratch(NOTE)
-        content = self.warehouse.store.read(path)
+        content = self.warehouse.file_system.read(path)
         if content is not None:
             note = json.loads(content)
             return note["parent"], note["base"]
@@ -157,13 +157,13 @@ class Night:
             "config": plain(self.config.content()),
             "inputs": self.inputs,
         }
-        self.warehouse.store.replace_file(path, as_json(note))
+        self.warehouse.file_system.replace_file(path, as_json(note))
         return current, base
 
     def _recorded(self, stage: str) -> dict[str, Any] | None:
         if self.published:
             return self._manifest().stages.get(stage)
-        content = self.warehouse.store.read(self._record_path(stage))
+        content = self.warehouse.file_system.read(self._record_path(stage))
         return None if content is None else json.loads(content)
 
     def _record_path(self, stage: str) -> Path:

@@ -39,7 +39,7 @@ def publish(
     publishes, RefusedError when another run was published since this night began, SchemaError when
     a table does not fit; in all three cases readers see what they saw.
     """
-    warehouse, store = night.warehouse, night.warehouse.store
+    warehouse, file_system = night.warehouse, night.warehouse.file_system
     with hold_pointer_lock(warehouse):
         night.settle()
         if night.published:
@@ -48,10 +48,10 @@ def publish(
 
         manifest = describe_night(night, ids, metrics, verdicts)
         tables, run_dir = night.scratch("tables"), warehouse.run_dir(night.run_id)
-        store.replace_file(tables / MANIFEST, manifest.to_json())
-        store.seal(tables)
-        store.make_dir(run_dir.parent)
-        store.move_dir(tables, run_dir)
+        file_system.replace_file(tables / MANIFEST, manifest.to_json())
+        file_system.seal(tables)
+        file_system.make_dir(run_dir.parent)
+        file_system.move_dir(tables, run_dir)
         older = night.current_run is not None and run_date_of(night.current_run) > night.run_date
         if night.config.publish.single_file and not older:
             export_single_file(warehouse, manifest)
@@ -59,7 +59,7 @@ def publish(
         warehouse.point_at(night.run_id, listed_only=older)  # from here on the run is published
         night.published = True
         try:
-            store.discard(warehouse.scratch_dir(night.run_id))
+            file_system.discard(warehouse.scratch_dir(night.run_id))
         except MfsparkError as error:  # readers have the run; the next night removes the rest
             _log.warning("run %s is published, but: %s", night.run_id, error.message)
     return manifest
@@ -72,8 +72,8 @@ def describe_night(
 
     Raises MfsparkError where there are no tables, SchemaError where one does not fit.
     """
-    directory, store = night.scratch("tables"), night.warehouse.store
-    names = [name for name in store.names(directory) if store.is_dir(directory / name)]
+    directory, file_system = night.scratch("tables"), night.warehouse.file_system
+    names = [name for name in file_system.names(directory) if file_system.is_dir(directory / name)]
     if not names:
         raise MfsparkError(
             f"run {night.run_id} has no tables in {directory}", "run its stages first"
@@ -89,7 +89,7 @@ def describe_night(
         versions=installed_versions(),
         inputs=night.inputs,
         id_types={"user": ids.user, "item": ids.item},
-        tables={name: describe_table(directory / name, name, ids, store) for name in names},
+        tables={name: describe_table(directory / name, name, ids, file_system) for name in names},
         metrics=plain(metrics),
         verdicts=plain(verdicts),
         stages=night.records(),
@@ -122,7 +122,7 @@ def export_single_file(warehouse: Warehouse, manifest: Manifest) -> None:
     if EXPORTED not in manifest.tables:
         return
     source, target = warehouse.run_dir(manifest.run_id) / EXPORTED, warehouse.root / "exports"
-    warehouse.store.make_dir(target)
+    warehouse.file_system.make_dir(target)
     beside = target / f".{EXPORTED}.parquet.tmp"  # hidden: no reader's glob finds it
     schema = table_schema(EXPORTED, manifest.ids)
     order = [pq.SortingColumn(schema.get_field_index(name)) for name in SORTED_BY[EXPORTED]]
@@ -135,7 +135,7 @@ def export_single_file(warehouse: Warehouse, manifest: Manifest) -> None:
                 for i in range(parquet.num_row_groups):
                     group = parquet.read_row_group(i, columns=schema.names)
                     writer.write_table(group.select(schema.names).cast(schema))
-    warehouse.store.adopt_file(beside, target / f"{EXPORTED}.parquet")
+    warehouse.file_system.adopt_file(beside, target / f"{EXPORTED}.parquet")
 
 
 def _check_readers_still_see_it(night: Night) -> None:

@@ -42,7 +42,7 @@ def collect(
     """
     now = now or datetime.now(UTC)
     with hold_lock(warehouse), hold_pointer_lock(warehouse):
-        store, pointer = warehouse.store, warehouse.pointed()
+        file_system, pointer = warehouse.file_system, warehouse.pointed()
         nights = scratch_nights(warehouse)
         dead = [
             run
@@ -58,17 +58,17 @@ def collect(
         ]
         orphans = _orphans(warehouse, set(pointer.runs), now - grace)
         for run in old + orphans:
-            store.discard(warehouse.run_dir(run))
+            file_system.discard(warehouse.run_dir(run))
         for run in dead:
-            store.discard(warehouse.scratch_dir(run))
+            file_system.discard(warehouse.scratch_dir(run))
     return Removed(old, dead + orphans)
 
 
 def scratch_nights(warehouse: Warehouse) -> dict[str, dict[str, Any]]:
     """Return the notes of the nights in scratch; an empty one where it cannot be read."""
     found: dict[str, dict[str, Any]] = {}
-    for name in warehouse.store.names(warehouse.root / "scratch"):
-        content = warehouse.store.read(warehouse.scratch_dir(name) / NOTE)
+    for name in warehouse.file_system.names(warehouse.root / "scratch"):
+        content = warehouse.file_system.read(warehouse.scratch_dir(name) / NOTE)
         try:
             found[name] = json.loads(content or b"{}")
         except ValueError:
@@ -92,7 +92,7 @@ def _orphans(warehouse: Warehouse, listed: set[str], before: datetime) -> list[s
 
     Young ones stay: the night goes on with them when it is run again.
     """
-    names = warehouse.store.names(warehouse.root / "runs")
+    names = warehouse.file_system.names(warehouse.root / "runs")
     return [n for n in names if n not in listed and _changed(warehouse.run_dir(n)) < before]
 
 

@@ -28,11 +28,11 @@ def damages(warehouse: Warehouse, run_id: str) -> Iterator[str]:
             raise
         yield error.message
         return
-    store, run_dir = warehouse.store, warehouse.run_dir(run_id)
+    file_system, run_dir = warehouse.file_system, warehouse.run_dir(run_id)
     for table, entry in manifest.tables.items():
         directory = run_dir / table
         listed = {file.name for file in entry.files}
-        for name in parquet_names(directory, store):
+        for name in parquet_names(directory, file_system):
             if name not in listed:
                 yield f"{directory / name} is not in the manifest"
         for file in entry.files:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mfspark.errors import ConfigError, MfsparkError, NotFoundError
-from mfspark.storage.file_system import LocalStore, Store
+from mfspark.storage.file_system import FileSystem, LocalFileSystem
 from mfspark.tables.manifest import MANIFEST, Manifest, as_json, parse_manifest
 
 if TYPE_CHECKING:
@@ -59,9 +59,9 @@ class Pointer:
 class Warehouse:
     """The runs under one root directory. Nothing is created until something is written."""
 
-    def __init__(self, root: str | Path, store: Store | None = None) -> None:
+    def __init__(self, root: str | Path, file_system: FileSystem | None = None) -> None:
         self.root = _local_path(str(root))
-        self.store: Store = store or LocalStore()
+        self.file_system: FileSystem = file_system or LocalFileSystem()
 
     @property
     def pointer(self) -> Path:
@@ -82,7 +82,7 @@ class Warehouse:
 
     def run_ids(self) -> list[str]:
         """Return the published runs that are still kept, newest first."""
-        return [run for run in self.pointed().runs if self.store.is_dir(self.run_dir(run))]
+        return [run for run in self.pointed().runs if self.file_system.is_dir(self.run_dir(run))]
 
     def point_at(self, run_id: str, *, listed_only: bool = False) -> None:
         """Make a whole run the one that readers see; the caller holds the pointer lock.
@@ -102,7 +102,7 @@ class Warehouse:
             "runs": kept,
             "left": {run: at.isoformat(timespec="seconds") for run, at in left.items()},
         }
-        self.store.replace_file(self.pointer, as_json(content))
+        self.file_system.replace_file(self.pointer, as_json(content))
 
     def manifest(self, run_id: str | None = None) -> Manifest:
         """Return the manifest of a run; of CURRENT, resolved once, where none is given.
@@ -111,7 +111,7 @@ class Warehouse:
         """
         found = self.resolve(run_id)
         path = self.run_dir(found) / MANIFEST
-        content = self.store.read(path)
+        content = self.file_system.read(path)
         if content is None:
             raise NotFoundError(
                 f"run {found} was published but {path} is gone", self._say_runs(self.run_ids())
@@ -147,7 +147,7 @@ class Warehouse:
 
     def pointed(self) -> Pointer:
         """Read CURRENT once. Raises MfsparkError where it is damaged."""
-        content = self.store.read(self.pointer)
+        content = self.file_system.read(self.pointer)
         if content is None:
             return Pointer()
         try:

@@ -44,11 +44,11 @@ def write_table(df: DataFrame, night: Night, table: str, ids: IdTypes) -> int:
     if night.published:
         raise RefusedError(f"run {night.run_id} is published; its tables do not change any more")
 
-    store, target = night.warehouse.store, night.table_dir(table)
+    file_system, target = night.warehouse.file_system, night.table_dir(table)
     unsorted = night.scratch("writing", table)
     in_order = night.scratch("writing", f"{table}.sorted")
     for directory in (unsorted, in_order):
-        store.discard(directory)
+        file_system.discard(directory)
 
     _write_parquet(df.select(*table_schema(table, ids).names), unsorted)
     if _fits_driver(unsorted):
@@ -58,9 +58,9 @@ def write_table(df: DataFrame, night: Night, table: str, ids: IdTypes) -> int:
 
     for path in parquet_files(in_order):
         check_schema(pq.read_schema(path), table, ids)
-    store.discard(target)
-    store.move_dir(in_order, target)
-    store.discard(unsorted)
+    file_system.discard(target)
+    file_system.move_dir(in_order, target)
+    file_system.discard(unsorted)
     return count_rows(target)
 
 

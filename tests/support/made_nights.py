@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from mfspark.config.config import Config
 from mfspark.errors import LockedError
 from mfspark.schemas import IdTypes, table_schema
-from mfspark.storage.file_system import LocalStore
+from mfspark.storage.file_system import LocalFileSystem
 from mfspark.tables.lock import hold_lock
 from mfspark.tables.night import Night
 from mfspark.tables.publish import publish
@@ -51,19 +51,23 @@ def write_list(directory: Path, mark: float) -> None:
         pq.write_table(top_n(mark, part), directory / f"part-{part}.parquet")
 
 
-def begin(root: Path, mark: float, store: LocalStore | None = None, **config: Any) -> Night:
+def begin(
+    root: Path, mark: float, file_system: LocalFileSystem | None = None, **config: Any
+) -> Night:
     """Begin the night whose only input is its mark."""
     return Night.begin(
-        Warehouse(root, store),
+        Warehouse(root, file_system),
         Config.model_validate(config),
         RUN_DATE,
         [{"path": "ratings.csv", "mark": mark}],
     )
 
 
-def ready(root: Path, mark: float, store: LocalStore | None = None, **config: Any) -> Night:
+def ready(
+    root: Path, mark: float, file_system: LocalFileSystem | None = None, **config: Any
+) -> Night:
     """Begin a night and run what it has not finished, as a rerun does."""
-    night = begin(root, mark, store, **config)
+    night = begin(root, mark, file_system, **config)
     if not night.finished(raw("top_n")):
         write_tables(night, mark)
         night.finish(raw("top_n"), {"rows": FILES * ROWS_A_FILE})
@@ -81,8 +85,10 @@ def _metrics(mark: float) -> pa.Table:
     return pa.Table.from_pylist([row], schema=table_schema("metrics", IDS))
 
 
-def publish_marked(root: Path, mark: float, store: LocalStore | None = None, **config: Any) -> str:
-    night = ready(root, mark, store, **config)
+def publish_marked(
+    root: Path, mark: float, file_system: LocalFileSystem | None = None, **config: Any
+) -> str:
+    night = ready(root, mark, file_system, **config)
     return publish(night, IDS, [{"model": "als", "rmse": mark}], []).run_id
 
 
@@ -104,7 +110,7 @@ def seen(root: Path) -> float | None:
     return marks.pop()
 
 
-class StepStore(LocalStore):
+class StepFileSystem(LocalFileSystem):
     """Calls `at_step(number, name, when)` before and after each single step, and counts them."""
 
     def __init__(self, at_step: Callable[[int, str, str], None]) -> None:
@@ -121,22 +127,22 @@ class StepStore(LocalStore):
         self._at_step(number, name, "after")
 
     def _mkdir(self, path: Path) -> None:
-        self._step("mkdir", lambda: LocalStore._mkdir(self, path), _nothing)
+        self._step("mkdir", lambda: LocalFileSystem._mkdir(self, path), _nothing)
 
     def _write(self, path: Path, content: bytes) -> None:
         def half() -> None:
             path.write_bytes(content[: len(content) // 2])
 
-        self._step("write", lambda: LocalStore._write(self, path, content), half)
+        self._step("write", lambda: LocalFileSystem._write(self, path, content), half)
 
     def _sync(self, path: Path) -> None:
-        self._step("sync", lambda: LocalStore._sync(self, path), _nothing)
+        self._step("sync", lambda: LocalFileSystem._sync(self, path), _nothing)
 
     def _replace(self, source: Path, target: Path) -> None:
-        self._step("replace", lambda: LocalStore._replace(self, source, target), _nothing)
+        self._step("replace", lambda: LocalFileSystem._replace(self, source, target), _nothing)
 
     def _rename(self, source: Path, target: Path) -> None:
-        self._step("rename", lambda: LocalStore._rename(self, source, target), _nothing)
+        self._step("rename", lambda: LocalFileSystem._rename(self, source, target), _nothing)
 
     def _delete(self, path: Path) -> None:
         def half() -> None:
@@ -145,7 +151,7 @@ class StepStore(LocalStore):
                     entry.unlink()
                     return
 
-        self._step("delete", lambda: LocalStore._delete(self, path), half)
+        self._step("delete", lambda: LocalFileSystem._delete(self, path), half)
 
 
 def _nothing() -> None:
@@ -159,7 +165,7 @@ def publish_and_die(root: str, mark: float, step: int, when: str, config: dict[s
         if (number, now) == (step, when):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    night = begin(Path(root), mark, StepStore(kill), **config)
+    night = begin(Path(root), mark, StepFileSystem(kill), **config)
     publish(night, IDS, [{"model": "als", "rmse": mark}], [])
 
 

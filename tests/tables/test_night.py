@@ -63,7 +63,7 @@ def test_a_rerun_finds_finished_stages_and_keeps_its_parent(tmp_path: Path) -> N
 def test_what_a_stage_wrote_is_on_disk_before_the_stage_counts(tmp_path: Path) -> None:
     steps: list[str] = []
 
-    class Logged(made.LocalStore):
+    class Logged(made.LocalFileSystem):
         def _flush(self, path: Path) -> None:
             assert path.is_relative_to(tmp_path)
             steps.append("flush")

@@ -57,8 +57,10 @@ def moments(root: Path, tmp_path: Path) -> list[tuple[int, str, str]]:
     """Publish a copy once, and return every (step, name, before/in/after) it went through."""
     seen: list[tuple[int, str, str]] = []
     copy = shutil.copytree(root, tmp_path / "counted")
-    store = made.StepStore(lambda *moment: seen.append(moment))
-    publish(made.begin(copy, NEW, store, **EXPORT), made.IDS, [{"model": "als", "rmse": NEW}], [])
+    file_system = made.StepFileSystem(lambda *moment: seen.append(moment))
+    publish(
+        made.begin(copy, NEW, file_system, **EXPORT), made.IDS, [{"model": "als", "rmse": NEW}], []
+    )
     # After a step is before the next one, apart from the last.
     return [moment for moment in seen[:-1] if moment[2] != "after"] + seen[-1:]
 
@@ -203,7 +205,7 @@ def test_a_failing_disk_is_told_and_a_rerun_publishes(
                 raise OSError(errno.EIO if number % 2 else errno.ENOSPC, "injected")
 
         try:
-            night = made.begin(copy, NEW, made.StepStore(fail), **EXPORT)
+            night = made.begin(copy, NEW, made.StepFileSystem(fail), **EXPORT)
             publish(night, made.IDS, [{"model": "als", "rmse": NEW}], [])
         except MfsparkError as error:
             told = str(error)
@@ -224,8 +226,10 @@ def test_at_every_step_a_reader_sees_the_old_or_the_new_run_whole(
 ) -> None:
     root, before = prior
     watched: list[float | None] = []
-    store = made.StepStore(lambda *_: watched.append(made.seen(root)))
-    publish(made.begin(root, NEW, store, **EXPORT), made.IDS, [{"model": "als", "rmse": NEW}], [])
+    file_system = made.StepFileSystem(lambda *_: watched.append(made.seen(root)))
+    publish(
+        made.begin(root, NEW, file_system, **EXPORT), made.IDS, [{"model": "als", "rmse": NEW}], []
+    )
     switches = sum(a != b for a, b in pairwise(watched))
     assert watched[-1] == NEW
     assert (watched[0], switches) == ((NEW, 0) if before == NEW else (before, 1))
@@ -235,7 +239,7 @@ def test_the_pointer_moves_after_everything_it_names_is_on_disk(tmp_path: Path) 
     """Every file and directory of the run is synced after its last change, before the pointer."""
     log: list[tuple[str, Path]] = []
 
-    class Logged(made.LocalStore):
+    class Logged(made.LocalFileSystem):
         def _sync(self, path: Path) -> None:
             log.append(("sync", path))
             super()._sync(path)
@@ -289,7 +293,7 @@ def test_a_refused_rerun_after_the_rename_leaves_no_run_behind(tmp_path: Path) -
 def test_a_publish_that_failed_after_the_rename_may_be_called_again(tmp_path: Path) -> None:
     failures = [OSError(errno.EIO, "injected")]
 
-    class FailsOnce(made.LocalStore):
+    class FailsOnce(made.LocalFileSystem):
         def _replace(self, source: Path, target: Path) -> None:
             if target.name == "CURRENT" and failures:
                 raise failures.pop()
