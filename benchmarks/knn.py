@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.accuracy import data_folder, rmse, splits
 from benchmarks.trial import Row, measured, print_table, trial_of
 from mfspark.config.models import ModelName, Models
-from mfspark.grid.grid import Strips
+from mfspark.grid.views import Strips
 from mfspark.kernels.neighbors.similarity import similarities
 from mfspark.models.neighbors.knn import KNN
 from tests.support.grids import Fitted, Ratings, fitter, movielens

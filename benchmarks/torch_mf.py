@@ -29,7 +29,8 @@ from benchmarks.memory import PeakMemory
 from mfspark.config.models import TorchMFOptions
 from mfspark.grid.block_store import MemoryStore
 from mfspark.grid.cut import cut_arrays
-from mfspark.grid.grid import Grid, Layout
+from mfspark.grid.grid import Grid
+from mfspark.grid.layout import GridLayout
 from mfspark.grid.runners import InProcess
 from mfspark.kernels.arrays.threads import one_thread_a_kernel
 from mfspark.models.factorization.torch_mf import TorchMF
@@ -58,7 +59,7 @@ def grid_of(triples: Triples, n_ratings: int) -> Grid:
     """Cut ratings as a night does."""
     blocks = max(4, -(-n_ratings // 1_250_000))
     spec, store = shape_of(n_ratings), MemoryStore()
-    layout = Layout(spec.n_users, spec.n_items, blocks, blocks)
+    layout = GridLayout(spec.n_users, spec.n_items, blocks, blocks)
     runner = InProcess(THREADS)
     return Grid(cut_arrays(*triples, layout, "tiles", store, runner), store, runner)
 

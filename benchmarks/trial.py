@@ -19,10 +19,12 @@ from pyspark.sql import functions as F
 from benchmarks.memory import PeakMemory
 from mfspark.config.config import GridOptions
 from mfspark.config.models import ModelName, Models
-from mfspark.grid.block_store import ParquetStore, Store
+from mfspark.grid.block_store import BlockStore, ParquetStore
 from mfspark.grid.cut import cut_frame
-from mfspark.grid.grid import Blocks, Grid, Layout, RowTiles, TileSet
+from mfspark.grid.grid import Grid
+from mfspark.grid.layout import Blocks, GridLayout, TileSet
 from mfspark.grid.runners import OnSpark
+from mfspark.grid.views import RowTiles
 from mfspark.models.base import FitContext, Model
 from mfspark.models.registry import fit_model
 from mfspark.pipeline.dataset import layout_for
@@ -105,7 +107,7 @@ class Trial:
         return ParquetStore(self.folder / "blocks")
 
     @cached_property
-    def layout(self) -> Layout:
+    def layout(self) -> GridLayout:
         """The blocks a night would choose."""
         return layout_for(self.spec.n_users, self.spec.n_items, self.spec.n_ratings)
 
@@ -154,7 +156,7 @@ class Trial:
             squares += float(np.square(prediction - strip.values).sum())
         return (squares / self.test.n_ratings) ** 0.5
 
-    def whole(self, blocks: Blocks, name: str, store: Store | None = None) -> Array:
+    def whole(self, blocks: Blocks, name: str, store: BlockStore | None = None) -> Array:
         """Put one array of all blocks together, rows by their global index."""
         parts = [(store or self.store).get(reference)[name] for reference in blocks.references]
         n_rows = self.layout.n(blocks.side)

@@ -1,1 +1,1 @@
-"""The distributed engine: ratings cut into tiles, and the few motions over them."""
+"""The distributed engine: ratings cut into tiles, and the few passes over them."""

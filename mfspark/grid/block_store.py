@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mfspark.kernels.arrays.tile import Arrays
 
 
-class Store(Protocol):
+class BlockStore(Protocol):
     """Keeps groups of arrays by reference."""
 
     def get(self, reference: str, key: int = 0) -> Arrays:
@@ -41,7 +41,7 @@ class Store(Protocol):
 class MemoryStore:
     """Blocks in the memory of one process; reads what it does not hold from `behind`."""
 
-    def __init__(self, behind: Store | None = None) -> None:
+    def __init__(self, behind: BlockStore | None = None) -> None:
         self._groups: dict[str, Sequence[Arrays]] = {}
         self._behind = behind
         self._read: dict[tuple[str, int], Arrays] = {}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from mfspark.grid.grid import Blocks, Layout, TileSet
+from mfspark.grid.layout import Blocks, GridLayout, TileSet
 from mfspark.kernels.arrays.tile import Array, Arrays, Tile
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
-    from mfspark.grid.block_store import Store
+    from mfspark.grid.block_store import BlockStore
     from mfspark.grid.runners import Numbers, Runner
     from mfspark.schemas import Side
 
@@ -28,9 +28,9 @@ EPOCH = datetime(2010, 1, 1, tzinfo=UTC)
 
 def cut_frame(
     ratings: DataFrame,
-    layout: Layout,
+    layout: GridLayout,
     name: str,
-    store: Store,
+    store: BlockStore,
     runner: Runner,
     *,
     timed: bool = False,
@@ -66,7 +66,7 @@ def cut_frame(
 
 
 def cut_factors(
-    rows: DataFrame, side: Side, layout: Layout, rank: int, name: str, store: Store
+    rows: DataFrame, side: Side, layout: GridLayout, rank: int, name: str, store: BlockStore
 ) -> Blocks:
     """Cut a DataFrame (idx, bias, factors) into blocks in a store that workers share.
 
@@ -95,9 +95,9 @@ def cut_arrays(
     users: Array,
     items: Array,
     values: Array,
-    layout: Layout,
+    layout: GridLayout,
     name: str,
-    store: Store,
+    store: BlockStore,
     runner: Runner,
     minutes: Array | None = None,
 ) -> TileSet:
@@ -112,7 +112,7 @@ def cut_arrays(
 
 
 def _cut_strips(
-    store: Store, layout: Layout, name: str, timed: bool, batches: Iterator[pa.RecordBatch]
+    store: BlockStore, layout: GridLayout, name: str, timed: bool, batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     """Cut the ratings of this Spark partition, which is exactly one user block."""
     block = _partition()
@@ -129,7 +129,11 @@ def _cut_strips(
 
 
 def _write_factors(
-    store: Store, layout: Layout, blocks: Blocks, rank: int, batches: Iterator[pa.RecordBatch]
+    store: BlockStore,
+    layout: GridLayout,
+    blocks: Blocks,
+    rank: int,
+    batches: Iterator[pa.RecordBatch],
 ) -> Iterator[pa.RecordBatch]:
     """Write the factors of this Spark partition, which is exactly one block."""
     block = _partition()
@@ -158,8 +162,8 @@ def _partition() -> int:
 
 
 def _put_strip(
-    store: Store,
-    layout: Layout,
+    store: BlockStore,
+    layout: GridLayout,
     name: str,
     p: int,
     users: Array,
@@ -183,7 +187,13 @@ def _put_strip(
 
 
 def _put_tiles(
-    store: Store, layout: Layout, name: str, p: int, users: Array, items: Array, values: Array
+    store: BlockStore,
+    layout: GridLayout,
+    name: str,
+    p: int,
+    users: Array,
+    items: Array,
+    values: Array,
 ) -> None:
     tiles: list[Arrays] = []
     for q in range(layout.item_blocks):
@@ -200,7 +210,12 @@ def _put_tiles(
 
 
 def _finished(
-    numbers: list[Numbers], layout: Layout, name: str, store: Store, runner: Runner, timed: bool
+    numbers: list[Numbers],
+    layout: GridLayout,
+    name: str,
+    store: BlockStore,
+    runner: Runner,
+    timed: bool,
 ) -> TileSet:
     """Add the tiles of the items and sum up."""
     n = int(sum(part["n"] for part in numbers))
@@ -220,7 +235,7 @@ def _finished(
     return tiles
 
 
-def _transpose_strip(store: Store, tiles: TileSet, q: int) -> Numbers:
+def _transpose_strip(store: BlockStore, tiles: TileSet, q: int) -> Numbers:
     for each in [tiles, tiles.times] if tiles.timed else [tiles]:
         groups = [
             Tile.from_arrays(store.get(each.strip("user", p), q)).transposed().arrays()

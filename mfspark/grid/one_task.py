@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mfspark.grid.block_store import MemoryStore, Store
-from mfspark.grid.grid import Grid, TileSet
+from mfspark.grid.block_store import BlockStore, MemoryStore
+from mfspark.grid.grid import Grid
+from mfspark.grid.layout import TileSet
 from mfspark.grid.runners import InProcess, Numbers, OnSpark
 from mfspark.grid.training import Algorithm, Checkpoint, State, train
 from mfspark.kernels.arrays.threads import one_thread_a_kernel
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def train_in_one_task(
     spark: SparkSession,
     tiles: TileSet,
-    store: Store,
+    store: BlockStore,
     algorithm: Algorithm,
     name: str,
     checkpoint: Checkpoint,

@@ -1,7 +1,7 @@
-"""Who runs the tasks of a motion: this process, one after the other, or Spark, all at once.
+"""Who runs the tasks of a pass: this process, one after the other, or Spark, all at once.
 
 A task is a function of its number that reads blocks, writes blocks and returns a few numbers.
-Tasks of one motion share nothing and write different blocks, so any number may run at once and any
+Tasks of one pass share nothing and write different blocks, so any number may run at once and any
 of them may be run again.
 """
 
@@ -27,7 +27,7 @@ Numbers = dict[str, float]
 
 
 class Runner(Protocol):
-    """Runs the tasks 0..n-1 of a motion and returns their numbers in order."""
+    """Runs the tasks 0..n-1 of a pass and returns their numbers in order."""
 
     def run(self, n_tasks: int, task: Callable[[int], Numbers], label: str) -> list[Numbers]:
         """Run all tasks; the first failure is raised."""
@@ -55,7 +55,7 @@ class InProcess:
 class OnSpark:
     """Runs each task as one Spark task, with one thread each; a lost task is run again by Spark.
 
-    One job a motion and no shuffle: tasks read and write their blocks in shared storage by
+    One job a pass and no shuffle: tasks read and write their blocks in shared storage by
     themselves, so the driver receives only the numbers (n_tasks small rows).
     """
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mfspark.errors import MfsparkError
-from mfspark.grid.grid import Blocks
+from mfspark.grid.layout import Blocks
 from mfspark.schemas import SIDES
 from mfspark.system.durability import sync
 

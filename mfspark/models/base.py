@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from mfspark.config.config import GridOptions
-    from mfspark.grid.block_store import Store
-    from mfspark.grid.grid import Blocks, BySide, TileSet
+    from mfspark.grid.block_store import BlockStore
+    from mfspark.grid.layout import Blocks, BySide, TileSet
     from mfspark.grid.training import Algorithm, Loss, State
     from mfspark.kernels.arrays.tile import Array
     from mfspark.models.capabilities import Explains, HasFactors, HasIntervals, Kind
@@ -33,7 +33,7 @@ class FitContext:
 
     spark: SparkSession
     tiles: TileSet
-    store: Store
+    store: BlockStore
     name: str
     """Prefix of the references this fit may write, such as "train/als"."""
     seed: int

@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from mfspark.grid.grid import Blocks, Grid, TileSet
+    from mfspark.grid.grid import Grid
+    from mfspark.grid.layout import Blocks, TileSet
     from mfspark.schemas import Side
 
 Kind = Literal["rating", "ranking"]

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from mfspark.grid.grid import Blocks, BySide, Grid, Layout, RowTiles, TileSet
+from mfspark.grid.grid import Grid
+from mfspark.grid.layout import Blocks, BySide, GridLayout, TileSet
 from mfspark.grid.training import Loss, State
+from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.random import normal_rows, uniform_rows
 from mfspark.kernels.arrays.tile import stack_columns
 from mfspark.kernels.arrays.top_n import RankedLists
@@ -22,7 +24,7 @@ from mfspark.models.capabilities import Capabilities
 from mfspark.schemas import SIDES
 
 if TYPE_CHECKING:
-    from mfspark.grid.grid import SweepKernel
+    from mfspark.grid.kernels import SweepKernel
     from mfspark.grid.runners import Numbers
     from mfspark.kernels.arrays.tile import Array, Arrays
     from mfspark.models.capabilities import HasFactors, Kind
@@ -157,7 +159,7 @@ def _side_by_side(blocks: list[Arrays]) -> Arrays:
     return {name: np.concatenate([arrays[name] for arrays in blocks]) for name in names}
 
 
-def _together(layout: Layout, rank: int) -> list[range]:
+def _together(layout: GridLayout, rank: int) -> list[range]:
     """Return which item blocks are ranked at once: many, as the best items rule out the others."""
     block_bytes = 4 * (rank + 1) * layout.rows("item", 0)
     step = max(1, _ITEM_BYTES // max(1, block_bytes))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from mfspark.grid.grid import TileSet
+from mfspark.grid.layout import TileSet
 from mfspark.ingest.intake import IngestReport
 from mfspark.tables.records import RecordKey
 

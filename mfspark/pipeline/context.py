@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from mfspark.grid.block_store import ParquetStore
-from mfspark.grid.grid import Grid, TileSet
+from mfspark.grid.grid import Grid
+from mfspark.grid.layout import TileSet
 from mfspark.grid.runners import OnSpark
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mfspark.errors import InputError
 from mfspark.evaluation.splits import split_ratings
 from mfspark.grid.cut import cut_frame
-from mfspark.grid.grid import Layout, TileSet
+from mfspark.grid.layout import GridLayout, TileSet
 from mfspark.ingest.readers.ratings import read_ratings
 from mfspark.kernels.arrays.rating_scale import RatingScale
 from mfspark.models.records import Cut, Subset, cut_key
@@ -38,14 +38,14 @@ class Dataset:
     """Files whose pairs are the test part, for `evaluation.split = "given"`."""
 
     @cached_property
-    def layout(self) -> Layout:
+    def layout(self) -> GridLayout:
         """How ratings are cut: as configured, or by the numbers of ratings, users and items.
 
         It never depends on the machine, so that every machine gets the same bits.
         """
         report, blocks = self.report, self.context.config.grid.blocks
         if blocks:
-            return Layout(report.n_users, report.n_items, blocks, blocks)
+            return GridLayout(report.n_users, report.n_items, blocks, blocks)
         return layout_for(report.n_users, report.n_items, report.n_accepted)
 
     @property
@@ -113,17 +113,17 @@ class Dataset:
         )
 
 
-def layout_for(n_users: int, n_items: int, n_ratings: int) -> Layout:
+def layout_for(n_users: int, n_items: int, n_ratings: int) -> GridLayout:
     """Return into how many blocks ratings are cut where nothing else is said.
 
     The larger side by the number of ratings; the smaller in fewer blocks, as each of them makes
     every row of the other side be read once more (docs/grid.md).
     """
     if n_ratings <= _SMALL:
-        return Layout(n_users, n_items, 1, 1)
+        return GridLayout(n_users, n_items, 1, 1)
     blocks = max(_FEWEST, -(-n_ratings // _PER_BLOCK))
     users, items = (
         max(_FEWEST, math.ceil(blocks * min(1.0, n / across) ** 0.5))
         for n, across in ((n_users, n_items), (n_items, n_users))
     )
-    return Layout(n_users, n_items, users, items)
+    return GridLayout(n_users, n_items, users, items)

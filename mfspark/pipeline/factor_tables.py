@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
-    from mfspark.grid.block_store import Store
-    from mfspark.grid.grid import Blocks, Layout
+    from mfspark.grid.block_store import BlockStore
+    from mfspark.grid.layout import Blocks, GridLayout
     from mfspark.models.capabilities import HasFactors
     from mfspark.pipeline.dataset import Dataset
     from mfspark.pipeline.fits import Fits
@@ -94,7 +94,7 @@ def write_similar_items(dataset: Dataset, fits: Fits) -> None:
 
 
 def _read_similar(
-    store: Store, layout: Layout, name: str, blocks: Blocks, block: int
+    store: BlockStore, layout: GridLayout, name: str, blocks: Blocks, block: int
 ) -> pa.RecordBatch:
     lists = RankedLists.from_arrays(store.get(blocks.references[block]))
     rows, ranks = np.nonzero(lists.indices != NOBODY)
@@ -121,7 +121,7 @@ def _factor_frame(dataset: Dataset, models: Mapping[str, HasFactors], side: Side
 
 
 def _read_factors(
-    store: Store, layout: Layout, name: str, blocks: Blocks, block: int
+    store: BlockStore, layout: GridLayout, name: str, blocks: Blocks, block: int
 ) -> pa.RecordBatch:
     arrays = store.get(blocks.references[block])
     n_rows, rank = arrays["factors"].shape

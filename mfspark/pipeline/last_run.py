@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from mfspark.grid.cut import cut_factors
-from mfspark.grid.grid import Blocks
+from mfspark.grid.layout import Blocks
 from mfspark.models.records import StartFactors, start_factors_key
 from mfspark.schemas import SIDES
 from mfspark.tables.run import PublishedRun
 
 if TYPE_CHECKING:
     from mfspark.config.models import ModelName
-    from mfspark.grid.grid import BySide
+    from mfspark.grid.layout import BySide
     from mfspark.pipeline.context import RunContext
     from mfspark.pipeline.dataset import Dataset
 

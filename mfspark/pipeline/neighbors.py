@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from mfspark.config.models import ModelName
-    from mfspark.grid.block_store import Store
-    from mfspark.grid.grid import Blocks, Layout
+    from mfspark.grid.block_store import BlockStore
+    from mfspark.grid.layout import Blocks, GridLayout
     from mfspark.models.neighbors.knn import KNN
     from mfspark.pipeline.context import RunContext
     from mfspark.pipeline.dataset import Dataset
@@ -95,7 +95,9 @@ def _with_ids(dataset: Dataset, frame: DataFrame, side: Side) -> DataFrame:
     )
 
 
-def _read_neighbors(store: Store, layout: Layout, neighbors: Blocks, block: int) -> pa.RecordBatch:
+def _read_neighbors(
+    store: BlockStore, layout: GridLayout, neighbors: Blocks, block: int
+) -> pa.RecordBatch:
     arrays = store.get(neighbors.references[block])
     rows, ranks = np.nonzero(arrays["indices"] != NOBODY)
     return pa.record_batch(

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mfspark.grid.frames import ReadEach
-from mfspark.grid.grid import RowTiles
+from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.top_n import NOBODY, RankedLists, top_up
 from mfspark.kernels.factorization.scores import bias_scores
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from mfspark.config.models import ModelName
-    from mfspark.grid.block_store import Store
-    from mfspark.grid.grid import Blocks, TileSet
+    from mfspark.grid.block_store import BlockStore
+    from mfspark.grid.layout import Blocks, TileSet
     from mfspark.kernels.arrays.rating_scale import RatingScale
     from mfspark.models.factor_model import FactorModel
     from mfspark.models.records import Subset
@@ -136,7 +136,7 @@ def recommend(
 class _Interval:
     """How far ratings may lie from the scores of a model, block by block."""
 
-    store: Store
+    store: BlockStore
     deviations: Blocks
     half_width: float
     """In standard deviations."""
@@ -158,7 +158,7 @@ def _ends(interval: _Interval | None, scores: np.ndarray, *where: Any) -> list[A
 class _Predictions:
     """Reads a block of scored pairs; those the model could not score get the baseline's."""
 
-    store: Store
+    store: BlockStore
     name: str
     scale: RatingScale
     pairs: TileSet
@@ -198,7 +198,7 @@ class _Lists:
     `filler` gives the added rows their score: the baseline for ratings, popularity for rankings.
     """
 
-    store: Store
+    store: BlockStore
     name: str
     scale: RatingScale | None
     tiles: TileSet

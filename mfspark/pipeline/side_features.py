@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mfspark.grid.grid import Blocks
+from mfspark.grid.layout import Blocks
 from mfspark.kernels.factorization.side_features import item_attributes, user_attributes
 from mfspark.models.records import SideFeatures, side_features_key
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from mfspark.config.models import ALSOptions, IALSOptions
 from mfspark.errors import ConfigError, NotFoundError
-from mfspark.grid.grid import TileSet
+from mfspark.grid.layout import TileSet
 from mfspark.kernels.arrays.tile import Tile
 from mfspark.models.factorization import als, ials
 from mfspark.queries.lookup import as_id, scale_of

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mfspark.grid.block_store import MemoryStore, ParquetStore, Store
+from mfspark.grid.block_store import BlockStore, MemoryStore, ParquetStore
 
 
 @dataclass(frozen=True)
 class Case:
-    store: Store
-    durable: Store
+    store: BlockStore
+    durable: BlockStore
 
 
 @pytest.fixture(params=["memory", "parquet"])
@@ -29,13 +29,13 @@ def one(value: float) -> dict[str, np.ndarray]:
     return {"x": np.array([value]), "n": np.asarray(value)}
 
 
-def value(store: Store, reference: str, key: int = 0) -> float:
+def value(store: BlockStore, reference: str, key: int = 0) -> float:
     arrays = store.get(reference, key)
     assert arrays["x"].tolist() == [float(arrays["n"])]
     return float(arrays["n"])
 
 
-def missing(store: Store, reference: str) -> bool:
+def missing(store: BlockStore, reference: str) -> bool:
     try:
         store.get(reference)
     except (KeyError, FileNotFoundError):

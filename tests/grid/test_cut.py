@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mfspark.grid.block_store import MemoryStore
-from mfspark.grid.grid import Layout, RowTiles
+from mfspark.grid.layout import GridLayout
+from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.tile import Tile
 from mfspark.schemas import Side, other
 from tests.support.grids import Array, Ratings, cut, grid_of, stars
@@ -48,7 +49,7 @@ def test_tiles_of_both_sides(n_users: int, n_items: int, P: int, Q: int, seed: i
         check_side(grid.tiles.layout, side, dense, grid)  # type: ignore[arg-type]
 
 
-def check_side(layout: Layout, side: Side, dense: Array, grid: object) -> None:
+def check_side(layout: GridLayout, side: Side, dense: Array, grid: object) -> None:
     n_blocks, n_columns = layout.blocks(side), layout.blocks(other(side))
     for block in range(n_blocks):
         row_tiles = RowTiles(side, block, grid.tiles, grid.store)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The three motions on the in-process grid, watched by kernels that write down what they meet."""
+"""The passes of the in-process grid, watched by kernels that write down what they meet."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from mfspark.grid.block_store import MemoryStore
-from mfspark.grid.grid import Blocks, Grid, RowTiles, Strips
+from mfspark.grid.grid import Grid
+from mfspark.grid.layout import Blocks
 from mfspark.grid.runners import Numbers
+from mfspark.grid.views import RowTiles, Strips
 from mfspark.kernels.arrays.tile import Arrays, Tile
 from mfspark.schemas import Side, other
 from tests.support.grids import Array, grid_of, stars, whole
@@ -111,7 +113,7 @@ def last_pair(
     _tile: Tile,
     pair: tuple[int, int],
 ) -> tuple[Arrays, Arrays, Numbers]:
-    """Stratum kernel whose result depends on all meetings before, and on their order."""
+    """Stratum kernel whose result depends on all pairs before, and on their order."""
     p, q = pair
     new = 3 * users["x"].sum() + 5 * items["x"].sum() + 7 * p + q
     return {"x": users["x"] / 3 + new % 11}, {"x": items["x"] / 5 + new % 13}, {}
@@ -174,7 +176,7 @@ def test_every_two_blocks_meet_once(n_blocks: int) -> None:
             yield {"from": own["name"], "to": arrays["name"]}
         yield {"seen": np.array(seen), "name": own["name"]}
 
-    new, left = grid.meetings("met", meet, blocks)
+    new, left = grid.symmetric_all_pairs("met", meet, blocks)
     pairs: list[tuple[int, int]] = []
     for b, references in enumerate(left):
         for reference in references:

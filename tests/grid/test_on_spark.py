@@ -20,10 +20,11 @@ from mfspark.config.models import (
     SimilarityOptions,
     TorchMFOptions,
 )
-from mfspark.grid.block_store import MemoryStore, ParquetStore, Store
+from mfspark.grid.block_store import BlockStore, MemoryStore, ParquetStore
 from mfspark.grid.cut import EPOCH, cut_frame
 from mfspark.grid.frames import frame_of_blocks
-from mfspark.grid.grid import Grid, Layout, TileSet
+from mfspark.grid.grid import Grid
+from mfspark.grid.layout import GridLayout, TileSet
 from mfspark.grid.one_task import train_in_one_task
 from mfspark.grid.runners import InProcess, OnSpark
 from mfspark.grid.training import Algorithm, Checkpoint, State, train
@@ -57,7 +58,7 @@ def frame_of(spark: SparkSession, ratings: Ratings, partitions: int = 1) -> Data
     return spark.createDataFrame(pa.table(columns)).repartition(partitions)
 
 
-def all_tiles(tiles: TileSet, store: Store) -> list[dict[str, bytes]]:
+def all_tiles(tiles: TileSet, store: BlockStore) -> list[dict[str, bytes]]:
     layout = tiles.layout
     return [
         {name: array.tobytes() for name, array in store.get(each.strip(side, b), q).items()}
@@ -101,13 +102,13 @@ def test_cut_frame_of_no_ratings(spark: SparkSession, tmp_path: Path) -> None:
     """What a split without test ratings asks for."""
     none = frame_of(spark, RATINGS).filter("rating > 99")
     store = ParquetStore(tmp_path)
-    layout = Layout(RATINGS.n_users, RATINGS.n_items, P, Q)
+    layout = GridLayout(RATINGS.n_users, RATINGS.n_items, P, Q)
     tiles = cut_frame(none, layout, "tiles", store, OnSpark(spark))
     assert (tiles.n_ratings, tiles.mean) == (0, 0.0)
     assert len(all_tiles(tiles, store)) == 2 * P * Q
 
 
-def test_the_motions_give_the_same_bits(grids: tuple[Grid, Grid]) -> None:
+def test_the_passes_give_the_same_bits(grids: tuple[Grid, Grid]) -> None:
     ends = []
     for grid in grids:
         user, _ = grid.sweep("user", "start", StartRows(3, 0.1, seed=5))

@@ -15,7 +15,7 @@ from mfspark.config.models import (
     TorchMFOptions,
 )
 from mfspark.errors import MfsparkError
-from mfspark.grid.block_store import MemoryStore, ParquetStore, Store
+from mfspark.grid.block_store import BlockStore, MemoryStore, ParquetStore
 from mfspark.grid.grid import Grid
 from mfspark.grid.runners import InProcess
 from mfspark.grid.training import Algorithm, Checkpoint, Loss, State, train
@@ -102,7 +102,7 @@ class Site:
     in_memory: bool
 
     @property
-    def durable(self) -> Store:
+    def durable(self) -> BlockStore:
         return ParquetStore(self.root / "blocks")
 
     def grid(self) -> Grid:

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mfspark.grid.grid import Blocks, Grid, Layout
+from mfspark.grid.grid import Grid
+from mfspark.grid.layout import Blocks, GridLayout
 from mfspark.models import factor_model as factors
 from mfspark.models.factor_model import Distribution, FactorModel, StartRows, start_state
 from tests.support.grids import Array, Ratings, grid_of, stars, whole
@@ -48,7 +49,7 @@ def test_starting_factors_are_drawn_as_asked(
 def model_on(ratings: Ratings, P: int, Q: int) -> tuple[FactorModel, Grid]:
     """The same factors in any number of blocks."""
     grid = grid_of(ratings, P, Q)
-    layout: Layout = grid.layout
+    layout: GridLayout = grid.layout
     for side, whole_side in (("user", USERS), ("item", ITEMS)):
         for b in range(layout.blocks(side)):  # type: ignore[arg-type]
             rows = layout.indices(side, b)  # type: ignore[arg-type]

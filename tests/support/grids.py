@@ -12,9 +12,10 @@ import numpy as np
 
 from mfspark.config.config import GridOptions
 from mfspark.config.models import ModelName, Models
-from mfspark.grid.block_store import MemoryStore, Store
+from mfspark.grid.block_store import BlockStore, MemoryStore
 from mfspark.grid.cut import EPOCH, cut_arrays
-from mfspark.grid.grid import Blocks, BySide, Grid, Layout, TileSet
+from mfspark.grid.grid import Grid
+from mfspark.grid.layout import Blocks, BySide, GridLayout, TileSet
 from mfspark.grid.runners import InProcess
 from mfspark.grid.training import Algorithm, Checkpoint, State, train
 from mfspark.kernels.arrays.threads import one_thread_a_kernel
@@ -153,13 +154,13 @@ def titled_movielens(folder: Path) -> tuple[Ratings, list[str]]:
     return Ratings(users, items, values, int(users.max()) + 1, len(titles)), titles
 
 
-def cut(ratings: Ratings, P: int, Q: int, name: str, store: Store) -> TileSet:
-    layout = Layout(ratings.n_users, ratings.n_items, P, Q)
+def cut(ratings: Ratings, P: int, Q: int, name: str, store: BlockStore) -> TileSet:
+    layout = GridLayout(ratings.n_users, ratings.n_items, P, Q)
     columns = ratings.users, ratings.items, ratings.values
     return cut_arrays(*columns, layout, name, store, InProcess(), ratings.minutes)
 
 
-def grid_of(ratings: Ratings, P: int, Q: int, store: Store | None = None) -> Grid:
+def grid_of(ratings: Ratings, P: int, Q: int, store: BlockStore | None = None) -> Grid:
     """Cut ratings into P x Q tiles in a store (default: in memory)."""
     store = store or MemoryStore()
     return Grid(cut(ratings, P, Q, "tiles", store), store, InProcess())
@@ -174,7 +175,7 @@ def whole(grid: Grid, blocks: Blocks, array: str) -> Array:
     return result
 
 
-def bits(store: Store, *sides: Blocks) -> list[dict[str, tuple[Any, bytes]]]:
+def bits(store: BlockStore, *sides: Blocks) -> list[dict[str, tuple[Any, bytes]]]:
     """Return all arrays of all blocks as shape and bytes, to be compared for equal bits."""
     return [
         {name: (value.shape, value.tobytes()) for name, value in store.get(reference).items()}
@@ -255,7 +256,7 @@ class Fitted:
 Fit = Callable[..., Fitted]
 
 
-def earlier_factors(fitted: Fitted, layout: Layout, store: Store) -> BySide:
+def earlier_factors(fitted: Fitted, layout: GridLayout, store: BlockStore) -> BySide:
     """Put the factors of a fit into a store as blocks; rows never fitted are unknown."""
     found: BySide = {}
     assert isinstance(fitted.model, FactorModel)
@@ -325,7 +326,7 @@ def _baseline(context: FitContext, options: Models) -> FactorModel:
     return fitted
 
 
-def _attribute_blocks(values: Array, side: Side, layout: Layout, store: Store) -> Blocks:
+def _attribute_blocks(values: Array, side: Side, layout: GridLayout, store: BlockStore) -> Blocks:
     names = [f"attributes/{side}/{b}" for b in range(layout.blocks(side))]
     for block, reference in enumerate(names):
         store.put(reference, {"attributes": values[layout.indices(side, block)]})

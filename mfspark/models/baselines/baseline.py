@@ -13,9 +13,10 @@ from mfspark.models.factor_model import FactorModel, StartRows, start_state
 
 if TYPE_CHECKING:
     from mfspark.config.models import BaselineOptions
-    from mfspark.grid.grid import Grid, RowTiles
+    from mfspark.grid.grid import Grid
     from mfspark.grid.runners import Numbers
     from mfspark.grid.training import State
+    from mfspark.grid.views import RowTiles
     from mfspark.kernels.arrays.tile import Arrays
     from mfspark.models.base import FitContext
 

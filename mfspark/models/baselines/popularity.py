@@ -11,8 +11,8 @@ from mfspark.models.factor_model import FactorModel
 
 if TYPE_CHECKING:
     from mfspark.config.models import PopularityOptions
-    from mfspark.grid.grid import RowTiles
     from mfspark.grid.runners import Numbers
+    from mfspark.grid.views import RowTiles
     from mfspark.kernels.arrays.tile import Arrays
     from mfspark.models.base import FitContext
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mfspark.grid.grid import Blocks
+from mfspark.grid.layout import Blocks
 from mfspark.grid.training import Loss
 from mfspark.kernels.arrays.random import derive_seed, normal_rows
 from mfspark.kernels.factorization.gibbs import (
@@ -46,10 +46,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mfspark.config.models import BayesianMFOptions
-    from mfspark.grid.block_store import Store
-    from mfspark.grid.grid import BySide, Grid, RowTiles
+    from mfspark.grid.block_store import BlockStore
+    from mfspark.grid.grid import Grid
+    from mfspark.grid.layout import BySide
     from mfspark.grid.runners import Numbers
     from mfspark.grid.training import State
+    from mfspark.grid.views import RowTiles
     from mfspark.kernels.arrays.tile import Arrays
     from mfspark.models.base import FitContext
     from mfspark.models.bayesian.time_biases import Lengths
@@ -304,7 +306,7 @@ class Design:
 class DesignSums:
     """Reduce kernel: the gram, scales and groups of the features of a side."""
 
-    def __call__(self, blocks: Iterable[Arrays], _store: Store) -> Arrays:
+    def __call__(self, blocks: Iterable[Arrays], _store: BlockStore) -> Arrays:
         """Return gram float64 (R, R), scales (R) and groups (R)."""
         designs = [{k: block[k] for k in ("gram", "scales", "groups")} for block in blocks]
         return designs[0] | {"gram": np.sum([design["gram"] for design in designs], axis=0)}
@@ -316,7 +318,7 @@ class StartPrior:
 
     k: int
 
-    def __call__(self, blocks: Iterable[Arrays], _store: Store) -> Arrays:
+    def __call__(self, blocks: Iterable[Arrays], _store: BlockStore) -> Arrays:
         """Return the arrays of a Prior, and alpha."""
         groups = next(iter(blocks))["groups"]
         prior = Prior.start(len(groups), int(groups.max()) + 1, self.k)
@@ -376,7 +378,7 @@ class DrawPrior:
     """Of all rows, and the ratings they have."""
     weight: float
 
-    def __call__(self, blocks: Iterable[Arrays], store: Store) -> Arrays:
+    def __call__(self, blocks: Iterable[Arrays], store: BlockStore) -> Arrays:
         """Return the arrays of a Prior, and alpha."""
         design, last = store.get(self.design), Prior.from_arrays(store.get(self.last))
         totals = {"n_rows": 0, "cross": 0.0, "squares": 0.0}

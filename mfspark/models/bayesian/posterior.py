@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from mfspark.grid.grid import Blocks, Grid, RowTiles, TileSet
+from mfspark.grid.grid import Grid
+from mfspark.grid.layout import Blocks, TileSet
+from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.top_n import NOBODY
 from mfspark.kernels.factorization.scores import deviations_of_samples
 from mfspark.models.bayesian.time_biases import KnownPeriods
 from mfspark.models.factor_model import FactorModel
 
 if TYPE_CHECKING:
-    from mfspark.grid.grid import SweepKernel
+    from mfspark.grid.kernels import SweepKernel
     from mfspark.grid.runners import Numbers
     from mfspark.kernels.arrays.tile import Array, Arrays, Tile
     from mfspark.models.capabilities import HasIntervals

@@ -15,8 +15,10 @@ import numpy as np
 from mfspark.models.factorization.subspace import Matrix, start_columns, turn
 
 if TYPE_CHECKING:
-    from mfspark.grid.grid import Blocks, Grid, RowTiles
+    from mfspark.grid.grid import Grid
+    from mfspark.grid.layout import Blocks
     from mfspark.grid.runners import Numbers
+    from mfspark.grid.views import RowTiles
     from mfspark.kernels.arrays.tile import Array, Arrays, Tile
     from mfspark.schemas import Side
 

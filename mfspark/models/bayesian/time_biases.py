@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mfspark.grid.grid import Blocks, Grid, RowTiles
+from mfspark.grid.grid import Grid
+from mfspark.grid.layout import Blocks
+from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.random import derive_seed, normal_rows
 from mfspark.kernels.factorization.normal_equations import scores_of_part
 from mfspark.kernels.factorization.time_biases import (
@@ -30,8 +32,8 @@ from mfspark.schemas import SIDES, other
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mfspark.grid.block_store import Store
-    from mfspark.grid.grid import BySide
+    from mfspark.grid.block_store import BlockStore
+    from mfspark.grid.layout import BySide
     from mfspark.grid.runners import Numbers
     from mfspark.kernels.arrays.tile import Array, Arrays, Tile
     from mfspark.schemas import Side
@@ -196,7 +198,7 @@ class DrawPeriods:
 class StartPrecision:
     """Reduce kernel: lambda before the first draw."""
 
-    def __call__(self, blocks: Iterable[Arrays], _store: Store) -> Arrays:
+    def __call__(self, blocks: Iterable[Arrays], _store: BlockStore) -> Arrays:
         """Return precision float64 (S), and its mean over the draws that count, none so far."""
         n_lengths = len(next(iter(blocks))["lengths"])
         return {"precision": np.full(n_lengths, 10.0), "variance": np.zeros(n_lengths)}
@@ -210,7 +212,7 @@ class DrawPrecision:
     last: str
     counts: bool
 
-    def __call__(self, blocks: Iterable[Arrays], store: Store) -> Arrays:
+    def __call__(self, blocks: Iterable[Arrays], store: BlockStore) -> Arrays:
         """Return precision, and variance: the sum of 1 / lambda over the draws that count."""
         squares = n = np.zeros(())
         for block in blocks:

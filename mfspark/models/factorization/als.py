@@ -16,8 +16,9 @@ from mfspark.models.factorization.mllib_als import fit_mllib
 
 if TYPE_CHECKING:
     from mfspark.config.models import ALSOptions
-    from mfspark.grid.grid import BySide, RowTiles
+    from mfspark.grid.layout import BySide
     from mfspark.grid.runners import Numbers
+    from mfspark.grid.views import RowTiles
     from mfspark.kernels.arrays.tile import Arrays, Tile
     from mfspark.models.base import FitContext
 

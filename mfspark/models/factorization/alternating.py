@@ -10,7 +10,9 @@ from mfspark.models.factor_model import StartRows, start_state
 
 if TYPE_CHECKING:
     from mfspark.config.models import AlternatingOptions
-    from mfspark.grid.grid import BySide, Grid, SweepKernel
+    from mfspark.grid.grid import Grid
+    from mfspark.grid.kernels import SweepKernel
+    from mfspark.grid.layout import BySide
     from mfspark.grid.training import State
     from mfspark.kernels.arrays.tile import Array, Arrays
 

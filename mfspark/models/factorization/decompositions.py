@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mfspark.grid.grid import Blocks
+from mfspark.grid.layout import Blocks
 from mfspark.grid.training import Loss, State
 from mfspark.kernels.factorization.spectrum import FLOAT64_NOTHING, eigenpairs, signs
 from mfspark.models.factorization.subspace import Product, start_columns, turn
@@ -20,9 +20,10 @@ from mfspark.schemas import other
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from mfspark.grid.block_store import Store
-    from mfspark.grid.grid import Grid, RowTiles, Strips
+    from mfspark.grid.block_store import BlockStore
+    from mfspark.grid.grid import Grid
     from mfspark.grid.runners import Numbers
+    from mfspark.grid.views import RowTiles, Strips
     from mfspark.kernels.arrays.tile import Array, Arrays
     from mfspark.models.factorization.subspace import Matrix
     from mfspark.schemas import Side
@@ -140,12 +141,12 @@ class _ExactSpectrum:
 
     n_kept: Callable[[Array], int]
 
-    def __call__(self, blocks: Iterable[Arrays], _store: Store) -> Arrays:
+    def __call__(self, blocks: Iterable[Arrays], _store: BlockStore) -> Arrays:
         parts = [block["gram"] for block in blocks]
         n = parts[0].shape[1]
         gram = np.empty((n, n))
         for block, part in enumerate(parts):
-            gram[block :: len(parts)] = part  # as Layout deals rows out to blocks
+            gram[block :: len(parts)] = part  # as GridLayout deals rows out to blocks
         values, vectors = eigenpairs(gram, FLOAT64_NOTHING)
         vectors = vectors[:, : self.n_kept(values)]
         vectors = vectors * signs(vectors.sum(0))

@@ -27,8 +27,9 @@ from mfspark.models.factorization.alternating import Alternating, gram_of
 
 if TYPE_CHECKING:
     from mfspark.config.models import IALSOptions
-    from mfspark.grid.grid import BySide, RowTiles
+    from mfspark.grid.layout import BySide
     from mfspark.grid.runners import Numbers
+    from mfspark.grid.views import RowTiles
     from mfspark.kernels.arrays.tile import Arrays, Tile
     from mfspark.models.base import FitContext
 

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from mfspark.config.models import ALSOptions
-    from mfspark.grid.grid import Blocks, RowTiles
+    from mfspark.grid.layout import Blocks
     from mfspark.grid.runners import Numbers
+    from mfspark.grid.views import RowTiles
     from mfspark.kernels.arrays.tile import Arrays
     from mfspark.models.base import FitContext
     from mfspark.schemas import Side

@@ -26,8 +26,10 @@ from mfspark.schemas import other
 
 if TYPE_CHECKING:
     from mfspark.config.models import NMFOptions
-    from mfspark.grid.grid import BySide, RowTiles, SweepKernel, TileSet
+    from mfspark.grid.kernels import SweepKernel
+    from mfspark.grid.layout import BySide, TileSet
     from mfspark.grid.runners import Numbers
+    from mfspark.grid.views import RowTiles
     from mfspark.kernels.arrays.tile import Array, Arrays
     from mfspark.models.base import FitContext
 

@@ -25,9 +25,11 @@ from mfspark.schemas import other
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mfspark.grid.block_store import Store
-    from mfspark.grid.grid import Blocks, BySide, Grid, RowTiles
+    from mfspark.grid.block_store import BlockStore
+    from mfspark.grid.grid import Grid
+    from mfspark.grid.layout import Blocks, BySide
     from mfspark.grid.runners import Numbers
+    from mfspark.grid.views import RowTiles
     from mfspark.kernels.arrays.tile import Array, Arrays, Tile
     from mfspark.schemas import Side
 
@@ -60,7 +62,7 @@ class Matrix:
         columns = self._about(other(side), q, tiles.store)
         return tile.with_values(self.entries(tile, rows, columns, side))
 
-    def _about(self, side: Side, block: int, store: Store) -> Arrays:
+    def _about(self, side: Side, block: int, store: BlockStore) -> Arrays:
         blocks = self.about.get(side)
         return store.get(blocks.references[block]) if blocks else {}
 
@@ -139,7 +141,7 @@ def _with_gram(basis: Array) -> Arrays:
 class _Whitening:
     """Reduce kernel: the matrix that makes the columns of a basis orthonormal, and their sums."""
 
-    def __call__(self, blocks: Iterable[Arrays], _store: Store) -> Arrays:
+    def __call__(self, blocks: Iterable[Arrays], _store: BlockStore) -> Arrays:
         gram = total = np.zeros(())
         for block in blocks:
             gram, total = gram + block["gram"], total + block["total"]
@@ -152,7 +154,7 @@ class _Spectrum:
 
     basis: str
 
-    def __call__(self, blocks: Iterable[Arrays], store: Store) -> Arrays:
+    def __call__(self, blocks: Iterable[Arrays], store: BlockStore) -> Arrays:
         values, vectors = eigenpairs(sum((block["gram"] for block in blocks), np.zeros(())))
         basis = store.get(self.basis)
         to_rows = basis["basis"] @ vectors

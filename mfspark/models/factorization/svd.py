@@ -28,9 +28,10 @@ from mfspark.schemas import SIDES
 
 if TYPE_CHECKING:
     from mfspark.config.models import SVDOptions
-    from mfspark.grid.grid import Blocks, BySide, RowTiles
+    from mfspark.grid.layout import Blocks, BySide
     from mfspark.grid.runners import Numbers
     from mfspark.grid.training import Algorithm
+    from mfspark.grid.views import RowTiles
     from mfspark.kernels.arrays.tile import Array, Arrays, Tile
     from mfspark.models.base import FitContext
     from mfspark.schemas import Side

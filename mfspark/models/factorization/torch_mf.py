@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mfspark.config.models import TorchMFOptions
-    from mfspark.grid.grid import Blocks, BySide, Grid, Layout, RowTiles
+    from mfspark.grid.grid import Grid
+    from mfspark.grid.layout import Blocks, BySide, GridLayout
     from mfspark.grid.runners import Numbers
     from mfspark.grid.training import State
+    from mfspark.grid.views import RowTiles
     from mfspark.kernels.arrays.tile import Array, Arrays, Tile
     from mfspark.models.base import FitContext
     from mfspark.schemas import Side
@@ -53,7 +55,7 @@ def fit(context: FitContext, options: TorchMFOptions) -> FactorModel:
     return FactorModel.of(state, mean)
 
 
-def _check_small(options: TorchMFOptions, layout: Layout) -> None:
+def _check_small(options: TorchMFOptions, layout: GridLayout) -> None:
     """Refuse what would not be one step over everything, or too many cells of zeros."""
     if layout.user_blocks > 1 or layout.item_blocks > 1:
         raise ConfigError(
@@ -69,7 +71,7 @@ def _check_small(options: TorchMFOptions, layout: Layout) -> None:
         )
 
 
-def steady_batch_size(tile: Tile, layout: Layout) -> int:
+def steady_batch_size(tile: Tile, layout: GridLayout) -> int:
     """Return the batch size with which a row takes about 20 steps an epoch, however tiles are cut.
 
     A row meets one tile of each block of the other side, so each tile is dealt out to 20 / blocks
@@ -141,7 +143,7 @@ class HeldOut:
     share: float
     seed: int
 
-    def mask(self, tile: Tile, layout: Layout, side: Side, p: int, q: int) -> Array:
+    def mask(self, tile: Tile, layout: GridLayout, side: Side, p: int, q: int) -> Array:
         """Say which ratings of a tile are held out, bool (n).
 
         side: what the tile's rows are. p, q: the blocks of its rows and of its columns.
@@ -173,7 +175,7 @@ class MeetBlocks:
     std: float
     seed: int
     epoch: int
-    layout: Layout
+    layout: GridLayout
 
     def __call__(
         self, users: Arrays, items: Arrays, tile: Tile, pair: tuple[int, int]

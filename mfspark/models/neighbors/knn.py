@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mfspark.config.models import KNNOptions
-from mfspark.grid.grid import Blocks, BySide, RowTiles
+from mfspark.grid.layout import Blocks, BySide
+from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.top_n import NOBODY, RankedLists
 from mfspark.kernels.neighbors.aggregation import Rule
 from mfspark.kernels.neighbors.centering import Expectation, means_and_spreads
@@ -40,10 +41,13 @@ if TYPE_CHECKING:
 
     from scipy.sparse import csr_array
 
-    from mfspark.grid.block_store import Store
-    from mfspark.grid.grid import Grid, Layout, PairKernel, Strips, TileSet
+    from mfspark.grid.block_store import BlockStore
+    from mfspark.grid.grid import Grid
+    from mfspark.grid.kernels import PairKernel
+    from mfspark.grid.layout import GridLayout, TileSet
     from mfspark.grid.runners import Numbers
     from mfspark.grid.training import Loss
+    from mfspark.grid.views import Strips
     from mfspark.kernels.arrays.tile import Array, Arrays, Tile
     from mfspark.models.base import FitContext
     from mfspark.models.capabilities import Explains, Kind
@@ -134,7 +138,7 @@ class KNN(Capabilities):
         return record
 
     def predict(self, grid: Grid, pairs: TileSet, name: str) -> Blocks:
-        """Score pairs by one all-pairs motion over the ratings the neighbors were found in."""
+        """Score pairs by one all-pairs pass over the ratings the neighbors were found in."""
         if self.options.among == "raters":
             return raters.predict(self, grid, pairs, name)
         return self._of_lists(grid, name, _PredictPairs(self, pairs))
@@ -169,7 +173,7 @@ class KNN(Capabilities):
         layout = strips.tiles.layout
         return Neighbors(*(self.neighbors.gathered(strips.store, layout, n) for n in names))
 
-    def expectation(self, store: Store, layout: Layout, rule: Rule) -> Expectation:
+    def expectation(self, store: BlockStore, layout: GridLayout, rule: Rule) -> Expectation:
         """Return what is expected of ratings (reads the levels of all rows of both sides)."""
         side, across = self.side, other(self.side)
         expected = Expectation.nothing(layout.n(side), layout.n(across))

@@ -1,6 +1,6 @@
 """Predictions among raters: over the k nearest of those who have a column, as Surprise's.
 
-Every row is compared with every other, so this is the all-pairs motion again: a block holds the
+Every row is compared with every other, so this is the all-pairs pass again: a block holds the
 similarities of a chunk of its rows to all rows, and picks from them pair by pair
 (kernels.neighbors.nearest_raters). It costs (rows x ratings), where lists of neighbors cost (rows x
 k x ratings of a row).
@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mfspark.grid.grid import Blocks, Grid, RowTiles
+from mfspark.grid.grid import Grid
+from mfspark.grid.layout import Blocks
+from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.tile import Tile
 from mfspark.kernels.arrays.top_n import RankedLists
 from mfspark.kernels.neighbors.knn import best_items, best_of_chunks, ratings_in_order
@@ -27,8 +29,9 @@ from mfspark.schemas import other
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mfspark.grid.grid import Strips, TileSet
+    from mfspark.grid.layout import TileSet
     from mfspark.grid.runners import Numbers
+    from mfspark.grid.views import Strips
     from mfspark.kernels.arrays.tile import Array, Arrays
     from mfspark.kernels.neighbors.aggregation import Rule
     from mfspark.kernels.neighbors.centering import Expectation

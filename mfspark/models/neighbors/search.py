@@ -2,7 +2,7 @@
 
 columns     sweep of the other side    how often and how every column is rated
 within      sweep                      the rows as a measure compares them, nearest in their block
-across      meetings                   nearest in other blocks; every two blocks meet once
+across      symmetric all pairs        nearest in other blocks; every two blocks meet once
 together    sweep                      nearest of all, and what they have in common
 """
 
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mfspark.config.models import BaselineOptions
-from mfspark.grid.grid import RowTiles
 from mfspark.grid.training import train
+from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.top_n import RankedLists
 from mfspark.kernels.neighbors.all_pairs import chunks_of, compare_all, left_for, lists_of
 from mfspark.kernels.neighbors.measures import Similarity
@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mfspark.config.models import SimilarityOptions
-    from mfspark.grid.grid import Blocks, BySide, Grid, Strips
+    from mfspark.grid.grid import Grid
+    from mfspark.grid.layout import Blocks, BySide
     from mfspark.grid.runners import Numbers
+    from mfspark.grid.views import Strips
     from mfspark.kernels.arrays.tile import Array, Arrays
     from mfspark.schemas import Side
 
@@ -58,7 +60,8 @@ def nearest_neighbors(
     rows, _ = grid.sweep(side, f"{name}/within", _Within(compare, k))
     found, left = rows, ((),)
     if len(rows) > 1:
-        found, left = grid.meetings(f"{name}/across", _Across(compare.similarity, k), rows)
+        across = _Across(compare.similarity, k)
+        found, left = grid.symmetric_all_pairs(f"{name}/across", across, rows)
     neighbors, _ = grid.sweep(side, name, _Together(rows, left), rows=found)
     grid.store.discard({*rows.references, *found.references, *(r for part in left for r in part)})
     return neighbors, compare
@@ -152,7 +155,7 @@ class _Within:
 
 @dataclass(frozen=True)
 class _Across:
-    """Meeting kernel: adds what is near in the blocks met, and leaves them what is near here."""
+    """Symmetric-pair kernel: adds what is near in others, and leaves them what is near here."""
 
     similarity: Similarity
     k: int

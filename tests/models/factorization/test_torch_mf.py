@@ -9,7 +9,9 @@ from pydantic import ValidationError
 
 from mfspark.config.models import ModelName
 from mfspark.errors import ConfigError
-from mfspark.grid.grid import Blocks, Grid, Layout, RowTiles
+from mfspark.grid.grid import Grid
+from mfspark.grid.layout import Blocks, GridLayout
+from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.tile import Tile
 from mfspark.models.factor_model import StartRows, start_state
 from mfspark.models.factorization import torch_mf
@@ -312,7 +314,7 @@ def test_ratings_in_other_units_get_the_same_answer(
 def test_validation_ratings_teach_nothing() -> None:
     """Other values of theirs leave all rows and the training loss as they are."""
     options = options_of("torch_mf", rank=3, epochs=4, validation_share=0.3, device="cpu")
-    held_out = HeldOut(0.3, 42).mask(RATINGS.tile, Layout(40, 25, 1, 1), "user", 0, 0)
+    held_out = HeldOut(0.3, 42).mask(RATINGS.tile, GridLayout(40, 25, 1, 1), "user", 0, 0)
     assert 0.2 < held_out.mean() < 0.4
     order = np.lexsort((RATINGS.items, RATINGS.users))
     other_values = RATINGS.take(order).values
@@ -347,7 +349,7 @@ def test_imprints_are_learnt_without_the_validation_ratings(
         sums = held_out.sums(tiles, lambda columns: np.ones((len(columns["bias"]), 1), np.float32))
         found[grid.layout.indices(side, block)] = sums[:, 0]
     order = np.lexsort((RATINGS.items, RATINGS.users))
-    kept = order[~held_out.mask(RATINGS.tile, Layout(40, 25, 1, 1), "user", 0, 0)]
+    kept = order[~held_out.mask(RATINGS.tile, GridLayout(40, 25, 1, 1), "user", 0, 0)]
     rated = (RATINGS.users if side == "user" else RATINGS.items)[kept]
     np.testing.assert_array_equal(found, np.bincount(rated, minlength=n))
 
@@ -360,7 +362,7 @@ def columns_of(grid: Grid, side: Side) -> Blocks:
 @pytest.mark.parametrize(("cut", "steps"), [((1, 1), 20), ((2, 2), 10), ((7, 7), 3), ((3, 16), 1)])
 def test_a_row_takes_about_20_steps_an_epoch(cut: tuple[int, int], steps: int) -> None:
     tile = grid_tile(cut)
-    size = steady_batch_size(tile, Layout(40, 25, *cut))
+    size = steady_batch_size(tile, GridLayout(40, 25, *cut))
     assert -(-tile.n_ratings // size) == steps
 
 

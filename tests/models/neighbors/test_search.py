@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from mfspark.config.models import Measure, SimilarityOptions
-from mfspark.grid.grid import Blocks, BySide, Grid, Strips
+from mfspark.grid.grid import Grid
+from mfspark.grid.layout import Blocks, BySide
+from mfspark.grid.views import Strips
 from mfspark.kernels.arrays.top_n import NOBODY
 from mfspark.kernels.neighbors import all_pairs
 from mfspark.kernels.neighbors.similarity import Neighbors, similarities
