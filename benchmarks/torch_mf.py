@@ -5,7 +5,7 @@
 
 Set up as one task of a night: as many blocks as a night has (four; one for each 1.25 M above 5 M),
 two threads that share them out, one torch thread a kernel. The time is that of whole epochs: the
-strata and, unless told `--no-implicit`, the step of the imprints. The peer is the loop most books
+strata and, unless told `--no-implicit`, that of the rater priors. The peer is the loop most books
 have, `nn.Embedding(sparse=True)` and SGD, at 16,384 ratings a batch; it runs twice at once, a
 thread each, on two halves of the ratings and without sharing anything.
 """

@@ -192,7 +192,7 @@ class TorchMFOptions(ModelOptions):
     objective: Literal["weighted", "squares", "norm"] = "weighted"
     """What falls; see kernels.factorization.sgd. `squares` and `norm` are those of textbooks, for
     small data: all ratings a step, in their own units; plain steps, plain L2 or norms, and no
-    imprints."""
+    rater priors."""
     unrated: Literal["masked", "zero"] = "masked"
     """Whether unrated cells count for nothing, or are zeros (`squares` and `norm`; no centring)."""
     epochs: PositiveInt = 40
@@ -209,7 +209,7 @@ class TorchMFOptions(ModelOptions):
     implicit: bool = True
     """Draw an item's row to what its raters tell of it instead of to 0 (kernels.rater_priors)."""
     imprint_damping: PositiveFloat = 100.0
-    """Ratings every user is taken to have more, where the imprint it leaves is weighed."""
+    """Ratings every user is taken to have more, where its rater prior is weighed."""
     optimizer: Literal["sgd", "adagrad", "adam"] = "sgd"
     batch_size: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
     """Ratings a step; 0: all of a tile; `auto`: 20 steps an epoch, see models.torch_mf."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mfspark.schemas import Side
 
 
-Distribution = Literal["normal", "half_normal", "uniform"]
+StartDistribution = Literal["normal", "half_normal", "uniform"]
 
 _ITEM_BYTES = 64 << 20  # factors of the items that are ranked at once: 258,000 items of rank 64
 
@@ -58,14 +58,9 @@ class FactorModel(Capabilities):
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
         """Load what `record` gave."""
-        return cls(
-            record["mean"],
-            Blocks("user", tuple(record["user"]["references"])),
-            Blocks("item", tuple(record["item"]["references"])),
-            record["kind"],
-            tuple(Loss(**loss) for loss in record["history"]),
-            record["total"],
-        )
+        blocks = {side: Blocks.from_record(record[side]) for side in SIDES}
+        history = tuple(Loss(**loss) for loss in record["history"])
+        return cls(**record | blocks | {"history": history})
 
     def blocks(self, side: Side) -> Blocks:
         """Return the factor blocks of one side."""
@@ -180,7 +175,7 @@ class StartRows:
     seed: int
     unit: float = 1.0
     """What the ratings are divided by in this training, and were not in the earlier factors."""
-    distribution: Distribution = "normal"
+    distribution: StartDistribution = "normal"
     """Of the factors: normal, the same without signs, or uniform from 0 on with deviation `std`."""
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:

@@ -6,7 +6,7 @@ import pytest
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, GridLayout
 from mfspark.models import factor_model as factors
-from mfspark.models.factor_model import Distribution, FactorModel, StartRows, start_state
+from mfspark.models.factor_model import FactorModel, StartDistribution, StartRows, start_state
 from tests.support.grids import Array, Ratings, grid_of, stars, whole
 from tests.support.reference import best_of_row
 
@@ -33,7 +33,7 @@ USERS, ITEMS = arrays(1, RATINGS.n_users, 2), arrays(2, RATINGS.n_items, 3)
     [("normal", 0.0, -9.0, 0.5), ("half_normal", 0.399, 0.0, 0.301), ("uniform", 0.866, 0.0, 0.5)],
 )
 def test_starting_factors_are_drawn_as_asked(
-    distribution: Distribution, mean: float, low: float, std: float, blocks: int
+    distribution: StartDistribution, mean: float, low: float, std: float, blocks: int
 ) -> None:
     """A normal number without its sign has mean sqrt(2 / pi) and deviation sqrt(1 - 2 / pi)."""
     grid = grid_of(stars(1, 400, 50, 0.2), blocks, blocks)

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from scipy.linalg import solve_triangular
 
-from mfspark.kernels.factorization.normal_equations import Part, normal_equations
+from mfspark.kernels.factorization.normal_equations import RatingBlock, normal_equations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +67,7 @@ class Prior:
 
 
 def sample_rows(
-    parts: Sequence[Part], mean: Array, precision: Array, alpha: float, noise: Array
+    parts: Sequence[RatingBlock], mean: Array, precision: Array, alpha: float, noise: Array
 ) -> tuple[Array, float]:
     """Draw the rows w of a block given their ratings and prior.
 

@@ -31,7 +31,7 @@ _HEAVY = 1 << 14  # longer rows are accumulated in chunks of this many ratings
 
 
 @dataclass(frozen=True)
-class Part:
+class RatingBlock:
     """The ratings of some rows for one block of columns, beside what the columns contribute."""
 
     tile: Tile
@@ -43,7 +43,7 @@ class Part:
     """float32 (n_ratings); None: 1 each."""
 
 
-def scores_of_part(part: Part, w: Array) -> Array:
+def scores_of_ratings(part: RatingBlock, w: Array) -> Array:
     """Return w_u . f_i of each rating of a part, float32 (n_ratings); w float32 (n_rows, k)."""
     places = sparse_rows(part.tile, part.targets)
     features = torch.from_numpy(part.features).T
@@ -52,13 +52,13 @@ def scores_of_part(part: Part, w: Array) -> Array:
     )
 
 
-def degrees_of(parts: Sequence[Part]) -> Array:
+def degrees_of(parts: Sequence[RatingBlock]) -> Array:
     """Return the ratings of each row over all parts, int64 (n_rows)."""
     return np.sum([part.tile.degrees for part in parts], axis=0)
 
 
 def normal_equations(
-    parts: Sequence[Part], shared: Array | None = None
+    parts: Sequence[RatingBlock], shared: Array | None = None
 ) -> Iterator[tuple[Array, torch.Tensor, torch.Tensor]]:
     """Yield (rows, A, b) in batches; rows without ratings are left out.
 
@@ -100,7 +100,7 @@ class _Stacked:
     weights: torch.Tensor | None
 
     @classmethod
-    def of(cls, parts: Sequence[Part]) -> _Stacked:
+    def of(cls, parts: Sequence[RatingBlock]) -> _Stacked:
         met = [_only_used(part) for part in parts]
         tile = _stacked(met, [part.targets for part in met])
         weights = [part.weights for part in met if part.weights is not None]
@@ -149,18 +149,18 @@ class _Stacked:
         return A.unsqueeze(0), b.unsqueeze(0)
 
 
-def _stacked(parts: Sequence[Part], values: Sequence[Array]) -> Tile:
+def _stacked(parts: Sequence[RatingBlock], values: Sequence[Array]) -> Tile:
     """Return the parts side by side as one tile that holds values of their ratings."""
     return stack_columns([p.tile.with_values(v) for p, v in zip(parts, values, strict=True)])
 
 
-def _zero_row(part: Part) -> Array:
+def _zero_row(part: RatingBlock) -> Array:
     return np.zeros((1, part.features.shape[1]), part.features.dtype)
 
 
-def _only_used(part: Part) -> Part:
+def _only_used(part: RatingBlock) -> RatingBlock:
     """Leave out columns without ratings where a tile is so sparse that it is worth the while."""
     if part.tile.n_ratings >= part.tile.n_columns:
         return part
     compact, used = part.tile.used_columns()
-    return Part(compact, part.features[used], part.targets, part.weights)
+    return RatingBlock(compact, part.features[used], part.targets, part.weights)

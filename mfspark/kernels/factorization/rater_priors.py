@@ -6,7 +6,7 @@ not to 0 but to
 
     m_i = 1/sqrt(n_i)  sum_(u rated i) v_u
 
-with a vector v_u, the imprint, for every user. Given the rows, imprints are a ridge regression:
+with a vector v_u, the rater prior, for every user. Given the rows, these are a ridge regression:
 
     minimise  sum_i (n_i + prior) |z_i - m_i|^2 + sum_u (n_u + damping) |v_u|^2
 
@@ -50,19 +50,19 @@ def item_pulls(items: Arrays, prior: float) -> Array:
     return np.column_stack([pull, weight])
 
 
-def next_imprints(users: Arrays, pulls: Array, damping: float) -> Array:
+def next_rater_priors(users: Arrays, pulls: Array, damping: float) -> Array:
     """Return v_u after one step, float32 (n_users, k + 1).
 
     pulls float32 (n_users, k + 2): the sums of `item_pulls` over the items a user rated.
     """
     ridge = (users["n"].astype(np.float32) + np.float32(damping))[:, None]
     pull, curvature = pulls[:, :-1], pulls[:, -1:] + ridge
-    v = users.get("imprint", np.zeros_like(pull))
+    v = users.get("rater_prior", np.zeros_like(pull))
     step = np.divide(pull - ridge * v, curvature, out=np.zeros_like(pull), where=curvature > 0)
     return v + np.float32(_RELAXATION) * step
 
 
-def next_prior_means(items: Arrays, imprints: Array) -> Array:
-    """Return m_i, float32 (n_items, k + 1), from the sums of imprints over each item's raters."""
+def next_prior_means(items: Arrays, sums: Array) -> Array:
+    """Return m_i, float32 (n_items, k + 1), from the sums of v_u over each item's raters."""
     n = items["n"].astype(np.float32)
-    return imprints / np.sqrt(np.maximum(n, 1))[:, None]
+    return sums / np.sqrt(np.maximum(n, 1))[:, None]

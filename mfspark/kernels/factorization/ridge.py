@@ -24,7 +24,7 @@ import torch
 
 from mfspark.kernels.arrays.sparse import sparse_rows
 from mfspark.kernels.factorization.nonnegative import descend
-from mfspark.kernels.factorization.normal_equations import Part, degrees_of, normal_equations
+from mfspark.kernels.factorization.normal_equations import RatingBlock, degrees_of, normal_equations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +54,7 @@ class RidgeSolver:
     """Where conjugate gradients compute; the other methods compute on the CPU."""
 
     def solve(
-        self, parts: Sequence[Part], start: Array, shared: Array | None = None
+        self, parts: Sequence[RatingBlock], start: Array, shared: Array | None = None
     ) -> tuple[Array, float]:
         """Return the solution w of every row and the sum of w'A w - 2 w'b.
 
@@ -96,7 +96,7 @@ class RidgeSolver:
 class _MatrixFree:
     """The systems of all rows as products with their sparse ratings; nothing is formed."""
 
-    def __init__(self, parts: Sequence[Part], shared: Array | None, device: str) -> None:
+    def __init__(self, parts: Sequence[RatingBlock], shared: Array | None, device: str) -> None:
         def there(array: Array | None) -> torch.Tensor | None:
             return None if array is None else torch.from_numpy(array).to(device)
 

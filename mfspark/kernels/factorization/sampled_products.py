@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Rated:
+class RatingBatch:
     """Some ratings of a tile, by user as compressed sparse rows, and the same by item.
 
     Two users, three items, ratings (0,1) (0,2) (1,0):  user_starts 0 2 3, items 1 2 0;
@@ -65,9 +65,9 @@ class Rated:
         return compressed_rows(self.item_starts, self.users, values, len(self.user_starts) - 1)
 
 
-def rated_ratings(
+def rating_batch(
     tile: Tile, rows: Array, columns: Array, values: Array, device: str = "cpu"
-) -> Rated:
+) -> RatingBatch:
     """Return ratings of a tile, ordered by row and column, for products on a device."""
     from scipy.sparse import csr_array
 
@@ -78,12 +78,12 @@ def rated_ratings(
         (np.arange(n, dtype=np.int32), columns, starts), shape=(tile.n_rows, tile.n_columns)
     ).tocsc()
     arrays = values, starts, columns, places.indptr, places.indices, places.data
-    return Rated(*(torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in arrays))
+    return RatingBatch(*(torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in arrays))
 
 
 def shuffled_batches(
     tile: Tile, chosen: Array, values: Array, batch_size: int, seed: int, device: str = "cpu"
-) -> Iterator[Rated]:
+) -> Iterator[RatingBatch]:
     """Deal the chosen ratings of a tile out at random to batches; each is ordered by user.
 
     chosen bool (n): which ratings take part. values float32 (n). batch_size 0: one batch.
@@ -101,12 +101,12 @@ def shuffled_batches(
         rows, columns, values = rows[order], columns[order], values[order]
     for start in range(0, n, size or 1):
         some = slice(start, start + size)
-        yield rated_ratings(tile, rows[some], columns[some], values[some], device)
+        yield rating_batch(tile, rows[some], columns[some], values[some], device)
 
 
-class _RatedProducts(torch.autograd.Function):
+class _SampledProducts(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, X: Tensor, Y: Tensor, rated: Rated) -> Tensor:
+    def forward(ctx: Any, X: Tensor, Y: Tensor, rated: RatingBatch) -> Tensor:
         ctx.save_for_backward(X, Y)
         ctx.rated = rated
         places = rated.with_values(rated.values)
@@ -119,9 +119,9 @@ class _RatedProducts(torch.autograd.Function):
         return ctx.rated.with_values(G) @ Y, ctx.rated.transposed_with_values(G) @ X, None
 
 
-def rated_products(X: Tensor, Y: Tensor, rated: Rated) -> Tensor:
+def sampled_products(X: Tensor, Y: Tensor, rated: RatingBatch) -> Tensor:
     """Return x_u . y_i of each rating (n), with gradients for X (n_users, k) and Y (n_items, k)."""
-    products: Any = _RatedProducts.apply(X, Y, rated)
+    products: Any = _SampledProducts.apply(X, Y, rated)
     return products
 
 

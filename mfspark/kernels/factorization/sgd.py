@@ -35,9 +35,9 @@ from torch.nn import functional as F
 from mfspark.kernels.arrays.tile import Array, Arrays, Tile
 from mfspark.kernels.factorization.rater_priors import item_rows, prior_means
 from mfspark.kernels.factorization.sampled_products import (
-    Rated,
-    rated_products,
-    rated_ratings,
+    RatingBatch,
+    rating_batch,
+    sampled_products,
     shuffled_batches,
 )
 
@@ -64,22 +64,22 @@ class MatrixFactorization(nn.Module):
         self.register_buffer("user_weight", _weights(users, prior))  # (n_users)
         self.register_buffer("item_weight", _weights(items, prior))  # (n_items)
 
-    def forward(self, rated: Rated) -> Tensor:
+    def forward(self, rated: RatingBatch) -> Tensor:
         """Return the prediction of each rating (n)."""
         if not self.biases:
-            return rated_products(self.users, self.items, rated)
+            return sampled_products(self.users, self.items, rated)
         y, b = self.items[:, :-1], self.items[:, -1:]
         X = F.pad(self.users, (0, 1), value=1.0)  # x_u, b_u, 1
         Y = torch.cat([y, torch.ones_like(b), b], 1)  # y_i, 1, b_i
-        return rated_products(X, Y, rated)
+        return sampled_products(X, Y, rated)
 
-    def penalty(self, rated: Rated) -> Tensor:
+    def penalty(self, rated: RatingBatch) -> Tensor:
         """Return the penalty that the ratings of a batch carry, for a reg of 1."""
         x, y = self.users.square().sum(1), (self.items - self.means).square().sum(1)
         of_users = (rated.user_counts * self.user_weight) @ x
         return of_users + (rated.item_counts * self.item_weight) @ y
 
-    def objective(self, kind: Objective, error: Tensor, reg: float, rated: Rated) -> Tensor:
+    def objective(self, kind: Objective, error: Tensor, reg: float, rated: RatingBatch) -> Tensor:
         """Return what is minimised over a batch, given its errors (n)."""
         if kind == "weighted":
             return error.square().sum() + reg * self.penalty(rated)
@@ -150,7 +150,7 @@ class Epoch:
         """Return the sum of squared errors over some ratings, in standard deviations."""
         if not some.any():
             return 0.0
-        rated = rated_ratings(tile, tile.rows[some], tile.indices[some], z[some], self.device)
+        rated = rating_batch(tile, tile.rows[some], tile.indices[some], z[some], self.device)
         with torch.no_grad():
             error = rated.values - model(rated)
         return error.square().sum(dtype=torch.float64).item()
@@ -163,7 +163,7 @@ _OPTIMIZERS = {
 }
 
 
-def _damp(model: MatrixFactorization, batch: Rated, rate: float) -> None:
+def _damp(model: MatrixFactorization, batch: RatingBatch, rate: float) -> None:
     """Shorten the steps of rows that have many ratings in a batch."""
     for rows, counts in (
         (model.users, batch.user_counts),

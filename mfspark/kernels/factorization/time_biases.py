@@ -1,9 +1,9 @@
-"""Biases of periods: what the ratings of one user have in common that were made within a while.
+"""Time-bin biases: what the ratings of one user have in common that were made within a while.
 
     r_ui(t) = mu + b_u + b_i + x_u . y_i + sum_s c_(u, s, t div L_s)        c ~ N(0, 1 / lambda_s)
 
 (the day-specific user bias of Koren 2009, "Collaborative filtering with temporal dynamics", in
-several lengths L_s, and the same for items). A period is a row, a length and the number of its
+several lengths L_s, and the same for items). A time bin is a row, a length and the number of its
 window; only windows in which the row has ratings count. With lengths of 3 and 1 minutes and a row
 that has ratings at minutes 2, 4 and 5, the windows are 0, 1 and 2, 4, 5:
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
     from mfspark.kernels.arrays.tile import Array, Arrays
 
-NO_PERIOD = -1
+NO_BIN = -1
 """The number of a rating whose time is not known, or whose window has no ratings."""
 _BACK = 1 << 31  # added to windows, which are negative before the epoch
 _ROW = 1 << 32
 
 
 @dataclass(frozen=True)
-class Periods:
-    """The periods of the rows of one block, numbered by length, row and window."""
+class TimeBins:
+    """The time bins of the rows of one block, numbered by length, row and window."""
 
     lengths: tuple[int, ...]
     """In minutes."""
@@ -43,36 +43,36 @@ class Periods:
     """int64 (S + 1): where the numbers of each length begin."""
 
     @classmethod
-    def of(cls, rows: Array, minutes: Array, lengths: Sequence[int]) -> Periods:
-        """Number the periods of ratings, given their rows int (n) and minutes (n), NaN: unknown."""
+    def of(cls, rows: Array, minutes: Array, lengths: Sequence[int]) -> TimeBins:
+        """Number the bins of ratings, given their rows int (n) and minutes (n), NaN: unknown."""
         known = ~np.isnan(minutes)
         keys = [np.unique(_keys(rows[known], minutes[known], length)) for length in lengths]
         starts = np.cumsum([0, *map(len, keys)])
         return cls(tuple(lengths), np.concatenate([np.empty(0, np.int64), *keys]), starts)
 
     @classmethod
-    def from_arrays(cls, arrays: Arrays) -> Periods:
+    def from_arrays(cls, arrays: Arrays) -> TimeBins:
         """Read back what `arrays` gave."""
         return cls(tuple(arrays["lengths"].tolist()), arrays["keys"], arrays["starts"])
 
     def arrays(self) -> Arrays:
-        """Return the periods as named arrays."""
+        """Return the bins as named arrays."""
         lengths = np.asarray(self.lengths, np.int64)
         return {"lengths": lengths, "keys": self.keys, "starts": self.starts}
 
     @property
     def n(self) -> int:
-        """Number of periods of all lengths."""
+        """Number of bins of all lengths."""
         return len(self.keys)
 
     @property
     def length_of(self) -> Array:
-        """Which length each period has, int64 (N)."""
+        """Which length each bin has, int64 (N)."""
         return np.repeat(np.arange(len(self.lengths)), np.diff(self.starts))
 
     def numbers(self, rows: Array, minutes: Array) -> Array:
-        """Return the period of each rating in each length, int32 (S, n), or NO_PERIOD."""
-        numbers = np.full((len(self.lengths), len(rows)), NO_PERIOD, np.int32)
+        """Return the bin of each rating in each length, int32 (S, n), or NO_BIN."""
+        numbers = np.full((len(self.lengths), len(rows)), NO_BIN, np.int32)
         known = np.flatnonzero(~np.isnan(minutes))
         for s, length in enumerate(self.lengths):
             have = self.keys[self.starts[s] : self.starts[s + 1]]
@@ -96,22 +96,22 @@ def _keys(rows: Array, minutes: Array, length: int) -> Array:
     return np.asarray(rows, np.int64) * _ROW + window + _BACK
 
 
-def sums_of_periods(values: Array, numbers: Array) -> Array:
-    """Return for each rating the sum of the values of its periods: values (N), numbers (S, n).
+def sums_of_bins(values: Array, numbers: Array) -> Array:
+    """Return for each rating the sum of the values of its bins: values (N), numbers (S, n).
 
-    float32 (n); a missing period counts 0.
+    float32 (n); a missing bin counts 0.
     """
-    padded = np.append(np.asarray(values, np.float32), np.float32(0))  # at NO_PERIOD
+    padded = np.append(np.asarray(values, np.float32), np.float32(0))  # at NO_BIN
     return padded[numbers].sum(0, dtype=np.float32)
 
 
-def averages_of_rows(bias: Array, n_ratings: Array, periods: Periods, n_rows: int) -> Array:
-    """Return what a rating of each row has of period biases on average, float64 (n_rows, S).
+def averages_of_rows(bias: Array, n_ratings: Array, bins: TimeBins, n_rows: int) -> Array:
+    """Return what a rating of each row has of bin biases on average, float64 (n_rows, S).
 
-    bias (N) and n_ratings (N), of each period; 0 in rows that have none.
+    bias (N) and n_ratings (N), of each bin; 0 in rows that have none.
     """
-    shape = n_rows, len(periods.lengths)
-    cells = (periods.keys // _ROW) * shape[1] + periods.length_of
+    shape = n_rows, len(bins.lengths)
+    cells = (bins.keys // _ROW) * shape[1] + bins.length_of
     total, n = (
         np.bincount(cells, weights=weights, minlength=shape[0] * shape[1]).reshape(shape)
         for weights in (bias * n_ratings, n_ratings)
@@ -119,29 +119,29 @@ def averages_of_rows(bias: Array, n_ratings: Array, periods: Periods, n_rows: in
     return total / np.maximum(n, 1)
 
 
-def sample_periods(
+def sample_time_biases(
     residual: Array, numbers: Array, last: Array, precision: Array, alpha: float, noise: Array
 ) -> Array:
-    """Draw the biases of periods given all else, one length after the other; float64 (N).
+    """Draw the biases of time bins given all else, one length after the other; float64 (N).
 
     residual float64 (n): what nothing else explains, the last biases `last` (N) left in; numbers
     (S, n); precision (S): lambda; alpha: precision of the ratings; noise: standard normal (N).
     """
     bias = np.asarray(last, np.float64).copy()
-    rest = residual - sums_of_periods(bias, numbers)
+    rest = residual - sums_of_bins(bias, numbers)
     for mine, weight in zip(numbers, precision, strict=True):
-        has = np.flatnonzero(mine != NO_PERIOD)
-        period = mine[has]
-        rest[has] += bias[period]
-        n = np.bincount(period, minlength=len(bias))
-        total = np.bincount(period, weights=rest[has], minlength=len(bias))
-        drawn = np.flatnonzero(n)  # a period lies in one length, and has ratings
+        has = np.flatnonzero(mine != NO_BIN)
+        own = mine[has]
+        rest[has] += bias[own]
+        n = np.bincount(own, minlength=len(bias))
+        total = np.bincount(own, weights=rest[has], minlength=len(bias))
+        drawn = np.flatnonzero(n)  # a bin lies in one length, and has ratings
         spread = alpha * n[drawn] + weight
         bias[drawn] = alpha * total[drawn] / spread + noise[drawn] / np.sqrt(spread)
-        rest[has] -= bias[period]
+        rest[has] -= bias[own]
     return bias
 
 
-def sample_period_precision(squares: Array, n: Array, rng: np.random.Generator) -> Array:
-    """Draw lambda (S) given the sum of squared biases and the number of periods of each length."""
+def sample_bias_precision(squares: Array, n: Array, rng: np.random.Generator) -> Array:
+    """Draw lambda (S) given the sum of squared biases and the number of bins of each length."""
     return rng.gamma(1 + n / 2) / (RATE + squares / 2)

@@ -31,15 +31,15 @@ from mfspark.models.bayesian.posterior import PosteriorModel
 from mfspark.models.bayesian.rating_patterns import pattern_features
 from mfspark.models.bayesian.time_biases import (
     AverageBiases,
-    DrawPeriods,
     DrawPrecision,
-    KnownPeriods,
-    PeriodBiases,
+    DrawTimeBiases,
+    KnownTimeBiases,
     StartPrecision,
-    start_periods,
+    TimeBiases,
+    start_time_bins,
 )
 from mfspark.models.factor_model import StartRows, start_state
-from mfspark.models.factorization.als import biased_part
+from mfspark.models.factorization.als import biased_ratings
 from mfspark.schemas import SIDES, other
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from mfspark.models.bayesian.time_biases import Lengths
     from mfspark.schemas import Side
 
-_PATTERNS, _ROWS, _PRIOR, _PERIODS = 1, 2, 3, 4  # streams of random numbers of one seed
+_PATTERNS, _ROWS, _PRIOR, _TIME_BIASES = 1, 2, 3, 4  # streams of random numbers of one seed
 _START_STD = 0.1
 
 
@@ -72,13 +72,13 @@ def fit(context: FitContext, options: BayesianMFOptions) -> PosteriorModel:
     state = context.train(algorithm)
     chain = Chain.of(state)
     samples = chain.samples
-    periods = _known_periods(context, chain) if chain.periods else None
+    time_biases = _known_time_biases(context, chain) if chain.bins else None
     user, item = (
         grid.sweep(
             side,
             f"{context.name}/posterior",
             Join(samples[side], scale),
-            periods.blocks(side) if periods else None,
+            time_biases.blocks(side) if time_biases else None,
         )[0]
         for side in SIDES
     )
@@ -90,22 +90,22 @@ def fit(context: FitContext, options: BayesianMFOptions) -> PosteriorModel:
         n_samples=len(samples["user"]),
         noise=float(noise),
         level=options.level,
-        periods=periods,
+        time_biases=time_biases,
     )
 
 
-def _known_periods(context: FitContext, chain: Chain) -> KnownPeriods:
-    """Average the period biases over the samples that were kept."""
+def _known_time_biases(context: FitContext, chain: Chain) -> KnownTimeBiases:
+    """Average the time-bin biases over the samples that were kept."""
     n_draws, scale = len(chain.samples["user"]), context.tiles.std
     average = AverageBiases(n_draws, scale)
     blocks, variances = {}, {}
     for side in SIDES:
         blocks[side], _ = context.grid.sweep(
-            side, f"{context.name}/posterior-periods", average, rows=chain.periods[side]
+            side, f"{context.name}/posterior-bins", average, rows=chain.bins[side]
         )
         total = context.store.get(chain.precisions[side].references[0])["variance"]
         variances[side] = tuple((scale**2 * total / n_draws).tolist())
-    return KnownPeriods(blocks["user"], blocks["item"], variances)
+    return KnownTimeBiases(blocks["user"], blocks["item"], variances)
 
 
 @dataclass(frozen=True)
@@ -120,12 +120,12 @@ class Chain:
     """One block: the last prior, and alpha as it was when that was drawn."""
     samples: dict[Side, tuple[Blocks, ...]]
     """The factor blocks of earlier iterations that predictions are averaged over."""
-    periods: BySide = field(default_factory=dict)
-    """Period blocks with their biases drawn last; empty where there are no periods."""
+    bins: BySide = field(default_factory=dict)
+    """Time-bin blocks with their biases drawn last; empty where there are none."""
     numbers: BySide = field(default_factory=dict)
-    """Strips with the periods of each rating."""
+    """Strips with the bins of each rating."""
     precisions: BySide = field(default_factory=dict)
-    """One block: lambda of the period biases."""
+    """One block: lambda of the time-bin biases."""
 
     @classmethod
     def of(cls, state: State) -> Chain:
@@ -145,9 +145,9 @@ class Chain:
         return kept | {"samples": self.samples["user"] + self.samples["item"]}
 
     @property
-    def biases(self) -> PeriodBiases | None:
-        """The period biases drawn last; None where there are no periods."""
-        return PeriodBiases(self.periods, self.numbers) if self.periods else None
+    def biases(self) -> TimeBiases | None:
+        """The time-bin biases drawn last; None where there are none."""
+        return TimeBiases(self.bins, self.numbers) if self.bins else None
 
 
 @dataclass(frozen=True)
@@ -189,19 +189,19 @@ class BayesianMF:
             priors[side] = Blocks(side, (grid.reduce(f"{name}/{side}-prior", start, sums[side]),))
         chain = Chain(designs, sums, priors, {"user": (), "item": ()})
         if options.uses_times and grid.tiles.timed:
-            chain = self._with_periods(grid, name, chain)
+            chain = self._with_time_bins(grid, name, chain)
         return replace(state, kept=chain.kept)
 
-    def _with_periods(self, grid: Grid, name: str, chain: Chain) -> Chain:
+    def _with_time_bins(self, grid: Grid, name: str, chain: Chain) -> Chain:
         lengths: Lengths = {"user": self.options.user_periods, "item": self.options.item_periods}
-        periods, numbers = start_periods(grid, name, lengths)
+        bins, numbers = start_time_bins(grid, name, lengths)
         precisions = {
             side: Blocks(
-                side, (grid.reduce(f"{name}/{side}-lambda", StartPrecision(), periods[side]),)
+                side, (grid.reduce(f"{name}/{side}-lambda", StartPrecision(), bins[side]),)
             )
             for side in SIDES
         }
-        return replace(chain, periods=periods, numbers=numbers, precisions=precisions)
+        return replace(chain, bins=bins, numbers=numbers, precisions=precisions)
 
     def step(self, grid: Grid, state: State, name: str) -> State:
         """Draw one sample of everything."""
@@ -229,8 +229,8 @@ class BayesianMF:
         if self._keeps(iteration):
             samples = {side: (*samples[side], blocks[side]) for side in SIDES}
         chain = replace(chain, priors=priors, samples=samples)
-        if chain.periods:
-            chain = self._draw_periods(grid, name, chain, blocks, iteration)
+        if chain.bins:
+            chain = self._draw_time_biases(grid, name, chain, blocks, iteration)
         return replace(
             state,
             iteration=iteration,
@@ -239,26 +239,24 @@ class BayesianMF:
             kept=chain.kept,
         )
 
-    def _draw_periods(
+    def _draw_time_biases(
         self, grid: Grid, name: str, chain: Chain, blocks: dict[Side, Blocks], iteration: int
     ) -> Chain:
-        """Draw the period biases of both sides, and lambda with each."""
+        """Draw the time-bin biases of both sides, and lambda with each."""
         counts = self._keeps(iteration)
         for side in SIDES:
-            seed = derive_seed(self.seed, _PERIODS, iteration, side == "item")
-            draw = DrawPeriods(
-                *(PeriodBiases(chain.periods, chain.numbers), blocks[side]),
+            seed = derive_seed(self.seed, _TIME_BIASES, iteration, side == "item")
+            draw = DrawTimeBiases(
+                *(TimeBiases(chain.bins, chain.numbers), blocks[side]),
                 *(self.mean, self.scale, chain.precisions[side].references[0]),
                 *(chain.priors["item"].references[0], seed, counts),
             )
-            drawn, _ = grid.sweep(
-                side, f"{name}/periods", draw, chain.periods[side], blocks[other(side)]
-            )
+            drawn, _ = grid.sweep(side, f"{name}/bins", draw, chain.bins[side], blocks[other(side)])
             draw_precision = DrawPrecision(seed, chain.precisions[side].references[0], counts)
             reference = grid.reduce(f"{name}/{side}-lambda", draw_precision, drawn)
             chain = replace(
                 chain,
-                periods={**chain.periods, side: drawn},
+                bins={**chain.bins, side: drawn},
                 precisions={**chain.precisions, side: Blocks(side, (reference,))},
             )
         return chain
@@ -338,7 +336,7 @@ class DrawRows:
     latest: str
     """Reference of the prior drawn last, with the latest alpha."""
     designs: Blocks
-    biases: PeriodBiases | None = None
+    biases: TimeBiases | None = None
 
     def __call__(self, _rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         """Return factors, bias, n and RowSums, and the numbers squared_error and weight.
@@ -348,7 +346,7 @@ class DrawRows:
         prior = Prior.from_arrays(tiles.store.get(self.prior))
         alpha = float(tiles.store.get(self.latest)["alpha"])
         features = tiles.store.get(self.designs.references[tiles.block])["features"]
-        parts = [biased_part(tile, columns, self.mean, self.scale) for tile, columns in tiles]
+        parts = [biased_ratings(tile, columns, self.mean, self.scale) for tile, columns in tiles]
         if self.biases:
             for q, part in enumerate(parts):
                 part.targets[:] -= self.biases.of_tile(tiles, q)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,7 +13,7 @@ from mfspark.grid.layout import Blocks, TileSet
 from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.top_n import NOBODY
 from mfspark.kernels.factorization.scores import deviations_of_samples
-from mfspark.models.bayesian.time_biases import KnownPeriods
+from mfspark.models.bayesian.time_biases import KnownTimeBiases
 from mfspark.models.factor_model import FactorModel
 
 if TYPE_CHECKING:
@@ -36,15 +36,15 @@ class PosteriorModel(FactorModel):
     """Standard deviation of ratings around the truth."""
     level: float = 0.9
     """Probability with which a rating lies in its interval."""
-    periods: KnownPeriods | None = None
-    """Biases of periods, which count for pairs whose time is known."""
+    time_biases: KnownTimeBiases | None = None
+    """Time-bin biases, which count for pairs whose time is known."""
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
         """Load what `record` gave."""
-        spread = {name: record[name] for name in ("n_samples", "noise", "level")}
-        periods = KnownPeriods.from_record(record["periods"]) if record["periods"] else None
-        return replace(super().from_record(record), **spread, periods=periods)
+        known = record["time_biases"]
+        biases = KnownTimeBiases.from_record(known) if known else None
+        return super().from_record(record | {"time_biases": biases})
 
     @property
     def intervals(self) -> HasIntervals:
@@ -59,7 +59,7 @@ class PosteriorModel(FactorModel):
     def pair_kernel(self) -> SweepKernel:
         """Return the kernel of `predict`: scores of pairs, at their times where those were cut."""
         kernel = super().pair_kernel()
-        return _AtTheirTimes(kernel, self.periods) if self.periods else kernel
+        return _AtTheirTimes(kernel, self.time_biases) if self.time_biases else kernel
 
     def deviations(self, grid: Grid, pairs: TileSet, name: str) -> Blocks:
         """Return the standard deviation of the ratings of pairs by one sweep over their tiles.
@@ -67,7 +67,7 @@ class PosteriorModel(FactorModel):
         Blocks of the users: deviation float64 (n), in the order of the pairs' strip.
         """
         over_pairs = Grid(pairs, grid.store, grid.runner)
-        kernel = _OfPairs(self.n_samples, self.noise, self.periods)
+        kernel = _OfPairs(self.n_samples, self.noise, self.time_biases)
         return over_pairs.sweep("user", name, kernel, self.user, self.item)[0]
 
     def list_deviations(self, grid: Grid, lists: Blocks, name: str) -> Blocks:
@@ -75,21 +75,21 @@ class PosteriorModel(FactorModel):
 
         Blocks of the users: deviation float64 (users, n), NaN where a list has no entry.
         """
-        unknown = self.periods.variance_at_no_time if self.periods else 0.0
+        unknown = self.time_biases.variance_at_no_time if self.time_biases else 0.0
         kernel = _OfLists(self.n_samples, (self.noise**2 + unknown) ** 0.5, lists)
         return grid.sweep("user", name, kernel, self.user, self.item)[0]
 
 
 @dataclass(frozen=True)
 class _AtTheirTimes:
-    """Sweep kernel: the predictions of another one with the biases of their periods."""
+    """Sweep kernel: the predictions of another one with the biases of their time bins."""
 
     kernel: SweepKernel
-    periods: KnownPeriods
+    time_biases: KnownTimeBiases
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         scored, numbers = self.kernel(rows, tiles)
-        prediction = scored["prediction"] + self.periods.of_pairs(tiles)[0]
+        prediction = scored["prediction"] + self.time_biases.of_pairs(tiles)[0]
         return {"prediction": prediction}, numbers
 
 
@@ -97,7 +97,7 @@ class _AtTheirTimes:
 class _OfPairs:
     n_samples: int
     noise: float
-    periods: KnownPeriods | None
+    time_biases: KnownTimeBiases | None
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         def deviations(tile: Tile, items: Arrays) -> Array:
@@ -105,8 +105,8 @@ class _OfPairs:
             return deviations_of_samples(rows, items, *pairs, self.n_samples, self.noise)
 
         deviation = tiles.of_ratings(deviations)
-        if self.periods:
-            deviation = np.sqrt(deviation**2 + self.periods.of_pairs(tiles)[1])
+        if self.time_biases:
+            deviation = np.sqrt(deviation**2 + self.time_biases.of_pairs(tiles)[1])
         return {"deviation": deviation}, {}
 
 

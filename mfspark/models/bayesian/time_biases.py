@@ -1,9 +1,9 @@
-"""Biases of periods on the grid: they are numbered once, and drawn after the rows of a side.
+"""Time-bin biases on the grid: bins are numbered once, and biases drawn after the rows of a side.
 
-The numbers of a rating's periods lie beside its tile, in both strips that it is in, for a draw of
-one side needs what the periods of the other explain. A strip holds a group for each tile:
+The numbers of a rating's bins lie beside its tile, in both strips that it is in, for a draw of
+one side needs what the bins of the other explain. A strip holds a group for each tile:
 
-    user  int32 (S, n)  periods of the rating's user       item  int32 (S, n)  those of its item
+    user  int32 (S, n)  bins of the rating's user       item  int32 (S, n)  those of its item
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks
 from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.random import derive_seed, normal_rows
-from mfspark.kernels.factorization.normal_equations import scores_of_part
+from mfspark.kernels.factorization.normal_equations import scores_of_ratings
 from mfspark.kernels.factorization.time_biases import (
-    NO_PERIOD,
-    Periods,
+    NO_BIN,
+    TimeBins,
     averages_of_rows,
-    sample_period_precision,
-    sample_periods,
-    sums_of_periods,
+    sample_bias_precision,
+    sample_time_biases,
+    sums_of_bins,
 )
-from mfspark.models.factorization.als import biased_part
+from mfspark.models.factorization.als import biased_ratings
 from mfspark.schemas import SIDES, other
 
 if TYPE_CHECKING:
@@ -39,14 +39,14 @@ if TYPE_CHECKING:
     from mfspark.schemas import Side
 
 Lengths = dict["Side", tuple[int, ...]]
-"""Lengths of the periods of both sides, in minutes."""
+"""Lengths of the time bins of both sides, in minutes."""
 
 
-def start_periods(grid: Grid, name: str, lengths: Lengths) -> tuple[BySide, BySide]:
-    """Number the periods of both sides; return their blocks, with biases of 0, and the strips.
+def start_time_bins(grid: Grid, name: str, lengths: Lengths) -> tuple[BySide, BySide]:
+    """Number the time bins of both sides; return their blocks, with biases of 0, and the strips.
 
-    Blocks: the arrays of Periods, n_ratings int64 (N), and bias, total and squares float32 (N): the
-    bias drawn last, and sums over the draws that predictions are averaged over.
+    Blocks: the arrays of TimeBins, n_ratings int64 (N), and bias, total and squares float32 (N):
+    the bias drawn last, and sums over the draws that predictions are averaged over.
     """
     times = Grid(grid.tiles.times, grid.store, grid.runner)
     n_blocks = grid.layout.blocks
@@ -55,7 +55,7 @@ def start_periods(grid: Grid, name: str, lengths: Lengths) -> tuple[BySide, BySi
     blocks: BySide = {}
     for side in SIDES:
         number = _Number(found[side], lengths[side])
-        blocks[side], _ = times.sweep(side, f"{name}/periods", number)
+        blocks[side], _ = times.sweep(side, f"{name}/bins", number)
     for side in SIDES:
         beside = _Beside(found, strips[side])
         grid.store.discard(times.sweep(side, f"{name}/none", beside)[0].references)
@@ -65,23 +65,23 @@ def start_periods(grid: Grid, name: str, lengths: Lengths) -> tuple[BySide, BySi
 
 @dataclass(frozen=True)
 class _Number:
-    """Sweep kernel over times: the periods of one block of rows, and those of its ratings."""
+    """Sweep kernel over times: the bins of one block of rows, and those of its ratings."""
 
     found: Blocks
-    """Where the periods of the ratings are put: a strip of a group a tile."""
+    """Where the bins of the ratings are put: a strip of a group a tile."""
     lengths: tuple[int, ...]
 
     def __call__(self, _rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         times = [tile for tile, _ in tiles]
         rows_of_all = np.concatenate([tile.rows for tile in times])
         minutes = np.concatenate([tile.values for tile in times])
-        periods = Periods.of(rows_of_all, minutes, self.lengths)
-        numbers = [{"own": periods.numbers(tile.rows, tile.values)} for tile in times]
+        bins = TimeBins.of(rows_of_all, minutes, self.lengths)
+        numbers = [{"own": bins.numbers(tile.rows, tile.values)} for tile in times]
         tiles.store.put(self.found.references[tiles.block], *numbers)
         met = np.concatenate([group["own"].ravel() for group in numbers])
-        nothing = np.zeros(periods.n, np.float32)
-        return periods.arrays() | {
-            "n_ratings": np.bincount(met[met != NO_PERIOD], minlength=periods.n),
+        nothing = np.zeros(bins.n, np.float32)
+        return bins.arrays() | {
+            "n_ratings": np.bincount(met[met != NO_BIN], minlength=bins.n),
             "bias": nothing,
             "total": nothing,
             "squares": nothing,
@@ -90,7 +90,7 @@ class _Number:
 
 @dataclass(frozen=True)
 class _Beside:
-    """Sweep kernel over times: puts the numbers of both sides' periods beside each tile."""
+    """Sweep kernel over times: puts the numbers of both sides' bins beside each tile."""
 
     found: BySide
     strips: Blocks
@@ -113,29 +113,29 @@ def _order_across(tile: Tile) -> Array:
 
 
 @dataclass(frozen=True)
-class PeriodBiases:
-    """The periods of both sides in training, and their biases drawn last."""
+class TimeBiases:
+    """The time bins of both sides in training, and their biases drawn last."""
 
     blocks: BySide
     strips: BySide
 
     def of_tile(self, tiles: RowTiles, q: int, sides: Iterable[Side] = SIDES) -> Array:
-        """Return the sum of period biases of each rating of tile q, float32 (n)."""
+        """Return the sum of time-bin biases of each rating of tile q, float32 (n)."""
         side, store = tiles.side, tiles.store
         numbers = store.get(self.strips[side].references[tiles.block], q)
         block_of = {side: tiles.block, other(side): q}
         total = np.zeros((), np.float32)
         for s in sides:
             bias = store.get(self.blocks[s].references[block_of[s]])["bias"]
-            total = total + sums_of_periods(bias, numbers[s])
+            total = total + sums_of_bins(bias, numbers[s])
         return total
 
 
 @dataclass(frozen=True)
-class DrawPeriods:
-    """Sweep kernel: the period biases of one block of rows, given everything else."""
+class DrawTimeBiases:
+    """Sweep kernel: the time-bin biases of one block of rows, given everything else."""
 
-    biases: PeriodBiases
+    biases: TimeBiases
     rows: Blocks
     """Factor blocks of this side, as they were drawn last."""
     mean: float
@@ -150,7 +150,7 @@ class DrawPeriods:
     """Whether this draw is one of those that predictions are averaged over."""
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
-        """Return the arrays of Periods, bias, the sums of those that count, and what lambda needs.
+        """Return the arrays of TimeBins, bias, the sums of those that count, and what lambda needs.
 
         Memory: 24 bytes a rating of the strip, beside its tiles.
         """
@@ -159,37 +159,37 @@ class DrawPeriods:
         w = np.column_stack([own["factors"], own["bias"]])
         residuals, numbers = [np.empty(0)], []
         for q, (tile, columns) in enumerate(tiles):
-            part = biased_part(tile, columns, self.mean, self.scale)
-            explained = scores_of_part(part, w) + self.biases.of_tile(tiles, q, [across])
+            part = biased_ratings(tile, columns, self.mean, self.scale)
+            explained = scores_of_ratings(part, w) + self.biases.of_tile(tiles, q, [across])
             residuals.append((part.targets - explained).astype(np.float64))
             numbers.append(store.get(self.biases.strips[side].references[tiles.block], q)[side])
-        periods = Periods.from_arrays(rows)
+        bins = TimeBins.from_arrays(rows)
         alpha = float(store.get(self.latest)["alpha"])
         precision = store.get(self.precision)["precision"]
-        bias = sample_periods(
+        bias = sample_time_biases(
             np.concatenate(residuals),
             np.concatenate(numbers, axis=1),
             rows["bias"],
             precision,
             alpha,
-            self._noise(periods, tiles.layout.indices(side, tiles.block)),
+            self._noise(bins, tiles.layout.indices(side, tiles.block)),
         )
         counted = np.float32(self.counts) * bias.astype(np.float32)
-        n_lengths, length_of = len(periods.lengths), periods.length_of
-        return periods.arrays() | {
+        n_lengths, length_of = len(bins.lengths), bins.length_of
+        return bins.arrays() | {
             "n_ratings": rows["n_ratings"],
             "bias": bias.astype(np.float32),
             "total": rows["total"] + counted,
             "squares": rows["squares"] + counted**2,
             "sum_of_squares": np.bincount(length_of, weights=bias**2, minlength=n_lengths),
-            "n_periods": np.bincount(length_of, minlength=n_lengths),
+            "n_bins": np.bincount(length_of, minlength=n_lengths),
         }, {}
 
-    def _noise(self, periods: Periods, indices: Array) -> Array:
-        """Return a standard normal number for each period, the same in any cut; float64 (N)."""
-        keys, noise = periods.global_keys(indices), np.empty(periods.n)
-        for s in range(len(periods.lengths)):
-            mine = slice(periods.starts[s], periods.starts[s + 1])
+    def _noise(self, bins: TimeBins, indices: Array) -> Array:
+        """Return a standard normal number for each bin, the same in any cut; float64 (N)."""
+        keys, noise = bins.global_keys(indices), np.empty(bins.n)
+        for s in range(len(bins.lengths)):
+            mine = slice(bins.starts[s], bins.starts[s + 1])
             noise[mine] = normal_rows(derive_seed(self.seed, s), keys[mine], 1)[:, 0]
         return noise
 
@@ -216,15 +216,15 @@ class DrawPrecision:
         """Return precision, and variance: the sum of 1 / lambda over the draws that count."""
         squares = n = np.zeros(())
         for block in blocks:
-            squares, n = squares + block["sum_of_squares"], n + block["n_periods"]
-        precision = sample_period_precision(squares, n, np.random.default_rng(self.seed))
+            squares, n = squares + block["sum_of_squares"], n + block["n_bins"]
+        precision = sample_bias_precision(squares, n, np.random.default_rng(self.seed))
         counted = self.counts / precision
         return {"precision": precision, "variance": store.get(self.last)["variance"] + counted}
 
 
 @dataclass(frozen=True)
 class AverageBiases:
-    """Sweep kernel: mean and variance of period biases over the draws, in the ratings' scale.
+    """Sweep kernel: mean and variance of time-bin biases over the draws, in the ratings' scale.
 
     What a row's ratings have of them on average is taken off, as it belongs to the bias of the row:
     there it also counts for a rating whose time is not known.
@@ -234,13 +234,13 @@ class AverageBiases:
     scale: float
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
-        """Return the arrays of Periods, mean and variance float32 (N), average (rows, S)."""
-        periods = Periods.from_arrays(rows)
+        """Return the arrays of TimeBins, mean and variance float32 (N), average (rows, S)."""
+        bins = TimeBins.from_arrays(rows)
         mean = self.scale * rows["total"].astype(np.float64) / self.n_draws
         square = self.scale**2 * rows["squares"].astype(np.float64) / self.n_draws
         n_rows = tiles.layout.rows(tiles.side, tiles.block)
-        average = averages_of_rows(mean, rows["n_ratings"], periods, n_rows)
-        return periods.arrays() | {
+        average = averages_of_rows(mean, rows["n_ratings"], bins, n_rows)
+        return bins.arrays() | {
             "mean": mean.astype(np.float32),
             "variance": np.maximum(square - mean**2, 0).astype(np.float32),
             "average": average.astype(np.float32),
@@ -248,19 +248,19 @@ class AverageBiases:
 
 
 @dataclass(frozen=True)
-class KnownPeriods:
-    """Period biases of a fitted model: how far a rating is from its score at a time."""
+class KnownTimeBiases:
+    """Time-bin biases of a fitted model: how far a rating is from its score at a time."""
 
     user: Blocks
     item: Blocks
     """The arrays of AverageBiases."""
     variances: dict[Side, tuple[float, ...]]
-    """Variance of the bias of a period that has no ratings, by length."""
+    """Variance of the bias of a bin that has no ratings, by length."""
 
     @classmethod
-    def from_record(cls, record: dict[str, Any]) -> KnownPeriods:
+    def from_record(cls, record: dict[str, Any]) -> KnownTimeBiases:
         """Read back what `dataclasses.asdict` gave."""
-        user, item = (Blocks(side, tuple(record[side]["references"])) for side in SIDES)
+        user, item = (Blocks.from_record(record[side]) for side in SIDES)
         return cls(user, item, {side: tuple(record["variances"][side]) for side in SIDES})
 
     def blocks(self, side: Side) -> Blocks:
@@ -269,11 +269,11 @@ class KnownPeriods:
 
     @property
     def variance_at_no_time(self) -> float:
-        """Variance of a rating's period biases where its time is not known."""
+        """Variance of a rating's time-bin biases where its time is not known."""
         return sum(sum(self.variances[side]) for side in SIDES)
 
     def of_pairs(self, tiles: RowTiles) -> tuple[Array, Array]:
-        """Return mean and variance of what period biases add to the scores of a strip's pairs.
+        """Return mean and variance of what time-bin biases add to the scores of a strip's pairs.
 
         Both float64 (n), in the order of the strip.
         """
@@ -296,10 +296,10 @@ class KnownPeriods:
     ) -> tuple[Array, Array]:
         """Return the part of one side: pairs by their rows (n) in a block, and their times (n)."""
         arrays = tiles.store.get(self.blocks(side).references[block])
-        numbers = Periods.from_arrays(arrays).numbers(rows, minutes)
-        deviation = sums_of_periods(arrays["mean"], numbers) - arrays["average"][rows].sum(1)
-        unknown = np.asarray(self.variances[side], np.float64) @ (numbers == NO_PERIOD)
+        numbers = TimeBins.from_arrays(arrays).numbers(rows, minutes)
+        deviation = sums_of_bins(arrays["mean"], numbers) - arrays["average"][rows].sum(1)
+        unknown = np.asarray(self.variances[side], np.float64) @ (numbers == NO_BIN)
         return (
             np.where(np.isnan(minutes), 0.0, deviation),
-            sums_of_periods(arrays["variance"], numbers) + unknown,
+            sums_of_bins(arrays["variance"], numbers) + unknown,
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mfspark.kernels.arrays.device import device_of
-from mfspark.kernels.factorization.normal_equations import Part, degrees_of
+from mfspark.kernels.factorization.normal_equations import RatingBlock, degrees_of
 from mfspark.kernels.factorization.ridge import RidgeSolver
 from mfspark.models.factor_model import FactorModel
 from mfspark.models.factorization.alternating import Alternating
@@ -61,7 +61,7 @@ class HalfStep:
         bytes a column).
         """
         options = self.options
-        parts = [part_of(options, tile, columns, self.mean) for tile, columns in tiles]
+        parts = [rating_block_of(options, tile, columns, self.mean) for tile, columns in tiles]
         start = rows["factors"]
         if options.biases:
             start = np.column_stack([start, rows["bias"]])
@@ -89,16 +89,16 @@ def solver_of(options: ALSOptions, std: float) -> RidgeSolver:
     )
 
 
-def part_of(options: ALSOptions, tile: Tile, columns: Arrays, mean: float) -> Part:
+def rating_block_of(options: ALSOptions, tile: Tile, columns: Arrays, mean: float) -> RatingBlock:
     """Return the ratings of a tile beside the factors of its columns."""
     if options.biases:
-        return biased_part(tile, columns, mean)
-    return Part(tile, columns["factors"], tile.values - np.float32(mean))
+        return biased_ratings(tile, columns, mean)
+    return RatingBlock(tile, columns["factors"], tile.values - np.float32(mean))
 
 
-def biased_part(tile: Tile, columns: Arrays, mean: float, scale: float = 1.0) -> Part:
+def biased_ratings(tile: Tile, columns: Arrays, mean: float, scale: float = 1.0) -> RatingBlock:
     """Take off what the mean and the columns' biases explain; pin the row's bias to 1."""
     targets = (tile.values - np.float32(mean)) / np.float32(scale)
     targets -= columns["bias"][tile.indices]
     features = np.column_stack([columns["factors"], np.ones_like(columns["bias"])])
-    return Part(tile, features, targets)
+    return RatingBlock(tile, features, targets)

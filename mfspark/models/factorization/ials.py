@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mfspark.kernels.arrays.device import device_of
-from mfspark.kernels.factorization.normal_equations import Part, degrees_of
+from mfspark.kernels.factorization.normal_equations import RatingBlock, degrees_of
 from mfspark.kernels.factorization.ridge import RidgeSolver
 from mfspark.models.factor_model import FactorModel
 from mfspark.models.factorization.alternating import Alternating, gram_of
@@ -55,7 +55,7 @@ class HalfStep:
         """Return factors, bias (0), n (chosen), gram and the numbers squared_error and weight."""
         options = self.options
         met = list(tiles)
-        parts = [part_of(options, tile, columns) for tile, columns in met]
+        parts = [rating_block_of(options, tile, columns) for tile, columns in met]
         gram = np.sum([gram_of(columns) for _, columns in met], axis=0)
         n_columns = sum(int((columns["n"] > 0).sum()) for _, columns in met)
         factors, fit = solver_of(options, n_columns).solve(parts, rows["factors"], gram)
@@ -78,7 +78,7 @@ def solver_of(options: IALSOptions, n_columns: int) -> RidgeSolver:
     )
 
 
-def part_of(options: IALSOptions, tile: Tile, columns: Arrays) -> Part:
+def rating_block_of(options: IALSOptions, tile: Tile, columns: Arrays) -> RatingBlock:
     """Keep what was chosen: w_ui weighs the rating beside the 1 that every cell has."""
     chosen = tile.where(tile.values > 0)
     if options.threshold is not None:
@@ -86,4 +86,4 @@ def part_of(options: IALSOptions, tile: Tile, columns: Arrays) -> Part:
     ones = np.ones(chosen.n_ratings, np.float32)
     weights = options.alpha * (chosen.values if options.by_rating else ones)
     weights = weights.astype(np.float32)
-    return Part(chosen, columns["factors"], targets=1 + weights, weights=weights)
+    return RatingBlock(chosen, columns["factors"], targets=1 + weights, weights=weights)

@@ -18,7 +18,7 @@ import torch
 from mfspark.errors import InputError
 from mfspark.kernels.arrays.sparse import sparse_rows
 from mfspark.kernels.factorization.nonnegative import descend
-from mfspark.kernels.factorization.normal_equations import Part, degrees_of
+from mfspark.kernels.factorization.normal_equations import RatingBlock, degrees_of
 from mfspark.kernels.factorization.ridge import RidgeSolver
 from mfspark.models.factor_model import FactorModel, StartRows
 from mfspark.models.factorization.alternating import Alternating, gram_of
@@ -70,7 +70,7 @@ class MaskedHalfStep:
     def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         """Return factors, bias (0), n and the numbers squared_error and weight."""
         options = self.options
-        parts = [Part(tile, columns["factors"], tile.values) for tile, columns in tiles]
+        parts = [RatingBlock(tile, columns["factors"], tile.values) for tile, columns in tiles]
         solver = RidgeSolver(
             reg=options.reg * self.std**2,
             prior=options.prior,

@@ -54,9 +54,7 @@ class SVDModel(FactorModel):
     def from_record(cls, record: dict[str, Any]) -> Self:
         """Load what `record` gave."""
         values = tuple(record["singular_values"])
-        return replace(
-            super().from_record(record), singular_values=values, squares=record["squares"]
-        )
+        return super().from_record(record | {"singular_values": values})
 
 
 def fit(context: FitContext, options: SVDOptions) -> SVDModel:

@@ -1,7 +1,7 @@
 """The torch matrix-factorization trainer: strata of tiles, one `nn.Module` a tile (kernels.sgd).
 
-An epoch is one pass of gradient steps over all tiles, and then one step of the imprints that say
-what an item's raters tell of it (kernels.factorization.rater_priors): a sweep over the users and
+An epoch is one pass of gradient steps over all tiles, and then one step of the rater priors, which
+are what an item's raters say of it (kernels.factorization.rater_priors): a sweep over the users and
 one over the items.
 """
 
@@ -16,7 +16,11 @@ from mfspark.errors import ConfigError
 from mfspark.grid.training import Loss
 from mfspark.kernels.arrays.device import device_of
 from mfspark.kernels.arrays.random import derive_seed, uniform
-from mfspark.kernels.factorization.rater_priors import item_pulls, next_imprints, next_prior_means
+from mfspark.kernels.factorization.rater_priors import (
+    item_pulls,
+    next_prior_means,
+    next_rater_priors,
+)
 from mfspark.kernels.factorization.sampled_products import sums_over_raters
 from mfspark.kernels.factorization.sgd import Epoch
 from mfspark.models.factor_model import FactorModel, StartRows, start_state
@@ -107,7 +111,7 @@ class TorchMF:
         kernel = MeetBlocks(self.options, self.mean, self.std, self.seed, epoch, grid.layout)
         user, item, numbers = grid.strata(name, kernel, state.user, state.item)
         if self.options.implicit and not self.options.textbook:
-            user, item = self._learn_imprints(grid, name, user, item)
+            user, item = self._learn_rater_priors(grid, name, user, item)
         losses = [_rmse("train", epoch, numbers["train_error"], numbers["n_train"])]
         if numbers["n_validation"]:
             losses.append(
@@ -124,12 +128,12 @@ class TorchMF:
         stalled = len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience])
         return state.iteration >= self.options.epochs or stalled
 
-    def _learn_imprints(
+    def _learn_rater_priors(
         self, grid: Grid, name: str, user: Blocks, item: Blocks
     ) -> tuple[Blocks, Blocks]:
-        """Take a step of the users' imprints, and draw the items to their new prior means."""
+        """Take a step of the users' rater priors, and draw the items to their new prior means."""
         held_out = HeldOut(self.options.validation_share, self.seed)
-        learn = LearnImprints(held_out, self.options.prior, self.options.imprint_damping)
+        learn = LearnRaterPriors(held_out, self.options.prior, self.options.imprint_damping)
         new_user, _ = grid.sweep("user", name, learn, user, item)
         new_item, _ = grid.sweep("item", name, MovePriorMeans(held_out), item, new_user)
         grid.store.discard({*user.references, *item.references})
@@ -204,29 +208,29 @@ class MeetBlocks:
 
 
 @dataclass(frozen=True)
-class LearnImprints:
-    """Sweep kernel of the users: one step of their imprints, given the items' rows."""
+class LearnRaterPriors:
+    """Sweep kernel of the users: one step of their rater priors, given the items' rows."""
 
     held_out: HeldOut
     prior: float
     damping: float
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
-        """Return the user block with its new imprints."""
+        """Return the user block with its new rater priors."""
         pulls = self.held_out.sums(tiles, lambda items: item_pulls(items, self.prior))
-        return rows | {"imprint": next_imprints(rows, pulls, self.damping)}, {}
+        return rows | {"rater_prior": next_rater_priors(rows, pulls, self.damping)}, {}
 
 
 @dataclass(frozen=True)
 class MovePriorMeans:
-    """Sweep kernel of the items: their prior means, given the users' imprints."""
+    """Sweep kernel of the items: their prior means, given the users' rater priors."""
 
     held_out: HeldOut
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         """Return the item block with its new prior means."""
-        imprints = self.held_out.sums(tiles, lambda users: users["imprint"])
-        return rows | {"prior_mean": next_prior_means(rows, imprints)}, {}
+        rater_priors = self.held_out.sums(tiles, lambda users: users["rater_prior"])
+        return rows | {"prior_mean": next_prior_means(rows, rater_priors)}, {}
 
 
 def _rmse(split: str, epoch: int, squared_error: float, n: float) -> Loss:

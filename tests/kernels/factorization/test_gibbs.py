@@ -10,7 +10,7 @@ from mfspark.kernels.factorization.gibbs import (
     sample_prior,
     sample_rows,
 )
-from mfspark.kernels.factorization.normal_equations import Part
+from mfspark.kernels.factorization.normal_equations import RatingBlock
 from tests.support.grids import stars
 
 Array = np.ndarray
@@ -30,7 +30,7 @@ def drawn(noise: Array) -> tuple[Array, float, Array, Array, Array]:
         tile = type(ratings)(
             part.users, part.items - columns.start, part.values, 13, columns.stop - columns.start
         ).tile
-        parts.append(Part(tile, F[columns].astype(np.float32), tile.values.copy()))
+        parts.append(RatingBlock(tile, F[columns].astype(np.float32), tile.values.copy()))
     W, fit = sample_rows(parts, mean.astype(np.float32), PRECISION, ALPHA, noise.astype(np.float32))
     return W, fit, R, F, mean
 

@@ -6,7 +6,7 @@ import torch
 from scipy.optimize import nnls
 
 from mfspark.kernels.arrays.tile import Tile
-from mfspark.kernels.factorization.normal_equations import Part
+from mfspark.kernels.factorization.normal_equations import RatingBlock
 from mfspark.kernels.factorization.ridge import RidgeSolver
 from tests.support.grids import Ratings, stars
 from tests.support.reference import ridge_rows
@@ -20,11 +20,11 @@ def solved(
     tile = ratings.tile
     if start is None:
         start = np.zeros((tile.n_rows, F.shape[1]))
-    part = Part(tile, F.astype(np.float32), tile.values.copy())
+    part = RatingBlock(tile, F.astype(np.float32), tile.values.copy())
     return with_squares(part, *solver.solve([part], start.astype(np.float32)))
 
 
-def with_squares(part: Part, W: Array, fit: float) -> tuple[Array, float]:
+def with_squares(part: RatingBlock, W: Array, fit: float) -> tuple[Array, float]:
     """Add the targets' sum of squares: the sum of squared errors."""
     return W, fit + float(np.square(part.targets, dtype=np.float64).sum())
 
@@ -104,7 +104,7 @@ def test_a_row_with_more_ratings_than_a_batch_holds() -> None:
     rows = np.repeat(np.arange(5), degrees)
     tile = Tile.from_triples(rows, np.concatenate(columns), values, 5, n_columns)
     F = rng.normal(size=(n_columns, 3))
-    part = Part(tile, F.astype(np.float32), tile.values.copy())
+    part = RatingBlock(tile, F.astype(np.float32), tile.values.copy())
     W, loss = with_squares(part, *RidgeSolver(0.1).solve([part], np.zeros((5, 3), np.float32)))
     expected, expected_loss = np.zeros((5, 3)), 0.0
     for row in range(5):  # a dense row at a time: the matrix would be large
@@ -153,7 +153,9 @@ def test_many_rows_with_one_rating_do_not_fill_the_memory(monkeypatch: pytest.Mo
     n = 30_000
     tile = Tile.from_triples(np.arange(n), np.arange(n) % 10, np.ones(n), n, 10)
     F = features(1, 10, 64).astype(np.float32)
-    RidgeSolver(0.1).solve([Part(tile, F, tile.values.copy())], np.zeros((n, 64), np.float32))
+    RidgeSolver(0.1).solve(
+        [RatingBlock(tile, F, tile.values.copy())], np.zeros((n, 64), np.float32)
+    )
     assert max(sizes) <= 1 << 24
 
 
@@ -168,7 +170,7 @@ def test_weighted_ratings_in_parts_beside_a_shared_gramian(method: str) -> None:
     for columns in cut:
         tile = Ratings.of_dense(R[:, columns]).tile
         weights = C[:, columns][tile.rows, tile.indices].astype(np.float32)
-        parts.append(Part(tile, F[columns].astype(np.float32), tile.values.copy(), weights))
+        parts.append(RatingBlock(tile, F[columns].astype(np.float32), tile.values.copy(), weights))
     solver = RidgeSolver(0.1, method, cg_steps=40)  # type: ignore[arg-type]
     W, fit = solver.solve(parts, np.zeros((len(R), 5), np.float32), S.astype(np.float32))
     expected_fit = 0.0
@@ -187,7 +189,7 @@ def test_weighted_ratings_in_parts_beside_a_shared_gramian(method: str) -> None:
 
 def test_nonnegative_solutions_are_those_of_nnls() -> None:
     ratings, F = lopsided(11), np.abs(features(11, 60, 4)) - 0.2
-    part = Part(ratings.tile, F.astype(np.float32), ratings.tile.values.copy())
+    part = RatingBlock(ratings.tile, F.astype(np.float32), ratings.tile.values.copy())
     W = np.zeros((14, 4), np.float32)
     for _ in range(50):  # it goes on from the last solution
         W, loss = with_squares(part, *RidgeSolver(0.1, nonnegative=True).solve([part], W))

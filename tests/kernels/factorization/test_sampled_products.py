@@ -6,9 +6,9 @@ import torch
 
 from mfspark.kernels.arrays.tile import Tile
 from mfspark.kernels.factorization.sampled_products import (
-    Rated,
-    rated_products,
-    rated_ratings,
+    RatingBatch,
+    rating_batch,
+    sampled_products,
     shuffled_batches,
     sums_over_raters,
 )
@@ -19,8 +19,8 @@ NO_RATINGS = np.empty(0, int)
 NONE = Tile.from_triples(NO_RATINGS, NO_RATINGS, NO_RATINGS, 3, 2)
 
 
-def whole(tile: Tile) -> Rated:
-    return rated_ratings(tile, tile.rows, tile.indices, tile.values)
+def whole(tile: Tile) -> RatingBatch:
+    return rating_batch(tile, tile.rows, tile.indices, tile.values)
 
 
 def factors(seed: int, n: int, k: int = 5) -> torch.Tensor:
@@ -31,7 +31,7 @@ def factors(seed: int, n: int, k: int = 5) -> torch.Tensor:
 @pytest.mark.parametrize("tile", [TILE, NONE], ids=["some", "none"])
 def test_products_and_gradients_are_those_of_dense_matrices(tile: Tile) -> None:
     X, Y = factors(1, tile.n_rows), factors(2, tile.n_columns)
-    found = rated_products(X, Y, whole(tile))
+    found = sampled_products(X, Y, whole(tile))
     rows, columns = torch.from_numpy(tile.rows).long(), torch.from_numpy(tile.indices).long()
     dense = (X @ Y.T)[rows, columns]
     torch.testing.assert_close(found, dense, rtol=1e-5, atol=1e-6)
@@ -48,7 +48,7 @@ def test_counts_are_those_of_rows_and_columns() -> None:
     np.testing.assert_array_equal(rated.item_counts, TILE.transposed().degrees)
 
 
-def cells(batches: list[Rated]) -> list[list[tuple[int, int, float]]]:
+def cells(batches: list[RatingBatch]) -> list[list[tuple[int, int, float]]]:
     found = []
     for batch in batches:
         matrix = batch.with_values(batch.values).to_sparse_coo()

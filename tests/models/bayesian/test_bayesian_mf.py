@@ -134,8 +134,8 @@ def test_moods_of_days_are_recovered_in_any_number_of_blocks(tmp_path: Path) -> 
         assert fitted.rmse(replace(test, minutes=None)) > 0.5
         model = fitted.model
         assert isinstance(model, PosteriorModel)
-        assert model.periods is not None
-        assert 0.15 < model.periods.variances["user"][0] < 0.35  # planted: 0.25
+        assert model.time_biases is not None
+        assert 0.15 < model.time_biases.variances["user"][0] < 0.35  # planted: 0.25
         for known in (True, False):
             asked = test if known else replace(test, minutes=None)
             half = model.half_width * deviations(fitted, asked)
@@ -146,7 +146,7 @@ def test_moods_of_days_are_recovered_in_any_number_of_blocks(tmp_path: Path) -> 
     assert fitter(tmp_path / "without", "bayesian_mf", without)(train).rmse(test) > 0.5
 
 
-def test_periods_of_items_are_those_of_users_the_other_way_round(tmp_path: Path) -> None:
+def test_time_bins_of_items_are_those_of_users_the_other_way_round(tmp_path: Path) -> None:
     train, test = planted_days(2)
 
     def turned(ratings: Ratings) -> Ratings:
@@ -158,7 +158,7 @@ def test_periods_of_items_are_those_of_users_the_other_way_round(tmp_path: Path)
 
 
 def test_times_that_are_not_known_count_for_nothing(tmp_path: Path) -> None:
-    """Unknown for all: as without periods. Unknown for one of the pairs: its score is timeless."""
+    """Unknown for all: as without time bins. Unknown for one pair: its score is timeless."""
     train, test = planted_days(3)
     options = MOODS | {"samples": 5, "keep": 5, "burn_in": 5}
     fit = fitter(tmp_path, "bayesian_mf", options_of("bayesian_mf", **options))

@@ -328,7 +328,7 @@ def test_validation_ratings_teach_nothing() -> None:
         for epoch in range(3):
             state = algorithm.step(grid, state, f"{epoch}")
         ends.append((bits(grid.store, state.user, state.item)[0], state))
-    for name in ("factors", "bias", "imprint"):
+    for name in ("factors", "bias", "rater_prior"):
         assert ends[0][0][name] == ends[1][0][name]
     train, changed_train = (end[1].losses("train") for end in ends)
     assert train == changed_train
@@ -337,7 +337,7 @@ def test_validation_ratings_teach_nothing() -> None:
 
 @pytest.mark.parametrize("blocks", [1, 3])
 @pytest.mark.parametrize(("side", "n"), [("user", 40), ("item", 25)])
-def test_imprints_are_learnt_without_the_validation_ratings(
+def test_rater_priors_are_learnt_without_the_validation_ratings(
     side: Side, n: int, blocks: int
 ) -> None:
     """Sums over raters are those of the ratings without them, on both sides and in any cut."""
