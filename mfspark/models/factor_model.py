@@ -58,9 +58,9 @@ class FactorModel(Capabilities):
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
         """Load what `record` gave."""
-        blocks = {side: Blocks.from_record(record[side]) for side in SIDES}
-        history = tuple(Loss(**loss) for loss in record["history"])
-        return cls(**record | blocks | {"history": history})
+        loaded: dict[str, Any] = {side: Blocks.from_record(record[side]) for side in SIDES}
+        loaded["history"] = tuple(Loss(**loss) for loss in record["history"])
+        return cls(**record | loaded)
 
     def blocks(self, side: Side) -> Blocks:
         """Return the factor blocks of one side."""
