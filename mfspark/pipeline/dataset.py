@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from mfspark.ingest.intake import IngestReport
     from mfspark.pipeline.context import RunContext
+    from mfspark.schemas import Side
 
 _SMALL = 500_000  # ratings that are not worth cutting at all
 _FEWEST = 4  # blocks of ratings that are cut: tasks for four cores
@@ -67,6 +68,11 @@ class Dataset:
         schema = spark_schema(table, self.report.ids)
         directory = self.context.night.table_dir(table)
         return self.context.spark.read.schema(schema).parquet(str(directory))
+
+    def ids(self, side: Side, index: str = "", name: str = "") -> DataFrame:
+        """Return index and id of all users or items, as columns of these names, if given."""
+        columns = {f"{side}_idx": index, f"{side}_id": name}
+        return self.read(f"{side}s").selectExpr(*(f"{c} as {to or c}" for c, to in columns.items()))
 
     def write(self, frame: DataFrame, table: str) -> int:
         """Write a table of this night and return its rows."""

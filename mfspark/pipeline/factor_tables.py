@@ -56,7 +56,7 @@ def write_factors(dataset: Dataset, fits: Fits) -> None:
         and (factors := fits.model(name, dataset.published).factors)
     }
     for side in SIDES:
-        ids = dataset.read(f"{side}s").selectExpr(f"{side}_idx as idx", f"{side}_id")
+        ids = dataset.ids(side, "idx")
         rows = _factor_frame(dataset, models, side).join(ids, "idx")
         dataset.write(rows.select("model", f"{side}_id", "bias", "factors"), f"{side}_factors")
 
@@ -79,14 +79,11 @@ def write_similar_items(dataset: Dataset, fits: Fits) -> None:
         partial(_read_similar, context.store, tiles.layout, name, blocks)
         for name, blocks in ranked.items()
     ]
-    items = dataset.read("items")
     similar = (
         ReadEach(readers, tiles.layout.item_blocks)
         .frame(context.spark, _SIMILAR)
-        .join(items.select("item_idx", "item_id"), "item_idx")
-        .join(
-            items.selectExpr("item_idx as similar_idx", "item_id as similar_item_id"), "similar_idx"
-        )
+        .join(dataset.ids("item"), "item_idx")
+        .join(dataset.ids("item", "similar_idx", "similar_item_id"), "similar_idx")
     )
     dataset.write(
         similar.select("model", "item_id", "rank", "similar_item_id", "score"), "similar_items"

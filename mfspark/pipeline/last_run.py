@@ -55,7 +55,7 @@ def _cut(context: RunContext, dataset: Dataset, name: ModelName) -> dict[str, tu
         width = theirs.agg(F.max(F.size("factors"))).first()
         if width is None or not width[0] or not options.starts_from(width[0]):
             return {}
-        ids = dataset.read(f"{side}s").selectExpr(f"{side}_idx as idx", f"{side}_id")
+        ids = dataset.ids(side, "idx")
         rows, place = theirs.join(ids, f"{side}_id"), f"previous/{name}"
         blocks = cut_factors(rows, side, dataset.layout, width[0], place, context.store)
         cut[side] = blocks.references

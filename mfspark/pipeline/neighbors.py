@@ -84,13 +84,10 @@ def neighbor_frame(context: RunContext, dataset: Dataset, neighbors: Blocks) -> 
 
 def _with_ids(dataset: Dataset, frame: DataFrame, side: Side) -> DataFrame:
     """Replace indices by ids (broadcasts or shuffles the users or items, by their size)."""
-    rows = dataset.read(f"{side}s")
     key, neighbor = f"{side}_id", f"neighbor_{side}_id"
-    ids = rows.selectExpr(f"{side}_idx as idx", key)
-    neighbor_ids = rows.selectExpr(f"{side}_idx as neighbor_idx", f"{key} as {neighbor}")
     return (
-        frame.join(ids, "idx")
-        .join(neighbor_ids, "neighbor_idx")
+        frame.join(dataset.ids(side, "idx"), "idx")
+        .join(dataset.ids(side, "neighbor_idx", neighbor), "neighbor_idx")
         .select(key, neighbor, "rank", "similarity", "n_common")
     )
 

@@ -44,7 +44,7 @@ def _top_n(dataset: Dataset, fits: Fits) -> DataFrame:
     interval = [F.col("low").alias("score_low"), F.col("high").alias("score_high")]
     return (
         _lists_with_reasons(dataset, fits)
-        .join(dataset.read("users").select("user_idx", "user_id"), "user_idx")
+        .join(dataset.ids("user"), "user_idx")
         .join(dataset.read("items").select("item_idx", "item_id", "title"), "item_idx")
         .select(
             *("model", "user_id", "rank", "item_id", "score", "tier"), *interval, "reason", "title"
@@ -94,8 +94,8 @@ def _write_completed(dataset: Dataset, fits: Fits, metrics: Sequence[Mapping[str
     if report.n_users * report.n_items > options.max_cells:
         return
     name = _best_model(fits, metrics) if options.model == "best" else options.model
-    users = dataset.read("users").select("user_idx", "user_id")
-    items = dataset.read("items").select("item_idx", "item_id")
+    users = dataset.ids("user")
+    items = dataset.ids("item")
     cells = users.crossJoin(items)
     unrated = cells.select("user_idx", "item_idx", F.lit(0.0).alias("rating"))
     pairs = cut_frame(unrated, dataset.layout, "tiles/cells", context.store, context.runner)
