@@ -25,7 +25,7 @@ _STEPS = (1.0, 0.5, 0.25, 0.2, 0.1)
 
 
 @dataclass(frozen=True)
-class Summary:
+class RowCounts:
     """Counts over the rows as read, before duplicates are looked for."""
 
     n_rows: int
@@ -52,7 +52,7 @@ def kind_of(until: date | None) -> Column:
     return F.when(F.col("reason").isNull() & (F.col("rated_at") >= next_day), LATER).otherwise(kind)
 
 
-def summarise(rows: DataFrame, until: date | None) -> Summary:
+def count_rows(rows: DataFrame, until: date | None) -> RowCounts:
     """Count rows by kind; one pass, a row a kind to the driver."""
     rating = F.col("rating")
     on_step = [
@@ -75,7 +75,7 @@ def summarise(rows: DataFrame, until: date | None) -> Summary:
     )
     by_kind = {row.kind: row.n for row in sorted(found, key=lambda row: (-row.n, row.kind))}
     good = next((row.asDict() for row in found if row.kind == ACCEPTED), dict[str, Any]())
-    return Summary(
+    return RowCounts(
         n_rows=sum(by_kind.values()),
         by_kind=by_kind,
         examples={row.kind: row.example for row in found},
@@ -88,38 +88,38 @@ def summarise(rows: DataFrame, until: date | None) -> Summary:
 
 
 def together(
-    summary: Summary, scale: tuple[float, float], step: float | None
+    counts: RowCounts, scale: tuple[float, float], step: float | None
 ) -> tuple[tuple[float, float], float | None]:
-    """Return the scale and step of tonight's ratings and earlier ones, whose own are given."""
-    if not summary.by_kind.get(ACCEPTED):
+    """Return the scale and step of tonight's ratings and the base run's, which are given."""
+    if not counts.by_kind.get(ACCEPTED):
         return scale, step
-    steps = (summary.step, step)
+    steps = (counts.step, step)
     common = next(
         (s for s in _STEPS if all(x and abs(x / s - round(x / s)) < 1e-9 for x in steps)), None
     )
-    return (min(summary.low, scale[0]), max(summary.high, scale[1])), common
+    return (min(counts.low, scale[0]), max(counts.high, scale[1])), common
 
 
-def too_many_rejected(summary: Summary, options: Ingest) -> bool:
+def too_many_rejected(counts: RowCounts, options: Ingest) -> bool:
     """Return whether more than the allowed share was rejected; duplicates do not count."""
-    return sum(summary.rejected.values()) > options.max_rejected_share * summary.n_rows
+    return sum(counts.rejected.values()) > options.max_rejected_share * counts.n_rows
 
 
 def unusable(
-    summary: Summary, names: Sequence[str], options: Ingest, until: date | None
+    counts: RowCounts, names: Sequence[str], options: Ingest, until: date | None
 ) -> InputError:
     """Say how much was rejected, why, and show a row of each of the commonest reasons."""
-    n, total = sum(summary.rejected.values()), summary.n_rows
+    n, total = sum(counts.rejected.values()), counts.n_rows
     if not total:
         return InputError(f"no ratings in {', '.join(names[:3])}", "the input has no rows of data")
-    later = summary.by_kind.get(LATER, 0)
-    if later and not summary.by_kind.get(ACCEPTED) and not n:
+    later = counts.by_kind.get(LATER, 0)
+    if later and not counts.by_kind.get(ACCEPTED) and not n:
         return InputError(
             f"all {later:,} ratings are later than {until}", "check the run date and the timestamps"
         )
     lines = [f"{n:,} of {total:,} rows ({n / total:.1%}) were rejected:"]
-    for reason, count in list(summary.rejected.items())[:3]:
-        at = summary.examples[reason]
+    for reason, count in list(counts.rejected.items())[:3]:
+        at = counts.examples[reason]
         raw = at.raw if len(at.raw) <= 80 else at.raw[:77] + "..."
         lines.append(f"  {count:,} {reason}, such as {names[at.file]}:{at.line}: {raw}")
     return InputError(

@@ -1,7 +1,7 @@
 """Of several ratings of one item by one user the newest counts; the others are superseded.
 
 Newest is the latest `rated_at` (none is the oldest), then the later file, line and column. Ratings
-of an earlier night come before all files, so that what is delivered again counts as delivered.
+of the base run come before all files, so that what is delivered again counts as delivered.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 SUPERSEDED = "superseded_duplicate"
-_EARLIER = -1  # stands for the number of the file
+_BASE_RUN = -1  # stands for the number of the file
 
 
-def with_earlier(ratings: DataFrame, earlier: DataFrame) -> DataFrame:
-    """Add the ratings of an earlier night (user_id, item_id, rating, rated_at) to tonight's."""
-    places = {name: F.lit(_EARLIER) for name in ("file", "line", "cell")}
-    return ratings.unionByName(earlier.withColumns(places), allowMissingColumns=True)
+def with_base_ratings(ratings: DataFrame, base: DataFrame) -> DataFrame:
+    """Add the base run's ratings (user_id, item_id, rating, rated_at) to tonight's."""
+    places = {name: F.lit(_BASE_RUN) for name in ("file", "line", "cell")}
+    return ratings.unionByName(base.withColumns(places), allowMissingColumns=True)
 
 
-def is_earlier() -> Column:
-    """Return whether a rating is one that `with_earlier` added."""
-    return F.col("file") == _EARLIER
+def is_of_base_run() -> Column:
+    """Return whether a rating is one that `with_base_ratings` added."""
+    return F.col("file") == _BASE_RUN
 
 
 def split_duplicates(accepted: DataFrame, path: str) -> tuple[DataFrame, DataFrame | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
@@ -13,8 +13,8 @@ from pyspark.sql import functions as F
 from mfspark.ingest.counts import (
     ACCEPTED,
     LATER,
+    count_rows,
     kind_of,
-    summarise,
     together,
     too_many_rejected,
     unusable,
@@ -22,16 +22,17 @@ from mfspark.ingest.counts import (
 from mfspark.ingest.duplicates import (
     SUPERSEDED,
     as_rejected,
-    is_earlier,
+    is_of_base_run,
     split_duplicates,
-    with_earlier,
+    with_base_ratings,
 )
-from mfspark.ingest.ids import SPARK_TYPE, decide_type, number_and_count
+from mfspark.ingest.ids import SPARK_TYPE, decide_type, number_ids
 from mfspark.ingest.readers.files import display_names
 from mfspark.ingest.readers.ratings import READ_SCHEMA, input_errors, plan_ratings, read_planned
 from mfspark.ingest.readers.validate import plain_integers
+from mfspark.ingest.report import IngestReport
 from mfspark.ingest.side_tables.items import read_items
-from mfspark.ingest.side_tables.join import Described, SideCounts
+from mfspark.ingest.side_tables.join import Described
 from mfspark.ingest.side_tables.users import read_users
 from mfspark.ingest.statistics import with_statistics
 from mfspark.ingest.title_merge import merge_ratings, split_titles
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from mfspark.config.config import Config
-    from mfspark.ingest.counts import Summary
+    from mfspark.ingest.counts import RowCounts
     from mfspark.ingest.side_tables.reader import SideTable
     from mfspark.schemas import Side
 
@@ -54,8 +55,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Snapshot:
-    """All ratings of the night before: user_id, item_id, rating, rated_at."""
+class BaseRatings:
+    """All ratings of the base run: user_id, item_id, rating, rated_at."""
 
     ratings: DataFrame
     scale: tuple[float, float]
@@ -63,53 +64,14 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
-class PreviousNight:
-    """What the published tables say of the night before: (id, idx) of both sides, and id types."""
+class BaseRun:
+    """What the tables of the base run say: (id, idx) of both sides, and id types."""
 
     users: DataFrame
     items: DataFrame
     ids: IdTypes
-    snapshot: Snapshot | None = None
+    ratings: BaseRatings | None = None
     """Its ratings, where tonight's files hold only what is new."""
-
-
-@dataclass(frozen=True)
-class IngestReport:
-    """What came in.
-
-    n_rows + n_carried = n_accepted + n_rejected + n_later + n_merged + n_replaced.
-    """
-
-    n_rows: int
-    """Rows of the files."""
-    n_accepted: int
-    """Rows of the `ratings` table."""
-    n_rejected: int
-    """Rows of the `rejected_ratings` table, duplicates included."""
-    n_later: int
-    """Ratings after the night's date; they belong to a later night."""
-    rejected_by_reason: dict[str, int]
-    rating_scale: tuple[float, float]
-    """The configured scale, or the smallest and largest rating found."""
-    rating_step: float | None
-    """Largest of 1, 0.5, 0.25, 0.2, 0.1 that all ratings are multiples of, if any."""
-    ids: IdTypes
-    n_users: int
-    """Users of this and all earlier nights."""
-    n_items: int
-    """Items of this and all earlier nights, those without ratings included."""
-    described_users: SideCounts = field(default_factory=SideCounts)
-    """What the user files hold."""
-    described_items: SideCounts = field(default_factory=SideCounts)
-    """What the item files hold."""
-    n_merged: int = 0
-    """Ratings averaged into another one of the same user and title (`items.merge_on`)."""
-    read_as: dict[str, str] = field(default_factory=dict)
-    """In words, how each ratings file was understood."""
-    n_carried: int = 0
-    """Ratings of the night before that tonight's were added to."""
-    n_replaced: int = 0
-    """Those of them that a newer rating of the same pair replaced."""
 
 
 def ingest(
@@ -120,14 +82,14 @@ def ingest(
     config: Config,
     scratch: str,
     write: Write,
-    previous: PreviousNight | None = None,
+    base: BaseRun | None = None,
     until: date | None = None,
 ) -> IngestReport:
     """Read, clean, number and describe one night's ratings, and write its tables.
 
     `write(frame, table)` receives frames with exactly the columns of `schemas.py`; order and
     checks are its own. Parsed rows, and ids, are written once below `scratch` and read back.
-    Where the previous night gives a snapshot, its ratings are kept, but for pairs rated anew.
+    Where the base run gives its ratings, they are kept, but for pairs rated anew.
     `until`: ratings on later UTC dates are left for a later night.
     Raises InputError for unusable files, when more than `ingest.max_rejected_share` of the rows
     are rejected (the rejected rows are written first), and when nothing is accepted.
@@ -141,26 +103,26 @@ def ingest(
     for name, how in zip(names, plan.read_as, strict=True):
         log.info("%s: %s", name, how)
     rows = spark.read.schema(READ_SCHEMA).parquet(f"{scratch}/read")
-    summary = summarise(rows, until)
+    counts = count_rows(rows, until)
     rejected = rows.where("reason is not null")
-    snapshot = previous.snapshot if previous else None
-    n_accepted = summary.by_kind.get(ACCEPTED, 0)
-    if too_many_rejected(summary, config.ingest) or not (n_accepted or snapshot):
+    base_ratings = base.ratings if base else None
+    n_accepted = counts.by_kind.get(ACCEPTED, 0)
+    if too_many_rejected(counts, config.ingest) or not (n_accepted or base_ratings):
         write(_named(rejected, names), "rejected_ratings")
-        raise unusable(summary, names, config.ingest, until)
+        raise unusable(counts, names, config.ingest, until)
 
-    ids, profiles, catalogue = _types(summary, profiles, catalogue, config, previous)
+    ids, profiles, catalogue = _types(counts, profiles, catalogue, config, base)
     accepted = _typed_ids(rows.where(kind_of(until) == ACCEPTED), ids)
-    n_carried, scale, step = 0, (summary.low, summary.high), summary.step
-    if snapshot:
-        accepted = with_earlier(accepted, _typed_ids(snapshot.ratings, ids))
-        n_carried = snapshot.ratings.count()
-        scale, step = together(summary, snapshot.scale, snapshot.step)
+    n_carried, scale, step = 0, (counts.low, counts.high), counts.step
+    if base_ratings:
+        accepted = with_base_ratings(accepted, _typed_ids(base_ratings.ratings, ids))
+        n_carried = base_ratings.ratings.count()
+        scale, step = together(counts, base_ratings.scale, base_ratings.step)
     newest, superseded = split_duplicates(accepted, f"{scratch}/newest")
     n_superseded = n_replaced = 0
     if superseded is not None:
-        n_replaced = superseded.where(is_earlier()).count() if snapshot else 0
-        superseded = superseded.where(~is_earlier())
+        n_replaced = superseded.where(is_of_base_run()).count() if base_ratings else 0
+        superseded = superseded.where(~is_of_base_run())
         n_superseded = superseded.count()
         rejected = rejected.unionByName(as_rejected(superseded))
     n_merged = 0
@@ -175,11 +137,11 @@ def ingest(
     described_users = users.counts(who, users_files)
     described_items = items.counts(rated, items_files)
     everything = rated.union(items.ids).distinct() if items_files else rated
-    users_before, items_before = _before(previous, ids)
+    base_users, base_items = _base_ids(base, ids)
     with ThreadPoolExecutor(2) as both:  # small jobs mostly wait; two at once take the time of one
         numbering = (
-            both.submit(number_and_count, who, users_before, f"{scratch}/user_ids"),
-            both.submit(number_and_count, everything, items_before, f"{scratch}/item_ids"),
+            both.submit(number_ids, who, base_users, f"{scratch}/user_ids"),
+            both.submit(number_ids, everything, base_items, f"{scratch}/item_ids"),
         )
     (user_ids, n_users), (item_ids, n_items) = (numbered.result() for numbered in numbering)
 
@@ -188,12 +150,12 @@ def ingest(
     write(users.beside(with_statistics(user_ids, newest, "user")), "users")
     write(items.beside(with_statistics(item_ids, newest, "item")), "items")
 
-    reasons = summary.rejected | ({SUPERSEDED: n_superseded} if n_superseded else {})
+    reasons = counts.rejected | ({SUPERSEDED: n_superseded} if n_superseded else {})
     return IngestReport(
-        n_rows=summary.n_rows,
+        n_rows=counts.n_rows,
         n_accepted=n_accepted + n_carried - n_superseded - n_replaced - n_merged,
         n_rejected=sum(reasons.values()),
-        n_later=summary.by_kind.get(LATER, 0),
+        n_later=counts.by_kind.get(LATER, 0),
         rejected_by_reason=reasons,
         rating_scale=config.ingest.rating_scale or scale,
         rating_step=step,
@@ -210,28 +172,28 @@ def ingest(
 
 
 def _types(
-    summary: Summary,
+    counts: RowCounts,
     profiles: SideTable,
     catalogue: SideTable,
     config: Config,
-    previous: PreviousNight | None,
+    base: BaseRun | None,
 ) -> tuple[IdTypes, SideTable, SideTable]:
     """Choose the id types; where ids must be integers, drop rows of side files with other ids.
 
     Items that nobody rated are items all the same, so their ids have a say; users of the user files
     are users only where they rated.
     """
-    option, before = config.ids.type, previous.ids if previous else None
+    option, of_base = config.ids.type, base.ids if base else None
     plain = plain_integers(catalogue.table["item_id"])
-    if option == "integer" or (before and before.item == "integer"):
+    if option == "integer" or (of_base and of_base.item == "integer"):
         catalogue = catalogue.keep(plain)
-        items_plain = summary.items_plain
+        items_plain = counts.items_plain
     else:
-        items_plain = summary.items_plain and bool(pc.all(plain, min_count=0).as_py())
-    user = decide_type("user", summary.users_plain, option, before)
+        items_plain = counts.items_plain and bool(pc.all(plain, min_count=0).as_py())
+    user = decide_type("user", counts.users_plain, option, of_base)
     if user == "integer":
         profiles = profiles.keep(plain_integers(profiles.table["user_id"]))
-    return IdTypes(user, decide_type("item", items_plain, option, before)), profiles, catalogue
+    return IdTypes(user, decide_type("item", items_plain, option, of_base)), profiles, catalogue
 
 
 def _typed_ids(ratings: DataFrame, ids: IdTypes) -> DataFrame:
@@ -247,16 +209,14 @@ def _named(rejected: DataFrame, names: Sequence[str]) -> DataFrame:
     return rejected.select("file", *columns[1:]).join(F.broadcast(files), "file").select(*columns)
 
 
-def _before(
-    previous: PreviousNight | None, ids: IdTypes
-) -> tuple[DataFrame | None, DataFrame | None]:
-    if previous is None:
+def _base_ids(base: BaseRun | None, ids: IdTypes) -> tuple[DataFrame | None, DataFrame | None]:
+    if base is None:
         return None, None
 
     def typed(frame: DataFrame, side: Side) -> DataFrame:
         return frame.select(F.col("id").cast(SPARK_TYPE[ids.of(side)]), F.col("idx").cast("int"))
 
-    return typed(previous.users, "user"), typed(previous.items, "item")
+    return typed(base.users, "user"), typed(base.items, "item")
 
 
 def _indexed(ratings: DataFrame, user_ids: DataFrame, item_ids: DataFrame) -> DataFrame:

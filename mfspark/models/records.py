@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from mfspark.grid.layout import TileSet
-from mfspark.ingest.intake import IngestReport
+from mfspark.ingest.report import IngestReport
 from mfspark.tables.records import RecordKey
 
 if TYPE_CHECKING:

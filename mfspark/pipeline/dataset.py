@@ -20,7 +20,7 @@ from mfspark.tables.writer import write_table
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from mfspark.ingest.intake import IngestReport
+    from mfspark.ingest.report import IngestReport
     from mfspark.pipeline.context import RunContext
     from mfspark.schemas import Side
 

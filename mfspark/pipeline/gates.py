@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mfspark.config.gates import Gate
     from mfspark.evaluation.catalog import Metric
     from mfspark.evaluation.gates import Verdict
-    from mfspark.ingest.intake import IngestReport
+    from mfspark.ingest.report import IngestReport
     from mfspark.tables.manifest import Manifest
     from mfspark.tables.sql import Tables
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from mfspark.config.allowed_roots import check_allowed
-from mfspark.ingest.intake import PreviousNight, Snapshot, ingest
+from mfspark.ingest.intake import BaseRatings, BaseRun, ingest
 from mfspark.ingest.readers.files import find_files, fingerprint
 from mfspark.models.records import INGEST
 from mfspark.samples.synthetic import survey_files
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from mfspark.config.config import Config
-    from mfspark.ingest.intake import IngestReport
+    from mfspark.ingest.report import IngestReport
     from mfspark.pipeline.context import RunContext
     from mfspark.schemas import IdType, Side
 
@@ -47,10 +47,10 @@ class InputFiles:
         return cls(ratings, *others)
 
     def fingerprints(self) -> list[dict[str, Any]]:
-        """Return name, size and sha256 of each file, with the part it plays."""
-        parts = asdict(self)
+        """Return name, size and sha256 of each file, with its role; manifests call that `part`."""
+        by_role = asdict(self)
         return [
-            {"part": part, **file} for part, files in parts.items() for file in fingerprint(files)
+            {"part": role, **file} for role, files in by_role.items() for file in fingerprint(files)
         ]
 
 
@@ -97,7 +97,7 @@ def _ids_of(frame: DataFrame) -> IdTypes:
     return IdTypes(kind("user_id"), kind("item_id"))
 
 
-def _base_night(context: RunContext) -> PreviousNight | None:
+def _base_night(context: RunContext) -> BaseRun | None:
     """Return what the base run knows: its ids, so that indices stay what they were, and ratings."""
     if context.night.base_run is None:
         return None
@@ -109,8 +109,8 @@ def _base_night(context: RunContext) -> PreviousNight | None:
     def ids_of(side: Side) -> DataFrame:
         return table(f"{side}s").selectExpr(f"{side}_id as id", f"{side}_idx as idx")
 
-    snapshot, report = None, run.record(INGEST)
+    base_ratings, report = None, run.record(INGEST)
     if context.config.ingest.merge and report:
         ratings = table("ratings").select("user_id", "item_id", "rating", "rated_at")
-        snapshot = Snapshot(ratings, report.rating_scale, report.rating_step)
-    return PreviousNight(ids_of("user"), ids_of("item"), run.manifest.ids, snapshot)
+        base_ratings = BaseRatings(ratings, report.rating_scale, report.rating_step)
+    return BaseRun(ids_of("user"), ids_of("item"), run.manifest.ids, base_ratings)

@@ -4,20 +4,15 @@ import pytest
 
 from mfspark.errors import InputError
 from mfspark.ingest import ids as ids_module
-from mfspark.ingest.ids import decide_type, id_types, number_ids
+from mfspark.ingest.ids import decide_type, is_plain_integer, number_ids
 from mfspark.schemas import IdTypes
 
 
-def test_types_are_found_on_each_side_alone(spark):
-    frame = spark.createDataFrame(
-        [("1", "7"), ("0", "007"), ("9223372036854775807", "8")], "user_id string, item_id string"
-    )
-    assert id_types(frame, "auto") == IdTypes("integer", "string")
-    assert id_types(frame, "string") == IdTypes("string", "string")
-    too_large = spark.createDataFrame(
-        [("9223372036854775808", "-1")], "user_id string, item_id string"
-    )
-    assert id_types(too_large, "auto") == IdTypes("string", "string")
+def test_plain_integers_are_what_is_the_same_after_a_round_trip(spark):
+    values = ["1", "0", "9223372036854775807", "007", "9223372036854775808", "-1", "+1", "1.0", ""]
+    frame = spark.createDataFrame([(value,) for value in values], "id string")
+    plain = [row.plain for row in frame.select(is_plain_integer("id").alias("plain")).collect()]
+    assert plain == [True, True, True, *[False] * 6]
 
 
 @pytest.mark.parametrize(
@@ -32,8 +27,8 @@ def test_types_are_found_on_each_side_alone(spark):
     ],
 )
 def test_type_chosen(plain, option, before, found):
-    previous = IdTypes(before, before) if before else None
-    assert decide_type("user", plain, option, previous) == found
+    base = IdTypes(before, before) if before else None
+    assert decide_type("user", plain, option, base) == found
 
 
 @pytest.mark.parametrize(
@@ -43,9 +38,9 @@ def test_type_chosen(plain, option, before, found):
             False,
             "auto",
             "integer",
-            'were integers the night before.*\n.*new warehouse with ids.type = "string"',
+            'were integers in the base run.*\n.*new warehouse with ids.type = "string"',
         ),
-        (True, "string", "integer", "were integers the night before"),
+        (True, "string", "integer", "were integers in the base run"),
         (False, "integer", None, "some user ids are not plain integers"),
         (True, "integer", "string", "holds user ids as strings"),
     ],
@@ -57,9 +52,9 @@ def test_type_refused(plain, option, before, message):
 
 @pytest.mark.parametrize("partitions", [1, 5])
 def test_numbers_are_dense_sorted_and_stable(spark, tmp_path, partitions):
-    def numbered(values, previous, name):
+    def numbered(values, base, name):
         frame = spark.createDataFrame([(v,) for v in values], "id string").repartition(partitions)
-        result = number_ids(frame, previous, str(tmp_path / name))
+        result = number_ids(frame, base, str(tmp_path / name))[0]
         return {row.id: row.idx for row in result.collect()}, result
 
     spark.conf.set("spark.sql.adaptive.enabled", "false")  # keeps several files a sorted write
@@ -77,7 +72,7 @@ def test_numbers_are_dense_sorted_and_stable(spark, tmp_path, partitions):
 
 def test_integers_are_numbered_by_value(spark, tmp_path):
     frame = spark.createDataFrame([(10,), (9,), (100,)], "id long")
-    rows = number_ids(frame, None, str(tmp_path / "ids")).collect()
+    rows = number_ids(frame, None, str(tmp_path / "ids"))[0].collect()
     assert {row.id: row.idx for row in rows} == {9: 0, 10: 1, 100: 2}
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from mfspark.config.config import Config
 from mfspark.errors import ExitStatus, InputError
-from mfspark.ingest.intake import PreviousNight, ingest
-from mfspark.ingest.side_tables.join import SideCounts
+from mfspark.ingest.intake import BaseRun, ingest
+from mfspark.ingest.report import SideCounts
 from mfspark.schemas import IdTypes, check_schema
 
 DATA = Path(__file__).parents[2] / "mfspark" / "samples" / "data"
@@ -34,7 +34,7 @@ def night(spark, tmp_path):
     def run(
         ratings,
         items=(),
-        previous=None,
+        base=None,
         until=None,
         tables=None,
         ids="auto",
@@ -51,7 +51,7 @@ def night(spark, tmp_path):
             tables[table] = frame.toArrow()
 
         files = [[str(path) for path in paths] for paths in (ratings, users, items)]
-        report = ingest(spark, *files, config, str(tmp_path / "scratch"), write, previous, until)
+        report = ingest(spark, *files, config, str(tmp_path / "scratch"), write, base, until)
         for table, content in tables.items():
             check_schema(content.schema, table, report.ids)
         return report, {name: table.to_pylist() for name, table in tables.items()}
@@ -138,10 +138,8 @@ def test_next_night_keeps_indices_and_people(spark, night, file):
     def before(pairs):
         return spark.createDataFrame(pairs, "id long, idx int")
 
-    previous = PreviousNight(
-        before([(5, 0), (2, 1)]), before([(10, 0)]), IdTypes("integer", "integer")
-    )
-    report, tables = night([file("r.csv", RATINGS)], previous=previous)
+    base = BaseRun(before([(5, 0), (2, 1)]), before([(10, 0)]), IdTypes("integer", "integer"))
+    report, tables = night([file("r.csv", RATINGS)], base=base)
     users, items = by(tables["users"], "user_id"), by(tables["items"], "item_id")
     assert {u: r["user_idx"] for u, r in users.items()} == {5: 0, 2: 1, 1: 2, 3: 3, 4: 4}
     assert {i: r["item_idx"] for i, r in items.items()} == {10: 0, 9: 1, 20: 2}

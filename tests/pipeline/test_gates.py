@@ -11,7 +11,7 @@ import pytest
 
 from mfspark.config.config import Config
 from mfspark.evaluation.gates import Verdict
-from mfspark.ingest.intake import IngestReport
+from mfspark.ingest.report import IngestReport
 from mfspark.pipeline.gates import JudgedNight, compare
 from mfspark.schemas import IdTypes, table_schema
 from mfspark.tables.manifest import Manifest

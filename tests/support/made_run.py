@@ -21,8 +21,7 @@ import pyarrow.parquet as pq
 
 from mfspark.config.config import Config
 from mfspark.config.models import KNNOptions
-from mfspark.ingest.intake import IngestReport
-from mfspark.ingest.side_tables.join import SideCounts
+from mfspark.ingest.report import IngestReport, SideCounts
 from mfspark.schemas import IdTypes, table_schema
 from mfspark.tables.manifest import MANIFEST
 from mfspark.tables.night import Night

@@ -45,7 +45,7 @@ _NO_TIMESTAMP = "-"
 
 
 @dataclass(frozen=True)
-class Long:
+class LongColumns:
     """Positions (from 0) of the parts in a table with one row a rating; timestamp may be -1."""
 
     user: int
@@ -61,7 +61,7 @@ class Long:
 
 
 @dataclass(frozen=True)
-class Wide:
+class WideColumns:
     """Positions (from 0) in a table with one row a user, and each item column with its title."""
 
     user: int
@@ -78,10 +78,10 @@ class Wide:
 
 
 @dataclass(frozen=True)
-class Layout:
+class FileColumns:
     """How the records of one file are read."""
 
-    columns: Long | Wide
+    columns: LongColumns | WideColumns
     skip: int
     """Records before the first rating: blank ones and the header."""
     n_columns: int
@@ -93,13 +93,13 @@ class Layout:
         columns = self.columns
         items = (
             [i for i, _ in columns.items]
-            if isinstance(columns, Wide)
+            if isinstance(columns, WideColumns)
             else [columns.item, columns.rating]
         )
         return tuple(i for i in (columns.user, *items, columns.timestamp) if i >= 0)
 
 
-def find_layout(sample: Sequence[Sequence[str]], options: Ingest, path: str) -> Layout:
+def file_columns(sample: Sequence[Sequence[str]], options: Ingest, path: str) -> FileColumns:
     """Tell the layout from the first records of a file.
 
     Raises InputError where the parts cannot be told apart, with the columns found and the setting
@@ -115,11 +115,11 @@ def find_layout(sample: Sequence[Sequence[str]], options: Ingest, path: str) -> 
     width = len(names) if header else Counter(map(len, body)).most_common(1)[0][0]
     body = [record for record in body if len(record) == width]
     if header and _is_wide(names, body, options):
-        columns: Long | Wide = _wide(names, body, options, path)
+        columns: LongColumns | WideColumns = _wide(names, body, options, path)
     else:
         columns = find_long(names, width, body, options.columns, path)
     description = columns.describe(names or [""] * width)
-    return Layout(columns, blank + header, width, description)
+    return FileColumns(columns, blank + header, width, description)
 
 
 def has_header(records: Sequence[Sequence[str]], options: Ingest) -> bool:
@@ -139,7 +139,7 @@ def has_header(records: Sequence[Sequence[str]], options: Ingest) -> bool:
 
 def find_long(
     names: Sequence[str], width: int, body: Sequence[Sequence[str]], columns: Columns, path: str
-) -> Long:
+) -> LongColumns:
     """Find the parts of a long table: as configured, by known names, then by the usual order.
 
     `names` is empty where there is no header. Raises InputError where a part stays unknown.
@@ -173,7 +173,7 @@ def find_long(
     if "timestamp" not in found and not names and rest and columns.timestamp != _NO_TIMESTAMP:
         values = [record[rest[0]] for record in body]
         found |= {"timestamp": rest[0]} if looks_like_timestamp(values) else {}
-    return Long(found["user"], found["item"], found["rating"], found.get("timestamp", -1))
+    return LongColumns(found["user"], found["item"], found["rating"], found.get("timestamp", -1))
 
 
 def find_column(wanted: str, names: Sequence[str], width: int, setting: str, path: str) -> int:
@@ -211,7 +211,9 @@ def _is_wide(names: Sequence[str], body: Sequence[Sequence[str]], options: Inges
     return len(set(columns[first])) == len(body) > 1
 
 
-def _wide(names: Sequence[str], body: Sequence[Sequence[str]], options: Ingest, path: str) -> Wide:
+def _wide(
+    names: Sequence[str], body: Sequence[Sequence[str]], options: Ingest, path: str
+) -> WideColumns:
     width, plain = len(names), [plain_name(name) for name in names]
     columns = [list(cells) for cells in zip(*body, strict=True)] or [[] for _ in names]
     given = options.columns
@@ -242,7 +244,7 @@ def _wide(names: Sequence[str], body: Sequence[Sequence[str]], options: Ingest, 
             f"{path}: no column looks like an item (found: {', '.join(names)})",
             "a wide sheet has one row a user and one column an item; see docs/ingest.md",
         )
-    return Wide(user, items, timestamp)
+    return WideColumns(user, items, timestamp)
 
 
 def _user_column(

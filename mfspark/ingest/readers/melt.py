@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mfspark.ingest.readers.columns import Long, Wide
+from mfspark.ingest.readers.columns import LongColumns, WideColumns
 from mfspark.ingest.readers.validate import Fields, Rules, clean, rejected_records
 
 if TYPE_CHECKING:
@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 
 
 def cleaned(
-    records: Records, columns: Long | Wide, scale: tuple[float, float] | None, delimiter: str
+    records: Records,
+    columns: LongColumns | WideColumns,
+    scale: tuple[float, float] | None,
+    delimiter: str,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the cleaned ratings of some records, and the records that are malformed."""
     if len(records.lines):
-        if isinstance(columns, Wide):
+        if isinstance(columns, WideColumns):
             rules = Rules(scale, delimiter, blank_item="blank_item_header")
             yield clean(_melted(records, columns), rules)
         else:
@@ -31,7 +34,7 @@ def cleaned(
         yield rejected_records(records.malformed, delimiter)
 
 
-def _long(records: Records, columns: Long) -> Fields:
+def _long(records: Records, columns: LongColumns) -> Fields:
     fields = records.columns
     return Fields(
         lines=pa.array(records.lines),
@@ -43,7 +46,7 @@ def _long(records: Records, columns: Long) -> Fields:
     )
 
 
-def _melted(records: Records, columns: Wide) -> Fields:
+def _melted(records: Records, columns: WideColumns) -> Fields:
     """Give each filled cell of an item column a row of its own; blank cells are not ratings.
 
     name  Sholay  Dangal          user  item    rating

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from mfspark.config.config import Columns
-    from mfspark.ingest.readers.columns import Long
+    from mfspark.ingest.readers.columns import LongColumns
 
 _ROWS_A_BATCH = 1 << 18
 
 
-def parquet_layout(path: str, columns: Columns) -> tuple[Long, list[str]]:
+def parquet_columns(path: str, columns: Columns) -> tuple[LongColumns, list[str]]:
     """Return which columns are the parts, and the names of all. Raises InputError."""
     with opened_parquet(path) as file:
         schema = file.schema_arrow
@@ -55,7 +55,7 @@ def row_group_ranges(path: str, range_bytes: int) -> list[tuple[int, int, int]]:
 
 
 def read_row_groups(
-    path: str, columns: Long, start: int, end: int, first_line: int
+    path: str, columns: LongColumns, start: int, end: int, first_line: int
 ) -> Iterator[Fields]:
     """Yield the parts of the rows of some row groups; the line is the row's number in the file."""
     with opened_parquet(path) as file:

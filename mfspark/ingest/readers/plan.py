@@ -7,13 +7,13 @@ from itertools import accumulate, islice
 from typing import TYPE_CHECKING
 
 from mfspark.errors import InputError
-from mfspark.ingest.readers.columns import Layout, Long, find_layout
+from mfspark.ingest.readers.columns import FileColumns, LongColumns, file_columns
 from mfspark.ingest.readers.detect import SAMPLE_RECORDS, recognise, sample_text
 from mfspark.ingest.readers.excel import read_sheet
 from mfspark.ingest.readers.files import size_of
 from mfspark.ingest.readers.lines import Facts, examine
 from mfspark.ingest.readers.melt import cleaned
-from mfspark.ingest.readers.parquet import parquet_layout, read_row_groups, row_group_ranges
+from mfspark.ingest.readers.parquet import parquet_columns, read_row_groups, row_group_ranges
 from mfspark.ingest.readers.text import TextFile, read_records
 from mfspark.ingest.readers.validate import Rules, clean
 
@@ -42,7 +42,7 @@ class TextSource:
     """A text file and its layout."""
 
     file: TextFile
-    layout: Layout
+    layout: FileColumns
     scale: Scale
 
     def read(self, split: Split) -> Iterator[pa.RecordBatch]:
@@ -61,7 +61,7 @@ class SheetSource:
     path: str
     sheet: str
     max_cells: int
-    layout: Layout
+    layout: FileColumns
     header_line: int
     scale: Scale
 
@@ -77,7 +77,7 @@ class ParquetSource:
     """A Parquet file and its columns."""
 
     path: str
-    columns: Long
+    columns: LongColumns
     scale: Scale
 
     def read(self, split: Split) -> Iterator[pa.RecordBatch]:
@@ -150,14 +150,14 @@ def examine_here(ranges: Sequence[Examine]) -> list[Facts]:
 def _source(path: str, options: Ingest) -> tuple[Source, str]:
     found = recognise(path, options)
     if found.kind == "parquet":
-        columns, names = parquet_layout(path, options.columns)
+        columns, names = parquet_columns(path, options.columns)
         return ParquetSource(
             path, columns, options.rating_scale
         ), f"parquet {columns.describe(names)}"
     if found.kind == "excel":
         return _sheet(path, options)
     delimiter, sample = sample_text(found, options, path)
-    layout = find_layout(sample, options, path)
+    layout = file_columns(sample, options, path)
     file = TextFile(path, delimiter, layout.n_columns, layout.skip, found.gzipped)
     kind = f"text split by '{delimiter}'".replace("\t", "tab")
     return TextSource(file, layout, options.rating_scale), f"{kind}, {layout.description}"
@@ -171,7 +171,7 @@ def _sheet(path: str, options: Ingest) -> tuple[Source, str]:
         lines += records.lines.tolist()
         if len(sample) >= SAMPLE_RECORDS:
             break
-    layout = find_layout(sample[:SAMPLE_RECORDS], options, path)
+    layout = file_columns(sample[:SAMPLE_RECORDS], options, path)
     header_line = lines[layout.skip - 1] if layout.skip else 0
     source = SheetSource(
         path, options.sheet, options.max_sheet_cells, layout, header_line, options.rating_scale
@@ -180,7 +180,9 @@ def _sheet(path: str, options: Ingest) -> tuple[Source, str]:
 
 
 def _nothing(path: str) -> Source:
-    return TextSource(TextFile(path, ",", 3), Layout(Long(0, 1, 2), 0, 3, "empty"), None)
+    return TextSource(
+        TextFile(path, ",", 3), FileColumns(LongColumns(0, 1, 2), 0, 3, "empty"), None
+    )
 
 
 def _ranges(file: TextFile, split_bytes: int) -> list[Examine]:

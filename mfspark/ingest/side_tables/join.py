@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from mfspark.errors import InputError
 from mfspark.ingest.ids import SPARK_TYPE
 from mfspark.ingest.readers.files import display_names
+from mfspark.ingest.report import SideCounts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,19 +19,6 @@ if TYPE_CHECKING:
 
     from mfspark.ingest.side_tables.reader import SideTable
     from mfspark.schemas import IdTypes, Side
-
-
-@dataclass(frozen=True)
-class SideCounts:
-    """How many users or items the side files of a night describe."""
-
-    n: int = 0
-    n_unrated: int = 0
-    """Of these, how many have no rating."""
-    n_duplicates: int = 0
-    """Rows passed over because their id had come before."""
-    n_skipped: int = 0
-    """Rows passed over because they have no usable id, or cannot be split into fields."""
 
 
 @dataclass(frozen=True)

@@ -4,25 +4,29 @@ import pytest
 
 from mfspark.config.config import Columns, Ingest
 from mfspark.errors import InputError
-from mfspark.ingest.readers.columns import Long, Wide, find_layout
+from mfspark.ingest.readers.columns import LongColumns, WideColumns, file_columns
 
 
 def layout(*lines: str, **options):
-    return find_layout([line.split(",") for line in lines], Ingest(**options), "f.csv")
+    return file_columns([line.split(",") for line in lines], Ingest(**options), "f.csv")
 
 
 @pytest.mark.parametrize(
     ("lines", "columns", "skip"),
     [
-        (["userId,movieId,rating,timestamp", "1,1,4.0,964982703"], Long(0, 1, 2, 3), 1),
-        (["timestamp,rating,item,user", "964982703,4,7,9"], Long(3, 2, 1, 0), 1),
-        (["User ID,Movie ID,Stars", "a,b,4"], Long(0, 1, 2), 1),
-        (["user,x,rating", "1,9,4"], Long(0, 1, 2), 1),  # the one column left over
-        (["who,what,how much", "1,9,4", "1,8,3"], Long(0, 1, 2), 1),  # unknown names: usual order
-        (["196,242,3,881250949"], Long(0, 1, 2, 3), 0),
-        (["196,242,3,12"], Long(0, 1, 2), 0),  # the fourth column is no time
-        (["", ",,", "196,242,3"], Long(0, 1, 2), 2),
-        (["ann,dangal,4"], Long(0, 1, 2), 0),
+        (["userId,movieId,rating,timestamp", "1,1,4.0,964982703"], LongColumns(0, 1, 2, 3), 1),
+        (["timestamp,rating,item,user", "964982703,4,7,9"], LongColumns(3, 2, 1, 0), 1),
+        (["User ID,Movie ID,Stars", "a,b,4"], LongColumns(0, 1, 2), 1),
+        (["user,x,rating", "1,9,4"], LongColumns(0, 1, 2), 1),  # the one column left over
+        (
+            ["who,what,how much", "1,9,4", "1,8,3"],
+            LongColumns(0, 1, 2),
+            1,
+        ),  # unknown names: usual order
+        (["196,242,3,881250949"], LongColumns(0, 1, 2, 3), 0),
+        (["196,242,3,12"], LongColumns(0, 1, 2), 0),  # the fourth column is no time
+        (["", ",,", "196,242,3"], LongColumns(0, 1, 2), 2),
+        (["ann,dangal,4"], LongColumns(0, 1, 2), 0),
     ],
 )
 def test_long_tables(lines, columns, skip):
@@ -33,8 +37,10 @@ def test_long_tables(lines, columns, skip):
 def test_columns_by_name_and_by_position():
     assert layout(
         "a,b,c,d", "1,2,3,4", columns=Columns(user="4", item="b", rating="A")
-    ).columns == Long(3, 1, 0)
-    assert layout("1,2,3", columns=Columns(user="3", item="2", rating="1")).columns == Long(2, 1, 0)
+    ).columns == LongColumns(3, 1, 0)
+    assert layout("1,2,3", columns=Columns(user="3", item="2", rating="1")).columns == LongColumns(
+        2, 1, 0
+    )
     assert (
         layout(
             "user,item,rating,date", "1,2,3,soon", columns=Columns(timestamp="-")
@@ -70,32 +76,38 @@ def test_what_cannot_be_told_apart_is_asked_for(lines, options, message):
 @pytest.mark.parametrize(
     ("lines", "columns"),
     [
-        (["user,Sholay,Dangal", "a,4,", "b,,5"], Wide(0, ((1, "Sholay"), (2, "Dangal")))),
+        (["user,Sholay,Dangal", "a,4,", "b,,5"], WideColumns(0, ((1, "Sholay"), (2, "Dangal")))),
         (
             [
                 "Timestamp,Your name,Sholay,Dangal,Any comments",
                 "2023-04-11 10:00:00,a,4,5,x",
                 "2023-04-12 10:00:00,b,4,,y",
             ],
-            Wide(1, ((2, "Sholay"), (3, "Dangal")), 0),
+            WideColumns(1, ((2, "Sholay"), (3, "Dangal")), 0),
         ),
         (
             ["Email Address,Sholay,Dangal", "a@b,4,5", "c@d,5,"],
-            Wide(0, ((1, "Sholay"), (2, "Dangal"))),
+            WideColumns(0, ((1, "Sholay"), (2, "Dangal"))),
         ),
         (
             ["Timestamp,name,Sholay,Dangal", "soon,a,4,5", "later,b,4,"],
-            Wide(1, ((2, "Sholay"), (3, "Dangal"))),
+            WideColumns(1, ((2, "Sholay"), (3, "Dangal"))),
         ),
-        ([",name,Sholay,Dangal", "0,a,4,5", "1,b,4,"], Wide(1, ((2, "Sholay"), (3, "Dangal")))),
-        (["City,Name,A,B", "x,a,4,5", "y,b,3,"], Wide(1, ((2, "A"), (3, "B")))),
-        (["City,E-mail,A,B", "x,a,4,5", "y,b,3,"], Wide(1, ((2, "A"), (3, "B")))),
-        (["user,1,2,3", "1,4,5,", "2,,5,3"], Wide(0, ((1, "1"), (2, "2"), (3, "3")))),
+        (
+            [",name,Sholay,Dangal", "0,a,4,5", "1,b,4,"],
+            WideColumns(1, ((2, "Sholay"), (3, "Dangal"))),
+        ),
+        (["City,Name,A,B", "x,a,4,5", "y,b,3,"], WideColumns(1, ((2, "A"), (3, "B")))),
+        (["City,E-mail,A,B", "x,a,4,5", "y,b,3,"], WideColumns(1, ((2, "A"), (3, "B")))),
+        (["user,1,2,3", "1,4,5,", "2,,5,3"], WideColumns(0, ((1, "1"), (2, "2"), (3, "3")))),
         (
             ["user,Sholay,Dangal", "a,4,x", "b,3,5"],
-            Wide(0, ((1, "Sholay"), (2, "Dangal"))),
+            WideColumns(0, ((1, "Sholay"), (2, "Dangal"))),
         ),  # one bad cell
-        (["user,Sholay,Dangal", "a,4,=A1", "b,3,#N/A"], Wide(0, ((1, "Sholay"), (2, "Dangal")))),
+        (
+            ["user,Sholay,Dangal", "a,4,=A1", "b,3,#N/A"],
+            WideColumns(0, ((1, "Sholay"), (2, "Dangal"))),
+        ),
     ],
 )
 def test_wide_tables(lines, columns):
@@ -113,11 +125,13 @@ def test_wide_extra_columns_replace_the_guess():
 
 def test_same_three_names_can_be_long_or_wide():
     same = ["who,A,B", "1,9,4", "1,8,3"]
-    assert layout(*same).columns == Long(0, 1, 2)
-    assert layout(*same, format="wide_csv").columns == Wide(0, ((1, "A"), (2, "B")))
-    assert layout("who,A,B", "1,9,", "1,,3").columns == Long(0, 1, 2)  # a blank makes no wide table
-    assert layout("who,A,B", "1,4,4", "2,5,3").columns == Wide(0, ((1, "A"), (2, "B")))
-    assert layout("who,A,B", "1,4,4", "2,5,3", format="csv").columns == Long(0, 1, 2)
+    assert layout(*same).columns == LongColumns(0, 1, 2)
+    assert layout(*same, format="wide_csv").columns == WideColumns(0, ((1, "A"), (2, "B")))
+    assert layout("who,A,B", "1,9,", "1,,3").columns == LongColumns(
+        0, 1, 2
+    )  # a blank makes no wide table
+    assert layout("who,A,B", "1,4,4", "2,5,3").columns == WideColumns(0, ((1, "A"), (2, "B")))
+    assert layout("who,A,B", "1,4,4", "2,5,3", format="csv").columns == LongColumns(0, 1, 2)
 
 
 def test_header_can_be_set():
