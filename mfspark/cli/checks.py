@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mfspark.config.config import load_config
 from mfspark.errors import MfsparkError
+from mfspark.system.exit import first_line
 from mfspark.system.java import REMEDY, find_java
 from mfspark.system.memory import GIB, available_memory
 from mfspark.system.spark import spark_session
@@ -30,8 +31,8 @@ _PACKAGES = ("pyspark", "torch", "pandas", "pyarrow", "numpy", "scipy", "pydanti
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What one check found, and the remedy where it is not well."""
+class Check:
+    """What was looked at and found, and the remedy where it is not well."""
 
     level: Level
     what: str
@@ -41,16 +42,16 @@ class Finding:
 
 def examine(
     config: str | None, overrides: tuple[str, ...], warehouse: str | None, *, spark: bool
-) -> Iterator[Finding]:
-    """Yield the findings one by one; a check that itself fails is a finding too."""
+) -> Iterator[Check]:
+    """Yield the checks one by one; one that breaks has failed."""
     root = warehouse or "warehouse"
     try:
         loaded = load_config(config, overrides)
         root = warehouse or loaded.warehouse
-        yield Finding("ok", "configuration", config or "the defaults")
+        yield Check("ok", "configuration", config or "the defaults")
     except MfsparkError as error:
-        yield Finding("fail", "configuration", error.message, error.hint or "mend it")
-    checks: list[tuple[str, Callable[[], Finding]]] = [
+        yield Check("fail", "configuration", error.message, error.hint or "mend it")
+    checks: list[tuple[str, Callable[[], Check]]] = [
         ("Python", _python),
         ("Java", _java),
         *((name, lambda name=name: _package(name)) for name in _PACKAGES),
@@ -65,38 +66,36 @@ def examine(
         try:
             yield check()
         except Exception as error:  # one broken check must not hide the others
-            yield Finding(
-                "fail", what, f"{type(error).__name__}: {_first_line(error)}", "see above"
-            )
+            yield Check("fail", what, f"{type(error).__name__}: {first_line(error)}", "see above")
 
 
-def _python() -> Finding:
+def _python() -> Check:
     # Older than 3.11 does not come this far: the library does not install there.
-    return Finding("ok", "Python", f"{platform.python_version()} in {sys.executable}")
+    return Check("ok", "Python", f"{platform.python_version()} in {sys.executable}")
 
 
-def _java() -> Finding:
+def _java() -> Check:
     java = find_java()
     if java is None:
         home = os.environ.get("JAVA_HOME")
-        return Finding("fail", "Java", f"no java in {home or 'PATH'}", REMEDY)
+        return Check("fail", "Java", f"no java in {home or 'PATH'}", REMEDY)
     if java.problem:
-        return Finding("fail", "Java", f"{java}: {java.problem}", REMEDY)
+        return Check("fail", "Java", f"{java}: {java.problem}", REMEDY)
     if not java.tested:
-        return Finding("warn", "Java", f"{java}: not a tested version", REMEDY)
-    return Finding("ok", "Java", str(java))
+        return Check("warn", "Java", f"{java}: not a tested version", REMEDY)
+    return Check("ok", "Java", str(java))
 
 
-def _package(name: str) -> Finding:
+def _package(name: str) -> Check:
     """Compare an installed version with the range that mfspark declares."""
     try:
         version = metadata.version(name)
     except metadata.PackageNotFoundError:
-        return Finding("fail", name, "not installed", "make setup, or: pip install mfspark")
+        return Check("fail", name, "not installed", "make setup, or: pip install mfspark")
     wanted = declared_range(name)
     if not within(version, wanted):
-        return Finding("fail", name, f"{version}, needs {wanted}", f'pip install "{name}{wanted}"')
-    return Finding("ok", name, version)
+        return Check("fail", name, f"{version}, needs {wanted}", f'pip install "{name}{wanted}"')
+    return Check("ok", name, version)
 
 
 def declared_range(name: str) -> str:
@@ -128,36 +127,34 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(n) for n in re.findall(r"\d+", version.split("+")[0])[:3])
 
 
-def _torch() -> Finding:
+def _torch() -> Check:
     import torch
 
     a = torch.ones(64, 64)
     if float((a @ a).sum()) != 64.0**3:
-        return Finding("fail", "torch at work", "a product of matrices is wrong", "reinstall torch")
+        return Check("fail", "torch at work", "a product of matrices is wrong", "reinstall torch")
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "no CUDA device"
     found = f"{torch.get_num_threads()} threads, {_cores()} cores, {gpu}"
-    return Finding("ok", "torch at work", found)
+    return Check("ok", "torch at work", found)
 
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _memory() -> Finding:
+def _memory() -> Check:
     available = available_memory()
     if available is None:
-        return Finding(
-            "warn", "memory", "cannot be told on this system", "1 million ratings: 4 GiB"
-        )
+        return Check("warn", "memory", "cannot be told on this system", "1 million ratings: 4 GiB")
     found = f"{available / GIB:.1f} GiB free"
     if available < 1.5 * GIB:
-        return Finding("fail", "memory", found, "Spark and one worker need 1.5 GiB: free some")
+        return Check("fail", "memory", found, "Spark and one worker need 1.5 GiB: free some")
     if available < 3 * GIB:
-        return Finding("warn", "memory", found, "enough for about a million ratings")
-    return Finding("ok", "memory", found)
+        return Check("warn", "memory", found, "enough for about a million ratings")
+    return Check("ok", "memory", found)
 
 
-def _warehouse(root: str) -> Finding:
+def _warehouse(root: str) -> Check:
     """Write and lock a file where the warehouse is, or would be made."""
     path = Warehouse(root).root
     place = _existing(path)
@@ -166,19 +163,19 @@ def _warehouse(root: str) -> Finding:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         found = f"{path}: {error.strerror}"
-        return Finding("fail", "warehouse", found, "choose another one: --warehouse DIR")
+        return Check("fail", "warehouse", found, "choose another one: --warehouse DIR")
     made = "writable" if path.is_dir() else "will be made by the first run"
-    return Finding("ok", "warehouse", f"{path}: {made}")
+    return Check("ok", "warehouse", f"{path}: {made}")
 
 
-def _disk(root: str) -> Finding:
+def _disk(root: str) -> Check:
     free = shutil.disk_usage(_existing(Warehouse(root).root)).free
     found = f"{free / GIB:.1f} GiB free"
     if free < GIB // 2:
-        return Finding("fail", "disk", found, "free some space, or choose another --warehouse")
+        return Check("fail", "disk", found, "free some space, or choose another --warehouse")
     if free < 5 * GIB:
-        return Finding("warn", "disk", found, "a night of 20 million ratings takes about 5 GiB")
-    return Finding("ok", "disk", found)
+        return Check("warn", "disk", found, "a night of 20 million ratings takes about 5 GiB")
+    return Check("ok", "disk", found)
 
 
 def _existing(path: Path) -> Path:
@@ -186,7 +183,7 @@ def _existing(path: Path) -> Path:
     return next(p for p in (path, *path.parents) if p.exists())
 
 
-def _spark() -> Finding:
+def _spark() -> Check:
     """Start Spark and let one Python worker answer."""
     began = time.perf_counter()
     try:
@@ -195,13 +192,7 @@ def _spark() -> Finding:
             found = f"{spark.version} on {spark.conf.get('spark.master', '?')}"
     except Exception as error:
         remedy = "mend what stands above first; then look at Spark's own messages"
-        return Finding("fail", "Spark", _first_line(error), remedy)
+        return Check("fail", "Spark", first_line(error), remedy)
     if answer != 4:
-        return Finding(
-            "fail", "Spark", f"a worker returned {answer} rows of 4", "reinstall pyspark"
-        )
-    return Finding("ok", "Spark", f"{found}, started in {time.perf_counter() - began:.0f} s")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or repr(error)).splitlines()[0][:200]
+        return Check("fail", "Spark", f"a worker returned {answer} rows of 4", "reinstall pyspark")
+    return Check("ok", "Spark", f"{found}, started in {time.perf_counter() - began:.0f} s")

@@ -29,11 +29,11 @@ def doctor(
 
     quiet_spark()
     out, failed = console(), 0
-    for finding in examine(config, tuple(overrides or ()), warehouse, spark=spark):
-        failed += finding.level == "fail"
-        line = Text(f"{finding.level:<5}", style=_STYLES[finding.level])
-        out.print(line + cell(f"{finding.what}: {finding.found}"), soft_wrap=True)
-        if finding.remedy:
-            out.print(cell(f"       {finding.remedy}"), soft_wrap=True)
+    for check in examine(config, tuple(overrides or ()), warehouse, spark=spark):
+        failed += check.level == "fail"
+        line = Text(f"{check.level:<5}", style=_STYLES[check.level])
+        out.print(line + cell(f"{check.what}: {check.found}"), soft_wrap=True)
+        if check.remedy:
+            out.print(cell(f"       {check.remedy}"), soft_wrap=True)
     if failed:
         raise typer.Exit(int(ExitStatus.USAGE))

@@ -59,7 +59,7 @@ def parse_age(text: str) -> timedelta:
 
 def end_with(work: Callable[[], None], *, debug: bool = False) -> None:
     """Do the work of a command; errors become one screen and the exit status they stand for."""
-    from mfspark.pipeline.request import guarded
+    from mfspark.system.exit import guarded
 
     status = guarded(work, debug=debug)
     if status:

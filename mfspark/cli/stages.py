@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from mfspark.cli.options import ConfigFile, Debug, Overrides, WarehouseDir, end_with
+from mfspark.system.exit import first_line
 from mfspark.system.redaction import RedactingFormatter
 
 if TYPE_CHECKING:
@@ -263,8 +264,8 @@ def _logging_to(handlers: list[logging.Handler]) -> Generator[None]:
     try:
         yield
     except Exception as error:
-        first = (str(error).strip() or repr(error)).splitlines()[0]
-        handlers[0].emit(log.makeRecord(log.name, logging.ERROR, "", 0, first, (), None))
+        line = first_line(error)
+        handlers[0].emit(log.makeRecord(log.name, logging.ERROR, "", 0, line, (), None))
         raise
     finally:
         log.setLevel(level)

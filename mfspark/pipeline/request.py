@@ -6,16 +6,16 @@ import argparse
 import json
 import logging
 import sys
-import traceback
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mfspark.config.config import Config, load_config, parse_run_date
 from mfspark.config.models import ModelName
-from mfspark.errors import ConfigError, ExitStatus, MfsparkError, printable
+from mfspark.errors import ConfigError
 from mfspark.pipeline.progress import LoggedProgress, Progress
 from mfspark.pipeline.sequence import Work, run
+from mfspark.system.exit import guarded
 from mfspark.system.redaction import RedactingFormatter, redact
 from mfspark.system.spark import spark_session
 from mfspark.tables.lock import hold_lock
@@ -164,28 +164,3 @@ def parse_arguments(stage: StageName, arguments: Sequence[str] | None = None) ->
         tuple(args.set),
         args.debug,
     )
-
-
-def guarded(work: Callable[[], None], *, debug: bool) -> int:
-    """Run something and return its exit status; errors become one screen on standard error."""
-    try:
-        work()
-    except MfsparkError as error:
-        if debug:
-            traceback.print_exc()
-        print(printable(redact(f"mfspark: {error}")), file=sys.stderr)
-        return error.status
-    except KeyboardInterrupt:
-        print("mfspark: interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
-    except Exception as error:
-        if debug:
-            traceback.print_exc()
-        first = (str(error).strip() or repr(error)).splitlines()[0]
-        print(
-            f"mfspark: internal error: {type(error).__name__}: {printable(redact(first[:500]))}\n"
-            "  what readers see is unchanged; run again with --debug for the stack trace",
-            file=sys.stderr,
-        )
-        return ExitStatus.INTERNAL
-    return ExitStatus.DONE

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mfspark.cli.checks import Finding, declared_range, examine, within
+from mfspark.cli.checks import Check, declared_range, examine, within
 from mfspark.errors import ConfigError
 from mfspark.system.java import Java, find_java, parse_version, require_java
 
@@ -90,13 +90,13 @@ def test_ranges_come_from_what_the_package_declares() -> None:
     assert declared_range("nothing") == ""
 
 
-def findings(warehouse: Path, config: str | None = None) -> dict[str, Finding]:
+def checks(warehouse: Path, config: str | None = None) -> dict[str, Check]:
     return {f.what: f for f in examine(config, (), str(warehouse), spark=False)}
 
 
 def test_this_machine_is_well(tmp_path: Path) -> None:
-    found = findings(tmp_path / "new")
-    failed = {what for what, finding in found.items() if finding.level == "fail"}
+    found = checks(tmp_path / "new")
+    failed = {what for what, check in found.items() if check.level == "fail"}
     assert failed <= {"memory", "disk"}  # as full as the machine that runs the tests
     assert "threads" in found["torch at work"].found
     assert found["warehouse"].found.endswith("will be made by the first run")
@@ -107,8 +107,8 @@ def test_each_wrong_thing_fails_by_itself(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "file").write_text("")
     (tmp_path / "bad.toml").write_text("[publish]\nm = 3\n")
     monkeypatch.setenv("JAVA_HOME", os.fspath(tmp_path))
-    found = findings(tmp_path / "file" / "warehouse", str(tmp_path / "bad.toml"))
-    failed = {what for what, finding in found.items() if finding.level == "fail"}
+    found = checks(tmp_path / "file" / "warehouse", str(tmp_path / "bad.toml"))
+    failed = {what for what, check in found.items() if check.level == "fail"}
     assert failed - {"memory", "disk"} == {"configuration", "Java", "warehouse"}
     assert all(found[what].remedy for what in failed)
     assert "unknown key 'publish.m'" in found["configuration"].found

@@ -7,7 +7,8 @@ import logging
 import pytest
 
 from mfspark.errors import ConfigError, InputError
-from mfspark.pipeline.request import Request, guarded
+from mfspark.pipeline.request import Request
+from mfspark.system.exit import guarded
 from mfspark.system.redaction import RedactingFormatter
 
 

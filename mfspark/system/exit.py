@@ -1,0 +1,45 @@
+"""How a program ends: what went wrong on one screen, and the exit status that stands for it."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import TYPE_CHECKING
+
+from mfspark.errors import ExitStatus, MfsparkError, printable
+from mfspark.system.redaction import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error says first, or its name where it says nothing."""
+    return (str(error).strip() or repr(error)).splitlines()[0][:500]
+
+
+def guarded(work: Callable[[], int | None], *, debug: bool) -> int:
+    """Run something and return its exit status; errors become one screen on standard error.
+
+    The status is what `work` returns, 0 where that is nothing.
+    """
+    try:
+        return work() or ExitStatus.DONE
+    except MfsparkError as error:
+        if debug:
+            traceback.print_exc()
+        print(printable(redact(f"mfspark: {error}")), file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        print("mfspark: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        what = f"{type(error).__name__}: {printable(redact(first_line(error)))}"
+        print(
+            f"mfspark: internal error: {what}\n"
+            "  what readers see is unchanged; run again with --debug for the stack trace",
+            file=sys.stderr,
+        )
+        return ExitStatus.INTERNAL
