@@ -14,6 +14,7 @@ import typer
 
 from mfspark._version import __version__
 from mfspark.cli import completed, doctor, operations, reading, report, sample, stages
+from mfspark.cli.command import TRYING_OUT
 
 app = typer.Typer(
     name="mfspark",
@@ -24,25 +25,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(sample.app, name="sample", rich_help_panel="Trying out")
-for stage, text in stages.STAGES.items():
-    app.command(stage, help=text, rich_help_panel="Nights")(stages.stage_command(stage))
-app.command("backfill", rich_help_panel="Nights")(stages.backfill)
-app.command("fold-in", rich_help_panel="Reading what was published")(reading.fold_in)
-for command in (reading.show, reading.predict, reading.neighbors, reading.path):
-    app.command(rich_help_panel="Reading what was published")(command)
-for command in (completed.completed, report.report):
-    app.command(rich_help_panel="Reading what was published")(command)
-for command in (
-    operations.runs,
-    operations.status,
-    operations.verify,
-    operations.rollback,
-    operations.gc,
-    operations.export,
-):
-    app.command(rich_help_panel="Keeping a warehouse")(command)
-app.command("doctor", rich_help_panel="Trying out")(doctor.doctor)
+for module in (stages, reading, completed, report, operations, doctor):
+    app.add_typer(module.app)
+app.add_typer(sample.app, name="sample", rich_help_panel=TRYING_OUT)
 
 
 def _print_version(wanted: bool) -> None:

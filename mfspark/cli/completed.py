@@ -7,58 +7,46 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mfspark.cli.options import (
-    ConfigFile,
-    Debug,
-    RunId,
-    WarehouseDir,
-    end_with,
-    warehouse_of,
-    writing,
-)
+from mfspark.cli.command import READING, command
+from mfspark.cli.options import opened_run, writing
 from mfspark.cli.terminal import cell, console, table
 from mfspark.queries.summary import count
 
 if TYPE_CHECKING:
     from mfspark.queries.completed import CompletedMatrix
+    from mfspark.tables.run import PublishedRun
 
-Out = Annotated[
-    Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write CSV here, all of it.")
-]
-Long = Annotated[bool, typer.Option("--long", help="Write a row a cell instead of a row a user.")]
-Plain = Annotated[bool, typer.Option("--plain", help="Do not mark known ratings with *.")]
+app = typer.Typer()
 
 
+@command(app, panel=READING, given=opened_run)
 def completed(
-    out: Out = None,
-    long: Long = False,
-    plain: Plain = False,
+    run: PublishedRun,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write CSV here, all of it.")
+    ] = None,
+    long: Annotated[
+        bool, typer.Option("--long", help="Write a row a cell instead of a row a user.")
+    ] = False,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Do not mark known ratings with *.")
+    ] = False,
     n: Annotated[int, typer.Option("-n", min=1, help="Users to print.")] = 15,
     n_items: Annotated[int, typer.Option("--items", min=1, help="Items to print.")] = 10,
-    warehouse: WarehouseDir = None,
-    run_id: RunId = None,
-    config: ConfigFile = None,
-    debug: Debug = False,
 ) -> None:
     """Show the completed matrix: known ratings, marked with *, and predictions of all others."""
+    from mfspark.queries.completed import KNOWN, completed_matrix, write_long, write_wide
 
-    def work() -> None:
-        from mfspark.queries.completed import KNOWN, completed_matrix, write_long, write_wide
-        from mfspark.tables.run import PublishedRun
-
-        run = PublishedRun(warehouse_of(warehouse, config), run_id)
-        matrix, mark = completed_matrix(run), "" if plain else KNOWN
-        if out is None:
-            _print_matrix(matrix, mark, n, n_items)
-            return
-        with writing(out):
-            if long:
-                write_long(matrix, out)
-            else:
-                write_wide(matrix, out, mark)
-        print(out)
-
-    end_with(work, debug=debug)
+    matrix, mark = completed_matrix(run), "" if plain else KNOWN
+    if out is None:
+        _print_matrix(matrix, mark, n, n_items)
+        return
+    with writing(out):
+        if long:
+            write_long(matrix, out)
+        else:
+            write_wide(matrix, out, mark)
+    print(out)
 
 
 def _print_matrix(matrix: CompletedMatrix, mark: str, n: int, n_items: int) -> None:

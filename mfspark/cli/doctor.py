@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from mfspark.cli.command import TRYING_OUT, command
 from mfspark.cli.options import ConfigFile, Overrides, WarehouseDir
 from mfspark.cli.terminal import cell, console
 from mfspark.errors import ExitStatus
@@ -14,12 +15,16 @@ from mfspark.errors import ExitStatus
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
+app = typer.Typer()
+
+
+@command(app, panel=TRYING_OUT)
 def doctor(
     spark: Annotated[bool, typer.Option("--spark", help="Also start Spark once.")] = False,
     warehouse: WarehouseDir = None,
     config: ConfigFile = None,
     overrides: Overrides = None,
-) -> None:
+) -> int:
     """Check Java, Python, the packages, memory, disk, the warehouse and the configuration.
 
     Ends with exit status 2 if something fails; each line says what to do about it.
@@ -35,5 +40,4 @@ def doctor(
         out.print(line + cell(f"{check.what}: {check.found}"), soft_wrap=True)
         if check.remedy:
             out.print(cell(f"       {check.remedy}"), soft_wrap=True)
-    if failed:
-        raise typer.Exit(int(ExitStatus.USAGE))
+    return ExitStatus.USAGE if failed else ExitStatus.DONE

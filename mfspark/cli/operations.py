@@ -7,164 +7,133 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mfspark.cli.options import (
-    ConfigFile,
-    Debug,
-    RunId,
-    WarehouseDir,
-    end_with,
-    parse_age,
-    warehouse_of,
-)
+from mfspark.cli.command import KEEPING, command
+from mfspark.cli.options import RunId, opened_warehouse, parse_age
 from mfspark.cli.terminal import cell, console, table
 from mfspark.errors import ConfigError, MfsparkError, StaleError
 from mfspark.queries.summary import count
 
 if TYPE_CHECKING:
     from mfspark.queries.runs import OpenNight, RunLine
+    from mfspark.tables.warehouse import Warehouse
+
+app = typer.Typer()
 
 
-def runs(warehouse: WarehouseDir = None, config: ConfigFile = None, debug: Debug = False) -> None:
+@command(app, panel=KEEPING, given=opened_warehouse)
+def runs(warehouse: Warehouse) -> None:
     """List the nights that are kept, newest first, and those that were refused or interrupted."""
+    from mfspark.queries.runs import open_nights, published_runs
 
-    def work() -> None:
-        from mfspark.queries.runs import open_nights, published_runs
-
-        root, out = warehouse_of(warehouse, config), console()
-        columns = ("run", "date", "age", "ratings", "rejected", "best RMSE", "")
-        lines = [_run_cells(line) for line in published_runs(root)]
-        out.print(table(columns, lines, numbers=("age", "ratings", "rejected")))
-        if nights := open_nights(root):
-            shown = [(night.run_id, _state(night)) for night in nights]
-            out.print(table(("run", "state"), shown, title="Not published"))
-
-    end_with(work, debug=debug)
+    root, out = warehouse.root, console()
+    columns = ("run", "date", "age", "ratings", "rejected", "best RMSE", "")
+    lines = [_run_cells(line) for line in published_runs(root)]
+    out.print(table(columns, lines, numbers=("age", "ratings", "rejected")))
+    if nights := open_nights(root):
+        shown = [(night.run_id, _state(night)) for night in nights]
+        out.print(table(("run", "state"), shown, title="Not published"))
 
 
+@command(app, panel=KEEPING, given=opened_warehouse)
 def status(
+    warehouse: Warehouse,
     max_age: Annotated[
         str, typer.Option("--max-age", metavar="AGE", help="End with 4 if older, such as 36h.")
     ] = "",
-    warehouse: WarehouseDir = None,
-    config: ConfigFile = None,
-    debug: Debug = False,
 ) -> None:
     """Say which run readers see and how old it is; end with 4 if that is too old."""
+    from mfspark.queries.runs import open_nights, published_runs
 
-    def work() -> None:
-        from mfspark.queries.runs import open_nights, published_runs
-
-        limit = parse_age(max_age) if max_age else None
-        root, out = warehouse_of(warehouse, config), console()
-        line = next(line for line in published_runs(root) if line.current)
-        hours = line.age_hours()
-        out.print(f"run {line.run_id} is current, published {_age(hours)} ago", soft_wrap=True)
-        if line.problem:
-            out.print(cell(line.problem, "red"), soft_wrap=True)
-        for night in open_nights(root):
-            out.print(cell(f"run {night.run_id}: {_state(night)}"), soft_wrap=True)
-        if limit is not None and (hours is None or hours * 3600 > limit.total_seconds()):
-            raise StaleError(
-                f"run {line.run_id} is {_age(hours)} old, more than {max_age}",
-                "see what happened to the last night: mfspark runs, and the log in "
-                f"{Path(root) / 'logs'}",
-            )
-
-    end_with(work, debug=debug)
+    limit = parse_age(max_age) if max_age else None
+    root, out = warehouse.root, console()
+    line = next(line for line in published_runs(root) if line.current)
+    hours = line.age_hours()
+    out.print(f"run {line.run_id} is current, published {_age(hours)} ago", soft_wrap=True)
+    if line.problem:
+        out.print(cell(line.problem, "red"), soft_wrap=True)
+    for night in open_nights(root):
+        out.print(cell(f"run {night.run_id}: {_state(night)}"), soft_wrap=True)
+    if limit is not None and (hours is None or hours * 3600 > limit.total_seconds()):
+        raise StaleError(
+            f"run {line.run_id} is {_age(hours)} old, more than {max_age}",
+            f"see what happened to the last night: mfspark runs, and the log in {root / 'logs'}",
+        )
 
 
+@command(app, panel=KEEPING, given=opened_warehouse)
 def verify(
+    warehouse: Warehouse,
     run_id: Annotated[
         str | None, typer.Argument(metavar="RUN", help="Default: what readers see.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every kept run.")] = False,
-    warehouse: WarehouseDir = None,
-    config: ConfigFile = None,
-    debug: Debug = False,
 ) -> None:
     """Compare the files of a run with its manifest, byte by byte (SHA-256); end with 70 if damaged.
 
     For a copy or a restored backup too: name it with --warehouse.
     """
+    from mfspark.tables.verify import damages
 
-    def work() -> None:
-        from mfspark.tables.verify import damages
-        from mfspark.tables.warehouse import Warehouse
-
-        if every and run_id:
-            raise ConfigError(f"both --all and the run {run_id} are given", "give one of them")
-        opened, out = Warehouse(warehouse_of(warehouse, config)), console()
-        wanted = opened.resolve(run_id)
-        damaged: list[str] = []
-        for run in opened.run_ids() if every else [wanted]:
-            found = list(damages(opened, run))
-            for damage in found:
-                out.print(cell(damage, "red"), soft_wrap=True)
-            damaged += [run] if found else []
-            out.print(f"run {run}: {'damaged' if found else 'as published'}", soft_wrap=True)
-        if damaged:
-            raise MfsparkError(
-                f"run {' and run '.join(damaged)} {'is' if len(damaged) == 1 else 'are'} damaged",
-                "send readers to a run that is whole (mfspark rollback RUN), or restore the files",
-            )
-
-    end_with(work, debug=debug)
+    if every and run_id:
+        raise ConfigError(f"both --all and the run {run_id} are given", "give one of them")
+    out = console()
+    wanted = warehouse.resolve(run_id)
+    damaged: list[str] = []
+    for run in warehouse.run_ids() if every else [wanted]:
+        found = list(damages(warehouse, run))
+        for damage in found:
+            out.print(cell(damage, "red"), soft_wrap=True)
+        damaged += [run] if found else []
+        out.print(f"run {run}: {'damaged' if found else 'as published'}", soft_wrap=True)
+    if damaged:
+        raise MfsparkError(
+            f"run {' and run '.join(damaged)} {'is' if len(damaged) == 1 else 'are'} damaged",
+            "send readers to a run that is whole (mfspark rollback RUN), or restore the files",
+        )
 
 
+@command(app, panel=KEEPING, given=opened_warehouse)
 def rollback(
+    warehouse: Warehouse,
     run_id: Annotated[str, typer.Argument(metavar="RUN", help="A kept run.", show_default=False)],
-    warehouse: WarehouseDir = None,
-    config: ConfigFile = None,
-    debug: Debug = False,
 ) -> None:
     """Send readers to another kept run, at once; forwards too.
 
     A night that is running now will not be published over it, but ends with 5.
     """
+    from mfspark.tables.publish import rollback as roll
 
-    def work() -> None:
-        from mfspark.tables.publish import rollback as roll
-        from mfspark.tables.warehouse import Warehouse
-
-        opened = Warehouse(warehouse_of(warehouse, config))
-        before = opened.current()
-        roll(opened, run_id)
-        console().print(f"readers see run {run_id} now; before: {before}", soft_wrap=True)
-
-    end_with(work, debug=debug)
+    before = warehouse.current()
+    roll(warehouse, run_id)
+    console().print(f"readers see run {run_id} now; before: {before}", soft_wrap=True)
 
 
+@command(app, panel=KEEPING, given=opened_warehouse)
 def gc(
+    warehouse: Warehouse,
     keep: Annotated[int, typer.Option("--keep", min=1, help="Newest runs to keep.")] = 7,
     grace: Annotated[
         str,
         typer.Option("--grace", metavar="AGE", help="How long readers may go on with a run."),
     ] = "24h",
-    warehouse: WarehouseDir = None,
-    config: ConfigFile = None,
-    debug: Debug = False,
 ) -> None:
     """Remove old runs, and nights that can no longer be published.
 
     Never what readers see, or were sent to within the grace time.
     """
+    from mfspark.tables.retention import collect
 
-    def work() -> None:
-        from mfspark.tables.retention import collect
-        from mfspark.tables.warehouse import Warehouse
-
-        opened = Warehouse(warehouse_of(warehouse, config))
-        opened.manifest()  # there is a warehouse, and a run that readers see
-        removed = collect(opened, keep, parse_age(grace))
-        out = console()
-        for run in (*removed.runs, *removed.scratch):
-            out.print(f"removed {run}", soft_wrap=True)
-        out.print(f"{count(len(opened.run_ids()), 'run')} kept")
-
-    end_with(work, debug=debug)
+    warehouse.manifest()  # there is a warehouse, and a run that readers see
+    removed = collect(warehouse, keep, parse_age(grace))
+    out = console()
+    for run in (*removed.runs, *removed.scratch):
+        out.print(f"removed {run}", soft_wrap=True)
+    out.print(f"{count(len(warehouse.run_ids()), 'run')} kept")
 
 
+@command(app, panel=KEEPING, given=opened_warehouse)
 def export(
+    warehouse: Warehouse,
     name: Annotated[str, typer.Argument(metavar="TABLE", help="Such as top_n or ratings.")],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A .csv or .parquet file.")],
     for_spreadsheets: Annotated[
@@ -173,24 +142,16 @@ def export(
             "--for-spreadsheets", help="Put ' before texts that a spreadsheet would compute."
         ),
     ] = False,
-    warehouse: WarehouseDir = None,
     run_id: RunId = None,
-    config: ConfigFile = None,
-    debug: Debug = False,
 ) -> None:
     """Write a published table as one CSV or Parquet file.
 
     The file appears whole, by one rename.
     """
+    from mfspark.tables.export import export_table
 
-    def work() -> None:
-        from mfspark.tables.export import export_table
-
-        root = warehouse_of(warehouse, config)
-        rows = export_table(root, name, file, run_id, for_spreadsheets=for_spreadsheets)
-        console().print(f"{count(rows, 'row')} in {file}", soft_wrap=True)
-
-    end_with(work, debug=debug)
+    rows = export_table(warehouse.root, name, file, run_id, for_spreadsheets=for_spreadsheets)
+    console().print(f"{count(rows, 'row')} in {file}", soft_wrap=True)
 
 
 def _state(night: OpenNight) -> str:

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how a command ends."""
+"""Options that several commands share, and what they open."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ import typer
 from mfspark.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
     from pathlib import Path
+
+    from mfspark.tables.run import PublishedRun
+    from mfspark.tables.warehouse import Warehouse
 
 WarehouseDir = Annotated[
     str | None,
@@ -39,8 +42,6 @@ RunId = Annotated[
     str | None,
     typer.Option("--run-id", metavar="RUN", help="Another published run; see: mfspark runs."),
 ]
-Debug = Annotated[bool, typer.Option("--debug", help="Show full stack traces.")]
-
 
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -57,15 +58,6 @@ def parse_age(text: str) -> timedelta:
         raise ConfigError(f"'{text}' is too long an age") from None
 
 
-def end_with(work: Callable[[], None], *, debug: bool = False) -> None:
-    """Do the work of a command; errors become one screen and the exit status they stand for."""
-    from mfspark.system.exit import guarded
-
-    status = guarded(work, debug=debug)
-    if status:
-        raise typer.Exit(int(status))
-
-
 @contextmanager
 def writing(out: Path) -> Generator[None]:
     """Turn an OSError into one that names the file of `--out` and the remedy."""
@@ -76,8 +68,18 @@ def writing(out: Path) -> Generator[None]:
         raise ConfigError(message, "choose another place: --out FILE") from error
 
 
-def warehouse_of(warehouse: str | None, config: str | None) -> str:
-    """Return the warehouse to read from. Raises ConfigError for a wrong configuration file."""
+def opened_warehouse(warehouse: WarehouseDir = None, config: ConfigFile = None) -> Warehouse:
+    """Open the warehouse to read from. Raises ConfigError for a wrong configuration file."""
     from mfspark.config.config import load_config
+    from mfspark.tables.warehouse import Warehouse
 
-    return warehouse or load_config(config).warehouse
+    return Warehouse(warehouse or load_config(config).warehouse)
+
+
+def opened_run(
+    warehouse: WarehouseDir = None, run_id: RunId = None, config: ConfigFile = None
+) -> PublishedRun:
+    """Open the run to read from: the one that readers see where none is named."""
+    from mfspark.tables.run import PublishedRun
+
+    return PublishedRun(opened_warehouse(warehouse, config), run_id)

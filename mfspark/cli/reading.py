@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from mfspark.cli.options import ConfigFile, Debug, RunId, WarehouseDir, end_with, warehouse_of
+from mfspark.cli.command import READING, command
+from mfspark.cli.options import opened_run
 from mfspark.cli.terminal import cell, console, name_of, table
 from mfspark.errors import ConfigError
 from mfspark.queries.summary import count
@@ -16,79 +17,68 @@ from mfspark.queries.summary import count
 if TYPE_CHECKING:
     from mfspark.queries.lookup import Neighborhood, UserList
     from mfspark.queries.predict import Pair
+    from mfspark.tables.run import PublishedRun
+
+app = typer.Typer()
 
 User = Annotated[str, typer.Argument(metavar="USER", help="A user id.", show_default=False)]
 
 
-def path(
-    name: Annotated[str, typer.Argument(metavar="TABLE", help="Such as top_n or ratings.")],
-    warehouse: WarehouseDir = None,
-    run_id: RunId = None,
-    config: ConfigFile = None,
-    debug: Debug = False,
-) -> None:
-    """Print the directory of a published table, and nothing else.
-
-    It never changes: read it for as long as you like.
-    """
-
-    def work() -> None:
-        from mfspark.tables.run import PublishedRun
-
-        print(PublishedRun(warehouse_of(warehouse, config), run_id).table_dir(name))
-
-    end_with(work, debug=debug)
-
-
+@command(app, panel=READING, given=opened_run)
 def show(
+    run: PublishedRun,
     user: User,
     n: Annotated[int, typer.Option("-n", min=1, help="Rows to show.")] = 10,
     model: Annotated[
         str | None,
         typer.Option("--model", "-m", help="Whose list. Default: the best NDCG."),
     ] = None,
-    warehouse: WarehouseDir = None,
-    run_id: RunId = None,
-    config: ConfigFile = None,
-    debug: Debug = False,
 ) -> None:
     """Show a user's list, and what they rated best themselves."""
+    from mfspark.queries.lookup import list_of
 
-    def work() -> None:
-        from mfspark.queries.lookup import list_of
-        from mfspark.tables.run import PublishedRun
-
-        run = PublishedRun(warehouse_of(warehouse, config), run_id)
-        found = list_of(run, user, model, n)
-        published = run.manifest.config["publish"]["n"]
-        limited = bool(run.facts("eligible"))
-        _print_list(found, others=run.models, wanted=n, published=published, limited=limited)
-
-    end_with(work, debug=debug)
+    found = list_of(run, user, model, n)
+    published = run.manifest.config["publish"]["n"]
+    limited = bool(run.facts("eligible"))
+    _print_list(found, others=run.models, wanted=n, published=published, limited=limited)
 
 
+@command(app, panel=READING, given=opened_run)
 def neighbors(
+    run: PublishedRun,
     user: User,
     n: Annotated[int, typer.Option("-n", min=1, max=20, help="Neighbors to show.")] = 5,
     n_items: Annotated[int, typer.Option("--items", min=1, help="Items to show.")] = 15,
-    warehouse: WarehouseDir = None,
-    run_id: RunId = None,
-    config: ConfigFile = None,
-    debug: Debug = False,
 ) -> None:
     """Show who is like a user, with everybody's ratings side by side."""
+    from mfspark.queries.lookup import neighborhood
 
-    def work() -> None:
-        from mfspark.queries.lookup import neighborhood
-        from mfspark.tables.run import PublishedRun
-
-        run = PublishedRun(warehouse_of(warehouse, config), run_id)
-        _print_neighborhood(neighborhood(run, user, n, n_items))
-
-    end_with(work, debug=debug)
+    _print_neighborhood(neighborhood(run, user, n, n_items))
 
 
+@command(app, panel=READING, given=opened_run)
+def predict(
+    run: PublishedRun,
+    user: User,
+    item: Annotated[
+        str, typer.Argument(metavar="ITEM", help="An item id or exact title.", show_default=False)
+    ],
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="One model. Default: all of them.")
+    ] = None,
+) -> None:
+    """Predict one rating by every model, beside the known rating.
+
+    Users and items that nobody knows are answered too, from what is known of the other one.
+    """
+    from mfspark.queries.predict import predict_pair
+
+    _print_pair(predict_pair(run, user, item, model))
+
+
+@command(app, panel=READING, given=opened_run)
 def fold_in(
+    run: PublishedRun,
     rates: Annotated[
         list[str],
         typer.Argument(metavar="ITEM=RATING...", help="What the user rated.", show_default=False),
@@ -97,31 +87,21 @@ def fold_in(
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="ials or als. Default: ials where it ran.")
     ] = None,
-    warehouse: WarehouseDir = None,
-    run_id: RunId = None,
-    config: ConfigFile = None,
-    debug: Debug = False,
 ) -> None:
     """Recommend for somebody new, by what they rated; nothing is stored."""
+    from mfspark.queries.fold_in import fold_in as fold
 
-    def work() -> None:
-        from mfspark.queries.fold_in import fold_in as fold
-        from mfspark.tables.run import PublishedRun
-
-        run = PublishedRun(warehouse_of(warehouse, config), run_id)
-        found = fold(run, dict(_as_rating(text) for text in rates), model, n)
-        out = console()
-        rows = [
-            (rank, name_of(item, title), f"{score:.3f}")
-            for rank, (item, title, score) in enumerate(found.items, 1)
-        ]
-        title = f"For {count(len(rates), 'rating')}, by {found.model} of run {run.run_id}"
-        columns, numbers = ("rank", "item", "score"), ("rank", "score")
-        out.print(table(columns, rows, title=title, numbers=numbers))
-        if found.unknown:
-            out.print(f"unknown items, left out: {', '.join(found.unknown)}")
-
-    end_with(work, debug=debug)
+    found = fold(run, dict(_as_rating(text) for text in rates), model, n)
+    out = console()
+    rows = [
+        (rank, name_of(item, title), f"{score:.3f}")
+        for rank, (item, title, score) in enumerate(found.items, 1)
+    ]
+    title = f"For {count(len(rates), 'rating')}, by {found.model} of run {run.run_id}"
+    columns, numbers = ("rank", "item", "score"), ("rank", "score")
+    out.print(table(columns, rows, title=title, numbers=numbers))
+    if found.unknown:
+        out.print(f"unknown items, left out: {', '.join(found.unknown)}")
 
 
 def _as_rating(text: str) -> tuple[str, float]:
@@ -135,32 +115,16 @@ def _as_rating(text: str) -> tuple[str, float]:
     return item, rating
 
 
-def predict(
-    user: User,
-    item: Annotated[
-        str, typer.Argument(metavar="ITEM", help="An item id or exact title.", show_default=False)
-    ],
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", help="One model. Default: all of them.")
-    ] = None,
-    warehouse: WarehouseDir = None,
-    run_id: RunId = None,
-    config: ConfigFile = None,
-    debug: Debug = False,
+@command(app, panel=READING, given=opened_run)
+def path(
+    run: PublishedRun,
+    name: Annotated[str, typer.Argument(metavar="TABLE", help="Such as top_n or ratings.")],
 ) -> None:
-    """Predict one rating by every model, beside the known rating.
+    """Print the directory of a published table, and nothing else.
 
-    Users and items that nobody knows are answered too, from what is known of the other one.
+    It never changes: read it for as long as you like.
     """
-
-    def work() -> None:
-        from mfspark.queries.predict import predict_pair
-        from mfspark.tables.run import PublishedRun
-
-        run = PublishedRun(warehouse_of(warehouse, config), run_id)
-        _print_pair(predict_pair(run, user, item, model))
-
-    end_with(work, debug=debug)
+    print(run.table_dir(name))
 
 
 def _print_list(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mfspark.cli.options import Debug, end_with
+from mfspark.cli.command import command
 from mfspark.cli.terminal import console
 from mfspark.queries.summary import count
 
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Write data to try things out with.", no_args_is_help=True)
 
-Out = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where to write.")]
-Count = Annotated[int, typer.Option(min=1)]
+OutFolder = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where to write.")]
 
 
 class FileFormat(StrEnum):
@@ -29,23 +28,19 @@ class FileFormat(StrEnum):
     PARQUET = "parquet"
 
 
-@app.command()
-def survey(out: Out, debug: Debug = False) -> None:
+@command(app)
+def survey(out: OutFolder) -> None:
     """Copy the embedded survey, as a wide Excel sheet and as a long CSV file."""
+    from mfspark.samples.synthetic import copy_survey
 
-    def work() -> None:
-        from mfspark.samples.synthetic import copy_survey
-
-        files = copy_survey(out)
-        _say_written(files)
-        _say_next(files[:1], [])
-
-    end_with(work, debug=debug)
+    files = copy_survey(out)
+    _say_written(files)
+    _say_next(files[:1], [])
 
 
-@app.command()
+@command(app)
 def synthetic(
-    out: Out,
+    out: OutFolder,
     users: Annotated[int, typer.Option("--users", min=1, help="Number of users.")] = 1000,
     items: Annotated[int, typer.Option("--items", min=1, help="Number of items.")] = 500,
     ratings: Annotated[
@@ -57,47 +52,37 @@ def synthetic(
     file_format: Annotated[
         FileFormat, typer.Option("--format", help="How ratings are written.")
     ] = FileFormat.CSV,
-    debug: Debug = False,
 ) -> None:
     """Make ratings with planted factors, and popularity and activity as skewed as real ones.
 
     Memory does not grow with the number of ratings.
     """
+    from mfspark.samples.synthetic import SyntheticSpec, write_synthetic
 
-    def work() -> None:
-        from mfspark.samples.synthetic import SyntheticSpec, write_synthetic
-
-        spec = SyntheticSpec(users, items, ratings, rank, noise, seed)
-        with _bar(f"writing {count(ratings, 'rating')}") as progress:
-            files = write_synthetic(spec, out, file_format.value, progress)
-        _say_written(files)
-        folder = out / "ratings" / "*.parquet"
-        _say_next([folder] if file_format is FileFormat.PARQUET else files[:1], files[-1:])
-
-    end_with(work, debug=debug)
+    spec = SyntheticSpec(users, items, ratings, rank, noise, seed)
+    with _bar(f"writing {count(ratings, 'rating')}") as progress:
+        files = write_synthetic(spec, out, file_format.value, progress)
+    _say_written(files)
+    folder = out / "ratings" / "*.parquet"
+    _say_next([folder] if file_format is FileFormat.PARQUET else files[:1], files[-1:])
 
 
-@app.command()
+@command(app)
 def toy(
-    out: Out,
+    out: OutFolder,
     users: Annotated[int, typer.Option("--users", min=1, help="Number of users.")] = 20,
     movies: Annotated[int, typer.Option("--movies", min=1, help="Number of movies.")] = 15,
     draws: Annotated[
         int, typer.Option("--draws", min=1, help="Ratings drawn; pairs drawn again are dropped.")
     ] = 200,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed, the same data.")] = 42,
-    debug: Debug = False,
 ) -> None:
     """Draw users, movies and ratings at random, as the notebooks do: nothing to learn in them."""
+    from mfspark.samples.toy import ToySpec, write_toy
 
-    def work() -> None:
-        from mfspark.samples.toy import ToySpec, write_toy
-
-        files = write_toy(ToySpec(users, movies, draws, seed), out)
-        _say_written(files)
-        _say_next(files[:1], files[1:])
-
-    end_with(work, debug=debug)
+    files = write_toy(ToySpec(users, movies, draws, seed), out)
+    _say_written(files)
+    _say_next(files[:1], files[1:])
 
 
 @contextmanager

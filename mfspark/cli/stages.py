@@ -7,11 +7,13 @@ import os
 import time
 from contextlib import contextmanager
 from importlib import resources
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from mfspark.cli.options import ConfigFile, Debug, Overrides, WarehouseDir, end_with
+from mfspark.cli.command import NIGHTS, Debug, command
+from mfspark.cli.options import ConfigFile, Overrides, WarehouseDir
+from mfspark.pipeline.sequence import STAGES, StageName
 from mfspark.system.exit import first_line
 from mfspark.system.redaction import RedactingFormatter
 
@@ -22,21 +24,9 @@ if TYPE_CHECKING:
 
     from mfspark.pipeline.progress import Progress
     from mfspark.pipeline.request import Request
-    from mfspark.pipeline.sequence import StageName
     from mfspark.tables.night import Night
 
-STAGES = {
-    "run": "The whole night: read ratings, fit, measure, publish.\n\n"
-    "Without --ratings the embedded survey is used. A night is a date, a configuration and inputs: "
-    "the same three again go on where they were interrupted, or find the night published.",
-    "ingest": "Read and clean the ratings and items.\n\n"
-    "Rows that cannot be used are set aside with their reason, in table rejected_ratings.",
-    "similarity": "Find every user's nearest neighbors.\n\nIngests first where that is not done.",
-    "train": "Fit the models on the training ratings.\n\nIngests first where that is not done.",
-    "evaluate": "Measure the models on held-out ratings.\n\nFits them first where needed.",
-    "publish": "Write the lists, and make the night the one that readers see.\n\n"
-    "Does first what is missing of the night.",
-}
+app = typer.Typer()
 
 Ratings = Annotated[
     list[str] | None,
@@ -70,10 +60,10 @@ ModelNames = Annotated[
 ]
 
 
-def stage_command(stage: str) -> Callable[..., None]:
-    """Return the command of one stage; all of them take the same options."""
+def requested(stage: StageName) -> Callable[..., Request]:
+    """Return what makes a request for a stage of the options that all stages take."""
 
-    def command(
+    def request(
         ratings: Ratings = None,
         users: Users = None,
         items: Items = None,
@@ -84,11 +74,11 @@ def stage_command(stage: str) -> Callable[..., None]:
         config: ConfigFile = None,
         overrides: Overrides = None,
         debug: Debug = False,
-    ) -> None:
+    ) -> Request:
         from mfspark.pipeline.request import Request
 
-        request = Request(
-            cast("StageName", stage),
+        return Request(
+            stage,
             config,
             tuple(ratings or ()),
             tuple(users or ()),
@@ -96,72 +86,15 @@ def stage_command(stage: str) -> Callable[..., None]:
             tuple(test or ()),
             warehouse,
             run_date,
-            _names(models),
+            tuple(name.strip() for name in models.split(",") if name.strip()),
             tuple(overrides or ()),
             debug,
         )
-        end_with(lambda: _do(request), debug=debug)
 
-    return command
-
-
-def backfill(
-    first: Annotated[
-        str, typer.Option("--from", metavar="DATE", help="The first night.", show_default=False)
-    ],
-    last: Annotated[
-        str, typer.Option("--to", metavar="DATE", help="The last night.", show_default=False)
-    ],
-    ratings: Ratings = None,
-    users: Users = None,
-    items: Items = None,
-    warehouse: WarehouseDir = None,
-    models: ModelNames = "",
-    config: ConfigFile = None,
-    overrides: Overrides = None,
-    debug: Debug = False,
-) -> None:
-    """Run the nights of a range of dates, each with the ratings up to its date.
-
-    The same as running them one by one: nights that are published are passed over, and the first
-    that fails ends it with its exit status. Readers are never sent back to an earlier date.
-    """
-
-    def work() -> None:
-        from mfspark.cli.terminal import console
-        from mfspark.config.config import parse_run_date
-        from mfspark.pipeline.request import Request
-        from mfspark.pipeline.request import backfill as run_range
-        from mfspark.system.java import require_java
-        from mfspark.tables.warehouse import Warehouse
-
-        dates = parse_run_date(first), parse_run_date(last)
-        request = Request(
-            "run",
-            config,
-            tuple(ratings or ()),
-            tuple(users or ()),
-            tuple(items or ()),
-            warehouse=warehouse,
-            models=_names(models),
-            overrides=tuple(overrides or ()),
-            debug=debug,
-        )
-        root = Warehouse(request.load().warehouse).root
-        require_java()
-        quiet_spark()
-        with _reported("run", dates[0], root) as progress:
-            for night in run_range(request, *dates, progress):
-                console().print(f"run {night.run_id} is published", soft_wrap=True)
-
-    end_with(work, debug=debug)
+    return request
 
 
-def _names(models: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in models.split(",") if name.strip())
-
-
-def _do(request: Request) -> None:
+def run_stage(request: Request) -> None:
     """Run a stage with progress and a log file, and say what came of it."""
     from mfspark.cli.terminal import console
     from mfspark.pipeline.request import execute
@@ -182,6 +115,40 @@ def _do(request: Request) -> None:
             out.print(f"run {night.run_id} was already published; there was nothing left to do")
         logging.getLogger("mfspark").info("%s of run %s is done", request.stage, night.run_id)
     _conclude(request, night, time.monotonic() - began)
+
+
+for stage in get_args(StageName):
+    command(app, stage, panel=NIGHTS, text=STAGES[stage].help, given=requested(stage))(run_stage)
+
+
+@command(app, panel=NIGHTS, given=requested("run"), without=("test", "run_date"))
+def backfill(
+    request: Request,
+    first: Annotated[
+        str, typer.Option("--from", metavar="DATE", help="The first night.", show_default=False)
+    ],
+    last: Annotated[
+        str, typer.Option("--to", metavar="DATE", help="The last night.", show_default=False)
+    ],
+) -> None:
+    """Run the nights of a range of dates, each with the ratings up to its date.
+
+    The same as running them one by one: nights that are published are passed over, and the first
+    that fails ends it with its exit status. Readers are never sent back to an earlier date.
+    """
+    from mfspark.cli.terminal import console
+    from mfspark.config.config import parse_run_date
+    from mfspark.pipeline.request import backfill as run_range
+    from mfspark.system.java import require_java
+    from mfspark.tables.warehouse import Warehouse
+
+    dates = parse_run_date(first), parse_run_date(last)
+    root = Warehouse(request.load().warehouse).root
+    require_java()
+    quiet_spark()
+    with _reported("run", dates[0], root) as progress:
+        for night in run_range(request, *dates, progress):
+            console().print(f"run {night.run_id} is published", soft_wrap=True)
 
 
 def _conclude(request: Request, night: Night, seconds: float) -> None:

@@ -23,7 +23,7 @@ from mfspark.tables.night import Night
 from mfspark.tables.warehouse import Warehouse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Generator, Sequence
     from datetime import date
 
     from mfspark.pipeline.sequence import StageName

@@ -1,0 +1,73 @@
+"""How a command is made of its body: shared options taken once, errors on one screen, a status."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
+
+import typer
+
+from mfspark.system.exit import guarded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+READING, KEEPING = "Reading what was published", "Keeping a warehouse"
+NIGHTS, TRYING_OUT = "Nights", "Trying out"
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show full stack traces.")]
+_DEBUG = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Debug)
+# Annotations of what bodies are given; the classes are imported by the commands that need them.
+_LATE = {"PublishedRun": object, "Request": object, "Warehouse": object}
+
+Body = TypeVar("Body", bound="Callable[..., int | None]")
+
+
+def command(
+    app: typer.Typer,
+    name: str | None = None,
+    *,
+    panel: str | None = None,
+    text: str | None = None,
+    given: Callable[..., object] | None = None,
+    without: Collection[str] = (),
+) -> Callable[[Body], Body]:
+    """Make a command of a function, its body, and return the body as it is.
+
+    The command takes the options of the body, those of `given` but for `without`, and --debug. The
+    body's first argument is what `given` returns for them; it returns the exit status, or nothing.
+    Name and text are those of the function where none are given.
+    """
+
+    def register(body: Body) -> Body:
+        shared = _options(given) if given else {}
+        shared = {key: option for key, option in shared.items() if key not in without}
+        own = _options(body, skip=1 if given else 0)
+        options = {**own, **shared, "debug": _DEBUG}
+
+        def invoke(**values: Any) -> None:
+            def work() -> int | None:
+                opened = [given(**{key: values[key] for key in shared})] if given else []
+                return body(*opened, **{key: values[key] for key in own})
+
+            if status := guarded(work, debug=values["debug"]):
+                raise typer.Exit(int(status))
+
+        # Both are read by typer, which makes its options of them.
+        invoke.__signature__ = inspect.Signature(list(options.values()))  # pyright: ignore[reportFunctionMemberAccess]
+        invoke.__annotations__ = {key: option.annotation for key, option in options.items()}
+        shown = name or body.__name__.replace("_", "-")
+        app.command(shown, help=text or inspect.getdoc(body), rich_help_panel=panel)(invoke)
+        return body
+
+    return register
+
+
+def _options(function: Callable[..., object], skip: int = 0) -> dict[str, inspect.Parameter]:
+    """Return what typer makes options of, by name, from the parameter number `skip` on."""
+    hints = get_type_hints(function, localns=_LATE, include_extras=True)
+    parameters = list(inspect.signature(function).parameters.values())[skip:]
+    return {
+        each.name: each.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[each.name])
+        for each in parameters
+    }
