@@ -1,8 +1,6 @@
 """The whole night; run with spark-submit (arguments: --help)."""
 
-import sys
-
-from mfspark.pipeline.request import run_job
+from mfspark.cli import job
 
 if __name__ == "__main__":
-    sys.exit(run_job("run"))
+    job("run")

@@ -6,15 +6,16 @@ and `mfspark path` answer at once.
 
 from __future__ import annotations
 
-import sys
-from io import TextIOWrapper
 from typing import Annotated
 
 import typer
 
 from mfspark._version import __version__
 from mfspark.cli import completed, doctor, operations, reading, report, sample, stages
-from mfspark.cli.command import TRYING_OUT
+from mfspark.cli.command import HELP, TRYING_OUT, start
+from mfspark.cli.jobs import job
+
+__all__ = ["app", "job", "main"]
 
 app = typer.Typer(
     name="mfspark",
@@ -23,7 +24,7 @@ app = typer.Typer(
     'mfspark show "Respondent 45"',
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP,
 )
 for module in (stages, reading, completed, report, operations, doctor):
     app.add_typer(module.app)
@@ -50,7 +51,4 @@ def options(
 
 def main() -> None:
     """Run the command line; the console script `mfspark`."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a title that the terminal cannot show
-    app()
+    start(app)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import sys
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 READING, KEEPING = "Reading what was published", "Keeping a warehouse"
 NIGHTS, TRYING_OUT = "Nights", "Trying out"
+
+HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show full stack traces.")]
 _DEBUG = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Debug)
@@ -71,3 +75,11 @@ def _options(function: Callable[..., object], skip: int = 0) -> dict[str, inspec
         each.name: each.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[each.name])
         for each in parameters
     }
+
+
+def start(app: typer.Typer) -> None:
+    """Run an app with the arguments of this process, and end it with the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a title that the terminal cannot show
+    app()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import logging
-import sys
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -13,10 +10,8 @@ from typing import TYPE_CHECKING
 from mfspark.config.config import Config, load_config, parse_run_date
 from mfspark.config.models import ModelName
 from mfspark.errors import ConfigError
-from mfspark.pipeline.progress import LoggedProgress, Progress
 from mfspark.pipeline.sequence import Work, run
-from mfspark.system.exit import guarded
-from mfspark.system.redaction import RedactingFormatter, redact
+from mfspark.system.redaction import redact
 from mfspark.system.spark import spark_session
 from mfspark.tables.lock import hold_lock
 from mfspark.tables.night import Night
@@ -26,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from datetime import date
 
+    from mfspark.pipeline.progress import Progress
     from mfspark.pipeline.sequence import StageName
 
 
@@ -118,49 +114,3 @@ def backfill(
         for n in range((last - first).days + 1):
             night = replace(request, run_date=(first + timedelta(days=n)).isoformat())
             yield execute(night, progress)
-
-
-def run_job(stage: StageName, only: Sequence[ModelName] = ()) -> int:
-    """Run a stage as a spark-submit job with the arguments of this process; return its status."""
-    request = parse_arguments(stage)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-    for handler in logging.getLogger().handlers:
-        handler.setFormatter(RedactingFormatter("%(asctime)s %(name)s %(message)s"))
-    logging.getLogger("py4j").setLevel(logging.WARNING)
-
-    def work() -> None:
-        night = execute(request, LoggedProgress(), only)
-        logging.getLogger("mfspark").info(
-            "%s of run %s done in %s", stage, night.run_id, night.warehouse.root
-        )
-
-    return guarded(work, debug=request.debug)
-
-
-def parse_arguments(stage: StageName, arguments: Sequence[str] | None = None) -> Request:
-    """Parse the arguments of a job; the same options as `mfspark run`."""
-    parser = argparse.ArgumentParser(description=f"mfspark stage {stage}")
-    parser.add_argument("--config", help="TOML file; every key has a default")
-    parser.add_argument("--ratings", action="append", default=[], help="file or glob; repeatable")
-    parser.add_argument("--users", action="append", default=[], help="file or glob; repeatable")
-    parser.add_argument("--items", action="append", default=[], help="file or glob; repeatable")
-    parser.add_argument("--test", action="append", default=[], help="test ratings; repeatable")
-    parser.add_argument("--warehouse", help="directory the tables are published under")
-    parser.add_argument("--run-date", help="the night's date, 2026-11-22; today if not given")
-    parser.add_argument("--models", default="", help="comma-separated; see models.run")
-    parser.add_argument("--set", action="append", default=[], help="section.key=value; repeatable")
-    parser.add_argument("--debug", action="store_true", help="show full stack traces")
-    args = parser.parse_args(arguments)
-    return Request(
-        stage,
-        args.config,
-        tuple(args.ratings),
-        tuple(args.users),
-        tuple(args.items),
-        tuple(args.test),
-        args.warehouse,
-        args.run_date,
-        tuple(filter(None, args.models.split(","))),
-        tuple(args.set),
-        args.debug,
-    )
