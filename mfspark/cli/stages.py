@@ -192,7 +192,7 @@ class _Counted:
 @contextmanager
 def _reported(stage: str, run_date: date, warehouse: Path) -> Generator[Progress]:
     """Yield the progress: a bar on a terminal, otherwise a line a step; always a log file."""
-    from mfspark.cli.progress import StepClock, TerminalProgress, read_step_times, write_step_times
+    from mfspark.cli.progress import TerminalProgress, read_step_times, write_step_times
     from mfspark.cli.terminal import console
     from mfspark.pipeline.progress import LoggedProgress
     from mfspark.storage.file_system import explain_os_errors
@@ -210,12 +210,11 @@ def _reported(stage: str, run_date: date, warehouse: Path) -> Generator[Progress
             return
         times = logs / f"steps-{stage}.json"
         known = read_step_times(times)
-        clock = StepClock(known)
-        bar = TerminalProgress(terminal, clock)
+        bar = TerminalProgress(terminal, known)
         with bar.shown():
             yield bar
-        if clock.taken:
-            write_step_times(times, known, clock.taken)
+        if bar.taken:
+            write_step_times(times, known, bar.taken)
 
 
 @contextmanager
