@@ -28,7 +28,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from benchmarks.bayesian_mf import one_hot
-from mfspark.config.config import Ingest
+from mfspark.config.config import IngestOptions
 from mfspark.config.models import ModelName, Models
 from mfspark.ingest.side_tables.items import read_items
 from mfspark.ingest.side_tables.users import read_users
@@ -67,8 +67,8 @@ def ours(
 @cache
 def attributes_of(folder: Path) -> dict[Side, Array]:
     """Return the features of users (age, gender, occupation, zip) and items (genres, year)."""
-    users = read_users([str(folder / "u.user")], Ingest()).table
-    items = read_items([str(folder / "u.item")], Ingest()).table
+    users = read_users([str(folder / "u.user")], IngestOptions()).table
+    items = read_items([str(folder / "u.item")], IngestOptions()).table
     told = dict(zip(users["user_id"].to_pylist(), users["attributes"].to_pylist(), strict=True))
     films = {row["item_id"]: row for row in items.to_pylist()}
     rows = [films[str(i + 1)] for i in range(len(films))]

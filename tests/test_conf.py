@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from mfspark.config.config import Config, load_config
-from mfspark.config.models import Section
+from mfspark.config.config import Config
+from mfspark.config.loading import load_config
+from mfspark.config.section import Section
 from mfspark.system import spark as session
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mfspark.config.config import load_config
+from mfspark.config.loading import load_config
 
 DOCS = Path(__file__).parent.parent / "docs"
 SCRIPTS = sorted((DOCS / "examples").glob("[0-9]*.py"))

@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mfspark.config.config import load_config
+from mfspark.config.loading import load_config
 from mfspark.errors import MfsparkError
 from mfspark.system.exit import first_line
 from mfspark.system.java import REMEDY, find_java

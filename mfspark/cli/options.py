@@ -70,7 +70,7 @@ def writing(out: Path) -> Generator[None]:
 
 def opened_warehouse(warehouse: WarehouseDir = None, config: ConfigFile = None) -> Warehouse:
     """Open the warehouse to read from. Raises ConfigError for a wrong configuration file."""
-    from mfspark.config.config import load_config
+    from mfspark.config.loading import load_config
     from mfspark.tables.warehouse import Warehouse
 
     return Warehouse(warehouse or load_config(config).warehouse)

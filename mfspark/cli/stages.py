@@ -137,7 +137,7 @@ def backfill(
     that fails ends it with its exit status. Readers are never sent back to an earlier date.
     """
     from mfspark.cli.terminal import console
-    from mfspark.config.config import parse_run_date
+    from mfspark.config.loading import parse_run_date
     from mfspark.pipeline.request import backfill as run_range
     from mfspark.system.java import require_java
     from mfspark.tables.warehouse import Warehouse

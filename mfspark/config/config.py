@@ -1,40 +1,34 @@
-"""Configuration: one TOML file, `--set section.key=value` on top, checked before Spark starts.
+"""The whole configuration and its sections, with a line under each field.
 
-Each section is a frozen pydantic model with a line under each field. Unknown keys are refused with
-the nearest known one.
+The sections `models` and `gates` have modules of their own.
 """
 
 from __future__ import annotations
 
-import difflib
-import json
-import tomllib
-from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     Field,
     NonNegativeFloat,
     PositiveInt,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
 from mfspark.config.allowed_roots import check_allowed
 from mfspark.config.gates import Gates
-from mfspark.config.models import Models, Section
+from mfspark.config.models import Models
+from mfspark.config.section import Section, Share
 from mfspark.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Share = Annotated[float, Field(ge=0, le=1)]
 Format = Literal["auto", "csv", "dat", "tab", "wide_csv", "excel", "parquet"]
 
 
-class Inputs(Section):
+class InputOptions(Section):
     """Where ratings, and what is known of users and items, are read from.
 
     `{run_date}` in a path stands for the night's date, such as 2026-11-22.
@@ -50,7 +44,7 @@ class Inputs(Section):
     """Files of test ratings for `evaluation.split = "given"`."""
 
 
-class Columns(Section):
+class InputColumns(Section):
     """Which input column plays which part; a name, or a 1-based position as text such as "3".
 
     Empty means: recognised by its name (userId, user_id, user, ...) or by the usual order.
@@ -63,14 +57,14 @@ class Columns(Section):
     timestamp: str = ""
 
 
-class Ingest(Section):
+class IngestOptions(Section):
     """How ratings are read, cleaned and quarantined."""
 
     format: Format = "auto"
     """`csv` comma or semicolon, `dat` '::', `tab`; `wide_csv` and `excel`: one row a user."""
     header: bool | None = None
     """Whether the first line names the columns; unset means detected."""
-    columns: Columns = Columns()
+    columns: InputColumns = InputColumns()
     wide_extra_columns: tuple[str, ...] = ()
     """Columns of a wide sheet that are neither the user nor items; unset means detected (dates)."""
     sheet: str = ""
@@ -90,13 +84,13 @@ class Ingest(Section):
     """Excel sheets with more cells are refused."""
 
     @model_validator(mode="after")
-    def _scale_is_ordered(self) -> Ingest:
+    def _scale_is_ordered(self) -> IngestOptions:
         if self.rating_scale and self.rating_scale[0] >= self.rating_scale[1]:
             raise ValueError("rating_scale must be [smallest, largest]")
         return self
 
 
-class Ids(Section):
+class IdOptions(Section):
     """How ids are stored."""
 
     type: Literal["auto", "integer", "string"] = "auto"
@@ -122,7 +116,7 @@ class GridOptions(Section):
     runs on one machine (its other cores would stand idle), 5 million on a cluster."""
 
 
-class Evaluation(Section):
+class EvaluationOptions(Section):
     """How models are measured before anything is published."""
 
     split: Literal["random", "temporal", "leave_last", "given", "none"] = "random"
@@ -135,7 +129,7 @@ class Evaluation(Section):
     """Refit on all ratings before publishing."""
 
 
-class Publish(Section):
+class PublishOptions(Section):
     """What readers get."""
 
     n: PositiveInt = 10
@@ -162,7 +156,7 @@ class Publish(Section):
         return _with_lines(value) if isinstance(value, (list, tuple)) else value
 
 
-class Completed(Section):
+class CompletedOptions(Section):
     """The completed users x items matrix."""
 
     max_cells: Annotated[int, Field(ge=0)] = 2_000_000
@@ -179,16 +173,16 @@ class Config(Section):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 42
     warehouse: str = "warehouse"
     """Directory (or URL) the tables are published under."""
-    inputs: Inputs = Inputs()
-    ingest: Ingest = Ingest()
-    ids: Ids = Ids()
+    inputs: InputOptions = InputOptions()
+    ingest: IngestOptions = IngestOptions()
+    ids: IdOptions = IdOptions()
     items: ItemOptions = ItemOptions()
     grid: GridOptions = GridOptions()
     models: Models = Models()
-    evaluation: Evaluation = Evaluation()
-    publish: Publish = Publish()
+    evaluation: EvaluationOptions = EvaluationOptions()
+    publish: PublishOptions = PublishOptions()
     gates: Gates = Gates()
-    completed: Completed = Completed()
+    completed: CompletedOptions = CompletedOptions()
 
     @field_validator("warehouse")
     @classmethod
@@ -225,30 +219,6 @@ class Config(Section):
         return self.model_dump(mode="json", exclude={"warehouse", "inputs", "gates"})
 
 
-def load_config(path: str | Path | None = None, overrides: tuple[str, ...] = ()) -> Config:
-    """Read a TOML file (or none, for the defaults) and put `section.key=value` overrides on top.
-
-    Raises ConfigError that lists every wrong key and value at once, with the nearest known key.
-    """
-    values = _read_toml(Path(path)) if path else {}
-    for override in overrides:
-        _set(values, override)
-    try:
-        return Config.model_validate(values)
-    except ValidationError as error:
-        where = str(path) if path else "the configuration"
-        problems = "\n".join(f"  - {_explain(e)}" for e in error.errors(include_url=False))
-        raise ConfigError(f"{where} has {error.error_count()} problem(s):\n{problems}") from None
-
-
-def parse_run_date(text: str) -> date:
-    """Parse YYYY-MM-DD. Raises ConfigError."""
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"run date '{text}' is not a date", "write it as 2026-11-22") from None
-
-
 def _check_allowed(path: str, what: str) -> str:
     try:
         return check_allowed(path, what)
@@ -273,56 +243,3 @@ def _with_lines(ids: Iterable[Any]) -> tuple[Any, ...]:
         else:
             found.append(str(given) if type(given) is int else given)
     return tuple(found)
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from None
-
-
-def _set(values: Any, override: str) -> None:
-    """Apply one `section.key=value`; the value is TOML, or plain text where it is not."""
-    key, equals, text = override.partition("=")
-    if not equals or not key.strip():
-        raise ConfigError(f"--set {override} is not section.key=value")
-    try:
-        value = tomllib.loads(f"v = {text}")["v"]
-    except tomllib.TOMLDecodeError:
-        value = text
-    *sections, last = key.strip().split(".")
-    for section in sections:
-        values = values.setdefault(section, {})
-        if not isinstance(values, dict):
-            raise ConfigError(f"--set {override}: '{section}' is a value, not a section")
-    values[last] = value
-
-
-def _explain(error: Any) -> str:
-    """Say one validation error in terms of the TOML file."""
-    path = [str(part) for part in error["loc"]]
-    name = ".".join(path)
-    if error["type"] == "extra_forbidden":
-        known = _known_keys(path[:-1])
-        near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
-        return f"unknown key '{name}'; {hint}"
-    message = error["msg"].removeprefix("Value error, ")
-    if not name:
-        return message
-    return f"{name} = {json.dumps(error['input'], default=str)}: {message}"
-
-
-def _known_keys(path: list[str]) -> list[str]:
-    section: Any = Config
-    for part in path:
-        field = section.model_fields.get(part)
-        kind = field.annotation if field else None
-        options = [kind, *get_args(kind)]
-        section = next((k for k in options if isinstance(k, type) and issubclass(k, Section)), None)
-        if section is None:
-            return []
-    return list(section.model_fields)

@@ -5,11 +5,11 @@ Gates decide whether a night is published, not what it holds, so they are no par
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import NonNegativeFloat
+from pydantic import NonNegativeFloat, ValidationInfo, field_validator
 
-from mfspark.config.models import Section
+from mfspark.config.section import Section
 
 Mode = Literal["off", "warn", "enforce"]
 """`enforce`: a night that fails is refused; `warn`: it is published, and the failure noted."""
@@ -28,71 +28,32 @@ class Gate(Section):
     threshold: NonNegativeFloat
 
 
-class InputGate(Gate):
-    """Ratings, users with ratings and items with ratings may each be fewer by this share."""
-
-    threshold: NonNegativeFloat = 0.3
-
-
-class RejectedGate(Gate):
-    """The share of rejected rows may be higher by this much."""
-
-    mode: Mode = "warn"
-    threshold: NonNegativeFloat = 0.02
-
-
-class DriftGate(Gate):
-    """The largest difference of the two distributions of ratings (Kolmogorov-Smirnov)."""
-
-    threshold: NonNegativeFloat = 0.2
-
-
-class BaselineGate(Gate):
-    """RMSE of a model may be above that of the averages of `baseline` by this share."""
-
-    threshold: NonNegativeFloat = 0.25
-
-
-class RatingGate(Gate):
-    """RMSE of a model may rise by this share."""
-
-    threshold: NonNegativeFloat = 0.05
-
-
-class RankingGate(Gate):
-    """NDCG of a model may fall by this share."""
-
-    threshold: NonNegativeFloat = 0.1
-
-
-class CoverageGate(Gate):
-    """Items that are in any list of a model may be fewer by this share."""
-
-    threshold: NonNegativeFloat = 0.4
-
-
-class ConcentrationGate(Gate):
-    """The share of list places that the tenth of the items listed most takes may rise by this."""
-
-    threshold: NonNegativeFloat = 0.2
-
-
-class ListChangeGate(Gate):
-    """Share of the users whose list may keep less than half of its items."""
-
-    threshold: NonNegativeFloat = 0.9
-
-
 class Gates(Section):
     """What a night must stand before readers see it; see docs/publishing.md."""
 
     audits: AuditGate = AuditGate()
-    input: InputGate = InputGate()
-    rejected: RejectedGate = RejectedGate()
-    drift: DriftGate = DriftGate()
-    baseline: BaselineGate = BaselineGate()
-    rating: RatingGate = RatingGate()
-    ranking: RankingGate = RankingGate()
-    coverage: CoverageGate = CoverageGate()
-    concentration: ConcentrationGate = ConcentrationGate()
-    list_change: ListChangeGate = ListChangeGate()
+    input: Gate = Gate(threshold=0.3)
+    """Ratings, users with ratings and items with ratings may each be fewer by this share."""
+    rejected: Gate = Gate(mode="warn", threshold=0.02)
+    """The share of rejected rows may be higher by this much."""
+    drift: Gate = Gate(threshold=0.2)
+    """The largest difference of the two distributions of ratings (Kolmogorov-Smirnov)."""
+    baseline: Gate = Gate(threshold=0.25)
+    """RMSE of a model may be above that of the averages of `baseline` by this share."""
+    rating: Gate = Gate(threshold=0.05)
+    """RMSE of a model may rise by this share."""
+    ranking: Gate = Gate(threshold=0.1)
+    """NDCG of a model may fall by this share."""
+    coverage: Gate = Gate(threshold=0.4)
+    """Items that are in any list of a model may be fewer by this share."""
+    concentration: Gate = Gate(threshold=0.2)
+    """The share of list places that the tenth of the items listed most takes may rise by this."""
+    list_change: Gate = Gate(threshold=0.9)
+    """Share of the users whose list may keep less than half of its items."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _on_top_of_the_defaults(cls, value: Any, info: ValidationInfo) -> Any:
+        """Take one key of a gate and leave the other as it is."""
+        default: Section = cls.model_fields[str(info.field_name)].default
+        return {**default.model_dump(), **value} if isinstance(value, dict) else value

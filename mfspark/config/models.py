@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    NonNegativeFloat,
-    PositiveFloat,
-    PositiveInt,
-    model_validator,
-)
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+
+from mfspark.config.section import Section
 
 ModelName = Literal[
     "baseline",
@@ -26,12 +20,6 @@ ModelName = Literal[
     "svd",
     "nmf",
 ]
-
-
-class Section(BaseModel):
-    """A part of the configuration: immutable, no unknown keys, no NaN."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ModelOptions(Section):

@@ -16,14 +16,14 @@ from mfspark.evaluation import catalog
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-    from mfspark.config.config import Evaluation
+    from mfspark.config.config import EvaluationOptions
     from mfspark.evaluation.catalog import Metric
 
 Z95 = 1.96
 """Half-width of a 95% interval of the normal distribution, in standard deviations."""
 
 
-def relevant_from(options: Evaluation, scale: tuple[float, float]) -> float:
+def relevant_from(options: EvaluationOptions, scale: tuple[float, float]) -> float:
     """Return the rating from which a test item is relevant: the option, or 3/4 up the scale."""
     if options.relevant_rating is not None:
         return options.relevant_rating

@@ -17,13 +17,13 @@ from mfspark.errors import ConfigError
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, Row
 
-    from mfspark.config.config import Evaluation
+    from mfspark.config.config import EvaluationOptions
 
 PAIR = ["user_id", "item_id"]
 
 
 def split_ratings(
-    ratings: DataFrame, options: Evaluation, seed: int, given_test: DataFrame | None = None
+    ratings: DataFrame, options: EvaluationOptions, seed: int, given_test: DataFrame | None = None
 ) -> tuple[DataFrame, DataFrame]:
     """Return (train, test), both with the columns of `ratings`, as `options.split` asks.
 

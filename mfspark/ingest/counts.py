@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
     from pyspark.sql.types import Row
 
-    from mfspark.config.config import Ingest
+    from mfspark.config.config import IngestOptions
 
 ACCEPTED, LATER = "accepted", "later"
 _STEPS = (1.0, 0.5, 0.25, 0.2, 0.1)
@@ -100,13 +100,13 @@ def together(
     return (min(counts.low, scale[0]), max(counts.high, scale[1])), common
 
 
-def too_many_rejected(counts: RowCounts, options: Ingest) -> bool:
+def too_many_rejected(counts: RowCounts, options: IngestOptions) -> bool:
     """Return whether more than the allowed share was rejected; duplicates do not count."""
     return sum(counts.rejected.values()) > options.max_rejected_share * counts.n_rows
 
 
 def unusable(
-    counts: RowCounts, names: Sequence[str], options: Ingest, until: date | None
+    counts: RowCounts, names: Sequence[str], options: IngestOptions, until: date | None
 ) -> InputError:
     """Say how much was rejected, why, and show a row of each of the commonest reasons."""
     n, total = sum(counts.rejected.values()), counts.n_rows

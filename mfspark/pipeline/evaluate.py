@@ -22,7 +22,7 @@ from mfspark.pipeline.scoring import predict, recommend
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-    from mfspark.config.config import Evaluation as EvaluationOptions
+    from mfspark.config.config import EvaluationOptions
     from mfspark.pipeline.context import RunContext
     from mfspark.pipeline.dataset import Dataset
     from mfspark.pipeline.fits import Fits

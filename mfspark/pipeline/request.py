@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from mfspark.config.config import Config, load_config, parse_run_date
+from mfspark.config.config import Config
+from mfspark.config.loading import load_config, parse_run_date
 from mfspark.config.models import ModelName
 from mfspark.errors import ConfigError
 from mfspark.pipeline.sequence import Work, run

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from mfspark.config.allowed_roots import check_allowed
-from mfspark.config.config import Config, load_config
+from mfspark.config.config import Config
+from mfspark.config.loading import load_config
 from mfspark.errors import ConfigError
 from mfspark.pipeline.ingest import InputFiles
 

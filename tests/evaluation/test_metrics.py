@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from mfspark.config.config import Evaluation
+from mfspark.config.config import EvaluationOptions
 from mfspark.evaluation.metrics import (
     ranking_metrics,
     rating_metrics,
@@ -228,6 +228,6 @@ def test_no_lists_give_no_rows(spark: SparkSession) -> None:
 
 
 def test_relevant_from() -> None:
-    assert relevant_from(Evaluation(), (1.0, 5.0)) == 4.0
-    assert relevant_from(Evaluation(), (0.5, 5.0)) == 3.875
-    assert relevant_from(Evaluation(relevant_rating=0.0), (1.0, 5.0)) == 0.0
+    assert relevant_from(EvaluationOptions(), (1.0, 5.0)) == 4.0
+    assert relevant_from(EvaluationOptions(), (0.5, 5.0)) == 3.875
+    assert relevant_from(EvaluationOptions(relevant_rating=0.0), (1.0, 5.0)) == 0.0

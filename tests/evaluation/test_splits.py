@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from mfspark.config.config import Evaluation
+from mfspark.config.config import EvaluationOptions
 from mfspark.errors import ConfigError
 from mfspark.evaluation.splits import split_ratings
 from mfspark.schemas import IdTypes, spark_schema
@@ -18,8 +18,8 @@ N_USERS, N_ITEMS = 60, 40
 SPLITS = ["random", "temporal", "leave_last", "given", "none"]
 
 
-def options(split: Any, share: float = 0.2) -> Evaluation:
-    return Evaluation(split=split, test_share=share)
+def options(split: Any, share: float = 0.2) -> EvaluationOptions:
+    return EvaluationOptions(split=split, test_share=share)
 
 
 def frame(spark: SparkSession, rows: list[tuple[Any, ...]]) -> DataFrame:

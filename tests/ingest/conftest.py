@@ -11,7 +11,7 @@ import openpyxl
 import pyarrow as pa
 import pytest
 
-from mfspark.config.config import Ingest
+from mfspark.config.config import IngestOptions
 from mfspark.ingest.readers.plan import examine_here, plan_read
 from mfspark.ingest.readers.validate import CLEANED
 
@@ -21,7 +21,9 @@ def read() -> Callable[..., list[dict[str, Any]]]:
     """Return a function that reads files and gives their rows as dictionaries."""
 
     def rows(*files: Any, split_bytes: int = 32 << 20, **options: Any) -> list[dict[str, Any]]:
-        plan = plan_read([str(f) for f in files], Ingest(**options), split_bytes, examine_here)
+        plan = plan_read(
+            [str(f) for f in files], IngestOptions(**options), split_bytes, examine_here
+        )
         batches = [
             batch.append_column("file", pa.array([split.file] * batch.num_rows, pa.int32()))
             for split in plan.splits

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mfspark.config.config import Ingest
+from mfspark.config.config import IngestOptions
 from mfspark.errors import InputError
 from mfspark.ingest.side_tables.items import read_items
 from mfspark.ingest.side_tables.reader import SideTable
@@ -303,7 +303,7 @@ each_kind = pytest.mark.parametrize("kind", _WRITERS)
 
 def _side_rows(side: str, path: Path) -> SideTable:
     """Read one file of items or users; check what must hold of every table of them."""
-    found = _SIDES[side][0]([str(path)], Ingest())
+    found = _SIDES[side][0]([str(path)], IngestOptions())
     ids = found.table[f"{side}_id"].to_pylist()
     assert all(ids)
     assert len(set(ids)) == len(ids)

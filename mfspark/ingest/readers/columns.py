@@ -18,7 +18,7 @@ from mfspark.ingest.readers.validate import looks_like_timestamp
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mfspark.config.config import Columns, Ingest
+    from mfspark.config.config import IngestOptions, InputColumns
 
 _NAMES: dict[str, frozenset[str]] = {
     part: frozenset(names.split())
@@ -99,7 +99,7 @@ class FileColumns:
         return tuple(i for i in (columns.user, *items, columns.timestamp) if i >= 0)
 
 
-def file_columns(sample: Sequence[Sequence[str]], options: Ingest, path: str) -> FileColumns:
+def file_columns(sample: Sequence[Sequence[str]], options: IngestOptions, path: str) -> FileColumns:
     """Tell the layout from the first records of a file.
 
     Raises InputError where the parts cannot be told apart, with the columns found and the setting
@@ -122,7 +122,7 @@ def file_columns(sample: Sequence[Sequence[str]], options: Ingest, path: str) ->
     return FileColumns(columns, blank + header, width, description)
 
 
-def has_header(records: Sequence[Sequence[str]], options: Ingest) -> bool:
+def has_header(records: Sequence[Sequence[str]], options: IngestOptions) -> bool:
     """Return whether the first record names the columns.
 
     It does if it has a name we know, or if none of its cells is a number while later ones are.
@@ -138,7 +138,11 @@ def has_header(records: Sequence[Sequence[str]], options: Ingest) -> bool:
 
 
 def find_long(
-    names: Sequence[str], width: int, body: Sequence[Sequence[str]], columns: Columns, path: str
+    names: Sequence[str],
+    width: int,
+    body: Sequence[Sequence[str]],
+    columns: InputColumns,
+    path: str,
 ) -> LongColumns:
     """Find the parts of a long table: as configured, by known names, then by the usual order.
 
@@ -192,7 +196,7 @@ def find_column(wanted: str, names: Sequence[str], width: int, setting: str, pat
     raise InputError(f'{path} has no column "{wanted}" (found: {shown})', f"correct {setting}")
 
 
-def _is_wide(names: Sequence[str], body: Sequence[Sequence[str]], options: Ingest) -> bool:
+def _is_wide(names: Sequence[str], body: Sequence[Sequence[str]], options: IngestOptions) -> bool:
     if options.format in ("wide_csv", "csv", "dat", "tab"):
         return options.format == "wide_csv"
     if options.columns.item or options.columns.rating:
@@ -212,7 +216,7 @@ def _is_wide(names: Sequence[str], body: Sequence[Sequence[str]], options: Inges
 
 
 def _wide(
-    names: Sequence[str], body: Sequence[Sequence[str]], options: Ingest, path: str
+    names: Sequence[str], body: Sequence[Sequence[str]], options: IngestOptions, path: str
 ) -> WideColumns:
     width, plain = len(names), [plain_name(name) for name in names]
     columns = [list(cells) for cells in zip(*body, strict=True)] or [[] for _ in names]

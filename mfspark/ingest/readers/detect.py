@@ -18,7 +18,7 @@ from mfspark.ingest.readers.files import open_input, size_of
 from mfspark.ingest.readers.lines import BYTE_ORDER_MARK
 
 if TYPE_CHECKING:
-    from mfspark.config.config import Ingest
+    from mfspark.config.config import IngestOptions
 
 HEAD = 256 << 10  # bytes looked at
 SAMPLE_RECORDS = 1000
@@ -44,7 +44,7 @@ class Recognised:
     complete: bool = True
 
 
-def recognise(path: str, options: Ingest) -> Recognised:
+def recognise(path: str, options: IngestOptions) -> Recognised:
     """Tell the kind of a file.
 
     Raises InputError for an empty file, and for a binary file that is named or configured as
@@ -77,7 +77,9 @@ def recognise(path: str, options: Ingest) -> Recognised:
     return Recognised("text", head=head, complete=size_of(path) <= len(head))
 
 
-def sample_text(found: Recognised, options: Ingest, path: str) -> tuple[str, list[list[str]]]:
+def sample_text(
+    found: Recognised, options: IngestOptions, path: str
+) -> tuple[str, list[list[str]]]:
     """Return the delimiter and up to 1000 records from the first bytes of a text file."""
     head = found.head.removeprefix(BYTE_ORDER_MARK)
     if not found.complete:

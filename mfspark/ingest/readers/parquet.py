@@ -18,13 +18,13 @@ from mfspark.ingest.readers.validate import Fields
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from mfspark.config.config import Columns
+    from mfspark.config.config import InputColumns
     from mfspark.ingest.readers.columns import LongColumns
 
 _ROWS_A_BATCH = 1 << 18
 
 
-def parquet_columns(path: str, columns: Columns) -> tuple[LongColumns, list[str]]:
+def parquet_columns(path: str, columns: InputColumns) -> tuple[LongColumns, list[str]]:
     """Return which columns are the parts, and the names of all. Raises InputError."""
     with opened_parquet(path) as file:
         schema = file.schema_arrow

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from mfspark.config.config import Ingest
+    from mfspark.config.config import IngestOptions
 
 Scale = tuple[float, float] | None
 
@@ -105,7 +105,7 @@ class ReadPlan:
 
 def plan_read(
     files: Sequence[str],
-    options: Ingest,
+    options: IngestOptions,
     split_bytes: int,
     examine_all: Callable[[Sequence[Examine]], list[Facts]],
 ) -> ReadPlan:
@@ -147,7 +147,7 @@ def examine_here(ranges: Sequence[Examine]) -> list[Facts]:
     return [examine(*found) for found in ranges]
 
 
-def _source(path: str, options: Ingest) -> tuple[Source, str]:
+def _source(path: str, options: IngestOptions) -> tuple[Source, str]:
     found = recognise(path, options)
     if found.kind == "parquet":
         columns, names = parquet_columns(path, options.columns)
@@ -163,7 +163,7 @@ def _source(path: str, options: Ingest) -> tuple[Source, str]:
     return TextSource(file, layout, options.rating_scale), f"{kind}, {layout.description}"
 
 
-def _sheet(path: str, options: Ingest) -> tuple[Source, str]:
+def _sheet(path: str, options: IngestOptions) -> tuple[Source, str]:
     sample: list[list[str]] = []
     lines: list[int] = []
     for records in read_sheet(path, options.sheet, options.max_sheet_cells):
@@ -193,7 +193,7 @@ def _ranges(file: TextFile, split_bytes: int) -> list[Examine]:
     return [(file.path, start, min(start + split_bytes, size), False) for start in starts]
 
 
-def _examined(file: TextFile, facts: Sequence[Facts], options: Ingest) -> TextFile:
+def _examined(file: TextFile, facts: Sequence[Facts], options: IngestOptions) -> TextFile:
     """Fill in what only a pass over the whole file can tell: its encoding and its quotes."""
     utf8 = all(fact.utf8 for fact in facts)
     if options.encoding == "utf-8" and not utf8:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame, SparkSession
 
-    from mfspark.config.config import Ingest
+    from mfspark.config.config import IngestOptions
     from mfspark.ingest.readers.plan import Examine
 
 READ_SCHEMA = (
@@ -34,7 +34,10 @@ _ARROW_READ = pa.schema([("file", pa.int32()), *CLEANED])
 
 
 def read_ratings(
-    spark: SparkSession, files: Sequence[str], options: Ingest, split_bytes: int | None = None
+    spark: SparkSession,
+    files: Sequence[str],
+    options: IngestOptions,
+    split_bytes: int | None = None,
 ) -> DataFrame:
     """Plan a read of all files and return their rows, accepted and rejected, as READ_SCHEMA.
 
@@ -46,7 +49,10 @@ def read_ratings(
 
 
 def plan_ratings(
-    spark: SparkSession, files: Sequence[str], options: Ingest, split_bytes: int | None = None
+    spark: SparkSession,
+    files: Sequence[str],
+    options: IngestOptions,
+    split_bytes: int | None = None,
 ) -> ReadPlan:
     """Plan a read; see `read_ratings`."""
     size = split_bytes or options.split_mb << 20

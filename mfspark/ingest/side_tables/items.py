@@ -17,7 +17,7 @@ from mfspark.ingest.side_tables.reader import SideColumns, SideTable, read_side_
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mfspark.config.config import Ingest
+    from mfspark.config.config import IngestOptions
 
 ITEM_SCHEMA = pa.schema(
     [("item_id", pa.string()), ("title", pa.string()), ("genres", pa.list_(pa.string()))]
@@ -36,7 +36,7 @@ _TITLES = {"title", "name", "movietitle", "itemname", "itemtitle", "booktitle", 
 _GENRES = {"genres", "genre", "categories", "category", "tags"}
 
 
-def read_items(files: Sequence[str], options: Ingest) -> SideTable:
+def read_items(files: Sequence[str], options: IngestOptions) -> SideTable:
     """Read item files: CSV and the like with or without a header, `::`, `u.item`, Excel, Parquet.
 
     Without a header the columns are id, title, genres. Genres are split at '|'. Of several rows

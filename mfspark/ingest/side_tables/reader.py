@@ -26,7 +26,7 @@ from mfspark.ingest.readers.text import TextFile, read_records
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence, Set
 
-    from mfspark.config.config import Ingest
+    from mfspark.config.config import IngestOptions
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class SideColumns:
 
 def read_side_files(
     files: Sequence[str],
-    options: Ingest,
+    options: IngestOptions,
     header_names: Set[str],
     schema: pa.Schema,
     parse: Callable[[str, SideColumns], pa.Table],
@@ -91,7 +91,7 @@ def trimmed(values: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
     return pc.fill_null(pc.utf8_trim_whitespace(values), "")
 
 
-def _read(path: str, options: Ingest, header_names: Set[str]) -> SideColumns:
+def _read(path: str, options: IngestOptions, header_names: Set[str]) -> SideColumns:
     found = recognise(path, options)
     if found.kind == "parquet":
         return _from_parquet(path)
@@ -100,7 +100,7 @@ def _read(path: str, options: Ingest, header_names: Set[str]) -> SideColumns:
     return _from_text(path, options, header_names)
 
 
-def _from_text(path: str, options: Ingest, header_names: Set[str]) -> SideColumns:
+def _from_text(path: str, options: IngestOptions, header_names: Set[str]) -> SideColumns:
     found = recognise(path, options)
     delimiter, sample = sample_text(found, options, path)
     blank = next((n for n, record in enumerate(sample) if any(map(str.strip, record))), 0)
@@ -129,7 +129,7 @@ def _from_text(path: str, options: Ingest, header_names: Set[str]) -> SideColumn
     return SideColumns(first if header else [], [c.filter(filled) for c in columns], n_malformed)
 
 
-def _from_sheet(path: str, options: Ingest) -> SideColumns:
+def _from_sheet(path: str, options: IngestOptions) -> SideColumns:
     records = list(read_sheet(path, "", options.max_sheet_cells))
     if not records:
         raise InputError(f"{path} holds no rows", "check how it was exported")

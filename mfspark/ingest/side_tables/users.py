@@ -15,7 +15,7 @@ from mfspark.ingest.side_tables.reader import SideColumns, SideTable, read_side_
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mfspark.config.config import Ingest
+    from mfspark.config.config import IngestOptions
 
 USER_SCHEMA = pa.schema([("user_id", pa.string()), ("attributes", pa.list_(pa.string()))])
 _IDS = {"id", "userid", "user", "customerid", "customer", "memberid", "member", "respondent"}
@@ -27,7 +27,7 @@ _MOVIELENS = (  # without a header: 100K's u.user and 1M's users.dat
 _GENDERS = pa.array(["F", "M", ""])
 
 
-def read_users(files: Sequence[str], options: Ingest) -> SideTable:
+def read_users(files: Sequence[str], options: IngestOptions) -> SideTable:
     """Read user files: CSV and the like, `u.user` and `users.dat` of MovieLens, Excel, Parquet.
 
     Every column but the id gives an attribute "name=value" where it is filled; of these

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from mfspark.config.config import Columns, Ingest
+from mfspark.config.config import IngestOptions, InputColumns
 from mfspark.errors import InputError
 from mfspark.ingest.readers.columns import LongColumns, WideColumns, file_columns
 
 
 def layout(*lines: str, **options):
-    return file_columns([line.split(",") for line in lines], Ingest(**options), "f.csv")
+    return file_columns([line.split(",") for line in lines], IngestOptions(**options), "f.csv")
 
 
 @pytest.mark.parametrize(
@@ -36,14 +36,14 @@ def test_long_tables(lines, columns, skip):
 
 def test_columns_by_name_and_by_position():
     assert layout(
-        "a,b,c,d", "1,2,3,4", columns=Columns(user="4", item="b", rating="A")
+        "a,b,c,d", "1,2,3,4", columns=InputColumns(user="4", item="b", rating="A")
     ).columns == LongColumns(3, 1, 0)
-    assert layout("1,2,3", columns=Columns(user="3", item="2", rating="1")).columns == LongColumns(
-        2, 1, 0
-    )
+    assert layout(
+        "1,2,3", columns=InputColumns(user="3", item="2", rating="1")
+    ).columns == LongColumns(2, 1, 0)
     assert (
         layout(
-            "user,item,rating,date", "1,2,3,soon", columns=Columns(timestamp="-")
+            "user,item,rating,date", "1,2,3,soon", columns=InputColumns(timestamp="-")
         ).columns.timestamp
         == -1
     )
@@ -60,10 +60,10 @@ def test_columns_by_name_and_by_position():
         (["1,2"], {}, "cannot tell which column is the user or the item or the rating"),
         (
             ["user,item,rating", "1,2,3"],
-            {"columns": Columns(user="who")},
+            {"columns": InputColumns(user="who")},
             r'no column "who".*\n.*ingest.columns.user',
         ),
-        (["1,2,3"], {"columns": Columns(user="4")}, 'no column "4" .found: positions 1 to 3'),
+        (["1,2,3"], {"columns": InputColumns(user="4")}, 'no column "4" .found: positions 1 to 3'),
         (["", " "], {}, "holds no rows"),
         (["name,comment", "a,b"], {"format": "wide_csv"}, "no column looks like an item"),
     ],

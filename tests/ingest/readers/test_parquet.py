@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mfspark.config.config import Columns
+from mfspark.config.config import InputColumns
 from mfspark.errors import InputError
 
 
@@ -107,7 +107,7 @@ def test_columns_by_name(read, ratings_of, parquet):
     path = parquet({"who": ["a"], "what": ["x"], "liked": [3], "x": [1], "y": [2]})
     with pytest.raises(InputError, match="cannot tell which column is the user"):
         read(path)
-    rows = read(path, columns=Columns(user="who", item="what", rating="liked"))
+    rows = read(path, columns=InputColumns(user="who", item="what", rating="liked"))
     assert ratings_of(rows) == [("a", "x", 3.0)]
 
 

@@ -4,13 +4,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mfspark.config.config import Ingest
+from mfspark.config.config import IngestOptions
 from mfspark.errors import InputError
 from mfspark.ingest.side_tables.items import read_items
 
 
 def items(*files):
-    return read_items([str(f) for f in files], Ingest()).table.to_pylist()
+    return read_items([str(f) for f in files], IngestOptions()).table.to_pylist()
 
 
 def item(item_id, title, genres):
@@ -73,7 +73,7 @@ def test_quoted_titles_and_latin_1(file):
 def test_first_of_equal_ids_counts_and_the_rest_is_counted(file):
     first = file("a.csv", "movieId,title\n1,A\n2,B\n1,C\n,D\n3,x,y\n\n")
     second = file("b.csv", "movieId,title\n2,E\n4,F\n")
-    found = read_items([str(first), str(second)], Ingest())
+    found = read_items([str(first), str(second)], IngestOptions())
     assert [(r["item_id"], r["title"], r["genres"]) for r in found.table.to_pylist()] == [
         ("1", "A", None),
         ("2", "B", None),

@@ -4,13 +4,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mfspark.config.config import Ingest
+from mfspark.config.config import IngestOptions
 from mfspark.errors import InputError
 from mfspark.ingest.side_tables.users import read_users
 
 
 def users(*files, **options):
-    rows = read_users([str(f) for f in files], Ingest(**options)).table.to_pylist()
+    rows = read_users([str(f) for f in files], IngestOptions(**options)).table.to_pylist()
     return {row["user_id"]: row["attributes"] for row in rows}
 
 
@@ -68,7 +68,7 @@ def test_ids_alone_are_users_without_attributes(file):
 def test_first_of_equal_ids_counts_and_the_rest_is_counted(file):
     first = file("a.csv", "userId,age\n1,20\n2,30\n1,40\n,50\n3,x,y\n\n")
     second = file("b.csv", "userId,city\n2,Rome\n4,Kiel\n")
-    found = read_users([str(first), str(second)], Ingest())
+    found = read_users([str(first), str(second)], IngestOptions())
     assert [(r["user_id"], r["attributes"]) for r in found.table.to_pylist()] == [
         ("1", ["age=20"]),
         ("2", ["age=30"]),

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from mfspark.config.config import Config, load_config, parse_run_date
+from mfspark.config.config import Config
+from mfspark.config.loading import load_config, parse_run_date
 from mfspark.errors import ConfigError, ExitStatus
 
 
@@ -91,7 +92,7 @@ def test_unknown_section_and_optional_section_are_searched_too() -> None:
         ("models.run=[]", "run must name at least one model, each once"),
         ("models.run=['als', 'als']", "run must name at least one model, each once"),
         ("ingest.rating_scale=[5, 1]", "rating_scale must be [smallest, largest]"),
-        ("ingest=3", "ingest = 3: Input should be a valid dictionary or instance of Ingest"),
+        ("ingest=3", "ingest = 3: Input should be a valid dictionary or instance of IngestOptions"),
         (
             "evaluation.split=given",
             'evaluation.split = "given" and inputs.test (--test FILE) go together',
@@ -167,6 +168,16 @@ def test_binary_file_is_no_toml(tmp_path: Path) -> None:
     path = tmp_path / "my.toml"
     path.write_bytes(b"\xff\xfe" + os.urandom(8))
     assert refusal(path)[0].startswith(f"{path} is not valid TOML: ")
+
+
+def test_one_key_of_a_gate_leaves_the_other_as_it_is() -> None:
+    gates = load_config(overrides=("gates.rejected.threshold=0.5", "gates.drift.mode=off")).gates
+    assert (gates.rejected.mode, gates.rejected.threshold) == ("warn", 0.5)
+    assert (gates.drift.mode, gates.drift.threshold) == ("off", 0.2)
+    assert gates.input == Config().gates.input
+    assert refusal(None, "gates.input.treshold=1")[1].endswith("did you mean 'threshold'?")
+    assert "gates.audits.threshold" in refusal(None, "gates.audits.threshold=1")[1]
+    assert refusal(None, "gates.drift.threshold=-1")[1].startswith("  - gates.drift.threshold = -1")
 
 
 def test_config_cannot_be_changed() -> None:

@@ -1,0 +1,96 @@
+"""Reading the configuration: one TOML file, `--set section.key=value` on top.
+
+Everything is checked before Spark starts. Unknown keys are refused with the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from datetime import date
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from mfspark.config.config import Config
+from mfspark.config.section import Section
+from mfspark.errors import ConfigError
+
+
+def load_config(path: str | Path | None = None, overrides: tuple[str, ...] = ()) -> Config:
+    """Read a TOML file (or none, for the defaults) and put `section.key=value` overrides on top.
+
+    Raises ConfigError that lists every wrong key and value at once, with the nearest known key.
+    """
+    values = _read_toml(Path(path)) if path else {}
+    for override in overrides:
+        _set(values, override)
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        where = str(path) if path else "the configuration"
+        problems = "\n".join(f"  - {_explain(e)}" for e in error.errors(include_url=False))
+        raise ConfigError(f"{where} has {error.error_count()} problem(s):\n{problems}") from None
+
+
+def parse_run_date(text: str) -> date:
+    """Parse YYYY-MM-DD. Raises ConfigError."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"run date '{text}' is not a date", "write it as 2026-11-22") from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+
+
+def _set(values: Any, override: str) -> None:
+    """Apply one `section.key=value`; the value is TOML, or plain text where it is not."""
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {override} is not section.key=value")
+    try:
+        value = tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"--set {override}: '{section}' is a value, not a section")
+    values[last] = value
+
+
+def _explain(error: Any) -> str:
+    """Say one validation error in terms of the TOML file."""
+    path = [str(part) for part in error["loc"]]
+    name = ".".join(path)
+    if error["type"] == "extra_forbidden":
+        known = _known_keys(path[:-1])
+        near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
+        return f"unknown key '{name}'; {hint}"
+    message = error["msg"].removeprefix("Value error, ")
+    if not name:
+        return message
+    return f"{name} = {json.dumps(error['input'], default=str)}: {message}"
+
+
+def _known_keys(path: list[str]) -> list[str]:
+    section: Any = Config
+    for part in path:
+        field = section.model_fields.get(part)
+        kind = field.annotation if field else None
+        options = [kind, *get_args(kind)]
+        section = next((k for k in options if isinstance(k, type) and issubclass(k, Section)), None)
+        if section is None:
+            return []
+    return list(section.model_fields)
