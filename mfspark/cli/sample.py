@@ -31,7 +31,7 @@ class FileFormat(StrEnum):
 @command(app)
 def survey(out: OutFolder) -> None:
     """Copy the embedded survey, as a wide Excel sheet and as a long CSV file."""
-    from mfspark.samples.synthetic import copy_survey
+    from mfspark.samples.survey import copy_survey
 
     files = copy_survey(out)
     _say_written(files)

@@ -9,7 +9,7 @@ from mfspark.config.allowed_roots import check_allowed
 from mfspark.ingest.intake import BaseRatings, BaseRun, ingest
 from mfspark.ingest.readers.files import find_files, fingerprint
 from mfspark.models.records import INGEST
-from mfspark.samples.synthetic import survey_files
+from mfspark.samples.survey import survey_files
 from mfspark.schemas import IdTypes
 from mfspark.tables.run import PublishedRun
 from mfspark.tables.writer import write_table

@@ -1,6 +1,6 @@
-"""Sample data: the embedded survey, and synthetic ratings of any size with a planted truth.
+"""Synthetic ratings of any size with a planted truth.
 
-Synthetic ratings are shaped like real ones. A user's number of ratings is log-normal (sigma 1.2)
+They are shaped like real ones. A user's number of ratings is log-normal (sigma 1.2)
 above a minimum (20, or a quarter of the mean where that is less). Items are drawn without
 replacement from a Zipf-Mandelbrot popularity p(rank) ~ (rank + 0.01 n_items)^-1.5. Measured:
 
@@ -20,10 +20,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -32,9 +29,11 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from mfspark.errors import ConfigError
+from mfspark.samples.folder import writable_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -78,21 +77,6 @@ class SyntheticSpec:
                 f"{self.n_ratings} ratings do not fit {self.n_users} users x {self.n_items} items",
                 "a user rates an item at most once: fewer ratings, or more users or items",
             )
-
-
-def survey_files() -> Path:
-    """Return the path of the embedded survey: an Excel sheet, a row a user, a column an item."""
-    return Path(str(resources.files("mfspark.samples") / "data" / "survey.xlsx"))
-
-
-def copy_survey(out: Path) -> list[Path]:
-    """Copy the embedded survey (wide Excel, long CSV) to a folder and return the files.
-
-    Raises ConfigError when the folder cannot be written.
-    """
-    with writable_folder(out):
-        sources = [survey_files(), survey_files().with_name("survey_long.csv")]
-        return [Path(shutil.copyfile(source, out / source.name)) for source in sources]
 
 
 def write_synthetic(
@@ -328,16 +312,3 @@ def _write_items(spec: SyntheticSpec, path: Path) -> Path:
     titles = [f"Film {i} ({year})" for i, year in zip(ids, years, strict=True)]
     pa_csv.write_csv(pa.table({"movieId": ids, "title": titles, "genres": genres}), str(path))
     return path
-
-
-@contextmanager
-def writable_folder(out: Path) -> Generator[None, None, None]:
-    """Create a folder, and say what is wrong where it cannot be written."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as error:
-        raise ConfigError(
-            f"cannot write samples to {out}: {error.strerror or error}",
-            "choose a folder with room that this user can write: --out DIR",
-        ) from error

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from mfspark.errors import ConfigError
-from mfspark.samples.synthetic import writable_folder
+from mfspark.samples.folder import writable_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from mfspark.pipeline.progress import LoggedProgress
-from mfspark.samples.synthetic import SyntheticSpec, survey_files, write_synthetic
+from mfspark.samples.survey import survey_files
+from mfspark.samples.synthetic import SyntheticSpec, write_synthetic
 from mfspark.schemas import table_names
 from tests.support.nights import (
     FEW_DRAWS,

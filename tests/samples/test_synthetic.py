@@ -1,4 +1,4 @@
-"""Sample data: counts, shapes, planted truth, determinism, memory, refusals."""
+"""Synthetic ratings: counts, shapes, planted truth, determinism, memory, refusals."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from mfspark.errors import ConfigError
 from mfspark.samples import synthetic as samples
 from mfspark.samples.synthetic import (
     SyntheticSpec,
-    copy_survey,
-    survey_files,
     true_rating,
     write_synthetic,
 )
@@ -210,21 +208,3 @@ def test_impossible_specs_are_told() -> None:
     for wrong in ({"n_users": 0}, {"n_items": 2**31}, {"rank": 0}, {"noise": -1.0}, {"seed": -1}):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             SyntheticSpec(**{"n_users": 3, "n_items": 5, "n_ratings": 5, **wrong})
-
-
-def test_the_survey_is_copied(tmp_path: Path) -> None:
-    copied = copy_survey(tmp_path / "here")
-    assert [path.name for path in copied] == ["survey.xlsx", "survey_long.csv"]
-    assert copied[0].read_bytes() == survey_files().read_bytes()
-    copied[0].write_bytes(b"mine")
-    copy_survey(tmp_path / "here")
-    assert copied[0].read_bytes() == survey_files().read_bytes()
-
-
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    for out in (tmp_path / "file", Path("/proc/mfspark")):
-        for write in (copy_survey, lambda out: write_synthetic(SyntheticSpec(3, 5, 5), out)):
-            with pytest.raises(ConfigError, match=rf"cannot write samples to {out}") as told:
-                write(out)
-            assert "--out DIR" in told.value.hint

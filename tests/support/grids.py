@@ -24,7 +24,7 @@ from mfspark.kernels.arrays.top_n import NOBODY
 from mfspark.models.base import FitContext, Model
 from mfspark.models.factor_model import FactorModel
 from mfspark.models.registry import fit_model
-from mfspark.samples.synthetic import survey_files
+from mfspark.samples.survey import survey_files
 from mfspark.schemas import SIDES, Side
 
 Array = np.ndarray

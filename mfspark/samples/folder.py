@@ -1,0 +1,25 @@
+"""The folder that samples are written to."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from mfspark.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+
+@contextmanager
+def writable_folder(out: Path) -> Generator[None, None, None]:
+    """Create a folder, and say what is wrong where it cannot be written."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write samples to {out}: {error.strerror or error}",
+            "choose a folder with room that this user can write: --out DIR",
+        ) from error
