@@ -18,6 +18,9 @@ from mfspark.config.config import Config
 from mfspark.config.section import Section
 from mfspark.errors import ConfigError
 
+_GONE = {"models.als.engine": "it is gone, as als is no other than ours; leave the key out"}
+"""Keys that old configurations may hold, and what to do about them."""
+
 
 def load_config(path: str | Path | None = None, overrides: tuple[str, ...] = ()) -> Config:
     """Read a TOML file (or none, for the defaults) and put `section.key=value` overrides on top.
@@ -74,6 +77,8 @@ def _explain(error: Any) -> str:
     path = [str(part) for part in error["loc"]]
     name = ".".join(path)
     if error["type"] == "extra_forbidden":
+        if name in _GONE:
+            return f"unknown key '{name}'; {_GONE[name]}"
         known = _known_keys(path[:-1])
         near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"

@@ -141,8 +141,6 @@ class AlternatingOptions(ModelOptions):
 class ALSOptions(AlternatingOptions):
     """Alternating least squares with biases, for ratings."""
 
-    engine: Literal["torch", "mllib"] = "torch"
-    """`torch`: our kernel on the grid; `mllib`: Spark's own ALS, for comparison."""
     reg: PositiveFloat = 0.085
     """L2 weight of a factor, in variances of the ratings and times (n_u + prior), so that one
     value serves 5-star and 10-point scales, busy and quiet users."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -13,3 +16,8 @@ class Section(BaseModel):
     """A part of the configuration: immutable, no unknown keys, no NaN."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @classmethod
+    def of_run(cls, options: Mapping[str, Any]) -> Self:
+        """Return what a published run says of a section, but for keys that have gone since."""
+        return cls.model_validate({k: v for k, v in options.items() if k in cls.model_fields})

@@ -101,11 +101,11 @@ def _scores(run: PublishedRun, name: str, tile: Tile, items: Arrays) -> Array:
     """Return the scores of all items for the one row of a tile, float64 (items)."""
     Y, options = items["factors"], run.manifest.config["models"][name]
     if name == "ials":
-        chosen = IALSOptions.model_validate(options | {"solver": "cholesky"})
+        chosen = IALSOptions.of_run(options | {"solver": "cholesky"})
         part, solver = ials.rating_block_of(chosen, tile, items), ials.solver_of(chosen, len(Y))
         x, _ = solver.solve([part], np.zeros((1, Y.shape[1]), np.float32), Y.T @ Y)
         return (Y @ x[0]).astype(np.float64)
-    explicit = ALSOptions.model_validate(options | {"solver": "cholesky"})
+    explicit = ALSOptions.of_run(options | {"solver": "cholesky"})
     tiles = TileSet.from_record(run.facts(f"cut-{run.subset}")["tiles"])
     part = als.rating_block_of(explicit, tile, items, tiles.mean)
     start = np.zeros((1, part.features.shape[1]), np.float32)

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from mfspark.config.config import Config
 from mfspark.config.loading import load_config, parse_run_date
+from mfspark.config.models import ALSOptions
 from mfspark.errors import ConfigError, ExitStatus
 
 
@@ -67,6 +68,18 @@ def test_unknown_key_like_no_other_lists_the_known_ones() -> None:
         "the configuration has 1 problem(s):",
         "  - unknown key 'ids.zzz'; known: type",
     ]
+
+
+def test_a_key_that_is_gone_says_so() -> None:
+    assert refusal(None, "models.als.engine=torch")[1] == (
+        "  - unknown key 'models.als.engine'; it is gone, as als is no other than ours; "
+        "leave the key out"
+    )
+
+
+def test_what_an_older_run_was_published_with_is_read() -> None:
+    options = ALSOptions(rank=8).model_dump() | {"engine": "torch"}
+    assert ALSOptions.of_run(options) == ALSOptions(rank=8)
 
 
 def test_unknown_section_and_optional_section_are_searched_too() -> None:

@@ -12,7 +12,6 @@ from mfspark.kernels.factorization.normal_equations import RatingBlock, degrees_
 from mfspark.kernels.factorization.ridge import RidgeSolver
 from mfspark.models.factor_model import FactorModel
 from mfspark.models.factorization.alternating import Alternating
-from mfspark.models.factorization.mllib_als import fit_mllib
 
 if TYPE_CHECKING:
     from mfspark.config.models import ALSOptions
@@ -24,9 +23,7 @@ if TYPE_CHECKING:
 
 
 def fit(context: FitContext, options: ALSOptions) -> FactorModel:
-    """Fit with our kernel, or with Spark's own ALS where `engine = "mllib"`."""
-    if options.engine == "mllib":
-        return fit_mllib(context, options)
+    """Fit mu, biases and factors of both sides on the ratings of a context."""
     mean = context.tiles.mean
     state = context.train(algorithm(options, mean, context.seed, context.previous))
     return FactorModel.of(state, mean)
