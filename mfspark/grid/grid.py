@@ -80,11 +80,11 @@ class Grid:
         task = partial(_sweep, self.store, self.tiles, blocks, kernel, rows, columns)
         return blocks, _summed(self.runner.run(len(blocks), task, f"sweep {name}"))
 
-    def reduce(self, name: str, kernel: ReduceKernel, blocks: Blocks) -> str:
-        """Make one block of all blocks of a side, in one task; return its reference."""
-        task = partial(_reduce, self.store, kernel, blocks, name)
-        self.runner.run(1, task, f"reduce {name}")
-        return name
+    def reduce(self, name: str, kernel: ReduceKernel, blocks: Blocks) -> Blocks:
+        """Make one block of all blocks of a side, in one task."""
+        one = Blocks(blocks.side, (f"{name}/{blocks.side}",))
+        self.runner.run(1, partial(_reduce, self.store, kernel, blocks, one), f"reduce {name}")
+        return one
 
     def strata(
         self, name: str, kernel: StratumKernel, users: Blocks, items: Blocks
@@ -165,8 +165,11 @@ def _sweep(
     return numbers
 
 
-def _reduce(store: BlockStore, kernel: ReduceKernel, blocks: Blocks, name: str, _: int) -> Numbers:
-    store.put(name, kernel((store.get(reference) for reference in blocks.references), store))
+def _reduce(
+    store: BlockStore, kernel: ReduceKernel, blocks: Blocks, one: Blocks, block: int
+) -> Numbers:
+    every = (store.get(reference) for reference in blocks.references)
+    store.put(one.references[block], kernel(every, store))
     return {}
 
 

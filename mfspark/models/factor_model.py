@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 
 from mfspark.grid.grid import Grid
-from mfspark.grid.layout import Blocks, BySide, GridLayout, TileSet
+from mfspark.grid.layout import Blocks, BySide, TileSet
 from mfspark.grid.training import Loss, State
 from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.random import normal_rows, uniform_rows
@@ -24,6 +24,8 @@ from mfspark.models.capabilities import Capabilities
 from mfspark.schemas import SIDES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mfspark.grid.kernels import SweepKernel
     from mfspark.grid.runners import Numbers
     from mfspark.kernels.arrays.tile import Array, Arrays
@@ -82,8 +84,7 @@ class FactorModel(Capabilities):
 
     def predict(self, grid: Grid, pairs: TileSet, name: str) -> Blocks:
         """Score pairs by one sweep over their tiles."""
-        over_pairs = Grid(pairs, grid.store, grid.runner)
-        return over_pairs.sweep("user", name, self.pair_kernel(), self.user, self.item)[0]
+        return grid.over(pairs).sweep("user", name, self.pair_kernel(), self.user, self.item)[0]
 
     def pair_kernel(self) -> SweepKernel:
         """Return the sweep kernel over tiles of pairs that `predict` uses."""
@@ -91,8 +92,7 @@ class FactorModel(Capabilities):
 
     def recommend(self, grid: Grid, n: int, name: str, eligible: Array | None = None) -> Blocks:
         """Rank items by one sweep over the tiles of what users have seen."""
-        kernel = _RankItems(self.mean, n, eligible)
-        return grid.sweep("user", name, kernel, self.user, self.item)[0]
+        return grid.sweep("user", name, _RankItems(self, n, eligible), self.user)[0]
 
     def similar_items(self, grid: Grid, n: int, name: str) -> Blocks:
         """Rank the n other items nearest to every item by the cosine of their factors.
@@ -115,20 +115,17 @@ class _ScorePairs:
 
 @dataclass(frozen=True)
 class _RankItems:
-    mean: float
+    model: FactorModel
     n: int
     eligible: Array | None
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         lists = RankedLists.empty(len(rows["bias"]), self.n)
-        layout = tiles.layout
-        for blocks in _together(layout, rows["factors"].shape[1]):
-            items = _side_by_side([tiles.column(q) for q in blocks])
+        for blocks, items, indices in _side_by_side(self.model.item, tiles, rows):
             seen = stack_columns([tiles.tile(q) for q in blocks])
-            indices = np.concatenate([layout.indices("item", q) for q in blocks])
             if self.eligible is not None:
                 items["n"] = np.where(self.eligible[indices], items["n"], 0)
-            lists = best_items(self.mean, rows, items, seen, indices, lists)
+            lists = best_items(self.model.mean, rows, items, seen, indices, lists)
         return lists.arrays(), {}
 
 
@@ -138,28 +135,34 @@ class _RankSimilar:
     items: Blocks
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
-        layout = tiles.layout
-        own = layout.indices("item", tiles.block)
+        own = tiles.layout.indices("item", tiles.block)
         lists = RankedLists.empty(len(own), self.n)
-        for blocks in _together(layout, rows["factors"].shape[1]):
-            references = [self.items.references[q] for q in blocks]
-            items = _side_by_side([tiles.store.get(reference) for reference in references])
-            indices = np.concatenate([layout.indices("item", q) for q in blocks])
+        for _, items, indices in _side_by_side(self.items, tiles, rows):
             lists = most_similar(rows, own, items, indices, lists)
         return lists.arrays(), {}
 
 
-def _side_by_side(blocks: list[Arrays]) -> Arrays:
-    names = ("factors", "bias", "n")
-    return {name: np.concatenate([arrays[name] for arrays in blocks]) for name in names}
+def _side_by_side(
+    items: Blocks, tiles: RowTiles, rows: Arrays
+) -> Iterator[tuple[range, Arrays, Array]]:
+    """Yield (blocks, their arrays, global indices) of items that are ranked at once.
 
-
-def _together(layout: GridLayout, rank: int) -> list[range]:
-    """Return which item blocks are ranked at once: many, as the best items rule out the others."""
-    block_bytes = 4 * (rank + 1) * layout.rows("item", 0)
+    Those are many, as the best items rule out the others. rows: what they are ranked for.
+    """
+    layout, n_blocks = tiles.layout, tiles.layout.item_blocks
+    block_bytes = 4 * (rows["factors"].shape[1] + 1) * layout.rows("item", 0)
     step = max(1, _ITEM_BYTES // max(1, block_bytes))
-    n_blocks = layout.item_blocks
-    return [range(q, min(q + step, n_blocks)) for q in range(0, n_blocks, step)]
+    for first in range(0, n_blocks, step):
+        blocks = range(first, min(first + step, n_blocks))
+        met = [items.read(tiles.store, q) for q in blocks]
+        arrays = {name: np.concatenate([m[name] for m in met]) for name in ("factors", "bias", "n")}
+        yield blocks, arrays, np.concatenate([layout.indices("item", q) for q in blocks])
+
+
+def factor_block(factors: Array, n: Array, bias: Array | None = None) -> Arrays:
+    """Return the arrays of a factor block: float32 (rows, k), int64 (rows); biases of 0 if none."""
+    bias = np.zeros(len(n), np.float32) if bias is None else bias.astype(np.float32, copy=False)
+    return {"factors": factors, "bias": bias, "n": n}
 
 
 @dataclass(frozen=True)
@@ -180,9 +183,7 @@ class StartRows:
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         """Return factors, bias and n of one block."""
-        n = sum((tile.degrees for tile, _ in tiles), start=np.int64(0))
-        indices = tiles.layout.indices(tiles.side, tiles.block)
-        n = np.broadcast_to(n, len(indices))
+        n, indices = tiles.degrees, tiles.layout.indices(tiles.side, tiles.block)
         side_seed = 2 * self.seed + (tiles.side == "item")
         factors = self._random(side_seed, indices)
         bias = np.zeros(len(indices), np.float32)
@@ -212,8 +213,6 @@ def start_state(
     iteration: int = 0,
 ) -> State:
     """Return the state before the first iteration, which counts as `iteration`."""
-    user, item = (
-        grid.sweep(side, name, start, rows=previous[side] if previous else None)[0]
-        for side in SIDES
-    )
+    rows = previous or {}
+    user, item = (grid.sweep(side, name, start, rows=rows.get(side))[0] for side in SIDES)
     return State(iteration, user, item)

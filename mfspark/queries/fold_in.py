@@ -107,7 +107,7 @@ def _scores(run: PublishedRun, name: str, tile: Tile, items: Arrays) -> Array:
         return (Y @ x[0]).astype(np.float64)
     explicit = ALSOptions.of_run(options | {"solver": "cholesky"})
     tiles = TileSet.from_record(run.facts(f"cut-{run.subset}")["tiles"])
-    part = als.rating_block_of(explicit, tile, items, tiles.mean)
+    part = als.rating_block_of(tile, items, tiles.mean, biases=explicit.biases)
     start = np.zeros((1, part.features.shape[1]), np.float32)
     w = als.solver_of(explicit, tiles.std).solve([part], start)[0][0]
     rank = Y.shape[1]

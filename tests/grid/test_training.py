@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -264,7 +265,7 @@ def test_no_iterations_leave_the_start(site: Callable[[str], Site]) -> None:
             return True
 
     here = site("here")
-    half = als_model.HalfStep(OPTIONS, 3.2)
+    half = als_model.ALSHalfStep(partial(als_model.solver_of, OPTIONS), 3.2, biases=True)
     state = here.train(Nothing.of(half, OPTIONS, SEED, None))
     assert state.iteration == 0
     assert here.files() == {f"{reference}.parquet" for reference in state.references}

@@ -57,6 +57,11 @@ def degrees_of(parts: Sequence[RatingBlock]) -> Array:
     return np.sum([part.tile.degrees for part in parts], axis=0)
 
 
+def squared_targets(ratings: Sequence[RatingBlock]) -> float:
+    """Return the sum of all squared targets."""
+    return sum(float(np.square(each.targets, dtype=np.float64).sum()) for each in ratings)
+
+
 def normal_equations(
     parts: Sequence[RatingBlock], shared: Array | None = None
 ) -> Iterator[tuple[Array, torch.Tensor, torch.Tensor]]:

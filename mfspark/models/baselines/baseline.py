@@ -9,7 +9,7 @@ import numpy as np
 
 from mfspark.kernels.arrays.tile import stack_columns
 from mfspark.kernels.factorization.damped_bias import damped_bias
-from mfspark.models.factor_model import FactorModel, StartRows, start_state
+from mfspark.models.factor_model import FactorModel, StartRows, factor_block, start_state
 
 if TYPE_CHECKING:
     from mfspark.config.models import BaselineOptions
@@ -61,8 +61,4 @@ class _Bias:
         tile = stack_columns([tile for tile, _ in met])
         other_bias = np.concatenate([columns["bias"] for _, columns in met])
         bias = damped_bias(tile, self.mean, other_bias.astype(np.float64), self.damping)
-        return {
-            "factors": np.zeros((tile.n_rows, 0), np.float32),
-            "bias": bias.astype(np.float32),
-            "n": tile.degrees,
-        }, {}
+        return factor_block(np.zeros((tile.n_rows, 0), np.float32), tile.degrees, bias), {}

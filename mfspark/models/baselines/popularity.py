@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mfspark.models.factor_model import FactorModel
+from mfspark.models.factor_model import FactorModel, factor_block
 
 if TYPE_CHECKING:
     from mfspark.config.models import PopularityOptions
@@ -29,10 +29,5 @@ class _Count:
     scored: bool
 
     def __call__(self, _rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
-        n = np.sum([tile.degrees for tile, _ in tiles], axis=0)
-        bias = n if self.scored else np.zeros(len(n))
-        return {
-            "factors": np.zeros((len(n), 0), np.float32),
-            "bias": bias.astype(np.float32),
-            "n": n,
-        }, {}
+        n = tiles.degrees
+        return factor_block(np.zeros((len(n), 0), np.float32), n, n if self.scored else None), {}

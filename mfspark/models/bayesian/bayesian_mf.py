@@ -26,7 +26,7 @@ from mfspark.kernels.factorization.gibbs import (
     sample_prior,
     sample_rows,
 )
-from mfspark.kernels.factorization.normal_equations import degrees_of
+from mfspark.kernels.factorization.normal_equations import degrees_of, squared_targets
 from mfspark.models.bayesian.posterior import PosteriorModel
 from mfspark.models.bayesian.rating_patterns import pattern_features
 from mfspark.models.bayesian.time_biases import (
@@ -38,8 +38,8 @@ from mfspark.models.bayesian.time_biases import (
     TimeBiases,
     start_time_bins,
 )
-from mfspark.models.factor_model import StartRows, start_state
-from mfspark.models.factorization.als import biased_ratings
+from mfspark.models.factor_model import StartRows, factor_block, start_state
+from mfspark.models.factorization.als import rating_block_of
 from mfspark.schemas import SIDES, other
 
 if TYPE_CHECKING:
@@ -64,21 +64,21 @@ _START_STD = 0.1
 def fit(context: FitContext, options: BayesianMFOptions) -> PosteriorModel:
     """Fit by Gibbs sampling and join the samples that were kept."""
     tiles, grid = context.tiles, context.grid
-    scale = tiles.std
     attributes: dict[Side, Blocks | None] = {}
     if options.attributes:
         attributes = {side: context.attributes(side) for side in SIDES}
-    algorithm = BayesianMF(options, tiles.mean, scale, context.seed, attributes, context.previous)
+    algorithm = BayesianMF(
+        options, tiles.mean, tiles.std, context.seed, attributes, context.previous
+    )
     state = context.train(algorithm)
     chain = Chain.of(state)
-    samples = chain.samples
-    time_biases = _known_time_biases(context, chain) if chain.bins else None
+    biases = _known_time_biases(context, chain) if chain.bins else None
     user, item = (
         grid.sweep(
             side,
             f"{context.name}/posterior",
-            Join(samples[side], scale),
-            time_biases.blocks(side) if time_biases else None,
+            Join(chain.samples[side], tiles.std),
+            biases.blocks(side) if biases else None,
         )[0]
         for side in SIDES
     )
@@ -87,10 +87,10 @@ def fit(context: FitContext, options: BayesianMFOptions) -> PosteriorModel:
     return PosteriorModel(
         *(tiles.mean, user, item),
         history=state.history,
-        n_samples=len(samples["user"]),
+        n_samples=len(chain.samples["user"]),
         noise=float(noise),
         level=options.level,
-        time_biases=time_biases,
+        time_biases=biases,
     )
 
 
@@ -103,7 +103,7 @@ def _known_time_biases(context: FitContext, chain: Chain) -> KnownTimeBiases:
         blocks[side], _ = context.grid.sweep(
             side, f"{context.name}/posterior-bins", average, rows=chain.bins[side]
         )
-        total = context.store.get(chain.precisions[side].references[0])["variance"]
+        total = chain.precisions[side].read(context.store)["variance"]
         variances[side] = tuple((scale**2 * total / n_draws).tolist())
     return KnownTimeBiases(blocks["user"], blocks["item"], variances)
 
@@ -112,17 +112,17 @@ def _known_time_biases(context: FitContext, chain: Chain) -> KnownTimeBiases:
 class Chain:
     """What a state keeps beside the factors of the last sample, by side."""
 
-    designs: dict[Side, Blocks]
+    designs: BySide
     """Feature blocks: features float32 (rows, R), zero in rows without ratings."""
-    sums: dict[Side, Blocks]
+    sums: BySide
     """One block: the features' gram, scales and groups."""
-    priors: dict[Side, Blocks]
+    priors: BySide
     """One block: the last prior, and alpha as it was when that was drawn."""
     samples: dict[Side, tuple[Blocks, ...]]
     """The factor blocks of earlier iterations that predictions are averaged over."""
     bins: BySide = field(default_factory=dict)
     """Time-bin blocks with their biases drawn last; empty where there are none."""
-    numbers: BySide = field(default_factory=dict)
+    strips: BySide = field(default_factory=dict)
     """Strips with the bins of each rating."""
     precisions: BySide = field(default_factory=dict)
     """One block: lambda of the time-bin biases."""
@@ -147,7 +147,7 @@ class Chain:
     @property
     def biases(self) -> TimeBiases | None:
         """The time-bin biases drawn last; None where there are none."""
-        return TimeBiases(self.bins, self.numbers) if self.bins else None
+        return TimeBiases(self.bins, self.strips) if self.bins else None
 
 
 @dataclass(frozen=True)
@@ -169,61 +169,45 @@ class BayesianMF:
         start = StartRows(options.rank, _START_STD, self.seed, self.scale)
         skipped = max(0, options.burn_in - options.warm_burn_in) if self.previous else 0
         state = start_state(grid, name, start, self.previous, iteration=skipped)
-        designs, sums, priors = {}, {}, {}
-        for side in SIDES:
-            patterns = None
-            if options.pattern_features:
-                seed = derive_seed(self.seed, _PATTERNS, side == "item")
-                patterns = pattern_features(
-                    grid, side, f"{name}/{side}-patterns", options.pattern_features, seed
-                )
-            designs[side], _ = grid.sweep(
-                side, f"{name}/design", Design(self.attributes.get(side)), rows=patterns
-            )
-            if patterns:
-                grid.store.discard(patterns.references)
-            sums[side] = Blocks(
-                side, (grid.reduce(f"{name}/{side}-sums", DesignSums(), designs[side]),)
-            )
-            start = StartPrior(options.rank + 1)
-            priors[side] = Blocks(side, (grid.reduce(f"{name}/{side}-prior", start, sums[side]),))
-        chain = Chain(designs, sums, priors, {"user": (), "item": ()})
+        designs: BySide = {side: self._design(grid, side, name) for side in SIDES}
+        start_prior = StartPrior(options.rank + 1)
+        sums: BySide = {s: grid.reduce(f"{name}/prior", start_prior, designs[s]) for s in SIDES}
+        chain = Chain(designs, sums, sums, {"user": (), "item": ()})
         if options.uses_times and grid.tiles.timed:
-            chain = self._with_time_bins(grid, name, chain)
+            lengths: Lengths = {"user": options.user_periods, "item": options.item_periods}
+            bins, strips = start_time_bins(grid, name, lengths)
+            precisions = {
+                side: grid.reduce(f"{name}/lambda", StartPrecision(), bins[side]) for side in SIDES
+            }
+            chain = replace(chain, bins=bins, strips=strips, precisions=precisions)
         return replace(state, kept=chain.kept)
 
-    def _with_time_bins(self, grid: Grid, name: str, chain: Chain) -> Chain:
-        lengths: Lengths = {"user": self.options.user_periods, "item": self.options.item_periods}
-        bins, numbers = start_time_bins(grid, name, lengths)
-        precisions = {
-            side: Blocks(
-                side, (grid.reduce(f"{name}/{side}-lambda", StartPrecision(), bins[side]),)
-            )
-            for side in SIDES
-        }
-        return replace(chain, bins=bins, numbers=numbers, precisions=precisions)
+    def _design(self, grid: Grid, side: Side, name: str) -> Blocks:
+        """Return the feature blocks of a side."""
+        n_patterns, patterns = self.options.pattern_features, None
+        if n_patterns:
+            seed = derive_seed(self.seed, _PATTERNS, side == "item")
+            patterns = pattern_features(grid, side, f"{name}/{side}-patterns", n_patterns, seed)
+        design = Design(self.attributes.get(side))
+        designs, _ = grid.sweep(side, f"{name}/design", design, rows=patterns)
+        grid.store.discard(patterns.references if patterns else ())
+        return designs
 
     def step(self, grid: Grid, state: State, name: str) -> State:
         """Draw one sample of everything."""
         chain, iteration = Chain.of(state), state.iteration + 1
-        blocks: dict[Side, Blocks] = {"user": state.user, "item": state.item}
-        priors = dict(chain.priors)
-        numbers: dict[str, float] = {}
-        pairs: tuple[tuple[Side, Side], ...] = (("user", "item"), ("item", "user"))
-        for side, across in pairs:
+        blocks: BySide = {"user": state.user, "item": state.item}
+        priors, numbers = dict(chain.priors), dict[str, float]()
+        for side in SIDES:
+            across = other(side)
             seeds = [derive_seed(self.seed, s, iteration, side == "item") for s in (_ROWS, _PRIOR)]
             draw = DrawRows(
-                *(self.options.rank, self.mean, self.scale, seeds[0]),
-                *(priors[side].references[0], priors[across].references[0], chain.designs[side]),
-                chain.biases,
+                *(self.mean, self.scale, seeds[0], priors[side], priors[across]),
+                *(chain.designs[side], chain.biases),
             )
             blocks[side], numbers = grid.sweep(side, name, draw, columns=blocks[across])
-            draw_prior = DrawPrior(
-                *(seeds[1], priors[side].references[0], chain.sums[side].references[0]),
-                *(numbers["squared_error"], numbers["weight"]),
-            )
-            prior = grid.reduce(f"{name}/{side}-prior", draw_prior, blocks[side])
-            priors[side] = Blocks(side, (prior,))
+            draw_prior = DrawPrior(seeds[1], priors[side], chain.sums[side], numbers)
+            priors[side] = grid.reduce(f"{name}/prior", draw_prior, blocks[side])
         rmse = self.scale * (max(0.0, numbers["squared_error"]) / max(1, numbers["weight"])) ** 0.5
         samples = chain.samples
         if self._keeps(iteration):
@@ -231,35 +215,27 @@ class BayesianMF:
         chain = replace(chain, priors=priors, samples=samples)
         if chain.bins:
             chain = self._draw_time_biases(grid, name, chain, blocks, iteration)
-        return replace(
-            state,
-            iteration=iteration,
-            **blocks,
-            history=(*state.history, Loss(iteration, "train", rmse)),
-            kept=chain.kept,
-        )
+        history = (*state.history, Loss(iteration, "train", rmse))
+        return replace(state, iteration=iteration, **blocks, history=history, kept=chain.kept)
 
     def _draw_time_biases(
-        self, grid: Grid, name: str, chain: Chain, blocks: dict[Side, Blocks], iteration: int
+        self, grid: Grid, name: str, chain: Chain, blocks: BySide, iteration: int
     ) -> Chain:
         """Draw the time-bin biases of both sides, and lambda with each."""
         counts = self._keeps(iteration)
+        bins, precisions = dict(chain.bins), dict(chain.precisions)
         for side in SIDES:
             seed = derive_seed(self.seed, _TIME_BIASES, iteration, side == "item")
             draw = DrawTimeBiases(
-                *(TimeBiases(chain.bins, chain.numbers), blocks[side]),
-                *(self.mean, self.scale, chain.precisions[side].references[0]),
-                *(chain.priors["item"].references[0], seed, counts),
+                *(TimeBiases(bins, chain.strips), blocks[side], self.mean, self.scale),
+                *(precisions[side], chain.priors["item"], seed, counts),
             )
-            drawn, _ = grid.sweep(side, f"{name}/bins", draw, chain.bins[side], blocks[other(side)])
-            draw_precision = DrawPrecision(seed, chain.precisions[side].references[0], counts)
-            reference = grid.reduce(f"{name}/{side}-lambda", draw_precision, drawn)
-            chain = replace(
-                chain,
-                bins={**chain.bins, side: drawn},
-                precisions={**chain.precisions, side: Blocks(side, (reference,))},
+            bins[side], _ = grid.sweep(
+                side, f"{name}/bins", draw, chain.bins[side], blocks[other(side)]
             )
-        return chain
+            draw_precision = DrawPrecision(seed, precisions[side], counts)
+            precisions[side] = grid.reduce(f"{name}/lambda", draw_precision, bins[side])
+        return replace(chain, bins=bins, precisions=precisions)
 
     def finished(self, state: State) -> bool:
         """Stop after burn_in + samples iterations."""
@@ -280,14 +256,13 @@ class Design:
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         """Return features float32 (rows, R) with their scales float64 (R) and groups int64 (R)."""
-        n = sum((tile.degrees for tile, _ in tiles), start=np.int64(0))
-        n = np.broadcast_to(n, tiles.layout.rows(tiles.side, tiles.block))
+        n = tiles.degrees
         features, scales = [np.ones((len(n), 1), np.float32)], [np.ones(1)]
         if "features" in rows:
             features.append(rows["features"])
             scales.append(rows["scales"])
         if self.attributes:
-            found = tiles.store.get(self.attributes.references[tiles.block])["attributes"]
+            found = tiles.read(self.attributes)["attributes"]
             features.append(found)
             scales.append(np.ones(found.shape[1]))
         V = np.column_stack(features)
@@ -301,40 +276,31 @@ class Design:
 
 
 @dataclass(frozen=True)
-class DesignSums:
-    """Reduce kernel: the gram, scales and groups of the features of a side."""
-
-    def __call__(self, blocks: Iterable[Arrays], _store: BlockStore) -> Arrays:
-        """Return gram float64 (R, R), scales (R) and groups (R)."""
-        designs = [{k: block[k] for k in ("gram", "scales", "groups")} for block in blocks]
-        return designs[0] | {"gram": np.sum([design["gram"] for design in designs], axis=0)}
-
-
-@dataclass(frozen=True)
 class StartPrior:
-    """Reduce kernel: the prior before the first draw."""
+    """Reduce kernel: the features of a side as a whole, and the prior before the first draw."""
 
     k: int
 
     def __call__(self, blocks: Iterable[Arrays], _store: BlockStore) -> Arrays:
-        """Return the arrays of a Prior, and alpha."""
-        groups = next(iter(blocks))["groups"]
+        """Return gram float64 (R, R), scales (R), groups (R), the arrays of a Prior, and alpha."""
+        designs = [{k: block[k] for k in ("gram", "scales", "groups")} for block in blocks]
+        groups = designs[0]["groups"]
         prior = Prior.start(len(groups), int(groups.max()) + 1, self.k)
-        return prior.arrays() | {"alpha": np.asarray(1.0)}
+        gram = np.sum([design["gram"] for design in designs], axis=0)
+        return designs[0] | prior.arrays() | {"gram": gram, "alpha": np.asarray(1.0)}
 
 
 @dataclass(frozen=True)
 class DrawRows:
     """Sweep kernel: the rows of one block drawn given all columns."""
 
-    rank: int
     mean: float
     scale: float
     seed: int
-    prior: str
-    """Reference of the prior of these rows."""
-    latest: str
-    """Reference of the prior drawn last, with the latest alpha."""
+    prior: Blocks
+    """The prior of these rows."""
+    latest: Blocks
+    """The prior drawn last, with the latest alpha."""
     designs: Blocks
     biases: TimeBiases | None = None
 
@@ -343,26 +309,20 @@ class DrawRows:
 
         Memory: as ALS, and the features of the rows (4 bytes each).
         """
-        prior = Prior.from_arrays(tiles.store.get(self.prior))
-        alpha = float(tiles.store.get(self.latest)["alpha"])
-        features = tiles.store.get(self.designs.references[tiles.block])["features"]
-        parts = [biased_ratings(tile, columns, self.mean, self.scale) for tile, columns in tiles]
+        prior = Prior.from_arrays(self.prior.read(tiles.store))
+        alpha = float(self.latest.read(tiles.store)["alpha"])
+        features = tiles.read(self.designs)["features"]
+        ratings = [rating_block_of(*each, self.mean, scale=self.scale) for each in tiles]
         if self.biases:
-            for q, part in enumerate(parts):
-                part.targets[:] -= self.biases.of_tile(tiles, q)
+            for q, each in enumerate(ratings):
+                each.targets[:] -= self.biases.of_tile(tiles, q)
         indices = tiles.layout.indices(tiles.side, tiles.block)
-        noise = normal_rows(self.seed, indices, self.rank + 1)
-        mean = prior.mean(features)
-        drawn, fit = sample_rows(parts, mean, prior.precision, alpha, noise)
-        n = degrees_of(parts)
+        noise = normal_rows(self.seed, indices, len(prior.precision))
+        drawn, fit = sample_rows(ratings, prior.mean(features), prior.precision, alpha, noise)
+        n = degrees_of(ratings)
+        numbers = {"squared_error": squared_targets(ratings) + fit, "weight": float(n.sum())}
         sums = RowSums.of(features, drawn, n)
-        squares = sum(float(np.square(part.targets, dtype=np.float64).sum()) for part in parts)
-        return {
-            "factors": drawn[:, : self.rank],
-            "bias": drawn[:, self.rank],
-            "n": n,
-            **sums.arrays(),
-        }, {"squared_error": squares + fit, "weight": float(n.sum())}
+        return factor_block(drawn[:, :-1], n, drawn[:, -1]) | sums.arrays(), numbers
 
 
 @dataclass(frozen=True)
@@ -370,22 +330,23 @@ class DrawPrior:
     """Reduce kernel: the prior of a side, and alpha, given the rows drawn last."""
 
     seed: int
-    last: str
-    design: str
-    squared_error: float
-    """Of all rows, and the ratings they have."""
-    weight: float
+    last: Blocks
+    sums: Blocks
+    """Of the features."""
+    numbers: Numbers
+    """Those of DrawRows, summed up."""
 
     def __call__(self, blocks: Iterable[Arrays], store: BlockStore) -> Arrays:
         """Return the arrays of a Prior, and alpha."""
-        design, last = store.get(self.design), Prior.from_arrays(store.get(self.last))
+        design, last = self.sums.read(store), Prior.from_arrays(self.last.read(store))
         totals = {"n_rows": 0, "cross": 0.0, "squares": 0.0}
         for block in blocks:
             totals = {name: total + block[name] for name, total in totals.items()}
         rng = np.random.default_rng(self.seed)
         sums = RowSums.from_arrays(totals)
         prior = sample_prior(sums, design["gram"], design["scales"], design["groups"], last, rng)
-        alpha = sample_noise_precision(max(0.0, self.squared_error), self.weight, rng)
+        squared_error = max(0.0, self.numbers["squared_error"])
+        alpha = sample_noise_precision(squared_error, self.numbers["weight"], rng)
         return prior.arrays() | {"alpha": np.asarray(alpha)}
 
 
@@ -401,14 +362,11 @@ class Join:
 
         rows: those of AverageBiases, or none.
         """
-        kept = [tiles.store.get(blocks.references[tiles.block]) for blocks in self.samples]
+        kept = [tiles.read(blocks) for blocks in self.samples]
         weight = np.float32((self.scale / len(kept)) ** 0.5)
         biases = np.column_stack([sample["bias"] for sample in kept]) * np.float32(self.scale)
         if "average" in rows:
             biases += rows["average"].sum(1, keepdims=True)
-        return {
-            "factors": np.column_stack([sample["factors"] for sample in kept]) * weight,
-            "bias": biases.mean(1),
-            "sample_bias": biases,
-            "n": kept[0]["n"],
-        }, {}
+        factors = np.column_stack([sample["factors"] for sample in kept]) * weight
+        block = factor_block(factors, kept[0]["n"], biases.mean(1))
+        return block | {"sample_bias": biases}, {}

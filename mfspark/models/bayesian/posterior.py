@@ -66,9 +66,8 @@ class PosteriorModel(FactorModel):
 
         Blocks of the users: deviation float64 (n), in the order of the pairs' strip.
         """
-        over_pairs = Grid(pairs, grid.store, grid.runner)
         kernel = _OfPairs(self.n_samples, self.noise, self.time_biases)
-        return over_pairs.sweep("user", name, kernel, self.user, self.item)[0]
+        return grid.over(pairs).sweep("user", name, kernel, self.user, self.item)[0]
 
     def list_deviations(self, grid: Grid, lists: Blocks, name: str) -> Blocks:
         """Return the same for the entries of lists, as `recommend` gave them.
@@ -117,7 +116,7 @@ class _OfLists:
     lists: Blocks
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
-        indices: Array = tiles.store.get(self.lists.references[tiles.block])["indices"]
+        indices: Array = tiles.read(self.lists)["indices"]
         result = np.full(indices.shape, np.nan)
         n_blocks = tiles.layout.item_blocks
         for q in range(n_blocks):

@@ -49,7 +49,7 @@ class _Degrees:
     """Sweep kernel: the ratings of each row."""
 
     def __call__(self, _rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
-        return {"n": np.sum([tile.degrees for tile, _ in tiles], axis=0)}, {}
+        return {"n": tiles.degrees}, {}
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,10 @@ def _root(n: Array) -> Array:
 class _Features:
     """Sweep kernel: the rows' features."""
 
-    spectrum: str
+    spectrum: Blocks
     n_features: int
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
-        spectrum, kept = tiles.store.get(self.spectrum), slice(self.n_features)
+        spectrum, kept = self.spectrum.read(tiles.store), slice(self.n_features)
         features = rows["basis"] @ spectrum["rows"][:, kept].astype(np.float32)
         return {"features": features, "scales": spectrum["values"][kept]}, {}

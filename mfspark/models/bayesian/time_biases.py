@@ -26,7 +26,7 @@ from mfspark.kernels.factorization.time_biases import (
     sample_time_biases,
     sums_of_bins,
 )
-from mfspark.models.factorization.als import biased_ratings
+from mfspark.models.factorization.als import rating_block_of
 from mfspark.schemas import SIDES, other
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def start_time_bins(grid: Grid, name: str, lengths: Lengths) -> tuple[BySide, By
     Blocks: the arrays of TimeBins, n_ratings int64 (N), and bias, total and squares float32 (N):
     the bias drawn last, and sums over the draws that predictions are averaged over.
     """
-    times = Grid(grid.tiles.times, grid.store, grid.runner)
+    times = grid.over(grid.tiles.times)
     n_blocks = grid.layout.blocks
     found: BySide = {s: Blocks.named(s, f"{name}/found", n_blocks(s)) for s in SIDES}
     strips: BySide = {s: Blocks.named(s, f"{name}/numbers", n_blocks(s)) for s in SIDES}
@@ -126,7 +126,7 @@ class TimeBiases:
         block_of = {side: tiles.block, other(side): q}
         total = np.zeros((), np.float32)
         for s in sides:
-            bias = store.get(self.blocks[s].references[block_of[s]])["bias"]
+            bias = self.blocks[s].read(store, block_of[s])["bias"]
             total = total + sums_of_bins(bias, numbers[s])
         return total
 
@@ -141,10 +141,10 @@ class DrawTimeBiases:
     mean: float
     scale: float
     """Of the ratings."""
-    precision: str
-    """Reference of lambda (S) of this side."""
-    latest: str
-    """Reference of the prior drawn last, with the latest alpha."""
+    precision: Blocks
+    """Lambda (S) of this side."""
+    latest: Blocks
+    """The prior drawn last, with the latest alpha."""
     seed: int
     counts: bool
     """Whether this draw is one of those that predictions are averaged over."""
@@ -155,17 +155,17 @@ class DrawTimeBiases:
         Memory: 24 bytes a rating of the strip, beside its tiles.
         """
         store, side, across = tiles.store, tiles.side, other(tiles.side)
-        own = store.get(self.rows.references[tiles.block])
+        own = tiles.read(self.rows)
         w = np.column_stack([own["factors"], own["bias"]])
         residuals, numbers = [np.empty(0)], []
         for q, (tile, columns) in enumerate(tiles):
-            part = biased_ratings(tile, columns, self.mean, self.scale)
-            explained = scores_of_ratings(part, w) + self.biases.of_tile(tiles, q, [across])
-            residuals.append((part.targets - explained).astype(np.float64))
+            ratings = rating_block_of(tile, columns, self.mean, scale=self.scale)
+            explained = scores_of_ratings(ratings, w) + self.biases.of_tile(tiles, q, [across])
+            residuals.append((ratings.targets - explained).astype(np.float64))
             numbers.append(store.get(self.biases.strips[side].references[tiles.block], q)[side])
         bins = TimeBins.from_arrays(rows)
-        alpha = float(store.get(self.latest)["alpha"])
-        precision = store.get(self.precision)["precision"]
+        alpha = float(self.latest.read(store)["alpha"])
+        precision = self.precision.read(store)["precision"]
         bias = sample_time_biases(
             np.concatenate(residuals),
             np.concatenate(numbers, axis=1),
@@ -209,7 +209,7 @@ class DrawPrecision:
     """Reduce kernel: lambda of a side, given the biases drawn last."""
 
     seed: int
-    last: str
+    last: Blocks
     counts: bool
 
     def __call__(self, blocks: Iterable[Arrays], store: BlockStore) -> Arrays:
@@ -219,7 +219,7 @@ class DrawPrecision:
             squares, n = squares + block["sum_of_squares"], n + block["n_bins"]
         precision = sample_bias_precision(squares, n, np.random.default_rng(self.seed))
         counted = self.counts / precision
-        return {"precision": precision, "variance": store.get(self.last)["variance"] + counted}
+        return {"precision": precision, "variance": self.last.read(store)["variance"] + counted}
 
 
 @dataclass(frozen=True)
@@ -295,7 +295,7 @@ class KnownTimeBiases:
         self, side: Side, tiles: RowTiles, block: int, rows: Array, minutes: Array
     ) -> tuple[Array, Array]:
         """Return the part of one side: pairs by their rows (n) in a block, and their times (n)."""
-        arrays = tiles.store.get(self.blocks(side).references[block])
+        arrays = self.blocks(side).read(tiles.store, block)
         numbers = TimeBins.from_arrays(arrays).numbers(rows, minutes)
         deviation = sums_of_bins(arrays["mean"], numbers) - arrays["average"][rows].sum(1)
         unknown = np.asarray(self.variances[side], np.float64) @ (numbers == NO_BIN)

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mfspark.kernels.arrays.device import device_of
-from mfspark.kernels.factorization.normal_equations import RatingBlock, degrees_of
+from mfspark.kernels.factorization.normal_equations import (
+    RatingBlock,
+    degrees_of,
+    squared_targets,
+)
 from mfspark.kernels.factorization.ridge import RidgeSolver
-from mfspark.models.factor_model import FactorModel
+from mfspark.models.factor_model import FactorModel, factor_block
 from mfspark.models.factorization.alternating import Alternating
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mfspark.config.models import ALSOptions
     from mfspark.grid.layout import BySide
     from mfspark.grid.runners import Numbers
@@ -33,11 +40,12 @@ def algorithm(
     options: ALSOptions, mean: float, seed: int, previous: BySide | None = None
 ) -> Alternating:
     """Return the iterations that fit ratings whose mean is `mean`."""
-    return Alternating.of(HalfStep(options, mean), options, seed, previous)
+    half = ALSHalfStep(partial(solver_of, options), mean, options.biases)
+    return Alternating.of(half, options, seed, previous)
 
 
 @dataclass(frozen=True)
-class HalfStep:
+class ALSHalfStep:
     """Sweep kernel: the rows of one block solved given all columns, to minimise
 
     sum (r - mu - b_u - b_i - x_u . y_i)^2
@@ -48,8 +56,10 @@ class HalfStep:
     solution is (x_u, b_u): the bias is one more column, pinned to 1 on the other side.
     """
 
-    options: ALSOptions
+    solver: Callable[[float], RidgeSolver]
+    """Gives what solves the rows of ratings with this standard deviation."""
     mean: float
+    biases: bool
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         """Return factors, bias, n and the numbers squared_error and weight of one block.
@@ -57,20 +67,14 @@ class HalfStep:
         Memory: the strip twice (20 bytes a rating) and the factors of its columns twice (8 * rank
         bytes a column).
         """
-        options = self.options
-        parts = [rating_block_of(options, tile, columns, self.mean) for tile, columns in tiles]
-        start = rows["factors"]
-        if options.biases:
+        start, rank = rows["factors"], rows["factors"].shape[1]
+        if self.biases:
             start = np.column_stack([start, rows["bias"]])
-        solver = solver_of(options, tiles.tiles.std)
-        solution, fit = solver.solve(parts, start)
-        squares = sum(float(np.square(part.targets, dtype=np.float64).sum()) for part in parts)
-        n = degrees_of(parts)
-        return {
-            "factors": solution[:, : options.rank],
-            "bias": solution[:, options.rank] if options.biases else np.zeros(len(n), np.float32),
-            "n": n,
-        }, {"squared_error": squares + fit, "weight": float(n.sum())}
+        ratings = [rating_block_of(*each, self.mean, biases=self.biases) for each in tiles]
+        solution, fit = self.solver(tiles.tiles.std).solve(ratings, start)
+        n, bias = degrees_of(ratings), solution[:, rank] if self.biases else None
+        numbers = {"squared_error": squared_targets(ratings) + fit, "weight": float(n.sum())}
+        return factor_block(solution[:, :rank], n, bias), numbers
 
 
 def solver_of(options: ALSOptions, std: float) -> RidgeSolver:
@@ -86,16 +90,16 @@ def solver_of(options: ALSOptions, std: float) -> RidgeSolver:
     )
 
 
-def rating_block_of(options: ALSOptions, tile: Tile, columns: Arrays, mean: float) -> RatingBlock:
-    """Return the ratings of a tile beside the factors of its columns."""
-    if options.biases:
-        return biased_ratings(tile, columns, mean)
-    return RatingBlock(tile, columns["factors"], tile.values - np.float32(mean))
+def rating_block_of(
+    tile: Tile, columns: Arrays, mean: float, *, biases: bool = True, scale: float = 1.0
+) -> RatingBlock:
+    """Return the ratings of a tile, in units of `scale`, beside the factors of its columns.
 
-
-def biased_ratings(tile: Tile, columns: Arrays, mean: float, scale: float = 1.0) -> RatingBlock:
-    """Take off what the mean and the columns' biases explain; pin the row's bias to 1."""
+    With biases what the columns' biases explain is taken off, and the row's bias is pinned to 1.
+    """
     targets = (tile.values - np.float32(mean)) / np.float32(scale)
+    if not biases:
+        return RatingBlock(tile, columns["factors"], targets)
     targets -= columns["bias"][tile.indices]
     features = np.column_stack([columns["factors"], np.ones_like(columns["bias"])])
     return RatingBlock(tile, features, targets)

@@ -57,7 +57,7 @@ class Randomized:
         """Take one turn; the loss is what the wanted triplets leave, over all cells."""
         columns = state.item if self.side == "user" else state.user
         found = turn(grid, self.matrix, self.side, name, columns)
-        explained = float(grid.store.get(found.spectrum)["values"][: self.rank].sum())
+        explained = float(found.spectrum.read(grid.store)["values"][: self.rank].sum())
         cells = grid.layout.n_users * grid.layout.n_items
         iteration = state.iteration + 1
         loss = Loss(iteration, "train", (max(0.0, self.squares - explained) / cells) ** 0.5)
@@ -101,11 +101,10 @@ class Exact:
         return True
 
 
-def _state(iteration: int, rows: Blocks, columns: Blocks, spectrum: str = "") -> State:
+def _state(iteration: int, rows: Blocks, columns: Blocks, *spectrum: Blocks) -> State:
     """Return a state whose user and item blocks are the bases of the two sides."""
     user, item = (rows, columns) if rows.side == "user" else (columns, rows)
-    kept = {"spectrum": (Blocks(rows.side, (spectrum,)),)} if spectrum else {}
-    return State(iteration, user, item, kept=kept)
+    return State(iteration, user, item, kept={"spectrum": spectrum})
 
 
 @dataclass(frozen=True)
@@ -158,9 +157,9 @@ class _ExactSpectrum:
 class _RowsOf:
     """Sweep kernel: the vectors of a block's rows, as the basis of its side."""
 
-    spectrum: str
+    spectrum: Blocks
 
     def __call__(self, _rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
-        vectors = tiles.store.get(self.spectrum)["vectors"]
+        vectors = self.spectrum.read(tiles.store)["vectors"]
         mine = vectors[tiles.layout.indices(tiles.side, tiles.block)]
         return {"basis": mine.astype(np.float32)}, {}

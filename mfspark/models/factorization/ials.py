@@ -22,7 +22,7 @@ import numpy as np
 from mfspark.kernels.arrays.device import device_of
 from mfspark.kernels.factorization.normal_equations import RatingBlock, degrees_of
 from mfspark.kernels.factorization.ridge import RidgeSolver
-from mfspark.models.factor_model import FactorModel
+from mfspark.models.factor_model import FactorModel, factor_block
 from mfspark.models.factorization.alternating import Alternating, gram_of
 
 if TYPE_CHECKING:
@@ -42,11 +42,11 @@ def fit(context: FitContext, options: IALSOptions) -> FactorModel:
 
 def algorithm(options: IALSOptions, seed: int, previous: BySide | None = None) -> Alternating:
     """Return the iterations of a fit."""
-    return Alternating.of(HalfStep(options), options, seed, previous)
+    return Alternating.of(IALSHalfStep(options), options, seed, previous)
 
 
 @dataclass(frozen=True)
-class HalfStep:
+class IALSHalfStep:
     """Sweep kernel: the rows of one block solved given all columns, chosen or not."""
 
     options: IALSOptions
@@ -62,7 +62,7 @@ class HalfStep:
         n = degrees_of(parts)
         confidence = sum(float(part.targets.sum(dtype=np.float64)) for part in parts)
         unseen = float(((n > 0) * (n_columns - n)).sum())
-        block = {"factors": factors, "bias": np.zeros(len(n), np.float32), "n": n}
+        block = factor_block(factors, n)
         numbers = {"squared_error": confidence + fit, "weight": confidence + unseen}
         return block | {"gram": gram_of(block)}, numbers
 

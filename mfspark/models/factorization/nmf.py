@@ -10,6 +10,7 @@ normal equations, A = Y'Y: a product of the sparse ratings with Y is all that an
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,9 +19,9 @@ import torch
 from mfspark.errors import InputError
 from mfspark.kernels.arrays.sparse import sparse_rows
 from mfspark.kernels.factorization.nonnegative import descend
-from mfspark.kernels.factorization.normal_equations import RatingBlock, degrees_of
 from mfspark.kernels.factorization.ridge import RidgeSolver
-from mfspark.models.factor_model import FactorModel, StartRows
+from mfspark.models.factor_model import FactorModel, StartRows, factor_block
+from mfspark.models.factorization.als import ALSHalfStep
 from mfspark.models.factorization.alternating import Alternating, gram_of
 from mfspark.schemas import other
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from mfspark.grid.layout import BySide, TileSet
     from mfspark.grid.runners import Numbers
     from mfspark.grid.views import RowTiles
-    from mfspark.kernels.arrays.tile import Array, Arrays
+    from mfspark.kernels.arrays.tile import Arrays
     from mfspark.models.base import FitContext
 
 
@@ -50,7 +51,7 @@ def algorithm(
     options: NMFOptions, tiles: TileSet, seed: int, previous: BySide | None = None
 ) -> Alternating:
     """Return the iterations of a fit, from random factors whose products have the cells' mean."""
-    half: SweepKernel = MaskedHalfStep(options, tiles.std)
+    half: SweepKernel = ALSHalfStep(partial(_solver_of, options), mean=0.0, biases=False)
     mean = tiles.mean
     if options.unrated == "zero":
         half = FullHalfStep(options)
@@ -59,28 +60,11 @@ def algorithm(
     return Alternating(half, first, options.max_iter, options.tol, previous)
 
 
-@dataclass(frozen=True)
-class MaskedHalfStep:
-    """Sweep kernel: the rows of one block solved given all columns, over the ratings alone."""
-
-    options: NMFOptions
-    std: float
-    """Of the ratings."""
-
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
-        """Return factors, bias (0), n and the numbers squared_error and weight."""
-        options = self.options
-        parts = [RatingBlock(tile, columns["factors"], tile.values) for tile, columns in tiles]
-        solver = RidgeSolver(
-            reg=options.reg * self.std**2,
-            prior=options.prior,
-            nonnegative=True,
-            sweeps=options.sweeps,
-        )
-        factors, fit = solver.solve(parts, rows["factors"])
-        squares = sum(_squares(part.targets) for part in parts)
-        n = degrees_of(parts)
-        return _block(factors, n), {"squared_error": squares + fit, "weight": float(n.sum())}
+def _solver_of(options: NMFOptions, std: float) -> RidgeSolver:
+    """Return what solves the rows of ratings with this standard deviation."""
+    return RidgeSolver(
+        reg=options.reg * std**2, prior=options.prior, nonnegative=True, sweeps=options.sweeps
+    )
 
 
 @dataclass(frozen=True)
@@ -97,20 +81,12 @@ class FullHalfStep:
         for tile, columns in tiles:
             gram += torch.from_numpy(gram_of(columns))
             b.addmm_(sparse_rows(tile, tile.values), torch.from_numpy(columns["factors"]))
-            squares += _squares(tile.values)
+            squares += float(np.square(tile.values, dtype=np.float64).sum())
             n += tile.degrees
         diagonal = torch.full_like(start, self.options.reg)
         w = descend(gram, b, diagonal, start, self.options.sweeps)
         fit = float((w * (w @ gram - 2 * b)).sum(dtype=torch.float64))
         cells = len(n) * tiles.layout.n(other(tiles.side))
-        block = _block(w.numpy(), n)
+        block = factor_block(w.numpy(), n)
         numbers = {"squared_error": squares + fit, "weight": float(cells)}
         return block | {"gram": gram_of(block)}, numbers
-
-
-def _block(factors: Array, n: Array) -> Arrays:
-    return {"factors": factors, "bias": np.zeros(len(n), np.float32), "n": n}
-
-
-def _squares(values: Array) -> float:
-    return float(np.square(values, dtype=np.float64).sum())

@@ -63,8 +63,7 @@ class Matrix:
         return tile.with_values(self.entries(tile, rows, columns, side))
 
     def _about(self, side: Side, block: int, store: BlockStore) -> Arrays:
-        blocks = self.about.get(side)
-        return store.get(blocks.references[block]) if blocks else {}
+        return self.about[side].read(store, block) if side in self.about else {}
 
 
 @dataclass(frozen=True)
@@ -75,14 +74,15 @@ class Subspace:
     """basis float32 (rows, w): P."""
     columns: Blocks
     """basis float32 (columns, w): C."""
-    spectrum: str
-    """Reference of values float64 (r): s^2, descending, and of what takes bases to vectors: rows
-    (w, r), so that P rows = U, and columns (w, r), so that C columns = s V."""
+    spectrum: Blocks
+    """One block: values float64 (r), s^2, descending, and what takes bases to vectors: rows (w, r),
+    so that P rows = U, and columns (w, r), so that C columns = s V."""
 
     @property
     def references(self) -> set[str]:
         """All blocks it needs."""
-        return {self.spectrum, *self.rows.references, *self.columns.references}
+        every = (self.spectrum, self.rows, self.columns)
+        return {reference for blocks in every for reference in blocks.references}
 
 
 def start_columns(grid: Grid, side: Side, name: str, width: int, seed: int) -> Blocks:
@@ -99,7 +99,7 @@ def turn(grid: Grid, matrix: Matrix, side: Side, name: str, columns: Blocks) -> 
     basis = grid.reduce(f"{name}/basis", _Whitening(), rows)
     columns, _ = grid.sweep(across, f"{name}/columns", Product(matrix, basis), columns=rows)
     spectrum = grid.reduce(f"{name}/spectrum", _Spectrum(basis), columns)
-    grid.store.discard({orthonormal, basis})
+    grid.store.discard({*orthonormal.references, *basis.references})
     return Subspace(rows, columns, spectrum)
 
 
@@ -108,8 +108,8 @@ class Product:
     """Sweep kernel: the matrix, or its transpose, times the basis of the other side."""
 
     matrix: Matrix
-    whitening: str = ""
-    """Reference of a matrix that the product is multiplied with; empty: none."""
+    whitening: Blocks | None = None
+    """One block with a matrix that the product is multiplied with, if any."""
 
     def __call__(self, _rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         """Return basis float32 (rows, w), and its gram float64 (w, w) and total (w)."""
@@ -119,7 +119,7 @@ class Product:
             entries = sparse_rows(tile, tile.values)
             product = product + (entries @ torch.from_numpy(tiles.column(q)["basis"])).numpy()
         if self.whitening:
-            product = product @ tiles.store.get(self.whitening)["basis"].astype(np.float32)
+            product = product @ self.whitening.read(tiles.store)["basis"].astype(np.float32)
         return _with_gram(product), {}
 
 
@@ -152,11 +152,11 @@ class _Whitening:
 class _Spectrum:
     """Reduce kernel: singular values, and the singular vectors in terms of the bases."""
 
-    basis: str
+    basis: Blocks
 
     def __call__(self, blocks: Iterable[Arrays], store: BlockStore) -> Arrays:
         values, vectors = eigenpairs(sum((block["gram"] for block in blocks), np.zeros(())))
-        basis = store.get(self.basis)
+        basis = self.basis.read(store)
         to_rows = basis["basis"] @ vectors
         sign = signs(basis["total"] @ to_rows)
         return {"values": values, "rows": to_rows * sign, "columns": vectors * sign}

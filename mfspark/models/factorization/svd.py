@@ -21,7 +21,7 @@ import numpy as np
 
 from mfspark.errors import ConfigError
 from mfspark.kernels.factorization.spectrum import n_within
-from mfspark.models.factor_model import FactorModel
+from mfspark.models.factor_model import FactorModel, factor_block
 from mfspark.models.factorization.decompositions import Exact, Randomized
 from mfspark.models.factorization.subspace import Matrix
 from mfspark.schemas import SIDES
@@ -72,9 +72,9 @@ def fit(context: FitContext, options: SVDOptions) -> SVDModel:
     algorithm = _algorithm(context, options, matrix, side, squares)
     state = context.train(algorithm)
     (spectrum,) = state.kept["spectrum"]
-    values = context.store.get(spectrum.references[0])["values"]
+    values = spectrum.read(context.store)["values"]
     kept = _n_kept(options, squares, values)
-    kernel = _Factors(matrix.about, spectrum, kept)
+    kernel = _Factors(matrix.about, spectrum, side, kept)
     user, item = (
         context.grid.sweep(bases.side, context.name, kernel, rows=bases)[0]
         for bases in (state.user, state.item)
@@ -161,17 +161,16 @@ class _Factors:
     biases: BySide
     """Blocks with the bias of each row; none: there are no biases."""
     spectrum: Blocks
+    unit_side: Side
+    """Whose basis gives unit vectors: the rows of the iteration."""
     kept: int
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
-        found, side = tiles.store.get(self.spectrum.references[0]), tiles.side
-        own_rows = side == self.spectrum.side  # whose basis gives unit vectors
+        found, side = self.spectrum.read(tiles.store), tiles.side
+        own_rows = side == self.unit_side
         vectors = found["rows" if own_rows else "columns"][:, : self.kept]
         if own_rows != (side == "user"):  # the rows of the iteration were the items
             singular = np.sqrt(found["values"][: self.kept])
             vectors = vectors * singular if side == "item" else vectors / singular
-        n = np.sum([tile.degrees for tile, _ in tiles], axis=0)
-        bias = np.zeros(len(n), np.float32)
-        if side in self.biases:
-            bias = tiles.store.get(self.biases[side].references[tiles.block])["bias"]
-        return {"factors": rows["basis"] @ vectors.astype(np.float32), "bias": bias, "n": n}, {}
+        bias = tiles.read(self.biases[side])["bias"] if side in self.biases else None
+        return factor_block(rows["basis"] @ vectors.astype(np.float32), tiles.degrees, bias), {}
