@@ -28,7 +28,7 @@ def test_small_directions_are_not_lost_beside_large_ones(
     for number in range(3):
         found = turn(grid, Matrix(), "user", f"turn/{number}", columns)
         columns = found.columns
-    spectrum = grid.store.get(found.spectrum)
+    spectrum = found.spectrum.read(grid.store)
     expected = np.linalg.svd(np.nan_to_num(ratings.dense), compute_uv=False)
     np.testing.assert_allclose(np.sqrt(spectrum["values"][:8]), expected[:8], rtol=2e-3)
     U = whole(grid, found.rows, "basis") @ spectrum["rows"][:, :8]
