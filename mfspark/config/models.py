@@ -50,9 +50,12 @@ class PopularityOptions(ModelOptions):
     """Items by their number of ratings."""
 
 
-Measure = Literal[
+SimilarityName = Literal[
     "cosine", "cosine_corated", "msd", "pearson", "pearson_baseline", "adjusted_cosine", "jaccard"
 ]
+
+
+AggregationName = Literal["mean", "weighted", "centered", "zscore", "baseline"]
 
 
 class SimilarityOptions(ModelOptions):
@@ -61,7 +64,7 @@ class SimilarityOptions(ModelOptions):
     The formulas stand in docs/models.md.
     """
 
-    similarity: Measure = "cosine"
+    similarity: SimilarityName = "cosine"
     """`cosine` counts what is not rated as 0; `jaccard` looks only at what is rated, not how; all
     others look only at what both rated."""
     num_neighbors: PositiveInt = 50
@@ -90,18 +93,18 @@ class SimilarityOptions(ModelOptions):
 
 
 class KNNOptions(SimilarityOptions):
-    """What nearest neighbors tell, and how it becomes a prediction (kernels.aggregation)."""
+    """Whose ratings count, and how they become a prediction (kernels.neighbors.aggregation)."""
 
-    aggregation: Literal["mean", "weighted", "centered", "zscore", "baseline"] = "mean"
+    aggregation: AggregationName = "mean"
     """Mean of the neighbors' ratings: `mean` plain, all others weighted by similarity; `centered`,
-    `zscore` and `baseline` of how far they are from what was expected."""
+    `zscore` and `baseline` of how far they are from what they are centered on."""
     among: Literal["all", "raters"] = "all"
     """Whose ratings count: `all`: the num_neighbors nearest, as far as they have one; `raters`: the
     num_neighbors nearest of those who have one, exact and slow (docs/models.md)."""
     min_k: PositiveInt = 1
     """Fewer neighbors than this predict nothing."""
     damping: NonNegativeFloat = 0.5
-    """Weight, in similarities, of what is expected; not for `mean` and `weighted`."""
+    """Weight, in similarities, of what ratings are centered on; not for `mean` and `weighted`."""
     rank_by: Literal["rating", "similarity"] = "rating"
     """What lists are ranked by: predicted ratings, or the sum of similarity * rating."""
 
@@ -113,7 +116,7 @@ class UserKNNOptions(KNNOptions):
 class ItemKNNOptions(KNNOptions):
     """Ratings and lists by the items that are most like those a user rated."""
 
-    aggregation: Literal["mean", "weighted", "centered", "zscore", "baseline"] = "baseline"
+    aggregation: AggregationName = "baseline"
     damping: NonNegativeFloat = 1.0
     rank_by: Literal["rating", "similarity"] = "similarity"
 

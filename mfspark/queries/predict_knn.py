@@ -1,4 +1,4 @@
-"""What published neighbors tell of one pair, by the formulas of the night (kernels.aggregation)."""
+"""The prediction of one pair from published neighbors, by the formulas of the night's kernels."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mfspark.config.models import KNNOptions
-from mfspark.kernels.neighbors.aggregation import Rule
-from mfspark.kernels.neighbors.centering import Expectation
+from mfspark.kernels.neighbors.aggregation import Aggregation
+from mfspark.kernels.neighbors.centering import Centering
 from mfspark.schemas import other
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class NeighborsOfPair:
     ids: dict[Side, Id]
 
     def prediction(self) -> tuple[float, str] | None:
-        """Return the prediction and what it rests on; None where too few neighbors tell anything.
+        """Return the prediction and what it rests on; None where too few neighbors have a rating.
 
         Where `among = "raters"`, it is over the published neighbors all the same: whoever else is
         near stands in no table.
@@ -39,20 +39,20 @@ class NeighborsOfPair:
         rated = self._rated()
         if not rated:
             return None
-        expected, n = self._expectation(options, [row["id"] for row in rated]), len(rated)
-        rule = Rule(options.aggregation, options.min_k, options.damping)
+        centering, n = self._centering(options, [row["id"] for row in rated]), len(rated)
+        aggregation = Aggregation(options.aggregation, options.min_k, options.damping)
         ratings = np.array([row["rating"] for row in rated])
-        weights = rule.weights(np.array([row["similarity"] for row in rated]))
-        z = expected.deviations(ratings, np.arange(n), np.zeros(n, int))
-        counted = np.array((weights > 0).sum())
-        q = rule.quotient(np.array((weights * z).sum()), np.array(weights.sum()), counted)
-        if np.isnan(q):
+        similarity = np.array([row["similarity"] for row in rated])
+        z = centering.deviations(ratings, np.arange(n), np.zeros(n, int))
+        q = aggregation.of_lists(similarity[None], z[None])
+        if np.isnan(q[0]):
             return None
-        return float(expected.ratings(q, np.array(n), np.array(0))), self._basis(rated, weights)
+        prediction = centering.ratings(q, np.array([n]), np.array([0]))
+        return float(prediction[0]), self._basis(rated, aggregation.weights(similarity))
 
     @property
     def _side(self) -> Side:
-        """Whose neighbors are asked."""
+        """Whose neighbors count."""
         return self.record["neighbors"]["side"]
 
     def _rated(self) -> list[Row]:
@@ -66,19 +66,19 @@ class NeighborsOfPair:
             self.ids[across],
         )
 
-    def _expectation(self, options: KNNOptions, neighbors: list[Id]) -> Expectation:
-        """Return what is expected of the neighbors, and last of the row itself; one column."""
+    def _centering(self, options: KNNOptions, neighbors: list[Id]) -> Centering:
+        """Return what the neighbors, and last the row itself, are centered on; one column."""
         side, rows = self._side, [*neighbors, self.ids[self._side]]
         if options.aggregation == "baseline":
             level = self.record["mean"] + self._biases(side, rows)
             column = self._biases(other(side), [self.ids[other(side)]])
-            return Expectation(level, np.ones(len(rows)), column)
+            return Centering(level, np.ones(len(rows)), column)
         if options.aggregation in ("centered", "zscore"):
             means, spreads = self._means_and_spreads(side, rows)
             if options.aggregation == "centered":
                 spreads = np.ones(len(rows))
-            return Expectation(means, spreads, np.zeros(1))
-        return Expectation.nothing(len(rows), 1)
+            return Centering(means, spreads, np.zeros(1))
+        return Centering.none(len(rows), 1)
 
     def _biases(self, side: Side, ids: list[Id]) -> np.ndarray:
         query = f"select {side}_id as id, bias from {{{side}_factors}} where model = 'baseline'"

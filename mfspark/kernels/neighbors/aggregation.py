@@ -1,13 +1,13 @@
-"""How what neighbors tell becomes a prediction.
+"""How the ratings of neighbors become a prediction.
 
     q(x, c) = sum_y w_xy z_yc / (sum_y w_xy + damping)        over the neighbors y of x that have c
 
 x and y are users and c is an item, or x and y are items and c is a user who rated y: the same sums
-over the other side. z is how far a rating is from what is expected (kernels.neighbors.centering),
-and the prediction is what is expected of the pair, with q on top.
+over the other side. z is a rating less what it is centered on (kernels.neighbors.centering), and
+the prediction is what the pair is centered on, with q on top.
 
-    mean        nothing is expected, and all neighbors weigh alike
-    weighted    nothing is expected; w = s_xy where it is above 0, as everywhere below
+    mean        centered on nothing, and all neighbors weigh alike
+    weighted    centered on nothing; w = s_xy where it is above 0, as everywhere below
     centered    the row's mean                 (KNNWithMeans of Surprise)
     zscore      the row's mean and spread      (KNNWithZScore)
     baseline    mu + b_u + b_i                 (KNNBaseline; Koren 2010)
@@ -25,38 +25,47 @@ import numpy as np
 if TYPE_CHECKING:
     from mfspark.kernels.arrays.tile import Array
 
-Aggregation = Literal["mean", "weighted", "centered", "zscore", "baseline"]
-EXPECTING: tuple[Aggregation, ...] = ("centered", "zscore", "baseline")
+AggregationMethod = Literal["mean", "weighted", "centered", "zscore", "baseline"]
+CENTERED: tuple[AggregationMethod, ...] = ("centered", "zscore", "baseline")
 """What is damped: elsewhere q is the rating itself, which must not be drawn to 0."""
 
 
 @dataclass(frozen=True)
-class Rule:
-    """How what neighbors tell becomes one number."""
+class Aggregation:
+    """How the ratings of neighbors become one number."""
 
-    aggregation: Aggregation
+    method: AggregationMethod
     min_k: int = 1
     damping: float = 0.0
-    """In similarities: so much weight speaks for what is expected."""
+    """In similarities: so much weight speaks for what the pair is centered on."""
     summed: bool = False
     """The score is sum s_xy r_yc alone: no rating, but it ranks what many neighbors have."""
 
     def weights(self, similarity: Array) -> Array:
         """Return the weight of neighbors by their similarity; 0: does not count."""
-        if self.aggregation == "mean" and not self.summed:
+        if self.method == "mean" and not self.summed:
             return (similarity > -np.inf).astype(np.float64)
         return np.maximum(similarity, 0.0)
+
+    def of_lists(self, similarity: Array, deviations: Array) -> Array:
+        """Return q of lists of neighbors that have a rating, float64 (n).
+
+        similarity and deviations float64 (n, k): s and z of each; -inf where a list ended.
+        """
+        weights = self.weights(similarity)
+        weighted = (weights * deviations).sum(axis=1)
+        return self.quotient(weighted, weights.sum(axis=1), (weights > 0).sum(axis=1))
 
     def quotient(self, sums: Array, weights: Array, counts: Array | None = None) -> Array:
         """Return q of sum w z, sum w and the number of those with w > 0, all of one shape.
 
         NaN where none of them, or fewer than min_k, has w > 0.
         """
-        told = weights > 0
+        some = weights > 0
         if counts is not None:
-            told &= counts >= self.min_k
+            some &= counts >= self.min_k
         if self.summed:
-            return np.where(told, sums, np.nan)
-        damping = self.damping if self.aggregation in EXPECTING else 0.0
+            return np.where(some, sums, np.nan)
+        damping = self.damping if self.method in CENTERED else 0.0
         q = np.full(sums.shape, np.nan)
-        return np.divide(sums, weights + damping, out=q, where=told)
+        return np.divide(sums, weights + damping, out=q, where=some)

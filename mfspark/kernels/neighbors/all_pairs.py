@@ -161,7 +161,7 @@ def _scored(chunk: Chunk, other: Chunk, similarity: Similarity) -> _Scored:
         return _cosines(chunk, other, similarity)
     if packing.exact:
         return _exact(chunk, other, similarity, _moments(chunk, other, similarity))
-    if roundable and not similarity.cancels:
+    if roundable and similarity.measure.tolerates_rounding:
         return _rounded(chunk, other, similarity)
     plain = moments(chunk.rows, other.rows, similarity.powers)
     return _exact(chunk, other, similarity, plain)
@@ -190,7 +190,7 @@ def _cosines(chunk: Chunk, other: Chunk, similarity: Similarity) -> _Scored:
 
 def _exact(chunk: Chunk, other: Chunk, similarity: Similarity, found: Moments) -> _Scored:
     """Score by moments that are not rounded, or as in the plain way."""
-    scores = similarity.of(found, Totals.across(chunk.rows), Totals.down(other.rows))
+    scores = similarity.of(found, Totals.across(chunk.rows), Totals.of(other.rows))
     return _Scored(
         scores, _LOWEST, lambda n: np.zeros(len(n)), lambda row, column: scores[row, column]
     )
@@ -203,7 +203,7 @@ def _rounded(chunk: Chunk, other: Chunk, similarity: Similarity) -> _Scored:
     3.1), which for dot products is at most |x_u| |x_v|: a cosine is off by three such at most.
     """
     found = _moments(chunk, other, similarity)
-    scores = similarity.of_supported(found, Totals.across(chunk.rows), Totals.down(other.rows))
+    scores = similarity.of_supported(found, Totals.across(chunk.rows), Totals.of(other.rows))
     return _Scored(
         scores,
         _LOWEST,

@@ -1,9 +1,9 @@
-"""What is expected of a rating before any neighbor is asked, and how far a rating is from it.
+"""What ratings are centered on before neighbors are averaged, and how far from it they are.
 
     e(x, c) = level_x + level_c        z_xc = (r_xc - e(x, c)) / spread_x
 
 x: a row of the side that is compared (a user where users are neighbors, else an item); c: a column.
-Neighbors tell z, and what they tell is put on top of what is expected of the pair itself.
+Deviations z of neighbors are averaged, and the average is put on top of the pair's own e(x, c).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Expectation:
+class Centering:
     """Levels and spreads: level and spread float64 (rows), column_level float64 (columns)."""
 
     level: Array
@@ -26,14 +26,14 @@ class Expectation:
     column_level: Array
 
     @classmethod
-    def nothing(cls, n_rows: int, n_columns: int) -> Expectation:
-        """Expect nothing: z is the rating itself."""
+    def none(cls, n_rows: int, n_columns: int) -> Centering:
+        """Center on nothing: z is the rating itself."""
         return cls(np.zeros(n_rows), np.ones(n_rows), np.zeros(n_columns))
 
     def deviations(self, ratings: Array, rows: Array, columns: Array) -> Array:
         """Return z of ratings (n) of rows (n) for columns (n), float64."""
-        expected = self.level[rows] + self.column_level[columns]
-        return (ratings.astype(np.float64) - expected) / self.spread[rows]
+        centers = self.level[rows] + self.column_level[columns]
+        return (ratings.astype(np.float64) - centers) / self.spread[rows]
 
     def ratings(self, deviations: Array, rows: Array, columns: Array) -> Array:
         """Return the ratings that deviations stand for; rows and columns broadcast with them."""

@@ -1,8 +1,8 @@
 """Predictions from lists of nearest neighbors, for many rows at once by one sparse product.
 
-    sum_y w_xy z_yc and sum_y w_xy        W: neighbors' weights (x, y), Z: what they tell (y, c)
+    sum_y w_xy z_yc and sum_y w_xy        W: neighbors' weights (x, y), Z: their deviations (y, c)
 
-Where rows are users that is W Z, a chunk of users at a time. Where rows are items, answers are
+Where rows are users that is W Z, a chunk of users at a time. Where rows are items, scores are
 wanted by user too: Z' W', a chunk of users' own ratings times the weights of all items.
 """
 
@@ -19,22 +19,23 @@ from mfspark.kernels.arrays.top_n import NOBODY, RankedLists, top_columns
 
 if TYPE_CHECKING:
     from mfspark.kernels.arrays.tile import Array, Tile
-    from mfspark.kernels.neighbors.aggregation import Rule
+    from mfspark.kernels.neighbors.aggregation import Aggregation
     from mfspark.kernels.neighbors.similarity import Neighbors
 
-Strips = Iterable[tuple["Array", "Tile"]]
+RatingStrips = Iterable[tuple["Array", "Tile"]]
+"""Global indices and ratings of the rows of every block."""
 
 
-def ratings_of_neighbors(neighbors: Neighbors, strips: Strips) -> tuple[Array, Tile]:
+def ratings_of_neighbors(neighbors: Neighbors, strips: RatingStrips) -> tuple[Array, Tile]:
     """Gather the ratings of everybody who is a neighbor of somebody in this block."""
     return ratings_in_order(strips, np.unique(neighbors.indices[neighbors.indices != NOBODY]))
 
 
-def ratings_in_order(strips: Strips, wanted: Array | None = None) -> tuple[Array, Tile]:
+def ratings_in_order(strips: RatingStrips, wanted: Array | None = None) -> tuple[Array, Tile]:
     """Gather the ratings of all rows, or of those that are wanted.
 
-    strips: (global indices, strip) of every block. Returns global indices, ascending, and the
-    ratings in that order: sums over rows then run in the same order however they were cut.
+    Returns global indices, ascending, and the ratings in that order: sums over rows then run in the
+    same order however they were cut.
     """
     found: list[Array] = []
     parts: list[Tile] = []
@@ -48,37 +49,37 @@ def ratings_in_order(strips: Strips, wanted: Array | None = None) -> tuple[Array
     return np.concatenate(found)[order], stack_rows(parts).take(order)
 
 
-def weight_matrix(neighbors: Neighbors, rows: Array, columns: Array, rule: Rule) -> csr_array:
+def weight_matrix(
+    neighbors: Neighbors, rows: Array, columns: Array, aggregation: Aggregation
+) -> csr_array:
     """Return the weights of some rows' neighbors, sparse float64 (len(rows), len(columns)).
 
     columns: global indices, ascending, with every neighbor among them.
     """
     listed = neighbors.indices[rows]
-    weight = rule.weights(neighbors.similarity[rows])
+    weight = aggregation.weights(neighbors.similarity[rows])
     row, rank = np.nonzero((listed != NOBODY) & (weight > 0))
     position = np.searchsorted(columns, listed[row, rank])
-    order = np.lexsort((position, row))
-    indptr = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum(np.bincount(row, minlength=len(rows)), out=indptr[1:])
-    data = weight[row, rank][order]
-    return csr_array((data, position[order], indptr), shape=(len(rows), len(columns)))
+    weights = csr_array((weight[row, rank], (row, position)), shape=(len(rows), len(columns)))
+    weights.sort_indices()  # in place
+    return weights
 
 
-def told(tile: Tile, deviations: Array) -> csr_array:
-    """Return deviations float64 (n) in the places of a tile's ratings, as z + i; see `answers`."""
+def ratings_with_weights(tile: Tile, deviations: Array) -> csr_array:
+    """Return z + i for z float64 (n) in the places of a tile's ratings; see `neighbor_scores`."""
     shape = (tile.n_rows, tile.n_columns)
     return csr_array((deviations + 1j, tile.indices, tile.indptr), shape=shape)
 
 
-def answers(left: csr_array, right: csr_array, rule: Rule) -> csr_array:
-    """Return q of all pairs that neighbors tell something of, where one matrix is `told`.
+def neighbor_scores(left: csr_array, right: csr_array, aggregation: Aggregation) -> csr_array:
+    """Return q of all pairs that some neighbor has a rating for. NaN where too few count.
 
-    left (rows, m) and right (m, columns): the other one holds weights. NaN where too few count.
+    left (rows, m) and right (m, columns): one from `ratings_with_weights`, one of weights.
     """
     # One complex product gives both sums: the real part sum w z, the imaginary part sum w.
     sums = csr_array(left @ right)
-    counts = _count(left, right) if rule.min_k > 1 else None
-    q = rule.quotient(np.real(sums.data), np.imag(sums.data), counts)
+    counts = _count(left, right) if aggregation.min_k > 1 else None
+    q = aggregation.quotient(np.real(sums.data), np.imag(sums.data), counts)
     return csr_array((q, sums.indices, sums.indptr), shape=sums.shape)
 
 
@@ -98,20 +99,22 @@ def ratings_at(tile: Tile, rows: Array, columns: Array) -> Array:
     return np.where(known[place] == wanted, tile.values[place], np.nan)
 
 
-def contributors(neighbors: Neighbors, ratings: Array, n: int, rule: Rule) -> Array:
-    """Return the n neighbors that told most of each pair, int32 (pairs, n); NOBODY where fewer did.
+def top_contributors(
+    neighbors: Neighbors, ratings: Array, n: int, aggregation: Aggregation
+) -> Array:
+    """Return the n neighbors with most part in each score, int32 (pairs, n); NOBODY: there is none.
 
     neighbors: lists (pairs, k) of each pair's row; ratings float64 (pairs, k): what each neighbor
     has of the pair's column, NaN where nothing. Those of equal weight come nearest first.
     """
-    weight = rule.weights(neighbors.similarity)
-    share = weight * ratings if rule.summed else weight
+    weight = aggregation.weights(neighbors.similarity)
+    share = weight * ratings if aggregation.summed else weight
     share = np.where((weight > 0) & ~np.isnan(ratings), share, -np.inf)
     order = np.argsort(-share, axis=1, kind="stable")[:, :n]
-    told_most = np.take_along_axis(neighbors.indices, order, axis=1)
+    top = np.take_along_axis(neighbors.indices, order, axis=1)
     none = np.take_along_axis(share, order, axis=1) == -np.inf
     found = np.full((len(share), n), NOBODY, np.int32)
-    found[:, : order.shape[1]] = np.where(none, NOBODY, told_most)
+    found[:, : order.shape[1]] = np.where(none, NOBODY, top)
     return found
 
 

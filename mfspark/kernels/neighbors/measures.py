@@ -1,4 +1,7 @@
-"""The measures of similarity, each a formula over the moments of two rows (see kernels.moments).
+"""The measures of similarity, each a formula over the moments of two rows, and a row of a table.
+
+Moments are explained in kernels.neighbors.moments. To add a measure, add a row to `MEASURES` and
+its name to the option `similarity` (config.models).
 
 Quotients are taken before roots, sign(a) sqrt(a^2 / b): similarities that are equal as
 fractions are then equal as numbers, so that ties are ties. Where a formula divides 0 by 0, as for a
@@ -17,10 +20,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mfspark.kernels.neighbors.weighting import WEIGHTINGS, baseline_residuals, column_centered
+
 if TYPE_CHECKING:
-    from mfspark.config.models import Measure, SimilarityOptions
     from mfspark.kernels.arrays.tile import Array
     from mfspark.kernels.neighbors.moments import Moments, Power, Rows
+    from mfspark.kernels.neighbors.weighting import Values
 
 _COUNT: Power = (0, 0)
 _ROUNDING = 1e-13  # of sums of float64; whole numbers up to 2^43 have no smaller relative spread
@@ -35,18 +40,13 @@ class Totals:
 
     @classmethod
     def of(cls, rows: Rows) -> Totals:
-        """Of rows, for pairs one by one."""
+        """Of rows, for pairs one by one, and of the columns of dense moments."""
         return cls(rows.n, rows.squares)
 
     @classmethod
     def across(cls, rows: Rows) -> Totals:
         """Of the rows of dense moments."""
         return cls(rows.n[:, None], rows.squares[:, None])
-
-    @classmethod
-    def down(cls, others: Rows) -> Totals:
-        """Of their columns."""
-        return cls.of(others)
 
     def take(self, rows: Array) -> Totals:
         """Of some of them."""
@@ -98,79 +98,121 @@ def _divided(a: Array, b: Array) -> Array:
         return np.where(b > 0, a / b, 0.0)
 
 
-@dataclass(frozen=True)
-class Formula:
-    """A measure: the moments it looks at, and what it makes of them."""
-
-    powers: tuple[Power, ...]
-    of: Callable[[Moments, Totals, Totals], Array]
-
-
 _SHARED: tuple[Power, ...] = ((1, 1), (2, 0), (0, 2))
-FORMULAS: dict[Measure, Formula] = {
-    "cosine": Formula(((1, 1),), _cosine),
-    "cosine_corated": Formula(_SHARED, _cosine_corated),
-    "msd": Formula((_COUNT, *_SHARED), _msd),
-    "pearson": Formula((_COUNT, *_SHARED, (1, 0), (0, 1)), _pearson),
-    "pearson_baseline": Formula(_SHARED, _cosine_corated),  # of what the baseline leaves over
-    "adjusted_cosine": Formula(_SHARED, _cosine_corated),  # of what the column's mean leaves over
-    "jaccard": Formula((_COUNT,), _jaccard),
+
+
+@dataclass(frozen=True)
+class SimilarityMeasure:
+    """All there is to say of a measure: one row of `MEASURES`."""
+
+    of: Callable[[Moments, Totals, Totals], Array]
+    """Makes similarities of moments and totals, all of one shape."""
+    powers: tuple[Power, ...]
+    """The moments that it looks at."""
+    values: Values | None = None
+    """What is multiplied in place of the ratings; None: the ratings."""
+    needs_biases: bool = False
+    """Whether that takes the biases of the baseline."""
+    shrinkage: float = 0.0
+    """Default of the option: shared columns at which a similarity counts half."""
+    min_support: int = 1
+    """Columns two rows must share, whatever the option of that name says."""
+    n_fitted: int = 0
+    """Shared columns that say nothing yet, as one alone of a correlation: shrinkage leaves them
+    out."""
+    tolerates_rounding: bool = False
+    """Whether moments rounded to float32 leave it off by no more than three dot products would be
+    (kernels.neighbors.all_pairs). Not so where a small difference of large moments decides."""
+    is_cosine: bool = False
+    """Whether it is x_u . x_v / (|x_u| |x_v|), for which the dot product is the only moment."""
+
+
+MEASURES: dict[str, SimilarityMeasure] = {
+    "cosine": SimilarityMeasure(_cosine, ((1, 1),), tolerates_rounding=True, is_cosine=True),
+    "cosine_corated": SimilarityMeasure(_cosine_corated, _SHARED, tolerates_rounding=True),
+    "msd": SimilarityMeasure(_msd, (_COUNT, *_SHARED)),
+    "pearson": SimilarityMeasure(_pearson, (_COUNT, *_SHARED, (1, 0), (0, 1))),
+    "pearson_baseline": SimilarityMeasure(
+        _cosine_corated,
+        _SHARED,
+        values=baseline_residuals,
+        needs_biases=True,
+        shrinkage=100.0,  # as Surprise's, and what follows
+        min_support=2,
+        n_fitted=1,
+        tolerates_rounding=True,
+    ),
+    "adjusted_cosine": SimilarityMeasure(
+        _cosine_corated, _SHARED, values=column_centered, tolerates_rounding=True
+    ),
+    "jaccard": SimilarityMeasure(_jaccard, (_COUNT,), tolerates_rounding=True),
 }
+"""By the name of the option `similarity`."""
 
 
 @dataclass(frozen=True)
 class Similarity:
-    """The similarity that options ask for: a measure, support, shrinkage and weights."""
+    """A measure with support, shrinkage and weights."""
 
-    options: SimilarityOptions
+    name: str = "cosine"
+    """Of the measure."""
+    weighting: str = "none"
+    """Of the ratings, for measures that have no values of their own."""
+    min_support: int = 1
+    """Columns two rows must share; some measures ask for more."""
+    min_similarity: float = -1.0
+    """Below it two rows are no neighbors; -1: any are."""
+    shrinkage: float | None = None
+    """Shared columns at which a similarity counts half; None: the default of the measure."""
+    significance: int = 0
+    """Similarities of fewer shared columns than this count less; 0: all count alike."""
+
+    @property
+    def measure(self) -> SimilarityMeasure:
+        """The row of the table."""
+        return MEASURES[self.name]
+
+    @property
+    def values(self) -> Values | None:
+        """What is multiplied in place of the ratings; None: the ratings."""
+        return self.measure.values or WEIGHTINGS[self.weighting]
 
     @property
     def powers(self) -> tuple[Power, ...]:
         """The moments that `of` looks at."""
-        return tuple(dict.fromkeys((_COUNT, *FORMULAS[self.options.similarity].powers)))
+        return tuple(dict.fromkeys((_COUNT, *self.measure.powers)))
 
     @property
     def one_moment(self) -> bool:
         """Whether the dot product alone makes the similarity of two rows that share something."""
-        counted = self.min_support > 1 or self.shrinkage or self.options.significance
-        return self.options.similarity == "cosine" and not counted
+        counted = self._support > 1 or self._shrinkage or self.significance
+        return self.measure.is_cosine and not counted
 
     @property
-    def cancels(self) -> bool:
-        """Whether a small difference of large moments decides, so that they must not be rounded."""
-        return self.options.similarity in ("msd", "pearson")
+    def _support(self) -> int:
+        return max(self.measure.min_support, self.min_support)
 
     @property
-    def min_support(self) -> int:
-        """Columns two rows must share."""
-        least = 2 if self.options.similarity == "pearson_baseline" else 1
-        return max(least, self.options.min_support)
-
-    @property
-    def shrinkage(self) -> float:
-        """Shared columns at which a similarity counts half."""
-        if self.options.shrinkage != "auto":
-            return self.options.shrinkage
-        return 100.0 if self.options.similarity == "pearson_baseline" else 0.0
+    def _shrinkage(self) -> float:
+        return self.measure.shrinkage if self.shrinkage is None else self.shrinkage
 
     def of(self, m: Moments, u: Totals, v: Totals) -> Array:
         """Return the similarity of pairs, float64; -inf where two rows are no neighbors."""
         similarity = self.of_supported(m, u, v)
-        if self.options.min_similarity <= -1:
+        if self.min_similarity <= -1:
             return similarity
-        return np.where(similarity < self.options.min_similarity, -np.inf, similarity)
+        return np.where(similarity < self.min_similarity, -np.inf, similarity)
 
     def of_supported(self, m: Moments, u: Totals, v: Totals) -> Array:
         """Return the same whatever `min_similarity` is: rounding must not decide on that."""
-        similarity = self._counted(FORMULAS[self.options.similarity].of(m, u, v), m[_COUNT])
-        return np.where(m[_COUNT] < self.min_support, -np.inf, similarity)
+        similarity = self._counted(self.measure.of(m, u, v), m[_COUNT])
+        return np.where(m[_COUNT] < self._support, -np.inf, similarity)
 
     def _counted(self, similarity: Array, n: Array) -> Array:
         """Weigh similarities by the number of columns they rest on."""
-        if self.shrinkage:
-            # As Surprise's: one shared rating alone says nothing of a correlation.
-            n_free = n - 1 if self.options.similarity == "pearson_baseline" else n
-            similarity = similarity * _divided(n_free, n_free + self.shrinkage)
-        if full := self.options.significance:
+        if self._shrinkage:
+            n_free = n - self.measure.n_fitted
+            similarity = similarity * _divided(n_free, n_free + self._shrinkage)
+        if full := self.significance:
             similarity = similarity * (np.minimum(n, full) / full)
         return similarity

@@ -116,13 +116,13 @@ def moments_of_pairs(
     height = max(1, _CELLS // width)
     dense = np.zeros(height * width)
     for first, some in _groups(row, height):
-        part, met = rows.take(slice(first, first + height)).values, others.take(other[some]).values
-        places = _shifted(part, np.arange(part.shape[0]) * width)
-        beside = _shifted(met, (row[some] - first) * width)
+        U, V = rows.take(slice(first, first + height)).values, others.take(other[some]).values
+        places = _shifted(U, np.arange(U.shape[0]) * width)
+        partners = _shifted(V, (row[some] - first) * width)
         for (p, q), sums in found.items():
-            dense[places] = _power(part.data, p)
-            shape = met.shape[0], len(dense)
-            x = csr_array((_power(met.data, q), beside, met.indptr), shape=shape)
+            dense[places] = _power(U.data, p)
+            shape = V.shape[0], len(dense)
+            x = csr_array((_power(V.data, q), partners, V.indptr), shape=shape)
             sums[some] = np.asarray(x @ dense)
         dense[places] = 0.0
     return found

@@ -12,20 +12,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from mfspark.kernels.arrays.tile import Tile
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mfspark.kernels.arrays.tile import Array
-    from mfspark.kernels.neighbors.aggregation import Rule
+    from mfspark.kernels.arrays.tile import Array, Tile
+    from mfspark.kernels.neighbors.aggregation import Aggregation
 
 _CELLS = 1 << 20  # similarities of pairs looked at together: a few arrays of 8 MiB
 
 
 @dataclass(frozen=True)
 class Raters:
-    """Who rated each column, ascending, and what they tell of it.
+    """Who rated each column, ascending, and how far their ratings deviate.
 
     columns: a tile (columns, rows); deviations float64 (n), in the order of its ratings.
     """
@@ -36,14 +34,12 @@ class Raters:
     @classmethod
     def of(cls, ratings: Tile, deviations: Array) -> Raters:
         """Turn ratings (rows, columns) and their deviations (n) around."""
-        places = np.argsort(ratings.indices, kind="stable")
-        indptr = np.zeros(ratings.n_columns + 1, np.int64)
-        np.cumsum(np.bincount(ratings.indices, minlength=ratings.n_columns), out=indptr[1:])
-        turned = Tile(indptr, ratings.rows[places], ratings.values[places], ratings.n_rows)
-        return cls(turned, deviations[places])
+        return cls(ratings.transposed(), deviations[np.argsort(ratings.indices, kind="stable")])
 
 
-def from_raters(similarity: Array, wanted: Tile, raters: Raters, k: int, rule: Rule) -> Array:
+def scores_from_raters(
+    similarity: Array, wanted: Tile, raters: Raters, k: int, aggregation: Aggregation
+) -> Array:
     """Return q of every wanted pair over the k nearest raters of its column, float64 (n).
 
     similarity: of the wanted rows to all rows, float64 (wanted.n_rows, rows), -inf where two are no
@@ -55,16 +51,15 @@ def from_raters(similarity: Array, wanted: Tile, raters: Raters, k: int, rule: R
         place = np.minimum(starts[pairs][:, None] + np.arange(width), len(raters.deviations) - 1)
         near = similarity[rows[pairs][:, None], raters.columns.indices[place]]
         near[np.arange(width) >= raters.columns.degrees[wanted.indices[pairs]][:, None]] = -np.inf
-        weight = rule.weights(np.where(_nearest(near, k), near, -np.inf))
-        weighted = weight * raters.deviations[place]
-        q[pairs] = rule.quotient(weighted.sum(1), weight.sum(1), (weight > 0).sum(1))
+        near = np.where(_nearest(near, k), near, -np.inf)
+        q[pairs] = aggregation.of_lists(near, raters.deviations[place])
     return q
 
 
 def _of_like_width(degrees: Array) -> Iterator[tuple[Array, int]]:
     """Yield (pairs, width): pairs with at most `width` raters, half of it at least.
 
-    A pair meets the same width in whatever company it comes, so that its sums have the same bits.
+    A pair has the same width whatever others come with it, so that its sums have the same bits.
     """
     order = np.argsort(degrees, kind="stable")
     ends = np.searchsorted(degrees[order], 1 << np.arange(33), side="right")

@@ -58,7 +58,7 @@ def similarities(rows: Rows, others: Rows, similarity: Similarity) -> Array:
     -inf where two are no neighbors. The plain way, exact and for few rows.
     """
     found = moments(rows, others, similarity.powers)
-    return similarity.of(found, Totals.across(rows), Totals.down(others))
+    return similarity.of(found, Totals.across(rows), Totals.of(others))
 
 
 def similarities_of_pairs(

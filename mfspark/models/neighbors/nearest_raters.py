@@ -5,7 +5,7 @@ similarities of a chunk of its rows to all rows, and picks from them pair by pai
 (kernels.neighbors.nearest_raters). It costs (rows x ratings), where lists of neighbors cost (rows x
 k x ratings of a row).
 
-Where rows are items, answers come by item and are wanted by user: one sweep over the users collects
+Where rows are items, scores come by item and are wanted by user: one sweep over the users collects
 them from the item blocks.
 """
 
@@ -22,124 +22,117 @@ from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.tile import Tile
 from mfspark.kernels.arrays.top_n import RankedLists
 from mfspark.kernels.neighbors.knn import best_items, best_of_chunks, ratings_in_order
-from mfspark.kernels.neighbors.nearest_raters import Raters, from_raters
+from mfspark.kernels.neighbors.nearest_raters import Raters, scores_from_raters
 from mfspark.kernels.neighbors.similarity import similarities
 from mfspark.schemas import other
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mfspark.grid.layout import TileSet
     from mfspark.grid.runners import Numbers
     from mfspark.grid.views import Strips
     from mfspark.kernels.arrays.tile import Array, Arrays
-    from mfspark.kernels.neighbors.aggregation import Rule
-    from mfspark.kernels.neighbors.centering import Expectation
-    from mfspark.models.neighbors.knn import KNN
+    from mfspark.models.neighbors.centered_aggregation import CenteredAggregation
+    from mfspark.models.neighbors.comparison import RowComparison
 
 _CELLS = 1 << 21  # similarities, or predictions, held at once: 16 MiB an array
 
 
-def predict(model: KNN, grid: Grid, pairs: TileSet, name: str) -> Blocks:
-    """Score pairs; blocks of the users, as Model.predict."""
-    if model.side == "user":
-        return grid.all_pairs("user", name, _PredictPairs(model, pairs))
-    by_item = grid.all_pairs("item", f"{name}/by-item", _PredictPairs(model, pairs))
-    over_pairs = Grid(pairs, grid.store, grid.runner)
-    return over_pairs.sweep("user", name, _PairsByUser(by_item))[0]
-
-
-def recommend(model: KNN, grid: Grid, n: int, name: str, eligible: Array | None) -> Blocks:
-    """Rank the n best unseen items of every user; blocks of the users, as Model.recommend."""
-    if model.side == "user":
-        return grid.all_pairs("user", name, _RankColumns(model, n, eligible))
-    by_item = grid.all_pairs("item", f"{name}/by-item", _RankRows(model, n, eligible))
-    return grid.sweep("user", name, _ListsByUser(by_item, n))[0]
-
-
 @dataclass(frozen=True)
-class _Compared:
-    """One block of rows with all there is to know of the raters of all columns."""
+class NearestRaters:
+    """The k nearest of those who have a rating, for each pair."""
 
-    model: KNN
-    rule: Rule
-    strips: Strips
+    aggregation: CenteredAggregation
+    comparison: RowComparison
+    k: int
 
-    def __iter__(self) -> Iterator[tuple[Array, Array]]:
+    def predict(self, grid: Grid, pairs: TileSet, name: str) -> Blocks:
+        """Score pairs; blocks of the users, as Model.predict."""
+        if self.aggregation.side == "user":
+            return grid.all_pairs("user", name, _PredictPairs(self, pairs))
+        by_item = grid.all_pairs("item", f"{name}/by-item", _PredictPairs(self, pairs))
+        over_pairs = Grid(pairs, grid.store, grid.runner)
+        return over_pairs.sweep("user", name, _PairsByUser(by_item))[0]
+
+    def recommend(self, grid: Grid, n: int, name: str, eligible: Array | None) -> Blocks:
+        """Rank the n best unseen items of every user; blocks of the users, as Model.recommend."""
+        if self.aggregation.side == "user":
+            return grid.all_pairs("user", name, _RankColumns(self, n, eligible))
+        by_item = grid.all_pairs("item", f"{name}/by-item", _RankRows(self, n, eligible))
+        return grid.sweep("user", name, _ListsByUser(by_item, n))[0]
+
+    def scores(
+        self, strips: Strips, wanted_of: Callable[[Array, Raters], Tile]
+    ) -> Iterator[tuple[Array, Tile, Array]]:
+        """Yield (rows of the block, wanted pairs, their scores) a chunk at a time; NaN: none.
+
+        wanted_of: gives the pairs (rows of the chunk, columns). Holds all ratings, and all rows as
+        they are compared.
+        """
+        layout = strips.tiles.layout
+        centering, ratings = self.aggregation.centering(strips), ratings_in_order(strips)[1]
+        z = centering.deviations(ratings.values, ratings.rows, ratings.indices)
+        raters, own = Raters.of(ratings, z), layout.indices(strips.side, strips.block)
+        for chunk, near in self._similarities(strips):
+            wanted = wanted_of(chunk, raters)
+            q = scores_from_raters(near, wanted, raters, self.k, self.aggregation.aggregation)
+            yield chunk, wanted, centering.ratings(q, own[chunk][wanted.rows], wanted.indices)
+
+    def dense_scores(self, strips: Strips) -> Iterator[tuple[Array, Array]]:
+        """Yield (rows of the block, scores (rows, columns)) a chunk at a time; -inf: none."""
+        for chunk, wanted, found in self.scores(strips, _all_rated):
+            scores = np.full((len(chunk), wanted.n_columns), -np.inf)
+            scores[wanted.rows, wanted.indices] = np.nan_to_num(found, nan=-np.inf)
+            yield chunk, scores
+
+    def _similarities(self, strips: Strips) -> Iterator[tuple[Array, Array]]:
         """Yield (rows of the block, their similarity to all rows) a chunk at a time."""
-        comparison, layout = self.model.comparison, self.strips.tiles.layout
-        n = layout.n(self.strips.side)
-        blocks = list(comparison.compared(self.strips))
-        own, rows = blocks[self.strips.block]
-        # A chunk's answers for all columns are held at once too.
-        step = max(1, _CELLS // max(1, n, layout.n(other(self.strips.side))))
+        layout = strips.tiles.layout
+        n = layout.n(strips.side)
+        blocks = list(self.comparison.all_rows(strips))
+        own = blocks[strips.block]
+        # The scores of a chunk for all columns are held at once too.
+        step = max(1, _CELLS // max(1, n, layout.n(other(strips.side))))
         for start in range(0, len(own), step):
             chunk = np.arange(start, min(start + step, len(own)))
-            near = np.empty((len(chunk), n))
-            for indices, others in blocks:
-                near[:, indices] = similarities(rows.take(chunk), others, comparison.similarity)
-            near[np.arange(len(chunk)), own[chunk]] = -np.inf
+            near, rows = np.empty((len(chunk), n)), own.take(chunk)
+            for others in blocks:
+                near[:, others.indices] = similarities(rows, others, self.comparison.similarity)
+            near[np.arange(len(chunk)), rows.indices] = -np.inf
             yield chunk, near
 
-    def expected(self) -> Expectation:
-        return self.model.expectation(self.strips.store, self.strips.tiles.layout, self.rule)
 
-    def raters(self, expected: Expectation) -> Raters:
-        """Return the raters of all columns (holds all ratings)."""
-        ratings = ratings_in_order(self.strips)[1]
-        return Raters.of(
-            ratings, expected.deviations(ratings.values, ratings.rows, ratings.indices)
-        )
-
-    def every_score(self) -> Iterator[tuple[Array, Array]]:
-        """Yield (rows of the block, their scores (rows, columns)) a chunk at a time; -inf: none."""
-        expected = self.expected()
-        known, k = self.raters(expected), self.model.options.num_neighbors
-        own = self.strips.tiles.layout.indices(self.strips.side, self.strips.block)
-        rated = np.flatnonzero(known.columns.degrees).astype(np.int32)
-        for chunk, near in self:
-            n_rows, n_columns = len(chunk), known.columns.n_rows
-            starts = np.arange(n_rows + 1) * len(rated)
-            every = np.tile(rated, n_rows)
-            wanted = Tile(starts, every, np.zeros(len(every), np.float32), n_columns)
-            scores = np.full((n_rows, n_columns), -np.inf)
-            q = from_raters(near, wanted, known, k, self.rule).reshape(n_rows, len(rated))
-            found = expected.ratings(q, own[chunk][:, None], rated)
-            scores[:, rated] = np.nan_to_num(found, nan=-np.inf)
-            yield chunk, scores
+def _all_rated(chunk: Array, raters: Raters) -> Tile:
+    """Return all pairs of some rows with the columns that anybody rated."""
+    rated = np.flatnonzero(raters.columns.degrees).astype(np.int32)
+    indptr, indices = np.arange(len(chunk) + 1) * len(rated), np.tile(rated, len(chunk))
+    return Tile(indptr, indices, np.zeros(len(indices), np.float32), raters.columns.n_rows)
 
 
 @dataclass(frozen=True)
 class _PredictPairs:
     """All-pairs kernel: predictions of pairs, in the order of their strip of this side."""
 
-    model: KNN
+    nearest: NearestRaters
     pairs: TileSet
 
     def __call__(self, _rows: Arrays, strips: Strips) -> Arrays:
         pairs = RowTiles(strips.side, strips.block, self.pairs, strips.store).strip()
-        compared = _Compared(self.model, self.model.rule(of_lists=False), strips)
-        expected = compared.expected()
-        known, k = compared.raters(expected), self.model.options.num_neighbors
-        own = strips.tiles.layout.indices(strips.side, strips.block)
-        found = [np.empty(0)]
-        for chunk, near in compared:
-            wanted = pairs.take(chunk)
-            q = from_raters(near, wanted, known, k, compared.rule)
-            found.append(expected.ratings(q, own[chunk][wanted.rows], wanted.indices))
-        return {"prediction": np.concatenate(found)}
+        scores = self.nearest.scores(strips, lambda chunk, _: pairs.take(chunk))
+        return {"prediction": np.concatenate([np.empty(0), *(found for _, _, found in scores)])}
 
 
 @dataclass(frozen=True)
 class _RankColumns:
     """All-pairs kernel over users: the best items of each."""
 
-    model: KNN
+    nearest: NearestRaters
     n: int
     eligible: Array | None
 
     def __call__(self, _rows: Arrays, strips: Strips) -> Arrays:
-        scores = _Compared(self.model, self.model.rule(of_lists=True), strips).every_score()
+        scores = self.nearest.dense_scores(strips)
         return best_of_chunks(scores, strips.own(), self.n, self.eligible).arrays()
 
 
@@ -147,16 +140,15 @@ class _RankColumns:
 class _RankRows:
     """All-pairs kernel over items: the best of this block's items for every user."""
 
-    model: KNN
+    nearest: NearestRaters
     n: int
     eligible: Array | None
 
     def __call__(self, _rows: Arrays, strips: Strips) -> Arrays:
         layout = strips.tiles.layout
         own, rated_by = layout.indices("item", strips.block), strips.own()
-        compared = _Compared(self.model, self.model.rule(of_lists=True), strips)
         lists = RankedLists.empty(layout.n_users, self.n)
-        for chunk, scores in compared.every_score():
+        for chunk, scores in self.nearest.dense_scores(strips):
             items, seen = own[chunk], rated_by.take(chunk).transposed()
             eligible = None if self.eligible is None else self.eligible[items]
             by_user = np.ascontiguousarray(scores.T)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
 
-from mfspark.config.models import Measure, SimilarityOptions
 from mfspark.kernels.arrays.top_n import RankedLists, top_columns
 from mfspark.kernels.neighbors import all_pairs as module
 from mfspark.kernels.neighbors.all_pairs import chunks_of, compare_all, left_for, lists_of
-from mfspark.kernels.neighbors.measures import Similarity
+from mfspark.kernels.neighbors.measures import MEASURES, Similarity
 from mfspark.kernels.neighbors.moments import Rows
 from mfspark.kernels.neighbors.packed import Packing, off_grid
 from mfspark.kernels.neighbors.shortlist import Shortlist
@@ -19,7 +18,6 @@ from mfspark.kernels.neighbors.similarity import similarities
 from tests.support.grids import Array, Ratings, stars
 
 N, K = 60, 7
-MEASURES = get_args(Measure)
 
 
 def reals(low: float, high: float) -> Array:
@@ -71,7 +69,7 @@ def found(R: Array, similarity: Similarity, k: int, head: int) -> RankedLists:
 
 
 def check(R: Array, k: int = K, head: int = 9, **options: Any) -> RankedLists:
-    similarity = Similarity(SimilarityOptions(**options))
+    similarity = Similarity(**options)
     rows = Rows.of(np.arange(len(R)), Ratings.of_dense(R).tile)
     scores = similarities(rows, rows, similarity)
     np.fill_diagonal(scores, -np.inf)
@@ -90,16 +88,16 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("measure", MEASURES)
 @pytest.mark.parametrize("k", [1, K, N])
-def test_every_measure_over_every_kind_of_ratings(kind: str, measure: Measure, k: int) -> None:
-    check(KINDS[kind], k, similarity=measure)
-    check(KINDS[kind], k, similarity=measure, shrinkage=3, min_support=2, significance=4)
+def test_every_measure_over_every_kind_of_ratings(kind: str, measure: str, k: int) -> None:
+    check(KINDS[kind], k, name=measure)
+    check(KINDS[kind], k, name=measure, shrinkage=3, min_support=2, significance=4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("head", [0, 1, 40])
 def test_any_head(kind: str, head: int) -> None:
     check(KINDS[kind], head=head)
-    check(KINDS[kind], head=head, similarity="cosine_corated", min_similarity=0.5)
+    check(KINDS[kind], head=head, name="cosine_corated", min_similarity=0.5)
 
 
 @pytest.mark.parametrize("size", [7, 59, 60, 100])
@@ -111,10 +109,10 @@ def test_any_size_of_chunks(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("kind", ["half stars", "reals", "positive reals"])
 @pytest.mark.parametrize("measure", ["cosine", "cosine_corated"])
-def test_rounding_does_not_decide_who_is_similar_enough(kind: str, measure: Measure) -> None:
+def test_rounding_does_not_decide_who_is_similar_enough(kind: str, measure: str) -> None:
     """Those who are exactly as similar as is asked for are neighbors."""
-    for least in check(KINDS[kind], similarity=measure).scores[:8, K - 1]:
-        lists = check(KINDS[kind], similarity=measure, min_similarity=float(least))
+    for least in check(KINDS[kind], name=measure).scores[:8, K - 1]:
+        lists = check(KINDS[kind], name=measure, min_similarity=float(least))
         assert least in lists.scores
 
 
@@ -132,7 +130,7 @@ def test_most_pairs_are_never_offered(monkeypatch: pytest.MonkeyPatch) -> None:
     R = stars(3, 1000, 60, 0.3).dense
     for ratings in (R, R / 3):
         offered.clear()
-        found(ratings, Similarity(SimilarityOptions()), K, 30)
+        found(ratings, Similarity(), K, 30)
         assert sum(offered) < 0.1 * 1000 * 999
 
 
@@ -140,6 +138,6 @@ def test_no_rows() -> None:
     packing = Packing(1.0, 1.0, 5.0, 2)
     rows = Rows.of(np.arange(0), Ratings.of_dense(np.empty((0, 4))).tile)
     chunks = chunks_of(rows, packing, RankedLists.empty(0, 3))
-    compare_all(chunks, chunks, Similarity(SimilarityOptions()))
+    compare_all(chunks, chunks, Similarity())
     assert lists_of(chunks, 3).indices.shape == (0, 3)
     assert len(left_for(chunks)["rows"]) == 0

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mfspark.kernels.neighbors.centering import Expectation, means_and_spreads
+from mfspark.kernels.neighbors.centering import Centering, means_and_spreads
 from tests.support.grids import Ratings, stars
 from tests.support.reference import expected_ratings
 
@@ -21,9 +21,9 @@ def test_means_and_spreads_are_those_of_the_formula() -> None:
 
 def test_ratings_are_what_deviations_were_taken_of() -> None:
     rng = np.random.default_rng(1)
-    expected = Expectation(rng.normal(size=5), rng.uniform(1, 2, 5), rng.normal(size=4))
+    centering = Centering(rng.normal(size=5), rng.uniform(1, 2, 5), rng.normal(size=4))
     rows, columns = np.array([0, 3, 4, 4]), np.array([1, 1, 0, 3])
     ratings = np.array([3.5, -2.0, 0.0, 5.0])
-    z = expected.deviations(ratings, rows, columns)
-    assert z[1] == (-2.0 - expected.level[3] - expected.column_level[1]) / expected.spread[3]
-    np.testing.assert_allclose(expected.ratings(z, rows, columns), ratings, atol=1e-14)
+    z = centering.deviations(ratings, rows, columns)
+    assert z[1] == (-2.0 - centering.level[3] - centering.column_level[1]) / centering.spread[3]
+    np.testing.assert_allclose(centering.ratings(z, rows, columns), ratings, atol=1e-14)

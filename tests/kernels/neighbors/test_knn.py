@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from mfspark.config.models import SimilarityOptions
-from mfspark.kernels.neighbors.aggregation import Aggregation, Rule
-from mfspark.kernels.neighbors.centering import Expectation
+from mfspark.kernels.neighbors.aggregation import Aggregation, AggregationMethod
+from mfspark.kernels.neighbors.centering import Centering
 from mfspark.kernels.neighbors.knn import (
-    answers,
     best_items,
+    neighbor_scores,
     ratings_of_neighbors,
-    told,
+    ratings_with_weights,
     weight_matrix,
 )
 from mfspark.kernels.neighbors.similarity import Neighbors
@@ -25,7 +25,7 @@ from tests.support.reference import (
     similarity_matrix,
 )
 
-AGGREGATIONS = get_args(Aggregation)
+METHODS = get_args(AggregationMethod)
 RNG = np.random.default_rng(5)
 BIASES = (3.0, RNG.normal(size=20), RNG.normal(size=12))
 
@@ -48,19 +48,19 @@ def found(ratings: Ratings, k: int) -> Neighbors:
     return Neighbors.from_arrays(grid.store.get(blocks.references[0]))
 
 
-def predicted(ratings: Ratings, k: int, rule: Rule, n_blocks: int = 1) -> Array:
+def predicted(ratings: Ratings, k: int, aggregation: Aggregation, n_blocks: int = 1) -> Array:
     """All predictions of all users, by one product; NaN where there is none."""
     neighbors = found(ratings, k)
     users, items = np.arange(ratings.n_users), np.arange(ratings.n_items)
-    level, spread = expected_ratings(ratings.dense, rule.aggregation, BIASES)
+    level, spread = expected_ratings(ratings.dense, aggregation.method, BIASES)
     column_level = level[0] - level[0, 0]  # of the baseline; otherwise the row's alone
-    expected = Expectation(level[:, 0], spread, column_level)
+    centering = Centering(level[:, 0], spread, column_level)
     who, known = ratings_of_neighbors(neighbors, strips_of(ratings, n_blocks))  # type: ignore[arg-type]
-    z = expected.deviations(known.values, who[known.rows], known.indices)
-    left, right = weight_matrix(neighbors, users, who, rule), told(known, z)
-    q = answers(left, right, rule).tocoo()
+    z = centering.deviations(known.values, who[known.rows], known.indices)
+    left = weight_matrix(neighbors, users, who, aggregation)
+    q = neighbor_scores(left, ratings_with_weights(known, z), aggregation).tocoo()
     P = np.full((len(users), len(items)), np.nan)
-    P[q.row, q.col] = expected.ratings(q.data, q.row, q.col)
+    P[q.row, q.col] = centering.ratings(q.data, q.row, q.col)
     return P
 
 
@@ -69,37 +69,37 @@ def cosine(ratings: Ratings) -> Array:
     return np.round(similarity_matrix(ratings.dense, "cosine"), 12)
 
 
-@pytest.mark.parametrize("aggregation", AGGREGATIONS)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("ratings", [stars(1, 20, 12, 0.3), continuous(2)], ids=["stars", "reals"])
 @pytest.mark.parametrize(("k", "min_k", "damping"), [(1, 1, 0.0), (4, 2, 0.5), (30, 1, 2.0)])
 def test_predictions(
-    ratings: Ratings, k: int, min_k: int, damping: float, aggregation: Aggregation
+    ratings: Ratings, k: int, min_k: int, damping: float, method: AggregationMethod
 ) -> None:
     expected = knn_predictions(
-        ratings.dense, cosine(ratings), k, aggregation, min_k=min_k, damping=damping, biases=BIASES
+        ratings.dense, cosine(ratings), k, method, min_k=min_k, damping=damping, biases=BIASES
     )
-    rule = Rule(aggregation, min_k, damping)
-    np.testing.assert_allclose(predicted(ratings, k, rule), expected, rtol=1e-9, atol=1e-9)
+    found = predicted(ratings, k, Aggregation(method, min_k, damping))
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("aggregation", AGGREGATIONS)
-def test_bits_do_not_depend_on_the_blocks(aggregation: Aggregation) -> None:
-    answers = [predicted(continuous(3), 6, Rule(aggregation), n) for n in (1, 2, 7, 30)]
-    assert len({answer.tobytes() for answer in answers}) == 1
+@pytest.mark.parametrize("method", METHODS)
+def test_bits_do_not_depend_on_the_blocks(method: AggregationMethod) -> None:
+    found = [predicted(continuous(3), 6, Aggregation(method), n) for n in (1, 2, 7, 30)]
+    assert len({predictions.tobytes() for predictions in found}) == 1
 
 
 def test_a_prediction_of_zero_is_a_prediction() -> None:
     """Neighbors rated +2 and -2: the mean is 0, which a sparse matrix could lose."""
     R = np.array([[1.0, np.nan, np.nan], [1.0, 2.0, np.nan], [1.0, -2.0, np.nan]])
     np.testing.assert_array_equal(
-        predicted(Ratings.of_dense(R), 2, Rule("mean"))[0], [1.0, 0.0, np.nan]
+        predicted(Ratings.of_dense(R), 2, Aggregation("mean"))[0], [1.0, 0.0, np.nan]
     )
 
 
 def test_nobody_has_a_neighbor() -> None:
     ratings = Ratings.of_dense(np.where(np.eye(3) > 0, 4.0, np.nan))
-    for aggregation in ("mean", "weighted"):
-        assert np.isnan(predicted(ratings, 2, Rule(aggregation))).all()
+    for method in ("mean", "weighted"):
+        assert np.isnan(predicted(ratings, 2, Aggregation(method))).all()
 
 
 @pytest.mark.parametrize("n", [1, 3, 20])
@@ -108,7 +108,7 @@ def test_best_items(n: int, limited: bool) -> None:
     ratings = stars(4, 20, 12, 0.3)
     eligible = np.arange(12) % 3 > 0 if limited else None
     names = 5 * np.arange(12)
-    scores = predicted(ratings, 4, Rule("mean"))
+    scores = predicted(ratings, 4, Aggregation("mean"))
     known = np.where(np.isnan(scores), -np.inf, scores)
     lists = best_items(known, ratings.tile, n, eligible, names)
     barred = np.isnan(scores) | ~np.isnan(ratings.dense)

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mfspark.kernels.neighbors import nearest_raters as raters
-from mfspark.kernels.neighbors.aggregation import Rule
-from mfspark.kernels.neighbors.nearest_raters import Raters, from_raters
+from mfspark.kernels.neighbors import nearest_raters as module
+from mfspark.kernels.neighbors.aggregation import Aggregation
+from mfspark.kernels.neighbors.nearest_raters import Raters, scores_from_raters
 from tests.support.grids import Array, Ratings, stars
 from tests.support.reference import knn_predictions
 
@@ -25,40 +25,42 @@ def similarity(seed: int, levels: int) -> Array:
     return S
 
 
-def answers(S: Array, wanted: Ratings, k: int, rule: Rule) -> Array:
+def scores(S: Array, wanted: Ratings, k: int, aggregation: Aggregation) -> Array:
     tile = RATINGS.tile
     known = Raters.of(tile, tile.values.astype(np.float64))
     Q = np.full((30, 9), np.nan)
-    Q[wanted.users, wanted.items] = from_raters(S, wanted.tile, known, k, rule)
+    q = scores_from_raters(S, wanted.tile, known, k, aggregation)
+    Q[wanted.users, wanted.items] = q
     return Q
 
 
 EVERY = Ratings.of_dense(np.zeros((30, 9)))
 
 
-@pytest.mark.parametrize("aggregation", ["mean", "weighted"])
+@pytest.mark.parametrize("method", ["mean", "weighted"])
 @pytest.mark.parametrize("k", [1, 4, 100])
 @pytest.mark.parametrize("levels", [3, 1000])
 @pytest.mark.parametrize("min_k", [1, 3])
-def test_the_k_nearest_raters(k: int, aggregation: Any, levels: int, min_k: int) -> None:
+def test_the_k_nearest_raters(k: int, method: Any, levels: int, min_k: int) -> None:
     S = similarity(levels, levels)
-    expected = knn_predictions(RATINGS.dense, S, k, aggregation, among="raters", min_k=min_k)
-    found = answers(S, EVERY, k, Rule(aggregation, min_k))
+    expected = knn_predictions(RATINGS.dense, S, k, method, among="raters", min_k=min_k)
+    found = scores(S, EVERY, k, Aggregation(method, min_k))
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 def test_a_pair_has_the_same_bits_in_any_company(monkeypatch: pytest.MonkeyPatch) -> None:
-    S, rule = similarity(1, 1000), Rule("weighted")
-    everything = answers(S, EVERY, 4, rule)
+    S, aggregation = similarity(1, 1000), Aggregation("weighted")
+    everything = scores(S, EVERY, 4, aggregation)
     some = EVERY.take(np.random.default_rng(1).random(len(EVERY)) < 0.1)
-    few = answers(S, some, 4, rule)
+    few = scores(S, some, 4, aggregation)
     at = some.users, some.items
     assert few[at].tobytes() == everything[at].tobytes()
-    monkeypatch.setattr(raters, "_CELLS", 64)
-    assert answers(S, EVERY, 4, rule).tobytes() == everything.tobytes()
+    monkeypatch.setattr(module, "_CELLS", 64)
+    assert scores(S, EVERY, 4, aggregation).tobytes() == everything.tobytes()
 
 
-def test_a_column_nobody_rated_tells_nothing() -> None:
+def test_a_column_nobody_rated_has_no_scores() -> None:
     none = Ratings.of_dense(np.full((30, 9), np.nan)).tile
     known = Raters.of(none, np.empty(0))
-    assert np.isnan(from_raters(similarity(1, 3), EVERY.tile, known, 4, Rule("mean"))).all()
+    found = scores_from_raters(similarity(1, 3), EVERY.tile, known, 4, Aggregation("mean"))
+    assert np.isnan(found).all()

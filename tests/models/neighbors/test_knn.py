@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from mfspark.config.models import KNNOptions, ModelName, Models
-from mfspark.kernels.neighbors.aggregation import Aggregation
+from mfspark.kernels.neighbors.aggregation import AggregationMethod
 from mfspark.models.factor_model import FactorModel
-from mfspark.models.neighbors import knn
-from mfspark.models.neighbors import nearest_raters as raters
+from mfspark.models.neighbors import nearest_raters, neighbor_lists
 from mfspark.models.neighbors.knn import KNN
 from tests.support.contract import FEW, RATINGS, ModelContract, options_of
 from tests.support.grids import Array, Fit, Fitted, Ratings, fitter, stars, survey, whole
@@ -125,6 +124,13 @@ class TestItemKNN(KNNContract):
     tolerance: ClassVar[float] = 1e-6  # biases are float32
     ranked_by_prediction: ClassVar[bool] = False
 
+    def test_rows_are_compared_by_what_the_baseline_leaves_over(self, tmp_path: Path) -> None:
+        """Items that users rate 1 above and below what is expected of both are alike."""
+        R = np.array([[5.0, 5, 1, 1], [1, 1, 5, 5], [5, 5, 1, N], [1, 1, 5, 5], [3, 3, 3, 3]])
+        options = options_of(self.name, similarity="pearson_baseline", num_neighbors=1)
+        fitted = fitter(tmp_path, self.name, options)(Ratings.of_dense(R), 2)
+        assert neighbors_of(fitted)[0].tolist() == [[1], [0], [3], [2]]
+
     def test_lists_are_ranked_by_summed_similarity(self, fit: Fit) -> None:
         R = RATINGS.dense.T
         S = np.round(similarity_matrix(R, "cosine"), 12)
@@ -154,7 +160,7 @@ class TestItemKNNAmongRaters(KNNContract):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("aggregation", get_args(Aggregation))
+@pytest.mark.parametrize("aggregation", get_args(AggregationMethod))
 @pytest.mark.parametrize("among", ["all", "raters"])
 @pytest.mark.parametrize(
     ("similarity", "min_k", "damping"),
@@ -193,7 +199,7 @@ ODD = np.array([
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("among", ["all", "raters"])
-@pytest.mark.parametrize("aggregation", get_args(Aggregation))
+@pytest.mark.parametrize("aggregation", get_args(AggregationMethod))
 @pytest.mark.parametrize(
     "similarity", ["cosine", "cosine_corated", "msd", "pearson", "pearson_baseline", "jaccard"]
 )
@@ -224,8 +230,8 @@ def test_more_users_in_a_block_than_are_predicted_at_once(
             one = fit(RATINGS)
             answers = one.predictions, one.lists(4)
             with monkeypatch.context() as patch:
-                patch.setattr(knn, "_CELLS", 60)
-                patch.setattr(raters, "_CELLS", 90)
+                patch.setattr(neighbor_lists, "_CELLS", 60)
+                patch.setattr(nearest_raters, "_CELLS", 90)
                 many = fit(RATINGS, 2, item_blocks=3)
                 np.testing.assert_allclose(many.predictions, answers[0], rtol=0, atol=1e-6)
                 assert many.lists(4) == answers[1]
@@ -250,10 +256,10 @@ def test_lists_hold_what_is_eligible(tmp_path: Path, name: ModelName, among: str
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("rank_by", ["rating", "similarity"])
 @pytest.mark.parametrize("blocks", [1, 3])
-def test_reasons_are_the_neighbors_that_told_most(
+def test_reasons_are_the_neighbors_with_most_part_in_a_score(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: ModelName, rank_by: str, blocks: int
 ) -> None:
-    monkeypatch.setattr(knn, "_EXPLAINED", 50)
+    monkeypatch.setattr(neighbor_lists, "_EXPLAINED", 50)
     options = options_of(name, num_neighbors=6, aggregation="weighted", rank_by=rank_by)
     fitted = fitter(tmp_path, name, options)(RATINGS, blocks)
     model = fitted.model
@@ -267,10 +273,10 @@ def test_reasons_are_the_neighbors_that_told_most(
             x, c = (user, item) if name == "user_knn" else (item, user)
             near = [y for y in range(len(R)) if y != x and np.isfinite(S[x, y])]
             near = sorted(near, key=lambda y: (-S[x, y], y))[:6]
-            told = [y for y in near if not np.isnan(R[y, c]) and S[x, y] > 0]
-            share = {y: S[x, y] * (R[y, c] if rank_by == "similarity" else 1) for y in told}
-            told.sort(key=lambda y: -round(share[y], 9))  # stable: nearest first
-            expected = told[:3] if item >= 0 else []
+            counted = [y for y in near if not np.isnan(R[y, c]) and S[x, y] > 0]
+            share = {y: S[x, y] * (R[y, c] if rank_by == "similarity" else 1) for y in counted}
+            counted.sort(key=lambda y: -round(share[y], 9))  # stable: nearest first
+            expected = counted[:3] if item >= 0 else []
             assert [int(y) for y in reasons[user, rank] if y >= 0] == expected
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
 
-from mfspark.config.models import Measure, SimilarityOptions
+from mfspark.config.models import SimilarityOptions
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, BySide
 from mfspark.grid.views import Strips
 from mfspark.kernels.arrays.top_n import NOBODY
 from mfspark.kernels.neighbors import all_pairs
+from mfspark.kernels.neighbors.measures import MEASURES
 from mfspark.kernels.neighbors.similarity import Neighbors, similarities
 from mfspark.models.neighbors.search import nearest_neighbors
 from mfspark.schemas import Side
@@ -21,7 +22,6 @@ from tests.support.reference import best_of_row, similarity_matrix
 from tests.support.reference import cosine_neighbors as dense_neighbors
 
 NONE = np.nan
-MEASURES = get_args(Measure)
 
 
 @pytest.fixture(autouse=True)
@@ -132,7 +132,7 @@ KINDS = {"stars": stars(4, 40, 30, 0.3).dense, "reals": reals(2, 40, 30, 0.3)}
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("measure", MEASURES)
 @pytest.mark.parametrize("side", ["user", "item"])
-def test_every_measure(kind: str, measure: Measure, side: Side) -> None:
+def test_every_measure(kind: str, measure: str, side: Side) -> None:
     """The nearest of the dense similarities, and the same bits in any number of blocks."""
     R = KINDS[kind] if side == "user" else KINDS[kind].T
     n_rows, n_columns = R.shape
@@ -170,22 +170,15 @@ def test_weights_for_ranking(weighting: str) -> None:
         np.testing.assert_allclose(found.similarity, best, rtol=0, atol=1e-12)
 
 
-def test_biases_are_those_of_the_baseline_if_none_are_given() -> None:
-    """Items that users rate 1 above and below what is expected of both are alike."""
-    R = np.array([[5.0, 5, 1, 1], [1, 1, 5, 5], [5, 5, 1, NONE], [1, 1, 5, 5], [3, 3, 3, 3]])
-    found = neighbors(R, 1, 2, "item", similarity="pearson_baseline")
-    assert found.indices.tolist() == [[1], [0], [3], [2]]
-
-
 def test_nothing_is_left_in_the_store() -> None:
     grid = grid_of(stars(1, 20, 10, 0.4), 3, 2)
+    biases = made_biases(grid)
     before = set(grid.store._groups)  # type: ignore[attr-defined]
     options = SimilarityOptions(similarity="pearson_baseline")
-    blocks, compare = nearest_neighbors(grid, "user", "near", options)
+    blocks, compare = nearest_neighbors(grid, "user", "near", options, biases)
     after = set(grid.store._groups) - before  # type: ignore[attr-defined]
-    assert compare.biases
-    biases = {r for of_side in compare.biases.values() for r in of_side.references}
-    assert after == {*blocks.references, *compare.columns.references, *biases}
+    assert compare.biases == biases
+    assert after == {*blocks.references, *compare.columns.references}
 
 
 def test_any_rows_can_be_compared_alike() -> None:
@@ -196,9 +189,11 @@ def test_any_rows_can_be_compared_alike() -> None:
         grid, "user", "near", SimilarityOptions(similarity="adjusted_cosine", shrinkage=2)
     )
     found = np.empty((40, 40))
-    for indices, rows in compare.compared(Strips("user", 0, grid.tiles, grid.store)):
-        for others_indices, others in compare.compared(Strips("user", 0, grid.tiles, grid.store)):
-            found[np.ix_(indices, others_indices)] = similarities(rows, others, compare.similarity)
+    strips = Strips("user", 0, grid.tiles, grid.store)
+    for rows in compare.all_rows(strips):
+        for others in compare.all_rows(strips):
+            near = similarities(rows, others, compare.similarity)
+            found[np.ix_(rows.indices, others.indices)] = near
     rated = (~np.isnan(R)).astype(int)
     n = rated @ rated.T
     expected = np.where(n > 0, similarity_matrix(R, "adjusted_cosine") * n / (n + 2), -np.inf)
