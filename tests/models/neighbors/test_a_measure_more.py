@@ -17,7 +17,7 @@ from tests.support.grids import Array, fitter, stars, whole
 from tests.support.reference import best_of_row, knn_predictions
 
 RATINGS = stars(6, 24, 17, 0.4)
-SHRINKAGE, SUPPORT = 3.0, 2
+SHRINKAGE, SUPPORT = 3.0, 4
 
 
 def halved_and_centered(tile: Tile, known: RatingStatistics) -> Array:
