@@ -40,6 +40,7 @@ HEADER_NAMES = frozenset({"id", "title", "genres"}).union(*_NAMES.values())
 _CONTACT = frozenset({"email", "emailaddress", "mail"})
 _REMARKS = _CONTACT | {"comment", "comments", "remark", "remarks", "note", "notes", "feedback"}
 _NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*")
+SAMPLE_RECORDS = 1000
 _MOST_LONG_COLUMNS = 5  # a table of more columns whose names say nothing is wide
 _NO_TIMESTAMP = "-"
 

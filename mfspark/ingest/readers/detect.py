@@ -5,40 +5,48 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import zipfile
 import zlib
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from mfspark.errors import InputError
-from mfspark.ingest.readers.columns import HEADER_NAMES, plain_name
-from mfspark.ingest.readers.excel import DAMAGED_ZIP, OLD_BINARY
+from mfspark.ingest.readers.columns import HEADER_NAMES, SAMPLE_RECORDS, plain_name
+from mfspark.ingest.readers.excel import EXCEL, ZIP
 from mfspark.ingest.readers.files import open_input, size_of
 from mfspark.ingest.readers.lines import BYTE_ORDER_MARK
+from mfspark.ingest.readers.parquet import PARQUET
 
 if TYPE_CHECKING:
     from mfspark.config.config import IngestOptions
+    from mfspark.ingest.readers.source import Format
 
 HEAD = 256 << 10  # bytes looked at
-SAMPLE_RECORDS = 1000
+FORMATS: tuple[Format, ...] = (EXCEL, PARQUET)
+"""The formats that first bytes tell; a file that is none of them is text, gzipped or not."""
 
 _TEXT_NAMES = (".csv", ".tsv", ".tab", ".dat", ".txt", ".data", ".item", ".base", ".test", ".psv")
-_ZIP, _GZIP, _PARQUET = b"PK\x03\x04", b"\x1f\x8b", b"PAR1"
-_DELIMITERS: dict[str, tuple[str, ...]] = {
+_GZIP = b"\x1f\x8b"
+_PACKED = (
+    (_GZIP, "a gzip file", "rename it to .csv.gz, or unpack it"),
+    (ZIP, "a zip archive", "unpack it first"),
+)
+DELIMITERS: dict[str, tuple[str, ...]] = {
     "csv": (",", ";"),
     "dat": ("::",),
     "tab": ("\t",),
     "wide_csv": (",", ";", "\t"),
     "auto": ("::", "\t", ";", "|", ","),
 }
+"""The delimiters that are tried in text, by `ingest.format`."""
 
 
 @dataclass(frozen=True)
 class Recognised:
-    """A file's kind; for text also its first bytes, unpacked, and whether they are all of it."""
+    """A file's format; for text its first bytes, unpacked, and whether they are all of it."""
 
-    kind: Literal["text", "excel", "parquet"]
+    format: Format | None = None
+    """None: it is text."""
     gzipped: bool = False
     head: bytes = b""
     complete: bool = True
@@ -54,27 +62,29 @@ def recognise(path: str, options: IngestOptions) -> Recognised:
         head = stream.read(HEAD)
     if not head:
         raise InputError(f"{path} is empty (0 bytes)", "check the job that exports it")
-    name, looks = path.lower(), _looks_like(path, head)
-    named_text = name.endswith(_TEXT_NAMES) or options.format in ("csv", "dat", "tab", "wide_csv")
-    if looks == "gzip" and (name.endswith(".gz") or not named_text):
+    name, wanted = path.lower(), options.format
+    named_text = name.endswith(_TEXT_NAMES) or (wanted != "auto" and wanted in DELIMITERS)
+    looks = next((known for known in FORMATS if known.looks_like(path, head)), None)
+    if looks and not named_text:
+        if wanted not in ("auto", looks.name):
+            raise _mismatch(path, looks.article, wanted)
+        return Recognised(looks)
+    gzipped = head.startswith(_GZIP)
+    if gzipped and (name.endswith(".gz") or not named_text):
         unpacked, complete = _unpacked_head(path, head)
         if not unpacked:
             raise InputError(f"{path} unpacks to nothing", "check the job that exports it")
         _refuse_binary(path, unpacked)
-        return Recognised("text", gzipped=True, head=unpacked, complete=complete)
-    if looks in ("excel", "parquet") and not named_text:
-        if options.format not in ("auto", looks):
-            raise _mismatch(path, looks, options.format)
-        return Recognised(looks)
-    if options.format in ("excel", "parquet"):
-        raise _mismatch(path, looks or "text", options.format)
-    if looks:
-        raise InputError(
-            f"{path} is named or configured as text but looks like {_ARTICLE[looks]}",
-            _REMEDY[looks],
-        )
+        return Recognised(gzipped=True, head=unpacked, complete=complete)
+    packed = (found[1:] for found in _PACKED if head.startswith(found[0]))
+    article, remedy = (looks.article, looks.remedy) if looks else next(packed, ("", ""))
+    if wanted not in DELIMITERS:
+        raise _mismatch(path, article or "text", wanted)
+    if article:
+        message = f"{path} is named or configured as text but looks like {article}"
+        raise InputError(message, remedy)
     _refuse_binary(path, head)
-    return Recognised("text", head=head, complete=size_of(path) <= len(head))
+    return Recognised(head=head, complete=size_of(path) <= len(head))
 
 
 def sample_text(
@@ -89,7 +99,7 @@ def sample_text(
     except UnicodeDecodeError:
         text = head.decode("iso-8859-1")
     best: tuple[tuple[bool, float, int], str, list[list[str]]] | None = None
-    for delimiter in _DELIMITERS.get(options.format, _DELIMITERS["auto"]):
+    for delimiter in DELIMITERS.get(options.format, DELIMITERS["auto"]):
         records = split_records(text, delimiter)
         widths = Counter(len(record) for record in records if any(record))
         if not widths:
@@ -102,7 +112,7 @@ def sample_text(
         if best is None or score > best[0]:
             best = score, delimiter, records
     if best is None or best[0][:2] == (False, 0.0):
-        tried = " ".join(_DELIMITERS.get(options.format, _DELIMITERS["auto"])).replace("\t", "tab")
+        tried = " ".join(DELIMITERS.get(options.format, DELIMITERS["auto"])).replace("\t", "tab")
         raise InputError(
             f"{path} has no rows of several columns (delimiters tried: {tried})",
             "check the file, or ingest.format",
@@ -126,43 +136,9 @@ def split_records(text: str, delimiter: str) -> list[list[str]]:
     return records
 
 
-Looks = Literal["", "excel", "zip", "parquet", "gzip"]
-_ARTICLE: dict[str, str] = {
-    "excel": "an Excel workbook",
-    "zip": "a zip archive",
-    "parquet": "a Parquet file",
-    "gzip": "a gzip file",
-    "text": "text",
-}
-_REMEDY: dict[str, str] = {
-    "excel": "rename it to .xlsx (or .xls), or export it as CSV",
-    "zip": "unpack it first",
-    "parquet": "rename it to .parquet",
-    "gzip": "rename it to .csv.gz, or unpack it",
-}
-
-
-def _looks_like(path: str, head: bytes) -> Looks:
-    if head.startswith(OLD_BINARY):
-        return "excel"
-    if head.startswith(_PARQUET):
-        return "parquet"
-    if head.startswith(_GZIP):
-        return "gzip"
-    if not head.startswith(_ZIP):
-        return ""
-    try:
-        with open_input(path) as stream, zipfile.ZipFile(stream) as archive:
-            return "excel" if "xl/workbook.xml" in archive.namelist() else "zip"
-    except DAMAGED_ZIP:
-        raise InputError(
-            f"{path} is a broken zip archive or Excel workbook", "it may be cut off; copy it again"
-        ) from None
-
-
-def _mismatch(path: str, looks: str, wanted: str) -> InputError:
+def _mismatch(path: str, article: str, wanted: str) -> InputError:
     remedy = 'set ingest.format = "auto", or name the right file'
-    return InputError(f'{path} is {_ARTICLE[looks]}, but ingest.format is "{wanted}"', remedy)
+    return InputError(f'{path} is {article}, but ingest.format is "{wanted}"', remedy)
 
 
 def _refuse_binary(path: str, head: bytes) -> None:

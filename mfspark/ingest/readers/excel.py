@@ -13,6 +13,7 @@ import re
 import zipfile
 import zlib
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
@@ -22,22 +23,50 @@ import pyarrow as pa
 from python_calamine import CalamineError, CalamineWorkbook
 
 from mfspark.errors import InputError
+from mfspark.ingest.readers.columns import SAMPLE_RECORDS, file_columns
 from mfspark.ingest.readers.files import open_input, size_of
+from mfspark.ingest.readers.melt import cleaned
+from mfspark.ingest.readers.source import Format, TextTable, text_columns
 from mfspark.ingest.readers.text import Records
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
+    from mfspark.config.config import IngestOptions
+    from mfspark.ingest.readers.columns import FileColumns
+    from mfspark.ingest.readers.source import Split
+
 MAX_FILE_BYTES = 256 << 20
 MAX_UNPACKED_BYTES = 2 << 30
 _CELLS_A_BATCH = 500_000
-DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+_DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 """What zipfile raises: the last where it knows no such compression or wants a password."""
 _READ = 4 << 20
-OLD_BINARY = b"\xd0\xcf\x11\xe0"  # the start of an .xls, which always stores results
+ZIP, _OLD_BINARY = (
+    b"PK\x03\x04",
+    b"\xd0\xcf\x11\xe0",
+)  # the start of an .xls, which always stores results
 
 Cells = dict[tuple[int, int], str]
 """Texts by (row, column), both from 0."""
+
+
+@dataclass(frozen=True)
+class SheetSource:
+    """An Excel sheet and its columns; always read as one."""
+
+    path: str
+    sheet: str
+    max_cells: int
+    columns: FileColumns
+    header_line: int
+    scale: tuple[float, float] | None
+
+    def read(self, split: Split) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
+        """Yield the cleaned rows of the sheet, those below the header."""
+        for records in read_sheet(self.path, self.sheet, self.max_cells, self.columns.n_columns):
+            below = records.below(self.header_line)
+            yield from cleaned(below, self.columns.columns, self.scale, ",")
 
 
 def read_sheet(path: str, sheet: str, max_cells: int, n_columns: int = 0) -> Iterator[Records]:
@@ -74,7 +103,7 @@ def _workbook(path: str, content: bytes) -> Generator[CalamineWorkbook]:
     try:
         with CalamineWorkbook.from_filelike(io.BytesIO(content)) as book:
             yield book
-    except (CalamineError, OSError, *DAMAGED_ZIP) as error:
+    except (CalamineError, OSError, *_DAMAGED_ZIP) as error:
         raise InputError(
             f"{path} is not a readable Excel workbook: {error}",
             "open it and save it again as .xlsx",
@@ -140,7 +169,7 @@ def _text(cell: float | bool | date | time | timedelta) -> str:
 
 def _bounded_cells(path: str, content: bytes, sheet: int, max_cells: int) -> Cells:
     """Check the archive and the extent of a sheet; return what calamine would show as blank."""
-    if content.startswith(OLD_BINARY):
+    if content.startswith(_OLD_BINARY):
         return {}
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         if sum(member.file_size for member in archive.infolist()) > MAX_UNPACKED_BYTES:
@@ -228,3 +257,49 @@ def _too_many_cells(path: str, height: int, width: int, max_cells: int) -> Input
         f"{path}: the sheet spans {height:,} x {width:,} cells, more than {max_cells:,}",
         "delete stray cells far from the table, save it as CSV, or raise ingest.max_sheet_cells",
     )
+
+
+def _source(path: str, options: IngestOptions) -> tuple[SheetSource, str]:
+    sample: list[list[str]] = []
+    lines: list[int] = []
+    for records in read_sheet(path, options.sheet, options.max_sheet_cells):
+        sample += [list(row) for row in zip(*(c.to_pylist() for c in records.columns), strict=True)]
+        lines += records.lines.tolist()
+        if len(sample) >= SAMPLE_RECORDS:
+            break
+    columns = file_columns(sample[:SAMPLE_RECORDS], options, path)
+    header_line = lines[columns.skip - 1] if columns.skip else 0
+    limits = options.sheet, options.max_sheet_cells
+    source = SheetSource(path, *limits, columns, header_line, options.rating_scale)
+    return source, f"excel, {columns.description}"
+
+
+def _table(path: str, options: IngestOptions) -> TextTable:
+    records = [part.columns for part in read_sheet(path, "", options.max_sheet_cells)]
+    if not records:
+        raise InputError(f"{path} holds no rows", "check how it was exported")
+    columns = text_columns(records, len(records[0]))
+    return TextTable([str(c[0]).strip() for c in columns], [c.slice(1) for c in columns])
+
+
+def _looks_like(path: str, head: bytes) -> bool:
+    if not head.startswith(ZIP):
+        return head.startswith(_OLD_BINARY)
+    try:
+        with open_input(path) as stream, zipfile.ZipFile(stream) as archive:
+            return "xl/workbook.xml" in archive.namelist()
+    except _DAMAGED_ZIP:
+        raise InputError(
+            f"{path} is a broken zip archive or Excel workbook", "it may be cut off; copy it again"
+        ) from None
+
+
+EXCEL = Format(
+    "excel",
+    "an Excel workbook",
+    "rename it to .xlsx (or .xls), or export it as CSV",
+    _looks_like,
+    _source,
+    lambda _path, _bytes: [(0, 0, 1)],
+    _table,
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,15 +14,32 @@ import pyarrow.parquet as pq
 from mfspark.errors import InputError
 from mfspark.ingest.readers.columns import find_long
 from mfspark.ingest.readers.files import open_input
-from mfspark.ingest.readers.validate import Fields
+from mfspark.ingest.readers.source import Format, TextTable
+from mfspark.ingest.readers.validate import Fields, Rules, clean
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from mfspark.config.config import InputColumns
+    from mfspark.config.config import IngestOptions, InputColumns
     from mfspark.ingest.readers.columns import LongColumns
+    from mfspark.ingest.readers.source import Split
 
 _ROWS_A_BATCH = 1 << 18
+
+
+@dataclass(frozen=True)
+class ParquetSource:
+    """A Parquet file and its columns."""
+
+    path: str
+    columns: LongColumns
+    scale: tuple[float, float] | None
+
+    def read(self, split: Split) -> Iterator[pa.RecordBatch]:
+        """Yield the cleaned rows of some row groups."""
+        rows = read_row_groups(self.path, self.columns, split.start, split.end, split.first_line)
+        for fields in rows:
+            yield clean(fields, Rules(self.scale))
 
 
 def parquet_columns(path: str, columns: InputColumns) -> tuple[LongColumns, list[str]]:
@@ -135,3 +153,35 @@ def opened_parquet(path: str) -> Generator[pq.ParquetFile]:
                 f"{path} is a broken Parquet file: {str(error).splitlines()[0]}",
                 "it may be cut off or still being written; copy it again",
             ) from None
+
+
+def _source(path: str, options: IngestOptions) -> tuple[ParquetSource, str]:
+    columns, names = parquet_columns(path, options.columns)
+    source = ParquetSource(path, columns, options.rating_scale)
+    return source, f"parquet {columns.describe(names)}"
+
+
+def _table(path: str, _: IngestOptions) -> TextTable:
+    with opened_parquet(path) as file:
+        table = file.read()
+        columns = [c if pa.types.is_list(c.type) else _any_text(c) for c in table.columns]
+        return TextTable(table.column_names, columns)
+
+
+def _any_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return any column as text; a nested one, which says nothing here, as nulls."""
+    try:
+        return pa.chunked_array(map(as_text, values.chunks), pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return pa.chunked_array([pa.nulls(len(values), pa.string())])
+
+
+PARQUET = Format(
+    "parquet",
+    "a Parquet file",
+    "rename it to .parquet",
+    lambda _path, head: head.startswith(b"PAR1"),
+    _source,
+    row_group_ranges,
+    _table,
+)

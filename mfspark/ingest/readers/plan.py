@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 
 from mfspark.errors import InputError
 from mfspark.ingest.readers.columns import FileColumns, LongColumns, file_columns
-from mfspark.ingest.readers.detect import SAMPLE_RECORDS, recognise, sample_text
-from mfspark.ingest.readers.excel import read_sheet
+from mfspark.ingest.readers.detect import recognise, sample_text
 from mfspark.ingest.readers.files import size_of
 from mfspark.ingest.readers.lines import Facts, examine
 from mfspark.ingest.readers.melt import cleaned
-from mfspark.ingest.readers.parquet import parquet_columns, read_row_groups, row_group_ranges
+from mfspark.ingest.readers.source import Split
 from mfspark.ingest.readers.text import TextFile, read_records
-from mfspark.ingest.readers.validate import Rules, clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -23,18 +21,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mfspark.config.config import IngestOptions
+    from mfspark.ingest.readers.detect import Recognised
+    from mfspark.ingest.readers.source import Source
 
 Scale = tuple[float, float] | None
-
-
-@dataclass(frozen=True)
-class Split:
-    """A part of a file for one task: bytes [start, end) of text, or row groups of Parquet."""
-
-    file: int
-    start: int
-    end: int
-    first_line: int = 1
 
 
 @dataclass(frozen=True)
@@ -54,44 +44,8 @@ class TextSource:
             yield from cleaned(records, layout.columns, self.scale, self.file.delimiter)
 
 
-@dataclass(frozen=True)
-class SheetSource:
-    """An Excel sheet and its layout; always read as one."""
-
-    path: str
-    sheet: str
-    max_cells: int
-    layout: FileColumns
-    header_line: int
-    scale: Scale
-
-    def read(self, _split: Split) -> Iterator[pa.RecordBatch]:
-        """Yield the cleaned rows of the sheet, those below the header."""
-        for records in read_sheet(self.path, self.sheet, self.max_cells, self.layout.n_columns):
-            below = records.below(self.header_line)
-            yield from cleaned(below, self.layout.columns, self.scale, ",")
-
-
-@dataclass(frozen=True)
-class ParquetSource:
-    """A Parquet file and its columns."""
-
-    path: str
-    columns: LongColumns
-    scale: Scale
-
-    def read(self, split: Split) -> Iterator[pa.RecordBatch]:
-        """Yield the cleaned rows of some row groups."""
-        rules = Rules(self.scale)
-        for fields in read_row_groups(
-            self.path, self.columns, split.start, split.end, split.first_line
-        ):
-            yield clean(fields, rules)
-
-
-Source = TextSource | SheetSource | ParquetSource
 Examine = tuple[str, int, int, bool]
-"""Arguments of `text.examine`: path, start, end, gzipped."""
+"""Arguments of `lines.examine`: path, start, end, gzipped."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +65,7 @@ def plan_read(
 ) -> ReadPlan:
     """Look at each file and cut it into splits.
 
-    `examine_all` runs `text.examine` over many ranges; the caller decides where. Empty files are
+    `examine_all` runs `lines.examine` over many ranges; the caller decides where. Empty files are
     passed over if others hold something (jobs write empty part files). Raises InputError.
     """
     sources: list[Source] = []
@@ -120,23 +74,22 @@ def plan_read(
     read_as: list[str] = []
     filled = [size_of(path) > 0 for path in files]
     for number, path in enumerate(files):
-        skipped = not filled[number] and any(filled)
-        source, description = (_nothing(path), "empty") if skipped else _source(path, options)
+        if not filled[number] and any(filled):
+            source, description = _nothing(path), "empty"
+        elif (found := recognise(path, options)).format:
+            source, description = found.format.source(path, options)
+            splits += [Split(number, *part) for part in found.format.ranges(path, split_bytes)]
+        else:
+            source, description = _text(path, found, options)
+            texts.append((number, _ranges(source.file, split_bytes)))
         sources.append(source)
         read_as.append(description)
-        if isinstance(source, TextSource) and not skipped:
-            texts.append((number, _ranges(source.file, split_bytes)))
-        elif isinstance(source, ParquetSource):
-            ranges = row_group_ranges(path, split_bytes)
-            splits += [Split(number, *found) for found in ranges]
-        elif not skipped:
-            splits.append(Split(number, 0, 0))
     facts = iter(examine_all([found for _, ranges in texts for found in ranges]))
     for number, ranges in texts:
         here = list(islice(facts, len(ranges)))
         source = sources[number]
         assert isinstance(source, TextSource)
-        file = _examined(source.file, here, options)
+        file = examined(source.file, here, options)
         sources[number] = replace(source, file=file)
         splits += _text_splits(number, ranges, here, file.multiline)
     return ReadPlan(tuple(sources), tuple(splits), tuple(read_as))
@@ -147,15 +100,7 @@ def examine_here(ranges: Sequence[Examine]) -> list[Facts]:
     return [examine(*found) for found in ranges]
 
 
-def _source(path: str, options: IngestOptions) -> tuple[Source, str]:
-    found = recognise(path, options)
-    if found.kind == "parquet":
-        columns, names = parquet_columns(path, options.columns)
-        return ParquetSource(
-            path, columns, options.rating_scale
-        ), f"parquet {columns.describe(names)}"
-    if found.kind == "excel":
-        return _sheet(path, options)
+def _text(path: str, found: Recognised, options: IngestOptions) -> tuple[TextSource, str]:
     delimiter, sample = sample_text(found, options, path)
     layout = file_columns(sample, options, path)
     file = TextFile(path, delimiter, layout.n_columns, layout.skip, found.gzipped)
@@ -163,23 +108,7 @@ def _source(path: str, options: IngestOptions) -> tuple[Source, str]:
     return TextSource(file, layout, options.rating_scale), f"{kind}, {layout.description}"
 
 
-def _sheet(path: str, options: IngestOptions) -> tuple[Source, str]:
-    sample: list[list[str]] = []
-    lines: list[int] = []
-    for records in read_sheet(path, options.sheet, options.max_sheet_cells):
-        sample += [list(row) for row in zip(*(c.to_pylist() for c in records.columns), strict=True)]
-        lines += records.lines.tolist()
-        if len(sample) >= SAMPLE_RECORDS:
-            break
-    layout = file_columns(sample[:SAMPLE_RECORDS], options, path)
-    header_line = lines[layout.skip - 1] if layout.skip else 0
-    source = SheetSource(
-        path, options.sheet, options.max_sheet_cells, layout, header_line, options.rating_scale
-    )
-    return source, f"excel, {layout.description}"
-
-
-def _nothing(path: str) -> Source:
+def _nothing(path: str) -> TextSource:
     return TextSource(
         TextFile(path, ",", 3), FileColumns(LongColumns(0, 1, 2), 0, 3, "empty"), None
     )
@@ -193,7 +122,7 @@ def _ranges(file: TextFile, split_bytes: int) -> list[Examine]:
     return [(file.path, start, min(start + split_bytes, size), False) for start in starts]
 
 
-def _examined(file: TextFile, facts: Sequence[Facts], options: IngestOptions) -> TextFile:
+def examined(file: TextFile, facts: Sequence[Facts], options: IngestOptions) -> TextFile:
     """Fill in what only a pass over the whole file can tell: its encoding and its quotes."""
     utf8 = all(fact.utf8 for fact in facts)
     if options.encoding == "utf-8" and not utf8:

@@ -12,12 +12,13 @@ import pyarrow.compute as pc
 from mfspark.errors import InputError
 from mfspark.ingest.readers.columns import plain_name
 from mfspark.ingest.readers.files import open_input
-from mfspark.ingest.side_tables.reader import SideColumns, SideTable, read_side_files, trimmed
+from mfspark.ingest.side_tables.reader import SideTable, read_side_files, trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mfspark.config.config import IngestOptions
+    from mfspark.ingest.readers.source import TextTable
 
 ITEM_SCHEMA = pa.schema(
     [("item_id", pa.string()), ("title", pa.string()), ("genres", pa.list_(pa.string()))]
@@ -45,7 +46,7 @@ def read_items(files: Sequence[str], options: IngestOptions) -> SideTable:
     return read_side_files(files, options, _IDS | _TITLES, ITEM_SCHEMA, _parse)
 
 
-def _parse(path: str, content: SideColumns) -> pa.Table:
+def _parse(path: str, content: TextTable) -> pa.Table:
     if not content.names and len(content.columns) >= _BEFORE_FLAGS + len(ML100K_GENRES) - 1:
         flags = _flags(path, content.columns[_BEFORE_FLAGS:])
         if flags is not None:
@@ -69,7 +70,7 @@ def _items(
     return pa.table([trimmed(ids), title, genres], schema=ITEM_SCHEMA)
 
 
-def _parts(content: SideColumns, path: str) -> tuple[int, int, int]:
+def _parts(content: TextTable, path: str) -> tuple[int, int, int]:
     """Return the positions of id, title and genres; -1 where there is none."""
     width = len(content.columns)
     if not content.names:

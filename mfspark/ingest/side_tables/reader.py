@@ -14,13 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mfspark.errors import InputError
 from mfspark.ingest.readers.columns import plain_name
 from mfspark.ingest.readers.detect import recognise, sample_text
-from mfspark.ingest.readers.excel import read_sheet
 from mfspark.ingest.readers.files import size_of
 from mfspark.ingest.readers.lines import examine
-from mfspark.ingest.readers.parquet import as_text, opened_parquet
+from mfspark.ingest.readers.plan import examined
+from mfspark.ingest.readers.source import TextTable, text_columns
 from mfspark.ingest.readers.text import TextFile, read_records
 
 if TYPE_CHECKING:
@@ -47,28 +46,21 @@ class SideTable:
         return replace(self, table=kept, n_skipped=self.n_skipped + len(self.table) - len(kept))
 
 
-@dataclass(frozen=True)
-class SideColumns:
-    """The columns of one side file as text; `names` is empty where there is no header."""
-
-    names: list[str]
-    columns: list[pa.ChunkedArray]
-    n_malformed: int = 0
-
-
 def read_side_files(
     files: Sequence[str],
     options: IngestOptions,
     header_names: Set[str],
     schema: pa.Schema,
-    parse: Callable[[str, SideColumns], pa.Table],
+    parse: Callable[[str, TextTable], pa.Table],
 ) -> SideTable:
     """Read files, have `parse(path, columns)` turn each into a table of a schema, and join them.
 
     `header_names` are plain names that only a header has. Of several rows with one id the first
     counts. Raises InputError for files that cannot be read.
     """
-    anything = options.model_copy(update={"format": "auto", "header": None})
+    encoding = "auto" if options.encoding == "utf-8" else options.encoding  # ratings must be UTF-8
+    update = {"format": "auto", "header": None, "encoding": encoding}
+    anything = options.model_copy(update=update)
     contents = [_read(path, anything, header_names) for path in files]
     parsed = [parse(path, content) for path, content in zip(files, contents, strict=True)]
     table = pa.concat_tables([schema.empty_table(), *parsed])
@@ -91,65 +83,21 @@ def trimmed(values: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
     return pc.fill_null(pc.utf8_trim_whitespace(values), "")
 
 
-def _read(path: str, options: IngestOptions, header_names: Set[str]) -> SideColumns:
+def _read(path: str, options: IngestOptions, header_names: Set[str]) -> TextTable:
     found = recognise(path, options)
-    if found.kind == "parquet":
-        return _from_parquet(path)
-    if found.kind == "excel":
-        return _from_sheet(path, options)
-    return _from_text(path, options, header_names)
-
-
-def _from_text(path: str, options: IngestOptions, header_names: Set[str]) -> SideColumns:
-    found = recognise(path, options)
+    if found.format:
+        return found.format.table(path, options)
     delimiter, sample = sample_text(found, options, path)
     blank = next((n for n, record in enumerate(sample) if any(map(str.strip, record))), 0)
     first = [cell.strip() for cell in sample[blank]]
     header = any(plain_name(cell) in header_names for cell in first)
     width = len(first) if header else Counter(map(len, sample)).most_common(1)[0][0]
-    size = size_of(path)
-    facts = examine(path, 0, size, found.gzipped)
-    file = TextFile(
-        path,
-        delimiter,
-        width,
-        skip=blank + header,
-        gzipped=found.gzipped,
-        encoding="utf-8" if facts.utf8 and options.encoding != "iso-8859-1" else "iso-8859-1",
-        multiline=facts.odd_quotes and delimiter != "::",
-    )
+    file, size = TextFile(path, delimiter, width, blank + header, found.gzipped), size_of(path)
+    file = examined(file, [examine(path, 0, size, found.gzipped)], options)
     records = list(read_records(file, 0, size, 1))
-    columns = [
-        pa.chunked_array([part.columns[i] for part in records], pa.string()) for i in range(width)
-    ]
+    columns = text_columns([part.columns for part in records], width)
     n_malformed = sum(1 for part in records for _, text in part.malformed if text.strip())
     filled = pc.not_equal(columns[0], "")
     for column in columns[1:]:
         filled = pc.or_(filled, pc.not_equal(column, ""))
-    return SideColumns(first if header else [], [c.filter(filled) for c in columns], n_malformed)
-
-
-def _from_sheet(path: str, options: IngestOptions) -> SideColumns:
-    records = list(read_sheet(path, "", options.max_sheet_cells))
-    if not records:
-        raise InputError(f"{path} holds no rows", "check how it was exported")
-    width = len(records[0].columns)
-    columns = [
-        pa.chunked_array([part.columns[i] for part in records], pa.string()) for i in range(width)
-    ]
-    return SideColumns([str(c[0]).strip() for c in columns], [c.slice(1) for c in columns])
-
-
-def _from_parquet(path: str) -> SideColumns:
-    with opened_parquet(path) as file:
-        table = file.read()
-        columns = [c if pa.types.is_list(c.type) else _text(c) for c in table.columns]
-        return SideColumns(table.column_names, columns)
-
-
-def _text(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return any column as text; a nested one, which says nothing here, as nulls."""
-    try:
-        return pa.chunked_array(map(as_text, values.chunks), pa.string())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return pa.chunked_array([pa.nulls(len(values), pa.string())])
+    return TextTable(first if header else [], [c.filter(filled) for c in columns], n_malformed)

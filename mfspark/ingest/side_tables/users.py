@@ -10,12 +10,13 @@ import pyarrow.compute as pc
 
 from mfspark.errors import InputError
 from mfspark.ingest.readers.columns import plain_name
-from mfspark.ingest.side_tables.reader import SideColumns, SideTable, read_side_files, trimmed
+from mfspark.ingest.side_tables.reader import SideTable, read_side_files, trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mfspark.config.config import IngestOptions
+    from mfspark.ingest.readers.source import TextTable
 
 USER_SCHEMA = pa.schema([("user_id", pa.string()), ("attributes", pa.list_(pa.string()))])
 _IDS = {"id", "userid", "user", "customerid", "customer", "memberid", "member", "respondent"}
@@ -39,7 +40,7 @@ def read_users(files: Sequence[str], options: IngestOptions) -> SideTable:
     wanted = {plain_name(name): name for name in options.user_attributes}
     found: set[str] = set()
 
-    def parse(path: str, content: SideColumns) -> pa.Table:
+    def parse(path: str, content: TextTable) -> pa.Table:
         names = content.names or _names(content.columns)
         plain = [plain_name(name) for name in names]
         user = next((i for i, name in enumerate(plain) if name in _IDS), -1)
