@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from mfspark.errors import NotFoundError
+from mfspark.tables.export import defused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from mfspark.queries.lookup import Id
     from mfspark.tables.run import PublishedRun
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # cells that begin so run as formulas in spreadsheets
 KNOWN = "*"
 """Marks known ratings where they stand beside predictions."""
 
@@ -80,37 +81,33 @@ def wide_rows(matrix: CompletedMatrix, mark: str = KNOWN) -> Iterator[list[str]]
 
 
 def write_wide(matrix: CompletedMatrix, path: Path, mark: str = KNOWN) -> None:
-    """Write a CSV file of a row a user and a column an item."""
-    _write(path, ["user", *matrix.names], wide_rows(matrix, mark))
+    """Write a CSV file of a row a user and a column an item; no name runs in a spreadsheet."""
+    users, names = _defused(matrix.users), _defused(matrix.names)
+    rows = wide_rows(matrix, mark)
+    _write(
+        path, ["user", *names], ([user, *row[1:]] for user, row in zip(users, rows, strict=True))
+    )
 
 
 def write_long(matrix: CompletedMatrix, path: Path) -> None:
     """Write a CSV file of a row a cell: user, item, title, value, and whether it was known."""
+    items = list(zip(_defused(matrix.items), _defused(matrix.names), strict=True))
     rows = (
-        [str(user), str(item), name, f"{matrix.filled[u, i]:.10g}", str(bool(known)).lower()]
-        for u, user in enumerate(matrix.users)
-        for i, (item, name, known) in enumerate(
-            zip(matrix.items, matrix.names, matrix.known[u], strict=True)
+        [user, item, name, f"{value:.10g}", str(bool(known)).lower()]
+        for user, values, flags in zip(
+            _defused(matrix.users), matrix.filled, matrix.known, strict=True
         )
+        for (item, name), value, known in zip(items, values, flags, strict=True)
     )
     _write(path, ["user", "item", "title", "value", "known"], rows)
 
 
-def _write(path: Path, header: list[str], rows: Iterator[list[str]]) -> None:
+def _defused(names: Sequence[Id]) -> list[Id]:
+    return defused(pa.array(names)).to_pylist()
+
+
+def _write(path: Path, header: list[Id], rows: Iterator[list[Id]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(_safe(header))
-        writer.writerows(_safe(row) for row in rows)
-
-
-def _safe(cells: Sequence[str]) -> list[str]:
-    """Put an apostrophe before names that a spreadsheet would run; numbers stay numbers."""
-    return [f"'{c}" if c.startswith(_FORMULA) and not _is_number(c) else c for c in cells]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text.removesuffix(KNOWN))
-    except ValueError:
-        return False
-    return True
+        writer.writerow(header)
+        writer.writerows(rows)

@@ -52,7 +52,7 @@ def export_table(
             for batch in dataset.to_batches():
                 columns = [_flat(column) for column in batch.columns] if flat else batch.columns
                 if for_spreadsheets:
-                    columns = [_defused(column) for column in columns]
+                    columns = [defused(column) for column in columns]
                 writer.write_batch(pa.record_batch(columns, schema=schema))
                 rows += batch.num_rows
         LocalFileSystem().adopt_file(beside, target)
@@ -70,7 +70,8 @@ def _flat(column: pa.Array) -> pa.Array:
     return pc.binary_join(texts, "|")
 
 
-def _defused(column: pa.Array) -> pa.Array:
+def defused(column: pa.Array) -> pa.Array:
+    """Put an apostrophe before texts that a spreadsheet would compute; numbers stay numbers."""
     if not pa.types.is_string(column.type):
         return column
     risky = pc.match_substring_regex(column, _FORMULA)

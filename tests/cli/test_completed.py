@@ -12,6 +12,7 @@ from mfspark.queries import completed as matrices
 from mfspark.queries.completed import CompletedMatrix
 from tests.cli.conftest import Command
 from tests.support import made_run as made
+from tests.support.made_run import EVIL
 
 MATRIX = CompletedMatrix(
     users=["=HYPERLINK()", "b"],
@@ -61,6 +62,24 @@ def test_files_hold_all_of_it_and_run_nothing_in_a_spreadsheet(
     assert ["b", "i2", "'@Second", "-2", "true"] in cells
     assert ["b", "i3", "'-3 degrees", "-0.5", "false"] in cells
     assert len(cells) == 7
+
+
+@pytest.mark.parametrize("name", EVIL)
+def test_names_are_made_harmless_as_exported_tables_are(
+    mfspark: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    made.publish_run(tmp_path)
+    values = np.array([[-1.0]])
+    matrix = CompletedMatrix([name], [name], [name], np.array([[np.nan]]), values)
+    monkeypatch.setattr(matrices, "completed_matrix", lambda _: matrix)
+    for kind, expected in (
+        ("wide", [["user", f"'{name}"], [f"'{name}", "-1"]]),
+        ("long", [[f"'{name}"] * 3 + ["-1", "false"]]),
+    ):
+        path = tmp_path / f"{kind}.csv"
+        mfspark("completed", "-w", tmp_path, "-o", path, *(["--long"] * (kind == "long")))
+        with path.open(encoding="utf-8", newline="") as file:
+            assert list(csv.reader(file))[-len(expected) :] == expected
 
 
 def test_a_run_without_the_table_says_what_to_do(mfspark: Command, made_warehouse: Path) -> None:

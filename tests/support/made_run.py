@@ -45,6 +45,8 @@ RATINGS = [
     (3, "i2", 1.0), (3, "i3", 5.0), (3, "i4", 4.0), (4, "i1", 3.0),
 ]  # fmt: skip
 ODD_TITLE = "[bold]Odd[/bold] \x1b[31mred"
+EVIL = ["=1+1", "+1", "-1", "@sum(a)", "\tx", "\r=1", "\uff1d1", "\uff0d1", "\uff0b1", "\uff20a"]
+"""Names that spreadsheets would compute."""
 TITLES = {"i1": "First (1999)", "i2": "Twice", "i3": "Twice", "i4": ODD_TITLE, "i5": None}
 NEIGHBORS = [(1, 2, 1, 0.75, 1), (1, 3, 2, 0.5, 1), (2, 1, 1, 0.75, 1), (3, 1, 1, 0.5, 1)]
 ITEM_NEIGHBORS = [("i3", "i1", 1, 0.75, 1), ("i3", "i2", 2, 0.25, 1), ("i4", "i2", 1, 0.5, 1)]

@@ -13,8 +13,8 @@ from mfspark.errors import ConfigError, NotFoundError
 from mfspark.tables import export
 from mfspark.tables.export import export_table
 from tests.support import made_run
+from tests.support.made_run import EVIL
 
-EVIL = ["=1+1", "+1", "-1", "@sum(a)", "\tx", "\r=1", "\uff1d1", "\uff0d1", "\uff0b1", "\uff20a"]
 HARMLESS = ["a=1", "1-2", "", "'=1", "Alien (1979)"]
 
 
