@@ -9,8 +9,6 @@ from mfspark.queries.completed import completed_matrix
 from mfspark.queries.lookup import default_model, list_of
 from mfspark.queries.report.content import (
     Bar,
-    Cell,
-    Completed,
     Distribution,
     ExampleList,
     Heatmap,
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
 
 _MOST_BARS = 21
 _ALIKE = 32  # users, and items, whose similarities are shown
-_MATRIX_USERS, _MATRIX_ITEMS = 45, 20
 _LIST = 8  # rows of each example list
 _EXAMPLES = 3  # rejected rows a reason
 _RAW = 300  # characters of a rejected row
@@ -48,24 +45,19 @@ def report_of(run: PublishedRun) -> Report:
     counts = {name: ingest[f"n_{name}"] for name in ("users", "items")}
     model = default_model(run)
     return Report(
-        run_id=run.run_id,
+        summary=summary,
         run_date=manifest.run_date.isoformat(),
         published_at=f"{manifest.published_at:%Y-%m-%d %H:%M} UTC",
         version=manifest.versions.get("mfspark", ""),
         counts={"ratings": ingest["n_accepted"], **counts, "rejected rows": ingest["n_rejected"]},
-        split=summary.split,
-        notes=summary.notes,
-        metrics=[one for one in summary.metrics if one.figures],
         losses=_losses(run),
         distributions=_distributions(run),
         heatmaps=[heat for side in ("user", "item") if (heat := _heatmap(run, side))],
-        completed=_completed(run) if run.has("completed") else None,
+        completed=completed_matrix(run) if run.has("completed") else None,
+        rating_scale=tuple(ingest["rating_scale"]),
         list_model=model,
         lists=[_example(run, user, model) for user in _example_users(run)],
-        n_rows=summary.n_rows,
         rejected=_rejected(run, summary),
-        read_as=summary.read_as,
-        tables=summary.table_rows,
         config=json.dumps(manifest.config, indent=2),
     )
 
@@ -157,26 +149,6 @@ def _heatmap(run: PublishedRun, side: Side) -> Heatmap | None:
     for pair in pairs:
         values[place[pair["one"]]][place[pair["other"]]] = pair["similarity"]
     return Heatmap(f"{side.capitalize()}s", [row["name"] for row in rows], values)
-
-
-def _completed(run: PublishedRun) -> Completed:
-    matrix = completed_matrix(run)
-    shown = matrix.filled[:_MATRIX_USERS, :_MATRIX_ITEMS]
-    known = matrix.known[:_MATRIX_USERS, :_MATRIX_ITEMS]
-    cells = [
-        [Cell(float(v), bool(k)) for v, k in zip(*row, strict=True)]
-        for row in zip(shown, known, strict=True)
-    ]
-    low, high = run.facts("ingest")["rating_scale"]
-    return Completed(
-        [str(user) for user in matrix.users[:_MATRIX_USERS]],
-        matrix.names[:_MATRIX_ITEMS],
-        cells,
-        low,
-        high,
-        *matrix.filled.shape,
-        share_known=float(matrix.known.mean()),
-    )
 
 
 def _example_users(run: PublishedRun) -> list[Id]:

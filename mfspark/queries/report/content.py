@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mfspark.queries.summary import MetricFigures
+    from mfspark.queries.completed import CompletedMatrix
+    from mfspark.queries.summary import MetricFigures, Summary
 
 
 @dataclass(frozen=True)
@@ -46,33 +47,6 @@ class Heatmap:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One cell of the completed matrix."""
-
-    value: float
-    known: bool
-
-
-@dataclass(frozen=True)
-class Completed:
-    """The completed matrix, or its upper left corner."""
-
-    users: list[str]
-    items: list[str]
-    rows: list[list[Cell]]
-    low: float
-    high: float
-    n_users: int
-    n_items: int
-    """Of the whole matrix."""
-    share_known: float
-
-    def shade(self, value: float) -> float:
-        """Return how dark a known rating is drawn, 0.08 to 0.6 from the lowest to the highest."""
-        return 0.08 + 0.52 * (value - self.low) / ((self.high - self.low) or 1.0)
-
-
-@dataclass(frozen=True)
 class ListedItem:
     """An item in somebody's list."""
 
@@ -108,32 +82,35 @@ class Rejected:
 class Report:
     """Everything on the page."""
 
-    run_id: str
+    summary: Summary
     run_date: str
     published_at: str
     version: str
     counts: dict[str, int]
     """Headline numbers by name, in order."""
-    split: str
-    notes: list[str]
-    metrics: list[MetricFigures] = field(default_factory=list)
     losses: list[LossCurve] = field(default_factory=list)
     distributions: list[Distribution] = field(default_factory=list)
     heatmaps: list[Heatmap] = field(default_factory=list)
-    completed: Completed | None = None
+    completed: CompletedMatrix | None = None
+    rating_scale: tuple[float, float] = (0.0, 1.0)
     list_model: str = ""
     """Whose lists are shown."""
     lists: list[ExampleList] = field(default_factory=list)
-    n_rows: int = 0
-    """Rows read."""
     rejected: list[Rejected] = field(default_factory=list)
-    read_as: dict[str, str] = field(default_factory=dict)
-    tables: dict[str, int] = field(default_factory=dict)
-    """Rows by table."""
     config: str = ""
     """As JSON."""
 
     @property
+    def metrics(self) -> list[MetricFigures]:
+        """The metrics that any model has."""
+        return [found for found in self.summary.metrics if found.figures]
+
+    @property
     def models(self) -> list[str]:
         """All models with a metric, in the order in which metrics name them first."""
-        return list(dict.fromkeys(name for metric in self.metrics for name in metric.figures))
+        return list(dict.fromkeys(name for found in self.metrics for name in found.figures))
+
+    def shade(self, rating: float) -> float:
+        """Return how dark a known rating is drawn, 0.08 to 0.6 from the lowest to the highest."""
+        low, high = self.rating_scale
+        return 0.08 + 0.52 * (rating - low) / ((high - low) or 1.0)

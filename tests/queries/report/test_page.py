@@ -8,13 +8,13 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from mfspark.evaluation.catalog import COVERAGE, RMSE
+from mfspark.evaluation.catalog import COVERAGE, NDCG, RMSE
+from mfspark.queries.completed import CompletedMatrix
 from mfspark.queries.report.content import (
     Bar,
-    Cell,
-    Completed,
     Distribution,
     ExampleList,
     Heatmap,
@@ -24,29 +24,37 @@ from mfspark.queries.report.content import (
     Report,
 )
 from mfspark.queries.report.page import render
-from mfspark.queries.summary import Figure, MetricFigures
+from mfspark.queries.summary import Figure, MetricFigures, Summary
 
 EVIL = "<img src=x onerror=alert(1)> & \x1b[31mred"
-EMPTY = Report(
-    "2026-11-22-abc", "2026-11-22", "2026-11-22 03:00 UTC", "0.1", {"ratings": 8}, "none", []
-)
-FULL = replace(
-    EMPTY,
+NOTHING = Summary("2026-11-22-abc", Path(), "none", [], [], {}, 0, 0, {}, {}, None, [])
+EMPTY = Report(NOTHING, "2026-11-22", "2026-11-22 03:00 UTC", "0.1", {"ratings": 8})
+SUMMARY = replace(
+    NOTHING,
     notes=["lists are short"],
     metrics=[
         MetricFigures(
             RMSE, "RMSE", {"als": Figure(0.9, 0.8, 1.0, best=True), "baseline": Figure(1.0)}
         ),
         MetricFigures(COVERAGE, "coverage@10", {"als": Figure(0.5)}),
+        MetricFigures(NDCG, "NDCG@10", {}),
     ],
+    n_rows=12,
+    read_as={"r.csv": "text split by ','"},
+    table_rows={"ratings": 8},
+)
+FULL = replace(
+    EMPTY,
+    summary=SUMMARY,
     losses=[
         LossCurve("als", {"train": [(1, 1.0), (2, 0.5)], "validation": [(1, 1.2), (2, 1.1)]}, 3.0)
     ],
     distributions=[Distribution("Ratings given", [Bar("1", 3), Bar("5", 9)])],
     heatmaps=[Heatmap("Users", ["u1", EVIL], [[None, 0.5], [0.5, None]])],
-    completed=Completed(
-        ["u1"], [EVIL, "Heat"], [[Cell(4.0, True), Cell(3.62, False)]], 1, 5, 1, 2, 0.5
+    completed=CompletedMatrix(
+        ["u1"], ["i1", "i2"], [EVIL, "Heat"], np.array([[4.0, np.nan]]), np.array([[3.9, 3.62]])
     ),
+    rating_scale=(1.0, 5.0),
     list_model="als",
     lists=[
         ExampleList(
@@ -57,10 +65,7 @@ FULL = replace(
             [ListedItem("Heat", ["Crime", "Drama"], 4.25, "popularity")],
         )
     ],
-    n_rows=12,
     rejected=[Rejected("missing_user", 3, [("r.csv", 7, EVIL)]), Rejected("malformed_line", 1, [])],
-    read_as={"r.csv": "text split by ','"},
-    tables={"ratings": 8},
     config='{"seed": 42}',
 )
 
