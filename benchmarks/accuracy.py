@@ -15,8 +15,6 @@ on these very folds among others, so its figures are a little flattered. myFM ne
 from __future__ import annotations
 
 import argparse
-import os
-import tempfile
 import time
 from collections.abc import Callable
 from functools import cache
@@ -28,21 +26,20 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from benchmarks.bayesian_mf import one_hot
+from benchmarks.in_process import fit
+from benchmarks.movielens import N_FOLDS, N_ITEMS, N_USERS, Ratings, data_folder, rmse, splits
 from mfspark.config.config import IngestOptions
-from mfspark.config.models import ModelName, Models
+from mfspark.config.models import ModelName
 from mfspark.ingest.side_tables.items import read_items
 from mfspark.ingest.side_tables.users import read_users
 from mfspark.kernels.factorization.side_features import item_attributes, user_attributes
 from mfspark.schemas import Side
-from tests.support.grids import Ratings, fitter, movielens, movielens_file
 
 Array = np.ndarray
-Split = tuple[Ratings, Ratings]
 
 OURS = ("baseline", "als", "torch_mf", "bayesian_mf")
 PERIODS = {"user_periods": (1440, 10, 1)}  # a day, ten minutes, a minute
 SURPRISE = ("SVD", "SVDpp", "KNNBaseline")
-N_FOLDS = 5
 
 
 def ours(
@@ -51,14 +48,10 @@ def ours(
     """Return what fits one of our models on the first ratings and predicts the second."""
 
     def predicted(train: Ratings, test: Ratings) -> Array:
-        scores = np.full(len(test), np.nan)
         known = attributes_of(data_folder()) if attributes else None
-        models = Models.model_validate({name: options})
-        for model in dict.fromkeys((name, cast("ModelName", "baseline"))):
-            with tempfile.TemporaryDirectory(prefix="mfspark-bench-") as folder:
-                fitted = fitter(Path(folder), model, models, known)(train)
-                more = fitted.predict(test.users, test.items, test.minutes)
-            scores = np.where(np.isnan(scores), more, scores)
+        scores = fit(train, name, known, **options).predict(test)
+        if np.isnan(scores).any():
+            scores = np.where(np.isnan(scores), fit(train, "baseline").predict(test), scores)
         return np.where(np.isnan(scores), train.values.mean(), scores)
 
     return predicted
@@ -97,7 +90,7 @@ def myfm(train: Ratings, test: Ratings) -> Array:
     """Fit myFM on users and items alone, rank 10, 200 samples: what its authors report."""
     from myfm import MyFMRegressor
 
-    shape = train.n_users, train.n_items
+    shape = N_USERS, N_ITEMS
     model = MyFMRegressor(rank=10, random_seed=1)
     X, Z = (one_hot(part.users, part.items, shape) for part in (train, test))
     model.fit(X, train.values, n_iter=200, n_kept_samples=170, group_shapes=list(shape))
@@ -113,32 +106,13 @@ PREDICT = {
 }
 
 
-def data_folder() -> Path:
-    """Return where MovieLens 100K lies."""
-    shared = Path(__file__).resolve().parents[2] / "shared" / "data"
-    return Path(os.environ.get("MFSPARK_TEST_DATA", shared), "ml-100k")
-
-
-def splits(folder: Path, n_folds: int) -> tuple[Split, list[Split]]:
-    """Return u1, and the first folds of five."""
-    canonical = movielens(folder)
-    every = movielens_file(folder / "u.data")
-    fold = np.random.default_rng(0).permutation(len(every)) % N_FOLDS
-    return canonical, [(every.take(fold != f), every.take(fold == f)) for f in range(n_folds)]
-
-
-def rmse(predicted: Array, test: Ratings) -> float:
-    """Return the root mean squared error of predictions kept inside the scale."""
-    return float(np.sqrt(np.mean((np.clip(predicted, 1, 5) - test.values) ** 2)))
-
-
 def main() -> None:
     """Fit the models asked for and print one table in Markdown."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--folds", type=int, default=N_FOLDS, choices=range(N_FOLDS + 1))
     parser.add_argument("--models", nargs="+", default=list(OURS), choices=list(PREDICT))
     args = parser.parse_args()
-    canonical, folds = splits(data_folder(), args.folds)
+    canonical, folds = splits(args.folds)
     print(f"| | {len(folds)} of {N_FOLDS} folds | lowest..highest | u1 | seconds a fit |")
     print("|---|---:|---:|---:|---:|")
     for name in args.models:

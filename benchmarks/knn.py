@@ -12,10 +12,8 @@ Surprise: the column `tied` is the share of such pairs among those that differ.
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,14 +21,13 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from benchmarks.accuracy import data_folder, rmse, splits
-from benchmarks.trial import Row, measured, print_table, trial_of
-from mfspark.config.models import ModelName, Models
+from benchmarks.in_process import Fitted, fit
+from benchmarks.movielens import N_ITEMS, N_USERS, Ratings, rmse, splits
+from benchmarks.trial import Row, measured, ndcg, print_table, trial_of
+from mfspark.config.models import ModelName
 from mfspark.grid.views import Strips
 from mfspark.kernels.neighbors.similarity import similarities
 from mfspark.models.neighbors.knn import KNN
-from tests.support.grids import Fitted, Ratings, fitter, movielens
-from tests.support.reference import ranking_of_user
 
 Array = np.ndarray
 
@@ -68,12 +65,6 @@ def surprise_predictions(
     return np.array([found.est for found in model.test(list(pairs))])
 
 
-def fit(train: Ratings, name: ModelName, **options: Any) -> Fitted:
-    """Fit one of our models in this process."""
-    with tempfile.TemporaryDirectory(prefix="mfspark-bench-") as folder:
-        return fitter(Path(folder), name, Models.model_validate({name: options}))(train)
-
-
 def ties(fitted: Fitted, train: Ratings, users: Array, items: Array) -> Array:
     """Mark the pairs whose K-th nearest rater is no nearer than the next one."""
     model = fitted.model
@@ -91,7 +82,7 @@ def ties(fitted: Fitted, train: Ratings, users: Array, items: Array) -> Array:
 
 def parity() -> None:
     """Print a table of RMSE and of equal predictions, an algorithm a row."""
-    train, test = movielens(data_folder())
+    train, test = splits(0)[0]
     print("| | | | Surprise | mfspark | equal | tied, of the others | alone | seconds, each |")
     print("|---|---|---|---:|---:|---:|---:|---:|---:|")
     for name in ("user_knn", "item_knn"):
@@ -118,7 +109,7 @@ def compare(
         train, name, similarity=similarity, aggregation=aggregation, among="raters",
         num_neighbors=K, damping=0.0,
     )  # fmt: skip
-    ours = fitted.predict(test.users, test.items)
+    ours = fitted.predict(test)
     seconds.append(time.perf_counter() - began)
     alone = np.isnan(ours)
     filled = np.clip(np.where(alone, theirs, ours), 1, 5)
@@ -133,14 +124,10 @@ def compare(
     )
 
 
-def ndcg(lists: Array, test: Ratings) -> float:
+def ndcg_of(lists: Array, test: Ratings) -> float:
     """Return NDCG@N over the users with test ratings of RELEVANT or more."""
     liked = test.take(test.values >= RELEVANT)
-    found = [
-        ranking_of_user(lists[u].tolist(), set(liked.items[liked.users == u].tolist()), N)["ndcg"]
-        for u in np.unique(liked.users)
-    ]
-    return float(np.mean(found))
+    return ndcg(lists, liked.users, liked.items, N_ITEMS)
 
 
 def of_implicit(algorithm: str, k: int, *, binary: bool) -> Callable[[Ratings], Array]:
@@ -150,17 +137,17 @@ def of_implicit(algorithm: str, k: int, *, binary: bool) -> Callable[[Ratings], 
         from implicit import nearest_neighbours
 
         values = np.ones(len(train)) if binary else train.values
-        matrix = csr_matrix((values, (train.users, train.items)), (train.n_users, train.n_items))
+        matrix = csr_matrix((values, (train.users, train.items)), (N_USERS, N_ITEMS))
         model = getattr(nearest_neighbours, algorithm)(K=k, num_threads=1)
         model.fit(matrix, show_progress=False)
-        return model.recommend(np.arange(train.n_users), matrix, N)[0]
+        return model.recommend(np.arange(N_USERS), matrix, N)[0]
 
     return lists
 
 
 def of_ours(name: ModelName, **options: Any) -> Callable[[Ratings], Array]:
     """Return what gives the lists of one of our models."""
-    return lambda train: fit(train, name, **options).ranked(N)[0]
+    return lambda train: fit(train, name, **options).lists(N)
 
 
 def rank(n_folds: int) -> None:
@@ -175,9 +162,9 @@ def rank(n_folds: int) -> None:
                 label = f"implicit {algorithm}, K {k}, {'ones' if binary else 'ratings'}"
                 ways[label] = of_implicit(algorithm, k, binary=binary)
     print(f"| | NDCG@{N} | lowest..highest |\n|---|---:|---:|")
-    folds = splits(data_folder(), n_folds)[1]
+    folds = splits(n_folds)[1]
     for label, lists in ways.items():
-        each = [ndcg(lists(train), test) for train, test in folds]
+        each = [ndcg_of(lists(train), test) for train, test in folds]
         print(f"| {label} | {np.mean(each):.4f} | {min(each):.4f}..{max(each):.4f} |", flush=True)
 
 

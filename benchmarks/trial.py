@@ -6,10 +6,10 @@ import tempfile
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pyarrow.dataset as ds
@@ -26,6 +26,7 @@ from mfspark.grid.layout import Blocks, GridLayout, TileSet
 from mfspark.grid.runners import OnSpark
 from mfspark.grid.views import RowTiles
 from mfspark.models.base import FitContext, Model
+from mfspark.models.factor_model import FactorModel
 from mfspark.models.registry import fit_model
 from mfspark.pipeline.dataset import layout_for
 from mfspark.samples.synthetic import SyntheticSpec, write_synthetic
@@ -132,6 +133,13 @@ class Trial:
 
     def fit(self, name: ModelName, engine: str = "auto", **options: Any) -> Model:
         """Fit one of our models on the training tiles, as a night does."""
+        models = Models.model_validate({name: options})
+
+        def baseline() -> FactorModel:
+            state_path = self.folder / "state" / f"{time.monotonic_ns()}.json"
+            own = replace(context, name=f"{context.name}/baseline", state_path=state_path)
+            return cast("FactorModel", fit_model("baseline", own, models))
+
         context = FitContext(
             spark=self.spark,
             tiles=self.train,
@@ -141,9 +149,9 @@ class Trial:
             grid_options=GridOptions.model_validate({"engine": engine}),
             state_path=self.folder / "state" / f"{time.monotonic_ns()}.json",
             fingerprint="benchmark",
-            ratings=self.frame,
+            baseline=baseline,
         )
-        return fit_model(name, context, Models.model_validate({name: options}))
+        return fit_model(name, context, models)
 
     def rmse(self, model: Model) -> float:
         """Return the root mean squared error on the test part; unknown pairs get the mean."""
@@ -166,20 +174,24 @@ class Trial:
         return result
 
     def ndcg(self, lists: Array) -> float:
-        """Return NDCG of ranked items int (users, k): a mean over users with held-out ratings.
-
-        Every held-out rating is relevant, whatever its value; items below 0 are no items.
-        """
+        """Return NDCG of ranked items int (users, k); every held-out rating is relevant."""
         users, items, _ = self.arrays(test=True)
-        n_items, k = self.spec.n_items, lists.shape[1]
-        held_out = users.astype(np.int64) * n_items + items
-        listed = np.arange(len(lists))[:, None] * n_items + lists
-        hits = np.isin(listed, held_out) & (lists >= 0)
-        gains = 1 / np.log2(np.arange(2, k + 2))
-        n_relevant = np.bincount(users, minlength=len(lists))
-        best = np.concatenate([[0.0], gains.cumsum()])[np.minimum(n_relevant, k)]
-        asked = n_relevant > 0
-        return float(((hits @ gains)[asked] / best[asked]).mean())
+        return ndcg(lists, users.astype(np.int64), items, self.spec.n_items)
+
+
+def ndcg(lists: Array, users: Array, items: Array, n_items: int) -> float:
+    """Return NDCG of ranked items int (users, k): a mean over users with relevant items.
+
+    Relevant are the pairs (users, items), int64 (n) each; items below 0 in lists are no items.
+    """
+    k = lists.shape[1]
+    listed = np.arange(len(lists))[:, None] * n_items + lists
+    hits = np.isin(listed, users * n_items + items) & (lists >= 0)
+    gains = 1 / np.log2(np.arange(2, k + 2))
+    n_relevant = np.bincount(users, minlength=len(lists))
+    best = np.concatenate([[0.0], gains.cumsum()])[np.minimum(n_relevant, k)]
+    asked = n_relevant > 0
+    return float(((hits @ gains)[asked] / best[asked]).mean())
 
 
 @contextmanager

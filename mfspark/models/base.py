@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
     from mfspark.config.config import GridOptions
     from mfspark.grid.block_store import BlockStore
@@ -42,8 +42,6 @@ class FitContext:
     """Where the training state is recorded."""
     fingerprint: str
     """Names the options and ratings; another fingerprint starts training afresh."""
-    ratings: Callable[[], DataFrame]
-    """Gives the ratings as a DataFrame (user_idx, item_idx, rating)."""
     baseline: Callable[[], HasFactors]
     """Gives the baseline fitted on the same ratings, which is fitted only once a night."""
     attributes: Callable[[Side], Blocks | None] = lambda _: None

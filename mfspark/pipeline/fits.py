@@ -72,7 +72,6 @@ class Fits:
             grid_options=context.config.grid,
             state_path=context.night.scratch("blocks", reference, "state.json"),
             fingerprint=context.night.run_id,
-            ratings=lambda: dataset.ratings(subset),
             baseline=lambda: self.baseline(subset),
             attributes=lambda side: side_features(context, dataset, side),
             previous=start_factors(context, dataset, name) if subset == "all" else None,

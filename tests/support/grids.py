@@ -308,7 +308,6 @@ def fitter(
             grid_options=GridOptions(),
             state_path=folder / f"{count}.json",
             fingerprint="test",
-            ratings=cast("Any", None),
             baseline=lambda: _baseline(context, options),
             attributes=known.get,
             previous=earlier_factors(previous, tiles.layout, store) if previous else None,
