@@ -23,10 +23,10 @@ from typing import cast
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from benchmarks.bayesian_mf import one_hot
 from benchmarks.in_process import fit
+from benchmarks.installed import installed
 from benchmarks.movielens import N_FOLDS, N_ITEMS, N_USERS, Ratings, data_folder, rmse, splits
 from mfspark.config.config import IngestOptions
 from mfspark.config.models import ModelName
@@ -34,6 +34,8 @@ from mfspark.ingest.side_tables.items import read_items
 from mfspark.ingest.side_tables.users import read_users
 from mfspark.kernels.factorization.side_features import item_attributes, user_attributes
 from mfspark.schemas import Side
+
+threadpool_limits = installed("threadpoolctl").threadpool_limits
 
 Array = np.ndarray
 
@@ -74,12 +76,11 @@ def surprise(name: str) -> Callable[[Ratings, Ratings], Array]:
     """Return the same for an algorithm of scikit-surprise with its default options."""
 
     def predicted(train: Ratings, test: Ratings) -> Array:
-        from surprise import SVD, Dataset, KNNBaseline, Reader, SVDpp
-
+        peer = installed("surprise")
         options = {"verbose": False} if name == "KNNBaseline" else {"random_state": 1}
-        model = {"SVD": SVD, "SVDpp": SVDpp, "KNNBaseline": KNNBaseline}[name](**options)
+        model = getattr(peer, name)(**options)
         table = pd.DataFrame({"user": train.users, "item": train.items, "rating": train.values})
-        model.fit(Dataset.load_from_df(table, Reader()).build_full_trainset())
+        model.fit(peer.Dataset.load_from_df(table, peer.Reader()).build_full_trainset())
         pairs = zip(test.users.tolist(), test.items.tolist(), test.values.tolist(), strict=True)
         return np.array([found.est for found in model.test(list(pairs))])
 
@@ -88,10 +89,8 @@ def surprise(name: str) -> Callable[[Ratings, Ratings], Array]:
 
 def myfm(train: Ratings, test: Ratings) -> Array:
     """Fit myFM on users and items alone, rank 10, 200 samples: what its authors report."""
-    from myfm import MyFMRegressor
-
     shape = N_USERS, N_ITEMS
-    model = MyFMRegressor(rank=10, random_seed=1)
+    model = installed("myfm").MyFMRegressor(rank=10, random_seed=1)
     X, Z = (one_hot(part.users, part.items, shape) for part in (train, test))
     model.fit(X, train.values, n_iter=200, n_kept_samples=170, group_shapes=list(shape))
     return model.predict(Z)

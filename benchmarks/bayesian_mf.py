@@ -15,6 +15,7 @@ import argparse
 import numpy as np
 from scipy.sparse import csr_matrix, hstack
 
+from benchmarks.installed import installed
 from benchmarks.trial import Array, Row, Trial, measured, print_table, trial_of
 
 RANK, BURN_IN = 32, 10
@@ -40,12 +41,10 @@ def one_hot(users: Array, items: Array, shape: tuple[int, int]) -> csr_matrix:
 
 def myfm(trial: Trial, samples: int) -> Row:
     """The same for myFM: the time of a whole fit over its samples."""
-    from myfm import MyFMRegressor
-
     users, items, ratings = trial.arrays()
     shape = trial.spec.n_users, trial.spec.n_items
     X = one_hot(users, items, shape)
-    model = MyFMRegressor(rank=RANK, random_seed=1)
+    model = installed("myfm").MyFMRegressor(rank=RANK, random_seed=1)
     _, seconds, gib = measured(
         lambda: model.fit(X, ratings, n_iter=samples, n_kept_samples=1, group_shapes=list(shape))
     )

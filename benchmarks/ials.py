@@ -18,11 +18,13 @@ import os
 
 import numpy as np
 from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits
 
+from benchmarks.installed import installed
 from benchmarks.trial import Row, Trial, measured, print_table, trial_of
 from mfspark.config.models import IALSOptions
 from mfspark.models.factor_model import FactorModel
+
+threadpool_limits = installed("threadpoolctl").threadpool_limits
 
 N, RANK, THREADS = 10, 64, len(os.sched_getaffinity(0))
 PEER = "implicit"
@@ -56,14 +58,13 @@ def equivalent_constant(trial: Trial) -> float:
 
 def implicit(trial: Trial, iterations: int, multiple: float) -> Row:
     """The same for implicit.als, whose matrix holds 1 + alpha * rating."""
-    from implicit.cpu.als import AlternatingLeastSquares
-
+    peer = installed("implicit.cpu.als")
     users, items, ratings = trial.arrays()
     shape = trial.spec.n_users, trial.spec.n_items
     confidence = csr_matrix((1 + OPTIONS.alpha * ratings, (users, items)), shape, np.float32)
     reg = multiple * equivalent_constant(trial)
     with threadpool_limits(1, "blas"):  # as implicit asks for: it runs threads of its own
-        model = AlternatingLeastSquares(
+        model = peer.AlternatingLeastSquares(
             RANK, reg, iterations=iterations, num_threads=THREADS, random_state=1
         )
     each: list[float] = []

@@ -19,15 +19,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits
 
 from benchmarks.in_process import Fitted, fit
+from benchmarks.installed import installed
 from benchmarks.movielens import N_ITEMS, N_USERS, Ratings, rmse, splits
 from benchmarks.trial import Row, measured, ndcg, print_table, trial_of
 from mfspark.config.models import ModelName
 from mfspark.grid.views import Strips
 from mfspark.kernels.neighbors.similarity import similarities
 from mfspark.models.neighbors.knn import KNN
+
+threadpool_limits = installed("threadpoolctl").threadpool_limits
 
 Array = np.ndarray
 
@@ -54,8 +56,7 @@ def surprise_predictions(
     train: Ratings, test: Ratings, algorithm: str, measure: str, side: str
 ) -> Array:
     """Return what an algorithm of Surprise predicts."""
-    import surprise
-
+    surprise = installed("surprise")
     options = {"name": measure, "user_based": side == "user"}
     model = getattr(surprise, algorithm)(k=K, sim_options=options, verbose=False)
     table = pd.DataFrame({"user": train.users, "item": train.items, "rating": train.values})
@@ -134,8 +135,7 @@ def of_implicit(algorithm: str, k: int, *, binary: bool) -> Callable[[Ratings], 
     """Return what gives the lists of an item-KNN of implicit."""
 
     def lists(train: Ratings) -> Array:
-        from implicit import nearest_neighbours
-
+        nearest_neighbours = installed("implicit.nearest_neighbours")
         values = np.ones(len(train)) if binary else train.values
         matrix = csr_matrix((values, (train.users, train.items)), (N_USERS, N_ITEMS))
         model = getattr(nearest_neighbours, algorithm)(K=k, num_threads=1)

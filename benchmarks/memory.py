@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from types import TracebackType
 
-import psutil
+from benchmarks.installed import installed
+
+psutil = installed("psutil")
 
 
 class PeakMemory:

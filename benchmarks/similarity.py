@@ -22,8 +22,8 @@ import numpy as np
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits
 
+from benchmarks.installed import installed
 from benchmarks.trial import Array, Row, Trial, measured, print_table, trial_of
 from mfspark.config.models import SimilarityOptions
 from mfspark.grid.block_store import MemoryStore
@@ -31,6 +31,8 @@ from mfspark.grid.grid import Grid
 from mfspark.grid.runners import InProcess
 from mfspark.kernels.arrays.threads import one_thread_a_kernel
 from mfspark.models.neighbors.search import nearest_neighbors
+
+threadpool_limits = installed("threadpoolctl").threadpool_limits
 
 K, THREADS = 50, len(os.sched_getaffinity(0))
 REFERENCE = "sparse_dot_topn"
@@ -47,20 +49,18 @@ def unit_rows(trial: Trial) -> csr_matrix:
 
 def by_sparse_dot_topn(trial: Trial) -> Callable[[], Array]:
     """Return what finds the K + 1 nearest, itself among them."""
-    from sparse_dot_topn import sp_matmul_topn
-
+    sp_matmul_topn = installed("sparse_dot_topn").sp_matmul_topn
     X = unit_rows(trial)
     return lambda: _kth(sp_matmul_topn(X, X.T.tocsr(), K + 1, n_threads=THREADS, sort=True))
 
 
 def by_implicit(trial: Trial) -> Callable[[], Array]:
     """implicit compares columns: users are given to it as items."""
-    from implicit.nearest_neighbours import CosineRecommender
-
+    peer = installed("implicit.nearest_neighbours")
     X = unit_rows(trial).T.tocsr()
 
     def find() -> Array:
-        model = CosineRecommender(K=K + 1, num_threads=THREADS)
+        model = peer.CosineRecommender(K=K + 1, num_threads=THREADS)
         model.fit(X, show_progress=False)
         return _kth(model.similarity)
 
@@ -83,12 +83,11 @@ def by_scipy(trial: Trial) -> Callable[[], Array]:
 
 def by_scikit_learn(trial: Trial) -> Callable[[], Array]:
     """Brute force, the only way it has for sparse rows."""
-    from sklearn.neighbors import NearestNeighbors
-
+    peer = installed("sklearn.neighbors")
     X = unit_rows(trial)
 
     def find() -> Array:
-        search = NearestNeighbors(metric="cosine", algorithm="brute", n_jobs=THREADS).fit(X)
+        search = peer.NearestNeighbors(metric="cosine", algorithm="brute", n_jobs=THREADS).fit(X)
         return 1 - search.kneighbors(X, K + 1)[0][:, -1]
 
     return find

@@ -17,8 +17,8 @@ from collections.abc import Callable
 import numpy as np
 from pyspark.ml.recommendation import ALS, ALSModel
 from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits
 
+from benchmarks.installed import installed
 from benchmarks.trial import Array, Row, Trial, measured, print_table, trial_of
 from mfspark.grid.block_store import MemoryStore
 from mfspark.grid.grid import Grid
@@ -26,19 +26,20 @@ from mfspark.grid.runners import InProcess
 from mfspark.kernels.arrays.threads import one_thread_a_kernel
 from mfspark.models.factor_model import FactorModel
 
+threadpool_limits = installed("threadpoolctl").threadpool_limits
+
 N, RANK, THREADS = 10, 64, len(os.sched_getaffinity(0))
 PEER = "implicit recommend"
 
 
 def implicit_lists(trial: Trial, model: FactorModel) -> Callable[[], Array]:
     """Return what ranks our factors with implicit, as inner products with the bias a column."""
-    from implicit.cpu.als import AlternatingLeastSquares
-
+    peer = installed("implicit.cpu.als")
     users, items, ratings = trial.arrays()
     shape = trial.spec.n_users, trial.spec.n_items
     seen = csr_matrix((ratings, (users, items)), shape=shape)
     X, Y = (trial.whole(blocks, "factors") for blocks in (model.user, model.item))
-    theirs = AlternatingLeastSquares(factors=RANK + 1, num_threads=THREADS)
+    theirs = peer.AlternatingLeastSquares(factors=RANK + 1, num_threads=THREADS)
     theirs.user_factors = np.column_stack([X, np.ones(len(X), np.float32)])
     theirs.item_factors = np.column_stack([Y, trial.whole(model.item, "bias")])
     every = np.arange(len(X))

@@ -28,6 +28,15 @@ def test_only_one_module_starts_spark() -> None:
     assert modules_that_match(r"SparkSession\.builder") == {"spark.py"}
 
 
+@pytest.mark.parametrize("folder", ["mfspark", "benchmarks", "jobs"])
+def test_only_tests_import_tests(folder: str) -> None:
+    modules = (PACKAGE.parent / folder).rglob("*.py")
+    texts = {path.name: path.read_text(encoding="utf-8") for path in modules}
+    pattern = re.compile(r"^\s*(from|import) tests\b", re.MULTILINE)
+    assert [name for name, text in texts.items() if pattern.search(text)] == []
+    assert texts
+
+
 def test_dataframes_only() -> None:
     assert modules_that_match(r"\.sparkContext\b") == {"spark.py"}
     assert modules_that_match(r"\.rdd\b") == set()
