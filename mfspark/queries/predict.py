@@ -1,9 +1,9 @@
 """What the models of a published run say of one user and one item; needs no Spark.
 
 Factor models are scored from the published factors, r = mu + b_u + b_i + x_u . y_i, neighbor models
-from the published neighbors and ratings (formulas: kernels.factors and kernels.aggregation; here
-for one pair, in float64). What a model knows nothing of gets the baseline's prediction, as in the
-night itself.
+from the published neighbors and ratings (formulas: kernels.factorization and kernels.neighbors,
+here for one pair, in float64). What a model knows nothing of gets the baseline's prediction, as in
+the night itself.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def predict_pair(
 
 
 def rating_models(run: PublishedRun) -> list[str]:
-    """Return the models that predict ratings; the baseline, which answers for others, is last."""
+    """Return the models that predict ratings; the baseline, the fallback of others, is last."""
     kinds = {name: _record(run, name).get("kind") for name in run.models}
     names = [name for name, kind in kinds.items() if kind == "rating" and name != "baseline"]
     return [*names, "baseline"]

@@ -64,19 +64,19 @@ def test_items_like_it_that_the_user_rated(tmp_path: Path) -> None:
     """Of i3: i1, which user 1 rated 5, and i2, rated 3, each with its baseline."""
     found = knn_opinion(tmp_path, "item_knn", "1", "i3", damping=0.5)
     left = [5 - (made.MEAN + 0.25 + 0.5), 3 - (made.MEAN + 0.25 - 0.5)]
-    told = (0.75 * left[0] + 0.25 * left[1]) / (1 + 0.5)
-    assert found.prediction == pytest.approx(made.MEAN + 0.25 + 0.0 + told)
+    q = (0.75 * left[0] + 0.25 * left[1]) / (1 + 0.5)
+    assert found.prediction == pytest.approx(made.MEAN + 0.25 + 0.0 + q)
     assert found.basis == "2 of 2 items like it were rated: i1 5, i2 3"
 
 
 def test_deviations_from_means_and_in_spreads(tmp_path: Path) -> None:
-    """User 1 rated 5 and 3; of i3 user 2 tells 2 of (4, 2), and user 3 5 of (1, 5, 4)."""
+    """User 1 rated 5 and 3; i3 has 2 from user 2 (of 4, 2), and 5 from user 3 (of 1, 5, 4)."""
     centered = knn_opinion(tmp_path / "c", "user_knn", "1", "i3", aggregation="centered")
     assert centered.prediction == pytest.approx(4 + (0.75 * -1 + 0.5 * (5 - 10 / 3)) / 1.25)
     zscore = knn_opinion(tmp_path / "z", "user_knn", "1", "i3", aggregation="zscore")
     spread = (26 / 9) ** 0.5  # of 1, 5, 4 as a population
-    told = (0.75 * -1 / 1 + 0.5 * (5 - 10 / 3) / spread) / 1.25
-    assert zscore.prediction == pytest.approx(4 + 1 * told)
+    q = (0.75 * -1 / 1 + 0.5 * (5 - 10 / 3) / spread) / 1.25
+    assert zscore.prediction == pytest.approx(4 + 1 * q)
 
 
 def test_ratings_all_alike_have_the_spread_of_all_ratings(tmp_path: Path) -> None:

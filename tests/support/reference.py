@@ -267,29 +267,29 @@ def knn_predictions(
     row. biases: mu, b of the rows, b of the columns. NaN where fewer than min_k count.
     """
     P = np.full(R.shape, np.nan)
-    expected, spread = expected_ratings(R, aggregation, biases)
+    expected, spread = centers_and_spreads(R, aggregation, biases)
     drawn = damping if aggregation in ("centered", "zscore", "baseline") else 0.0
     for x in range(len(R)):
         near = [y for y in range(len(R)) if y != x and np.isfinite(S[x, y])]
         near.sort(key=lambda y: (-S[x, y], y))
         for c in range(R.shape[1]):
             if among == "all":
-                tell = [y for y in near[:k] if not np.isnan(R[y, c])]
+                rated = [y for y in near[:k] if not np.isnan(R[y, c])]
             else:
-                tell = [y for y in near if not np.isnan(R[y, c])][:k]
-            weight = {y: 1.0 if aggregation == "mean" else float(S[x, y]) for y in tell}
-            tell = [y for y in tell if weight[y] > 0]
-            if tell and len(tell) >= min_k:
-                told = sum(weight[y] * (R[y, c] - expected[y, c]) / spread[y] for y in tell)
-                q = told / (sum(weight[y] for y in tell) + drawn)
+                rated = [y for y in near if not np.isnan(R[y, c])][:k]
+            weight = {y: 1.0 if aggregation == "mean" else float(S[x, y]) for y in rated}
+            rated = [y for y in rated if weight[y] > 0]
+            if rated and len(rated) >= min_k:
+                weighted = sum(weight[y] * (R[y, c] - expected[y, c]) / spread[y] for y in rated)
+                q = weighted / (sum(weight[y] for y in rated) + drawn)
                 P[x, c] = expected[x, c] + spread[x] * q
     return P
 
 
-def expected_ratings(
+def centers_and_spreads(
     R: np.ndarray, aggregation: str, biases: tuple[float, np.ndarray, np.ndarray] | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What is expected of every pair, and the spread of every row around it."""
+    """What every pair is centered on, and the spread of every row around it."""
     expected, spread = np.zeros(R.shape), np.ones(len(R))
     if aggregation == "baseline":
         assert biases is not None
@@ -311,7 +311,7 @@ def summed_similarities(R: np.ndarray, S: np.ndarray, k: int) -> np.ndarray:
         near = [y for y in range(len(R)) if y != x and np.isfinite(S[x, y])]
         near.sort(key=lambda y: (-S[x, y], y))
         for c in range(R.shape[1]):
-            tell = [y for y in near[:k] if not np.isnan(R[y, c]) and S[x, y] > 0]
-            if tell:
-                total[x, c] = sum(S[x, y] * R[y, c] for y in tell)
+            rated = [y for y in near[:k] if not np.isnan(R[y, c]) and S[x, y] > 0]
+            if rated:
+                total[x, c] = sum(S[x, y] * R[y, c] for y in rated)
     return total

@@ -7,7 +7,7 @@ rounded, a pair passes if it could reach the bar, and is computed again in float
 are the same neighbors, to the last bit, as all pairs in the plain way would give.
 
 Most pairs are of no use to either row. For cosine, where nothing else is asked for, one moment is
-enough, and a float32 number a pair tells what to look at.
+enough, and a float32 number a pair says what to look at.
 """
 
 from __future__ import annotations

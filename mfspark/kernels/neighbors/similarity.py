@@ -37,19 +37,15 @@ class Neighbors:
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Neighbors:
         """Read back what `arrays` gave."""
-        return cls(arrays["indices"], arrays["similarity"], arrays["n_common"])
+        return cls(**arrays)
 
     def take(self, rows: Array) -> Neighbors:
         """Return the lists of some rows."""
-        return Neighbors(self.indices[rows], self.similarity[rows], self.n_common[rows])
+        return Neighbors(**{name: array[rows] for name, array in vars(self).items()})
 
     def arrays(self) -> Arrays:
         """Return the neighbors as named arrays."""
-        return {
-            "indices": self.indices,
-            "similarity": self.similarity,
-            "n_common": self.n_common,
-        }
+        return dict(vars(self))
 
 
 def similarities(rows: Rows, others: Rows, similarity: Similarity) -> Array:

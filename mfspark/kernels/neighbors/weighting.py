@@ -6,8 +6,8 @@
     bm25                 x_ui = idf_i (K + 1) r_ui / (K (1 - B + B l_u) + r_ui)
 
 U rows; n_i ratings of column i; l_u: sum_i r_ui over the mean of that (Robertson & Zaragoza 2009).
-Ratings below 0 weigh nothing in tfidf and bm25, and a column that all rows have a rating in tells
-nothing: idf is never below 0.
+Ratings below 0 weigh nothing in tfidf and bm25, and neither does a column that all rows have a
+rating in: idf is never below 0.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ import numpy as np
 
 from mfspark.kernels.neighbors.centering import Centering, means_and_spreads
 from tests.support.grids import Ratings, stars
-from tests.support.reference import expected_ratings
+from tests.support.reference import centers_and_spreads
 
 
 def test_means_and_spreads_are_those_of_the_formula() -> None:
@@ -13,7 +13,7 @@ def test_means_and_spreads_are_those_of_the_formula() -> None:
     R[4] = np.nan
     ratings = Ratings.of_dense(R)
     mean, spread = means_and_spreads(ratings.tile, float(np.nanstd(R)))
-    expected, spreads = expected_ratings(R, "zscore", None)
+    expected, spreads = centers_and_spreads(R, "zscore", None)
     np.testing.assert_allclose(mean, expected[:, 0], rtol=1e-7)
     rated = np.arange(20) != 4
     np.testing.assert_allclose(spread[rated], spreads[rated], rtol=1e-7)

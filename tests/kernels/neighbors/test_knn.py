@@ -20,7 +20,7 @@ from mfspark.models.neighbors.search import nearest_neighbors
 from tests.support.grids import Array, Ratings, grid_of, stars
 from tests.support.reference import (
     best_of_row,
-    expected_ratings,
+    centers_and_spreads,
     knn_predictions,
     similarity_matrix,
 )
@@ -52,7 +52,7 @@ def predicted(ratings: Ratings, k: int, aggregation: Aggregation, n_blocks: int 
     """All predictions of all users, by one product; NaN where there is none."""
     neighbors = found(ratings, k)
     users, items = np.arange(ratings.n_users), np.arange(ratings.n_items)
-    level, spread = expected_ratings(ratings.dense, aggregation.method, BIASES)
+    level, spread = centers_and_spreads(ratings.dense, aggregation.method, BIASES)
     column_level = level[0] - level[0, 0]  # of the baseline; otherwise the row's alone
     centering = Centering(level[:, 0], spread, column_level)
     who, known = ratings_of_neighbors(neighbors, strips_of(ratings, n_blocks))  # type: ignore[arg-type]

@@ -37,7 +37,7 @@ Biases = tuple[float, Array, Array]
 
 
 def biases_of(folder: Path, ratings: Ratings) -> Biases:
-    """What the baseline, which has tests of its own, expects: mu, b of users, b of items."""
+    """What the baseline, which has tests of its own, has: mu, b of users, b of items."""
     fitted = fitter(folder, "baseline", Models())(ratings)
     model = fitted.model
     assert isinstance(model, FactorModel)
@@ -125,7 +125,7 @@ class TestItemKNN(KNNContract):
     ranked_by_prediction: ClassVar[bool] = False
 
     def test_rows_are_compared_by_what_the_baseline_leaves_over(self, tmp_path: Path) -> None:
-        """Items that users rate 1 above and below what is expected of both are alike."""
+        """Items that users rate 1 above and below the baseline of both are alike."""
         R = np.array([[5.0, 5, 1, 1], [1, 1, 5, 5], [5, 5, 1, N], [1, 1, 5, 5], [3, 3, 3, 3]])
         options = options_of(self.name, similarity="pearson_baseline", num_neighbors=1)
         fitted = fitter(tmp_path, self.name, options)(Ratings.of_dense(R), 2)
@@ -228,13 +228,13 @@ def test_more_users_in_a_block_than_are_predicted_at_once(
             folder = tmp_path / f"{name}-{among}"
             fit = fitter(folder, name, options_of(name, num_neighbors=3, among=among))
             one = fit(RATINGS)
-            answers = one.predictions, one.lists(4)
+            predictions, lists = one.predictions, one.lists(4)
             with monkeypatch.context() as patch:
                 patch.setattr(neighbor_lists, "_CELLS", 60)
                 patch.setattr(nearest_raters, "_CELLS", 90)
                 many = fit(RATINGS, 2, item_blocks=3)
-                np.testing.assert_allclose(many.predictions, answers[0], rtol=0, atol=1e-6)
-                assert many.lists(4) == answers[1]
+                np.testing.assert_allclose(many.predictions, predictions, rtol=0, atol=1e-6)
+                assert many.lists(4) == lists
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -43,8 +43,8 @@ def test_predictions_are_surprises(
         damping=0.0,
     )  # fmt: skip
     found = fitter(tmp_path, name, options)(train, 2).predict(test.users, test.items)
-    told = ~np.isnan(found)
-    apart = np.abs(np.clip(found, 0.5, 5) - expected)[told] > 1e-5
-    assert told.mean() > 0.9
+    known = ~np.isnan(found)
+    apart = np.abs(np.clip(found, 0.5, 5) - expected)[known] > 1e-5
+    assert known.mean() > 0.9
     # Surprise rounds similarities that are equal apart, and so breaks some ties in another way.
     assert apart.mean() <= (0.05 if similarity in ("cosine_corated", "pearson") else 0.0)
