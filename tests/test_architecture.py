@@ -13,8 +13,8 @@ PACKAGE = Path(__file__).parent.parent / "mfspark"
 LIBRARY = sorted(PACKAGE.rglob("*.py"))
 ONE_CONCEPT_IN_LAYERS = {
     "completed", "config", "factorization", "gates", "grid", "ingest", "knn", "models",
-    "kernels", "nearest_raters", "neighbors", "predict", "progress", "publish", "records", "report", "run",
-    "side_features", "time_biases",
+    "kernels", "nearest_raters", "neighbors", "predict", "progress", "publish", "records", "report",
+    "run", "side_features", "time_biases",
 }  # fmt: skip
 """Names of modules that stand in two layers: the kernel of a model, say, and the model."""
 JOBS = sorted((Path(__file__).parent.parent / "jobs").glob("*.py"))

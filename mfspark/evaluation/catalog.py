@@ -18,7 +18,7 @@ Name = TypeVar("Name", bound=str)
 REFERENCES = ("baseline", "popularity")
 """Every model is measured beside these: averages, and what most people rated."""
 
-Kind = Literal["rating", "interval", "ranking", "lists"]
+MetricKind = Literal["rating", "interval", "ranking", "lists"]
 """How a metric comes from the numbers of users n in `user_metrics`, or from lists:
 
 `rating`    sum of a loss / sum of n_test, over all test ratings, with an interval clustered by user
@@ -36,7 +36,7 @@ class Metric:
     """As table `metrics` has it."""
     title: str
     """As people read it; `{k}` stands for the length of the lists."""
-    kind: Kind
+    kind: MetricKind
     columns: tuple[str, ...] = ()
     """Where it comes from, in `user_metrics`: a sum and what it is divided by, or one number."""
     root: bool = False
@@ -107,6 +107,6 @@ METRICS = (
 """All metrics; those that are shown stand in the order in which people see them."""
 
 
-def of_kind(kind: Kind) -> list[Metric]:
+def of_kind(kind: MetricKind) -> list[Metric]:
     """Return the metrics of one kind."""
     return [metric for metric in METRICS if metric.kind == kind]

@@ -19,10 +19,10 @@ from mfspark.ingest.readers.parquet import PARQUET
 
 if TYPE_CHECKING:
     from mfspark.config.config import IngestOptions
-    from mfspark.ingest.readers.source import Format
+    from mfspark.ingest.readers.source import TableFormat
 
 HEAD = 256 << 10  # bytes looked at
-FORMATS: tuple[Format, ...] = (EXCEL, PARQUET)
+FORMATS: tuple[TableFormat, ...] = (EXCEL, PARQUET)
 """The formats that first bytes tell; a file that is none of them is text, gzipped or not."""
 
 _TEXT_NAMES = (".csv", ".tsv", ".tab", ".dat", ".txt", ".data", ".item", ".base", ".test", ".psv")
@@ -45,7 +45,7 @@ DELIMITERS: dict[str, tuple[str, ...]] = {
 class Recognised:
     """A file's format; for text its first bytes, unpacked, and whether they are all of it."""
 
-    format: Format | None = None
+    format: TableFormat | None = None
     """None: it is text."""
     gzipped: bool = False
     head: bytes = b""

@@ -26,7 +26,7 @@ from mfspark.errors import InputError
 from mfspark.ingest.readers.columns import SAMPLE_RECORDS, file_columns
 from mfspark.ingest.readers.files import open_input, size_of
 from mfspark.ingest.readers.melt import cleaned
-from mfspark.ingest.readers.source import Format, TextTable, text_columns
+from mfspark.ingest.readers.source import TableFormat, TextTable, text_columns
 from mfspark.ingest.readers.text import Records
 
 if TYPE_CHECKING:
@@ -294,7 +294,7 @@ def _looks_like(path: str, head: bytes) -> bool:
         ) from None
 
 
-EXCEL = Format(
+EXCEL = TableFormat(
     "excel",
     "an Excel workbook",
     "rename it to .xlsx (or .xls), or export it as CSV",

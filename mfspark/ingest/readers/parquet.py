@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from mfspark.errors import InputError
 from mfspark.ingest.readers.columns import find_long
 from mfspark.ingest.readers.files import open_input
-from mfspark.ingest.readers.source import Format, TextTable
+from mfspark.ingest.readers.source import TableFormat, TextTable
 from mfspark.ingest.readers.validate import Fields, Rules, clean
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def _any_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
         return pa.chunked_array([pa.nulls(len(values), pa.string())])
 
 
-PARQUET = Format(
+PARQUET = TableFormat(
     "parquet",
     "a Parquet file",
     "rename it to .parquet",

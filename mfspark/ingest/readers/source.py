@@ -41,7 +41,7 @@ class TextTable:
 
 
 @dataclass(frozen=True)
-class Format:
+class TableFormat:
     """A format that is told by the first bytes of a file; see `detect.FORMATS`."""
 
     name: str

@@ -15,7 +15,7 @@ from mfspark.config.config import IngestOptions
 from mfspark.errors import InputError
 from mfspark.ingest.readers import detect
 from mfspark.ingest.readers.detect import DELIMITERS, FORMATS
-from mfspark.ingest.readers.source import Format, Split, TextTable
+from mfspark.ingest.readers.source import Split, TableFormat, TextTable
 from mfspark.ingest.readers.validate import Fields, Rules, clean
 from mfspark.ingest.side_tables.items import read_items
 
@@ -36,7 +36,7 @@ class ToySource:
         yield clean(Fields(lines, user, items, stars), Rules())
 
 
-TOY = Format(
+TOY = TableFormat(
     "toy",
     "a toy",
     "rename it to .toy",
