@@ -36,7 +36,11 @@ class RatingScale:
         return cls(*bounds, clamp, rounded)
 
     def adjust(self, predictions: Array) -> Array:
-        """Return predictions rounded to the step and kept inside the scale, float64."""
+        """Return predictions rounded to the step and kept inside the scale, float64.
+
+        >>> RatingScale(0.5, 5.0, round_to=0.5).adjust(np.array([3.25, 7.1])).tolist()
+        [3.5, 5.0]
+        """
         result = np.asarray(predictions, np.float64)
         if self.round_to:
             # Halves are rounded up: 3.25 on half stars is 3.5, as readers of a star rating expect.
@@ -45,7 +49,12 @@ class RatingScale:
         return np.clip(result, self.low, self.high) if self.clamp else result
 
     def interval(self, scores: Array, half_widths: Array) -> tuple[Array, Array]:
-        """Return score -/+ half width, kept inside the scale but not rounded, float64 each."""
+        """Return score -/+ half width, kept inside the scale but not rounded, float64 each.
+
+        >>> low, high = RatingScale(1.0, 5.0).interval(np.array([3.0, 4.5]), np.array([0.5, 1.0]))
+        >>> low.tolist(), high.tolist()
+        ([2.5, 3.5], [3.5, 5.0])
+        """
         ends = (scores - half_widths, scores + half_widths)
         low, high = (np.clip(e, self.low, self.high) if self.clamp else e for e in ends)
         return low, high

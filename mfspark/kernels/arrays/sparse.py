@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 
 def sparse_rows(tile: Tile, values: Array) -> torch.Tensor:
-    """Return values that go with a tile's ratings as a sparse matrix (n_rows, n_columns)."""
+    """Return values that go with a tile's ratings as a sparse matrix (n_rows, n_columns).
+
+    >>> from mfspark.kernels.arrays.tile import Tile
+    >>> tile = Tile.from_triples([0, 1], [2, 0], [5, 3], 2, 3)
+    >>> sparse_rows(tile, tile.values).to_dense().tolist()
+    [[0.0, 0.0, 5.0], [3.0, 0.0, 0.0]]
+    """
     return compressed_rows(
         torch.from_numpy(tile.indptr.astype(np.int32)),
         torch.from_numpy(tile.indices),
@@ -26,7 +32,12 @@ def sparse_rows(tile: Tile, values: Array) -> torch.Tensor:
 def compressed_rows(
     starts: torch.Tensor, columns: torch.Tensor, values: torch.Tensor, n_columns: int
 ) -> torch.Tensor:
-    """Return a sparse matrix (n_rows, n_columns) of starts (n_rows + 1), columns and values (n)."""
+    """Return a sparse matrix (n_rows, n_columns) of starts (n_rows + 1), columns and values (n).
+
+    >>> starts, columns = torch.tensor([0, 1, 2]), torch.tensor([2, 0])
+    >>> compressed_rows(starts, columns, torch.tensor([5.0, 3.0]), 3).to_dense().tolist()
+    [[0.0, 0.0, 5.0], [3.0, 0.0, 0.0]]
+    """
     _note_that_csr_is_new()
     shape = len(starts) - 1, n_columns
     return torch.sparse_csr_tensor(starts, columns, values, shape, check_invariants=False)

@@ -25,12 +25,20 @@ Arrays = dict[str, Array]
 
 
 def rows_in_block(block: int, n: int, n_blocks: int) -> int:
-    """Return how many of the indices 0..n-1 lie in a block."""
+    """Return how many of the indices 0..n-1 lie in a block.
+
+    >>> [rows_in_block(block, 5, 2) for block in range(2)]
+    [3, 2]
+    """
     return max(0, -(-(n - block) // n_blocks))
 
 
 def block_indices(block: int, n: int, n_blocks: int) -> NDArray[np.int64]:
-    """Return the indices that lie in a block, in the order of its rows."""
+    """Return the indices that lie in a block, in the order of its rows.
+
+    >>> block_indices(1, 5, 2).tolist()
+    [1, 3]
+    """
     return np.arange(block, n, n_blocks, dtype=np.int64)
 
 
@@ -39,6 +47,12 @@ class Tile:
     """Ratings of `n_rows` rows for `n_columns` columns in CSR form; columns ascend in each row.
 
     indptr int64 (n_rows + 1), indices int32 (n), values float32 (n).
+
+    >>> tile = Tile.from_triples([1, 0, 0], [1, 2, 0], [3, 4, 5], n_rows=2, n_columns=3)
+    >>> tile.indptr.tolist(), tile.indices.tolist(), tile.values.tolist()
+    ([0, 2, 3], [0, 2, 1], [5.0, 4.0, 3.0])
+    >>> tile.degrees.tolist(), tile.rows.tolist()
+    ([2, 1], [0, 0, 1])
     """
 
     indptr: NDArray[np.int64]
@@ -100,7 +114,11 @@ class Tile:
         return Tile(self.indptr, self.indices, values, self.n_columns)
 
     def with_zeros(self) -> Tile:
-        """Return all cells of the tile; those without a rating are 0."""
+        """Return all cells of the tile; those without a rating are 0.
+
+        >>> Tile.from_triples([0, 1], [0, 1], [5, 3], 2, 2).with_zeros().values.tolist()
+        [5.0, 0.0, 0.0, 3.0]
+        """
         dense = np.zeros((self.n_rows, self.n_columns), np.float32)
         dense[self.rows, self.indices] = self.values
         indptr = np.arange(self.n_rows + 1, dtype=np.int64) * self.n_columns
@@ -108,14 +126,25 @@ class Tile:
         return Tile(indptr, indices, dense.ravel(), self.n_columns)
 
     def where(self, mask: Array) -> Tile:
-        """Return only the ratings under a mask, bool (n)."""
+        """Return only the ratings under a mask, bool (n).
+
+        >>> tile = Tile.from_triples([0, 1], [0, 1], [5, 3], 2, 2)
+        >>> high = tile.where(tile.values > 4)
+        >>> high.indptr.tolist(), high.values.tolist()
+        ([0, 1, 1], [5.0])
+        """
         if mask.all():
             return self
         kept = np.concatenate([[0], np.cumsum(mask)])  # ratings kept before each
         return Tile(kept[self.indptr], self.indices[mask], self.values[mask], self.n_columns)
 
     def transposed(self) -> Tile:
-        """Return the same ratings with rows and columns exchanged."""
+        """Return the same ratings with rows and columns exchanged.
+
+        >>> turned = Tile.from_triples([0, 1], [2, 0], [5, 3], 2, 3).transposed()
+        >>> turned.rows.tolist(), turned.indices.tolist(), turned.values.tolist()
+        ([0, 2], [1, 0], [3.0, 5.0])
+        """
         from scipy.sparse import csr_array
 
         matrix = csr_array(
@@ -129,7 +158,12 @@ class Tile:
         )
 
     def used_columns(self) -> tuple[Tile, Array]:
-        """Return the tile with only the columns that have ratings, and which those are (m)."""
+        """Return the tile with only the columns that have ratings, and which those are (m).
+
+        >>> small, columns = Tile.from_triples([0, 1], [7, 2], [5, 3], 2, 9).used_columns()
+        >>> small.indices.tolist(), small.n_columns, columns.tolist()
+        ([1, 0], 2, [2, 7])
+        """
         used = np.zeros(self.n_columns, bool)
         used[self.indices] = True
         position = (np.cumsum(used) - 1).astype(np.int32)
@@ -137,7 +171,12 @@ class Tile:
         return Tile(self.indptr, position[self.indices], self.values, len(columns)), columns
 
     def take(self, rows: Array) -> Tile:
-        """Return the named rows, in that order, as a tile of their own."""
+        """Return the named rows, in that order, as a tile of their own.
+
+        >>> tile = Tile.from_triples([0, 1, 1], [0, 0, 1], [5, 3, 4], 2, 2)
+        >>> tile.take(np.array([1, 1, 0])).values.tolist()
+        [3.0, 4.0, 3.0, 4.0, 5.0]
+        """
         degrees = self.degrees[rows]
         indptr = np.zeros(len(rows) + 1, np.int64)
         np.cumsum(degrees, out=indptr[1:])
@@ -146,7 +185,12 @@ class Tile:
 
 
 def stack_rows(tiles: Sequence[Tile]) -> Tile:
-    """Return one tile with the rows of all, one tile below the other; columns must be the same."""
+    """Return one tile with the rows of all, one tile below the other; columns must be the same.
+
+    >>> tile = Tile.from_triples([0, 1], [0, 1], [5, 3], 2, 2)
+    >>> stack_rows([tile, tile]).rows.tolist()
+    [0, 1, 2, 3]
+    """
     if len(tiles) == 1:
         return tiles[0]
     offsets = np.cumsum([0, *(t.n_ratings for t in tiles)])
@@ -162,7 +206,13 @@ def stack_rows(tiles: Sequence[Tile]) -> Tile:
 
 
 def stack_columns(tiles: Sequence[Tile]) -> Tile:
-    """Return one tile with the columns of all side by side: those of the first come first."""
+    """Return one tile with the columns of all side by side: those of the first come first.
+
+    >>> tile = Tile.from_triples([0, 1], [0, 1], [5, 3], 2, 2)
+    >>> both = stack_columns([tile, tile])
+    >>> both.indptr.tolist(), both.indices.tolist()
+    ([0, 2, 4], [0, 2, 1, 3])
+    """
     if len(tiles) == 1:
         return tiles[0]
     offsets = np.cumsum([0, *(t.n_columns for t in tiles)])
@@ -184,6 +234,10 @@ def by_global_column(tiles: Sequence[Tile], n_columns: int) -> Tile:
     """Return the strip of one row block over all columns, columns by their global index.
 
     `tiles` are in the order of their column blocks; column c of block q is global c * Q + q.
+
+    >>> tile = Tile.from_triples([0, 1], [0, 1], [5, 3], 2, 2)
+    >>> by_global_column([tile, tile], 4).indices.tolist()
+    [0, 1, 2, 3]
     """
     n_blocks = len(tiles)
     rows = np.concatenate([t.rows for t in tiles])

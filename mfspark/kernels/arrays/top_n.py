@@ -57,7 +57,13 @@ class RankedLists:
         return {"indices": self.indices, "scores": self.scores}
 
     def merged(self, other: RankedLists) -> RankedLists:
-        """Return the best n of both; a column must not be in both."""
+        """Return the best n of both; a column must not be in both.
+
+        >>> one = RankedLists(np.array([[4, 7]]), np.array([[0.9, 0.2]]))
+        >>> other = RankedLists(np.array([[5, NOBODY]]), np.array([[0.5, -np.inf]]))
+        >>> one.merged(other).indices.tolist()
+        [[4, 5]]
+        """
         n = self.indices.shape[1]
         indices = np.concatenate([self.indices, other.indices], axis=1)
         scores = np.concatenate([self.scores, other.scores], axis=1)
@@ -73,6 +79,11 @@ def top_columns(scores: Array, n: int, indices: Array) -> RankedLists:
     scores float32 or float64 (rows, columns); indices (columns), ascending, is what the columns
     are called. A plain partial sort may drop any of several equal scores, so the n-th best value
     is found first and everything from there up is put in order.
+
+    >>> scores = np.array([[0.1, 0.9, 0.5], [-np.inf, 0.3, -np.inf]])
+    >>> lists = top_columns(scores, 2, np.array([10, 20, 30]))
+    >>> lists.indices.tolist(), lists.scores.tolist()
+    ([[20, 30], [20, -1]], [[0.9, 0.5], [0.3, -inf]])
     """
     n_rows, n_columns = scores.shape
     lists = RankedLists.empty(n_rows, n)
@@ -96,6 +107,9 @@ def nth_best(rows: Array, scores: Array, n_rows: int, n: int) -> Array:
     """Return the n-th best of the scores of each row, float32 (n_rows); -inf where there are fewer.
 
     rows int (m): the row of each score, in any order; scores float32 (m).
+
+    >>> nth_best(np.array([1, 0, 0]), np.array([4, 1, 3], np.float32), n_rows=2, n=2).tolist()
+    [1.0, -inf]
     """
     # Row and score in one number: sorting those is many times faster than np.lexsort.
     key = np.sort((rows.astype(np.int64) << 32) | falling(scores))
@@ -107,7 +121,11 @@ def nth_best(rows: Array, scores: Array, n_rows: int, n: int) -> Array:
 
 
 def falling(scores: Array) -> Array:
-    """Return int64 numbers from 0 to 2^32 - 1 that fall as float32 scores rise."""
+    """Return int64 numbers from 0 to 2^32 - 1 that fall as float32 scores rise.
+
+    >>> np.argsort(falling(np.array([0.5, -2.0, 3.0], np.float32))).tolist()
+    [2, 0, 1]
+    """
     bits = scores.view(np.int32)
     return 0x7FFFFFFF - (bits ^ ((bits >> 31) & 0x7FFFFFFF)).astype(np.int64)
 
@@ -128,6 +146,14 @@ def top_up(
     seen: what each row has rated, columns by global index; order (m): columns by preference; an
     added entry scores row_scores (rows) + column_scores (columns). Returns the filled lists and a
     mask (rows, n) of the entries that were added.
+
+    >>> lists = RankedLists(np.array([[0, 1], [2, NOBODY]]), np.array([[5.0, 4.0], [3.0, -np.inf]]))
+    >>> seen = Tile.from_triples([1], [0], [5], 2, 3)
+    >>> filled, added = top_up(lists, seen, np.arange(3), np.ones(2), np.array([1.0, 0.5, 0.0]))
+    >>> filled.indices.tolist(), filled.scores.tolist()
+    ([[0, 1], [2, 1]], [[5.0, 4.0], [3.0, 1.5]])
+    >>> added.tolist()
+    [[False, False], [False, True]]
     """
     n = lists.indices.shape[1]
     indices, scores = lists.indices.copy(), lists.scores.copy()
