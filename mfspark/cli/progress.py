@@ -29,8 +29,8 @@ _NOTEWORTHY = 0.1  # seconds; a step below it was probably found finished
 _WEEK = 7 * 86_400.0  # the pace is that of the whole night, not of its last seconds
 
 
-class TerminalProgress:
-    """Shows a bar while a night runs, and logs each step as LoggedProgress does.
+class TerminalProgress(LoggedProgress):
+    """Shows a bar while a night runs, and logs each step.
 
     `known` are the seconds by step of the last time. Where there are as many of them as steps, a
     step counts as much as it took; otherwise all count alike.
@@ -42,7 +42,8 @@ class TerminalProgress:
         known: Mapping[str, float],
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._known, self._logged = known, LoggedProgress()
+        super().__init__()
+        self._known = known
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
@@ -66,7 +67,7 @@ class TerminalProgress:
 
     def begin(self, n_steps: int) -> None:
         """Say how many steps there will be."""
-        self._logged.begin(n_steps)
+        super().begin(n_steps)
         expected = sum(self._known.values()) if len(self._known) == n_steps else 0.0
         if not expected:
             self._known = {}
@@ -78,7 +79,7 @@ class TerminalProgress:
         """Surround one step."""
         self._bar.update(self._task, description=label, refresh=True)
         began = self._bar.get_time()
-        with self._logged.step(label):
+        with super().step(label):
             yield
         self.taken[label] = self._bar.get_time() - began
         self._bar.advance(self._task, self._known.get(label, 0.0) if self._known else 1.0)
@@ -95,6 +96,8 @@ def read_step_times(path: Path) -> dict[str, float]:
 
 def write_step_times(path: Path, known: Mapping[str, float], taken: Mapping[str, float]) -> None:
     """Keep what the steps took; those that were found finished keep their last time."""
+    if not taken:
+        return
     times = {
         label: round(seconds if seconds >= _NOTEWORTHY else known.get(label, seconds), 3)
         for label, seconds in taken.items()

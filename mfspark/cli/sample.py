@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from mfspark.cli.command import command
 from mfspark.cli.terminal import console
 from mfspark.queries.summary import count
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
 
 app = typer.Typer(help="Write data to try things out with.", no_args_is_help=True)
 
@@ -57,11 +53,17 @@ def synthetic(
 
     Memory does not grow with the number of ratings.
     """
+    from rich.progress import Progress
+
     from mfspark.samples.synthetic import SyntheticSpec, write_synthetic
 
     spec = SyntheticSpec(users, items, ratings, rank, noise, seed)
-    with _bar(f"writing {count(ratings, 'rating')}") as progress:
-        files = write_synthetic(spec, out, file_format.value, progress)
+    screen = console(stderr=True)
+    with Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar:
+        task = bar.add_task(f"writing {count(ratings, 'rating')}", total=1.0)
+        files = write_synthetic(
+            spec, out, file_format.value, lambda share: bar.update(task, completed=share)
+        )
     _say_written(files)
     folder = out / "ratings" / "*.parquet"
     _say_next([folder] if file_format is FileFormat.PARQUET else files[:1], files[-1:])
@@ -83,20 +85,6 @@ def toy(
     files = write_toy(ToySpec(users, movies, draws, seed), out)
     _say_written(files)
     _say_next(files[:1], files[1:])
-
-
-@contextmanager
-def _bar(label: str) -> Generator[Callable[[float], None] | None]:
-    """Yield what to call with the share done; None where there is no terminal to show it on."""
-    out = console(stderr=True)
-    if not out.is_terminal:
-        yield None
-        return
-    from rich.progress import Progress
-
-    with Progress(console=out, transient=True) as bar:
-        task = bar.add_task(label, total=1.0)
-        yield lambda share: bar.update(task, completed=share)
 
 
 def _say_written(files: list[Path]) -> None:

@@ -20,57 +20,55 @@ from mfspark.system.redaction import RedactingFormatter
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from datetime import date
-    from pathlib import Path
 
-    from mfspark.pipeline.progress import Progress
+    from mfspark.config.config import Config
+    from mfspark.pipeline.progress import LoggedProgress
     from mfspark.pipeline.request import Request
     from mfspark.tables.night import Night
 
 app = typer.Typer()
-
-Ratings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--ratings",
-        "-r",
-        metavar="FILE",
-        help="CSV, ::, tab, Excel, Parquet, also gzipped; a quoted glob is fine; repeatable.",
-    ),
-]
-Users = Annotated[
-    list[str] | None,
-    typer.Option("--users", "-u", metavar="FILE", help="Attributes of users; repeatable."),
-]
-Items = Annotated[
-    list[str] | None,
-    typer.Option("--items", "-i", metavar="FILE", help="Titles and genres; repeatable."),
-]
-Test = Annotated[
-    list[str] | None,
-    typer.Option("--test", metavar="FILE", help="Measure on these ratings (split 'given')."),
-]
-RunDate = Annotated[
-    str | None,
-    typer.Option(
-        "--run-date", metavar="DATE", help="The night's date, 2026-11-22. Default: today."
-    ),
-]
-ModelNames = Annotated[
-    str, typer.Option("--models", "-m", metavar="A,B", help="Only these, such as als,torch_mf.")
-]
+log = logging.getLogger("mfspark")
 
 
 def requested(stage: StageName) -> Callable[..., Request]:
     """Return what makes a request for a stage of the options that all stages take."""
 
     def request(
-        ratings: Ratings = None,
-        users: Users = None,
-        items: Items = None,
-        test: Test = None,
+        ratings: Annotated[
+            list[str] | None,
+            typer.Option(
+                "--ratings",
+                "-r",
+                metavar="FILE",
+                help="CSV, ::, tab, Excel, Parquet, also gzipped; a quoted glob is fine; "
+                "repeatable.",
+            ),
+        ] = None,
+        users: Annotated[
+            list[str] | None,
+            typer.Option("--users", "-u", metavar="FILE", help="Attributes of users; repeatable."),
+        ] = None,
+        items: Annotated[
+            list[str] | None,
+            typer.Option("--items", "-i", metavar="FILE", help="Titles and genres; repeatable."),
+        ] = None,
+        test: Annotated[
+            list[str] | None,
+            typer.Option(
+                "--test", metavar="FILE", help="Measure on these ratings (split 'given')."
+            ),
+        ] = None,
         warehouse: WarehouseDir = None,
-        run_date: RunDate = None,
-        models: ModelNames = "",
+        run_date: Annotated[
+            str | None,
+            typer.Option(
+                "--run-date", metavar="DATE", help="The night's date, 2026-11-22. Default: today."
+            ),
+        ] = None,
+        models: Annotated[
+            str,
+            typer.Option("--models", "-m", metavar="A,B", help="Only these, such as als,torch_mf."),
+        ] = "",
         config: ConfigFile = None,
         overrides: Overrides = None,
         debug: Debug = False,
@@ -98,22 +96,17 @@ def run_stage(request: Request) -> None:
     """Run a stage with progress and a log file, and say what came of it."""
     from mfspark.cli.terminal import console
     from mfspark.pipeline.request import execute
-    from mfspark.system.java import require_java
-    from mfspark.tables.warehouse import Warehouse
 
     config, run_date = request.load(), request.date()  # whatever is wrong with them, first
-    require_java()
-    quiet_spark()
     out = console(stderr=True)
     if not config.inputs.ratings:
         out.print("no --ratings: the embedded survey is used", style="dim")
     began = time.monotonic()
-    with _reported(request.stage, run_date, Warehouse(config.warehouse).root) as progress:
-        counted = _Counted(progress)
-        night = execute(request, counted)
-        if not counted.begun:
-            out.print(f"run {night.run_id} was already published; there was nothing left to do")
-        logging.getLogger("mfspark").info("%s of run %s is done", request.stage, night.run_id)
+    with _reported(request.stage, config, run_date) as progress:
+        night = execute(request, progress)
+        log.info("%s of run %s is done", request.stage, night.run_id)
+    if not progress.n_steps:
+        out.print(f"run {night.run_id} was already published; there was nothing left to do")
     _conclude(request, night, time.monotonic() - began)
 
 
@@ -139,14 +132,9 @@ def backfill(
     from mfspark.cli.terminal import console
     from mfspark.config.loading import parse_run_date
     from mfspark.pipeline.request import backfill as run_range
-    from mfspark.system.java import require_java
-    from mfspark.tables.warehouse import Warehouse
 
     dates = parse_run_date(first), parse_run_date(last)
-    root = Warehouse(request.load().warehouse).root
-    require_java()
-    quiet_spark()
-    with _reported("run", dates[0], root) as progress:
+    with _reported("run", request.load(), dates[0]) as progress:
         for night in run_range(request, *dates, progress):
             console().print(f"run {night.run_id} is published", soft_wrap=True)
 
@@ -175,52 +163,37 @@ def _conclude(request: Request, night: Night, seconds: float) -> None:
     )
 
 
-class _Counted:
-    """Passes progress on, and remembers whether there was any."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self.begun = False
-        self.step = progress.step
-
-    def begin(self, n_steps: int) -> None:
-        """Say how many steps there will be."""
-        self.begun = True
-        self._progress.begin(n_steps)
-
-
 @contextmanager
-def _reported(stage: str, run_date: date, warehouse: Path) -> Generator[Progress]:
+def _reported(stage: str, config: Config, run_date: date) -> Generator[LoggedProgress]:
     """Yield the progress: a bar on a terminal, otherwise a line a step; always a log file."""
     from mfspark.cli.progress import TerminalProgress, read_step_times, write_step_times
     from mfspark.cli.terminal import console
     from mfspark.pipeline.progress import LoggedProgress
     from mfspark.storage.file_system import explain_os_errors
+    from mfspark.system.java import require_java
+    from mfspark.tables.warehouse import Warehouse
 
-    logs = warehouse / "logs"
+    require_java()
+    quiet_spark()
+    logs, terminal = Warehouse(config.warehouse).root / "logs", console(stderr=True)
     with explain_os_errors(logs, "create"):
         logs.mkdir(parents=True, exist_ok=True)
-        handlers: list[logging.Handler] = [logging.FileHandler(logs / f"{run_date}.log")]
-    terminal = console(stderr=True)
+        file = logging.FileHandler(logs / f"{run_date}.log")
     if not terminal.is_terminal:
-        handlers.append(logging.StreamHandler())
-    with _logging_to(handlers):
-        if not terminal.is_terminal:
+        with _logging_to(file, logging.StreamHandler()):
             yield LoggedProgress()
-            return
-        times = logs / f"steps-{stage}.json"
-        known = read_step_times(times)
-        bar = TerminalProgress(terminal, known)
-        with bar.shown():
-            yield bar
-        if bar.taken:
-            write_step_times(times, known, bar.taken)
+        return
+    times = logs / f"steps-{stage}.json"
+    known = read_step_times(times)
+    progress = TerminalProgress(terminal, known)
+    with _logging_to(file), progress.shown():
+        yield progress
+    write_step_times(times, known, progress.taken)
 
 
 @contextmanager
-def _logging_to(handlers: list[logging.Handler]) -> Generator[None]:
+def _logging_to(*handlers: logging.Handler) -> Generator[None]:
     """Send what mfspark logs to some handlers; a failure is logged with its first line."""
-    log = logging.getLogger("mfspark")
     level = log.level
     form = RedactingFormatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S")
     for handler in handlers:

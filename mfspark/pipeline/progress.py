@@ -30,11 +30,13 @@ class LoggedProgress:
     """One line a step in the log: its number, name and seconds."""
 
     def __init__(self) -> None:
-        self._n_steps = self._done = 0
+        self._done = 0
+        self.n_steps = 0
+        """How many steps there will be; 0 before any has begun."""
 
     def begin(self, n_steps: int) -> None:
         """Start counting."""
-        self._n_steps, self._done = n_steps, 0
+        self.n_steps, self._done = n_steps, 0
 
     @contextmanager
     def step(self, label: str) -> Generator[None]:
@@ -47,4 +49,4 @@ class LoggedProgress:
             raise
         self._done += 1
         seconds = time.perf_counter() - began
-        log.info("%d/%d %s: %.1f s", self._done, self._n_steps, label, seconds)
+        log.info("%d/%d %s: %.1f s", self._done, self.n_steps, label, seconds)
