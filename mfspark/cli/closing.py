@@ -24,14 +24,15 @@ def print_summary(out: Console, summary: Summary, warehouse: Path, seconds: floa
     if summary.models:
         out.print(_metrics(summary, narrow=out.width < _NARROW))
     out.print(table(("table", "rows"), _table_rows(summary), title="Tables", numbers=("rows",)))
-    read = f"{count(summary.n_rows, 'row')} read, {summary.n_accepted:,} accepted"
-    rejected = [(reason, f"{n:,}") for reason, n in summary.rejected.items()]
+    ingest = summary.ingest
+    read = f"{count(ingest.n_rows, 'row')} read, {ingest.n_accepted:,} accepted"
+    rejected = [(reason, f"{n:,}") for reason, n in ingest.rejected_by_reason.items()]
     if rejected:
         title = f"Rejected ({read}); the rows are in table rejected_ratings"
         out.print(table(("reason", "rows"), rejected, title=title, numbers=("rows",)))
     else:
         out.print(cell(f"{read}, none rejected"))
-    for file, how in summary.read_as.items():
+    for file, how in ingest.read_as.items():
         out.print(cell(f"{file}: {how}"), soft_wrap=True)
     for note in summary.notes:
         out.print(Text("note: ", style="yellow") + cell(note), soft_wrap=True)

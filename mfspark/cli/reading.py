@@ -35,11 +35,12 @@ def show(
     ] = None,
 ) -> None:
     """Show a user's list, and what they rated best themselves."""
+    from mfspark.models.records import LISTABLE_ITEMS
     from mfspark.queries.lookup import list_of
 
     found = list_of(run, user, model, n)
     published = run.manifest.config["publish"]["n"]
-    limited = bool(run.facts("eligible"))
+    limited = run.record(LISTABLE_ITEMS) is not None
     _print_list(found, others=run.models, wanted=n, published=published, limited=limited)
 
 

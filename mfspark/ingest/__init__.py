@@ -1,4 +1,4 @@
 """Ratings and items come in: readers, cleaning and quarantine, stable ids, statistics.
 
-`night.ingest` is the whole stage; `docs/ingest.md` describes formats and rules.
+`intake.ingest` is the whole stage; `docs/ingest.md` describes formats and rules.
 """

@@ -13,9 +13,9 @@ import numpy as np
 
 from mfspark.config.models import ALSOptions, IALSOptions
 from mfspark.errors import ConfigError, NotFoundError
-from mfspark.grid.layout import TileSet
 from mfspark.kernels.arrays.tile import Tile
 from mfspark.models.factorization import als, ials
+from mfspark.models.records import cut_key
 from mfspark.queries.lookup import as_id, scale_of
 
 if TYPE_CHECKING:
@@ -106,7 +106,9 @@ def _scores(run: PublishedRun, name: str, tile: Tile, items: Arrays) -> Array:
         x, _ = solver.solve([part], np.zeros((1, Y.shape[1]), np.float32), Y.T @ Y)
         return (Y @ x[0]).astype(np.float64)
     explicit = ALSOptions.of_run(options | {"solver": "cholesky"})
-    tiles = TileSet.from_record(run.facts(f"cut-{run.subset}")["tiles"])
+    cut = run.record(cut_key(run.subset))
+    assert cut is not None
+    tiles = cut.tiles
     part = als.rating_block_of(tile, items, tiles.mean, biases=explicit.biases)
     start = np.zeros((1, part.features.shape[1]), np.float32)
     w = als.solver_of(explicit, tiles.std).solve([part], start)[0][0]

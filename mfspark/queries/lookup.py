@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 from mfspark.errors import NotFoundError
 from mfspark.evaluation.catalog import NDCG, REFERENCES
 from mfspark.kernels.arrays.rating_scale import RatingScale
+from mfspark.models.records import INGEST, fit_key
 
 if TYPE_CHECKING:
+    from mfspark.ingest.report import IngestReport
     from mfspark.schemas import Side
     from mfspark.tables.run import PublishedRun
     from mfspark.tables.sql import Row
@@ -23,12 +25,18 @@ Id = int | str
 _INTEGER = re.compile(r"-?\d{1,18}")
 
 
+def ingest_of(run: PublishedRun) -> IngestReport:
+    """Return what came in on the night of a run, which every run has recorded."""
+    report = run.record(INGEST)
+    assert report is not None
+    return report
+
+
 def scale_of(run: PublishedRun) -> RatingScale:
     """Return the rating scale, with what the run's configuration says of published predictions."""
-    options, ingest = run.manifest.config["publish"], run.facts("ingest")
-    low, high = ingest["rating_scale"]
-    step = ingest["rating_step"]
-    return RatingScale.published((low, high), step, options["clamp"], options["round_to"])
+    options, report = run.manifest.config["publish"], ingest_of(run)
+    limits = options["clamp"], options["round_to"]
+    return RatingScale.published(report.rating_scale, report.rating_step, *limits)
 
 
 def as_id(run: PublishedRun, side: Side, text: str) -> Id | None:
@@ -144,10 +152,10 @@ def list_of(run: PublishedRun, user_text: str, model: str | None, n: int) -> Use
 
 def _name_reasons(run: PublishedRun, model: str, rows: list[Row]) -> None:
     """Put titles in the place of ids where reasons are items; older runs have no reasons."""
-    record = run.facts(f"fit-{run.subset}-{model}").get("record", {})
+    fit = run.record(fit_key(run.subset, model))
     titles: dict[str, str] = {}
     ids = sorted({one for row in rows for one in row.get("reason") or []})
-    if ids and record["neighbors"]["side"] == "item":
+    if ids and fit and fit.record["neighbors"]["side"] == "item":
         marks = ", ".join("?" * len(ids))
         query = "select cast(item_id as varchar) as id, title from {items} where title is not null"
         found = run.rows(f"{query} and cast(item_id as varchar) in ({marks})", *ids)

@@ -41,20 +41,19 @@ def page_of(run: PublishedRun) -> str:
 
 def report_of(run: PublishedRun) -> Report:
     """Collect everything on the page."""
-    summary, manifest, ingest = summarise(run), run.manifest, run.facts("ingest")
-    counts = {name: ingest[f"n_{name}"] for name in ("users", "items")}
-    model = default_model(run)
+    summary, manifest, model = summarise(run), run.manifest, default_model(run)
+    ingest = summary.ingest
+    counts = {"ratings": ingest.n_accepted, "users": ingest.n_users, "items": ingest.n_items}
     return Report(
         summary=summary,
         run_date=manifest.run_date.isoformat(),
         published_at=f"{manifest.published_at:%Y-%m-%d %H:%M} UTC",
         version=manifest.versions.get("mfspark", ""),
-        counts={"ratings": ingest["n_accepted"], **counts, "rejected rows": ingest["n_rejected"]},
+        counts=counts | {"rejected rows": ingest.n_rejected},
         losses=_losses(run),
         distributions=_distributions(run),
         heatmaps=[heat for side in ("user", "item") if (heat := _heatmap(run, side))],
         completed=completed_matrix(run) if run.has("completed") else None,
-        rating_scale=tuple(ingest["rating_scale"]),
         list_model=model,
         lists=[_example(run, user, model) for user in _example_users(run)],
         rejected=_rejected(run, summary),
@@ -190,7 +189,7 @@ def _example(run: PublishedRun, user: Id, model: str) -> ExampleList:
 
 
 def _rejected(run: PublishedRun, summary: Summary) -> list[Rejected]:
-    reasons = sorted(summary.rejected.items(), key=lambda reason: -reason[1])
+    reasons = sorted(summary.ingest.rejected_by_reason.items(), key=lambda reason: -reason[1])
     examples: dict[str, list[tuple[str, int | None, str]]] = {}
     if reasons:
         rows = run.rows(

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from mfspark.evaluation import catalog
 from mfspark.evaluation.catalog import NDCG, REFERENCES, RMSE
+from mfspark.models.records import LISTABLE_ITEMS
+from mfspark.queries.lookup import ingest_of
 from mfspark.schemas import other
 
 if TYPE_CHECKING:
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mfspark.evaluation.catalog import Metric
-    from mfspark.queries.lookup import Row
+    from mfspark.ingest.report import IngestReport
+    from mfspark.models.records import ListableItems
     from mfspark.schemas import Side
     from mfspark.tables.run import PublishedRun
 
@@ -58,12 +61,7 @@ class Summary:
     metrics: list[MetricFigures]
     """Of all metrics that are shown."""
     table_rows: dict[str, int]
-    n_rows: int
-    n_accepted: int
-    rejected: dict[str, int]
-    """Rejected rows by reason."""
-    read_as: dict[str, str]
-    """How each file was read."""
+    ingest: IngestReport
     example_user: str | None
     """A user of the run, for `mfspark show`."""
     notes: list[str]
@@ -76,7 +74,7 @@ def count(n: int, noun: str) -> str:
 
 def summarise(run: PublishedRun) -> Summary:
     """Collect what the closing summary of a published run says."""
-    ingest, manifest = run.facts("ingest"), run.manifest
+    manifest = run.manifest
     evaluation = manifest.config["evaluation"]
     shown = [metric for metric in catalog.METRICS if metric.shown]
     names = {metric.name for metric in shown}
@@ -92,10 +90,7 @@ def summarise(run: PublishedRun) -> Summary:
         models,
         [_figures(metric, evaluation["k"], measured, models) for metric in shown],
         {name: table.rows for name, table in manifest.tables.items()},
-        ingest["n_rows"],
-        ingest["n_accepted"],
-        dict(ingest["rejected_by_reason"]),
-        dict(ingest["read_as"]),
+        ingest_of(run),
         str(users[0]["id"]) if users else None,
         list(_notes(run)),
     )
@@ -119,7 +114,7 @@ def _figures(
 
 def _notes(run: PublishedRun) -> Iterator[str]:
     """Say what was asked for and cannot be had, and what a reader might not expect."""
-    ingest = run.facts("ingest")
+    ingest = ingest_of(run)
     yield from _about_input(ingest)
     yield from _about_lists(run, ingest)
     yield from _about_sizes(run, ingest)
@@ -129,37 +124,37 @@ def _notes(run: PublishedRun) -> Iterator[str]:
             yield f"gate {verdict['gate']} fails for {verdict['subject']}: {verdict['why']}"
 
 
-def _about_input(ingest: Row) -> Iterator[str]:
-    if later := ingest["n_later"]:
+def _about_input(ingest: IngestReport) -> Iterator[str]:
+    if later := ingest.n_later:
         yield f"left for later nights: {count(later, 'rating')} made after the run date"
-    if merged := ingest.get("n_merged"):
+    if merged := ingest.n_merged:
         yield f"averaged: {count(merged, 'rating')} of items that share a title with another"
-    users, items = ingest["described_users"], ingest["described_items"]
-    if unrated := users["n_unrated"]:
+    users, items = ingest.described_users, ingest.described_items
+    if unrated := users.n_unrated:
         yield f"{count(unrated, 'user')} of the user files rated nothing and are in no table"
-    if unrated := items["n_unrated"]:
+    if unrated := items.n_unrated:
         yield f"nobody rated {count(unrated, 'item')} of the catalogue"
     for side, described in (("user", users), ("item", items)):
-        if twice := described["n_duplicates"]:
+        if twice := described.n_duplicates:
             yield f"passed over: {count(twice, 'row')} of {side} files that list a {side} again"
-        if skipped := described["n_skipped"]:
+        if skipped := described.n_skipped:
             yield f"passed over: {count(skipped, 'row')} of {side} files that cannot be read"
 
 
-def _about_lists(run: PublishedRun, ingest: Row) -> Iterator[str]:
-    if limited := run.facts("eligible"):
-        yield from _about_limits(run, limited, ingest["n_items"])
+def _about_lists(run: PublishedRun, ingest: IngestReport) -> Iterator[str]:
+    if limited := run.record(LISTABLE_ITEMS):
+        yield from _about_limits(run, limited, ingest.n_items)
     else:
-        yield from _about_lengths(run, ingest["n_items"])
+        yield from _about_lengths(run, ingest.n_items)
 
 
-def _about_limits(run: PublishedRun, limited: Row, n_items: int) -> Iterator[str]:
+def _about_limits(run: PublishedRun, limited: ListableItems, n_items: int) -> Iterator[str]:
     """Say what publish.allow_items and deny_items left, and which of their ids are of no item."""
-    for name, ids in limited["unknown_ids"].items():
+    for name, ids in limited.unknown_ids.items():
         if ids:
             few = ", ".join(ids[:_FEW]) + (", ..." if len(ids) > _FEW else "")
             yield f"publish.{name}: passed over {count(len(ids), 'id')} that no item has: {few}"
-    n, n_eligible = run.manifest.config["publish"]["n"], limited["n_eligible"]
+    n, n_eligible = run.manifest.config["publish"]["n"], limited.n_eligible
     short = f"; publish.n = {n} asked, so that every list is shorter" if n_eligible < n else ""
     yield (
         f"lists may hold {n_eligible:,} of {count(n_items, 'item')} "
@@ -185,8 +180,8 @@ def _about_lengths(run: PublishedRun, n_items: int) -> Iterator[str]:
         )
 
 
-def _about_sizes(run: PublishedRun, ingest: Row) -> Iterator[str]:
-    config, n_users, n_items = run.manifest.config, ingest["n_users"], ingest["n_items"]
+def _about_sizes(run: PublishedRun, ingest: IngestReport) -> Iterator[str]:
+    config, n_users, n_items = run.manifest.config, ingest.n_users, ingest.n_items
     sides: list[tuple[str, Side, int]] = [
         ("user_knn", "user", n_users),
         ("item_knn", "item", n_items),

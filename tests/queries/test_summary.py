@@ -34,9 +34,10 @@ def test_the_lowest_error_is_best_and_equal_figures_have_no_best(tmp_path: Path)
 
 def test_rows_are_accounted_for(tmp_path: Path) -> None:
     summary = summary_of(tmp_path)
-    assert (summary.n_rows, summary.n_accepted) == (11, 8)
-    assert summary.rejected == {"missing_user": 1, "rating_not_a_number": 1}
-    assert summary.read_as == {"ratings.csv": "text split by ','"}
+    ingest = summary.ingest
+    assert (ingest.n_rows, ingest.n_accepted) == (11, 8)
+    assert ingest.rejected_by_reason == {"missing_user": 1, "rating_not_a_number": 1}
+    assert ingest.read_as == {"ratings.csv": "text split by ','"}
     assert summary.table_rows["ratings"] == 8
     assert summary.example_user == "1"
     assert summary.notes[0] == "left for later nights: 1 rating made after the run date"

@@ -92,7 +92,6 @@ class Report:
     distributions: list[Distribution] = field(default_factory=list)
     heatmaps: list[Heatmap] = field(default_factory=list)
     completed: CompletedMatrix | None = None
-    rating_scale: tuple[float, float] = (0.0, 1.0)
     list_model: str = ""
     """Whose lists are shown."""
     lists: list[ExampleList] = field(default_factory=list)
@@ -112,5 +111,5 @@ class Report:
 
     def shade(self, rating: float) -> float:
         """Return how dark a known rating is drawn, 0.08 to 0.6 from the lowest to the highest."""
-        low, high = self.rating_scale
+        low, high = self.summary.ingest.rating_scale
         return 0.08 + 0.52 * (rating - low) / ((high - low) or 1.0)

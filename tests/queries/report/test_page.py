@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from mfspark.evaluation.catalog import COVERAGE, NDCG, RMSE
+from mfspark.ingest.report import IngestReport
 from mfspark.queries.completed import CompletedMatrix
 from mfspark.queries.report.content import (
     Bar,
@@ -25,9 +26,11 @@ from mfspark.queries.report.content import (
 )
 from mfspark.queries.report.page import render
 from mfspark.queries.summary import Figure, MetricFigures, Summary
+from mfspark.schemas import IdTypes
 
 EVIL = "<img src=x onerror=alert(1)> & \x1b[31mred"
-NOTHING = Summary("2026-11-22-abc", Path(), "none", [], [], {}, 0, 0, {}, {}, None, [])
+INGEST = IngestReport(0, 0, 0, 0, {}, (1.0, 5.0), None, IdTypes(), 0, 0)
+NOTHING = Summary("2026-11-22-abc", Path(), "none", [], [], {}, INGEST, None, [])
 EMPTY = Report(NOTHING, "2026-11-22", "2026-11-22 03:00 UTC", "0.1", {"ratings": 8})
 SUMMARY = replace(
     NOTHING,
@@ -39,8 +42,7 @@ SUMMARY = replace(
         MetricFigures(COVERAGE, "coverage@10", {"als": Figure(0.5)}),
         MetricFigures(NDCG, "NDCG@10", {}),
     ],
-    n_rows=12,
-    read_as={"r.csv": "text split by ','"},
+    ingest=replace(INGEST, n_rows=12, read_as={"r.csv": "text split by ','"}),
     table_rows={"ratings": 8},
 )
 FULL = replace(
@@ -54,7 +56,6 @@ FULL = replace(
     completed=CompletedMatrix(
         ["u1"], ["i1", "i2"], [EVIL, "Heat"], np.array([[4.0, np.nan]]), np.array([[3.9, 3.62]])
     ),
-    rating_scale=(1.0, 5.0),
     list_model="als",
     lists=[
         ExampleList(
