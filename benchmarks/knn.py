@@ -71,7 +71,7 @@ def ties(fitted: Fitted, train: Ratings, users: Array, items: Array) -> Array:
     model = fitted.model
     assert isinstance(model, KNN)
     strips = Strips(model.side, 0, fitted.grid.tiles, fitted.grid.store)
-    ((_, rows),) = list(model.comparison.compared(strips))
+    (rows,) = model.comparison.all_rows(strips)
     S = similarities(rows, rows, model.comparison.similarity)
     np.fill_diagonal(S, -np.inf)
     R = train.dense if model.side == "user" else train.dense.T
