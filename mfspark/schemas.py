@@ -233,24 +233,17 @@ def check_schema(found: pa.Schema, table: str, ids: IdTypes) -> None:
 
     Raises SchemaError that lists every missing, unexpected and wrongly typed column at once.
     """
-    expected = {field.name: field.type for field in table_schema(table, ids)}
-    actual = {field.name: field.type for field in found}
-    differences = [
-        *(
-            f"missing column '{name}' ({kind})"
-            for name, kind in expected.items()
-            if name not in actual
-        ),
-        *(
-            f"unexpected column '{name}' ({kind})"
-            for name, kind in actual.items()
-            if name not in expected
-        ),
-        *(
-            f"column '{name}' is {actual[name]}, should be {kind}"
-            for name, kind in expected.items()
-            if name in actual and not _same_type(actual[name], kind)
-        ),
+    expected, actual = (
+        dict(zip(schema.names, schema.types, strict=True))
+        for schema in (table_schema(table, ids), found)
+    )
+    missing, unexpected = expected.keys() - actual.keys(), actual.keys() - expected.keys()
+    differences = [f"missing column '{n}' ({t})" for n, t in expected.items() if n in missing]
+    differences += [f"unexpected column '{n}' ({t})" for n, t in actual.items() if n in unexpected]
+    differences += [
+        f"column '{name}' is {actual[name]}, should be {kind}"
+        for name, kind in expected.items()
+        if name in actual and not _same_type(actual[name], kind)
     ]
     if differences:
         raise SchemaError(f"table '{table}' does not fit its schema: " + "; ".join(differences))

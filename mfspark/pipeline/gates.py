@@ -80,13 +80,10 @@ def _input(both: JudgedNight) -> Iterator[Verdict]:
         rated = "select count(*) filter (n_ratings > 0) as n from"
         counts = (both.tables.rows(f"{rated} {{{run}{side}}}")[0]["n"] for run in _RUNS)
         yield of_fall("input", f"{side} with ratings", gates.input, *counts)
-    shares = [
-        n_rejected / n_rows if n_rows else 0.0
-        for n_rejected, n_rows in (
-            (theirs["n_rejected"], theirs["n_rows"]),
-            (report.n_rejected, report.n_rows),
-        )
-    ]
+    shares = (
+        theirs["n_rejected"] / (theirs["n_rows"] or 1),
+        report.n_rejected / (report.n_rows or 1),
+    )
     yield of_rise("rejected", "rows", gates.rejected, *shares)
 
 

@@ -45,16 +45,6 @@ class CompletedMatrix:
         """Known ratings as they are, the others predicted."""
         return np.where(self.known, self.ratings, self.predictions)
 
-    def corner(self, n_users: int, n_items: int) -> CompletedMatrix:
-        """Return the first users and items."""
-        return CompletedMatrix(
-            self.users[:n_users],
-            self.items[:n_items],
-            self.names[:n_items],
-            self.ratings[:n_users, :n_items],
-            self.predictions[:n_users, :n_items],
-        )
-
 
 def completed_matrix(run: PublishedRun) -> CompletedMatrix:
     """Read table `completed`, users by id and items by their number of ratings, the most first.

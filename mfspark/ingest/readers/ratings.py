@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +31,9 @@ READ_SCHEMA = (
 `cell` is the column in a wide table, otherwise 0; `raw` and `reason` are null in accepted rows."""
 
 _EXAMINE_HERE = 64 << 20  # bytes that the driver looks through itself: less than a job costs
+_EXAMINED = pa.schema(
+    [("task", pa.int32()), ("lines", pa.int64()), ("odd_quotes", pa.bool_()), ("utf8", pa.bool_())]
+)
 _ARROW_READ = pa.schema([("file", pa.int32()), *CLEANED])
 
 
@@ -105,23 +109,15 @@ def _examine_in_tasks(spark: SparkSession, ranges: Sequence[Examine]) -> list[Fa
         for batch in batches:
             for row in batch.to_pylist():
                 facts = examine(row["path"], row["first"], row["end"], row["gzipped"])
-                values = [[row["task"]], [facts.lines], [facts.odd_quotes], [facts.utf8]]
-                yield pa.RecordBatch.from_arrays(
-                    [
-                        pa.array(v, t)
-                        for v, t in zip(
-                            values, (pa.int32(), pa.int64(), pa.bool_(), pa.bool_()), strict=True
-                        )
-                    ],
-                    ["task", "lines", "odd_quotes", "utf8"],
-                )
+                found = {"task": row["task"], **asdict(facts)}
+                yield pa.RecordBatch.from_pylist([found], _EXAMINED)
 
     rows = [(i, *found) for i, found in enumerate(ranges)]
     schema = "task int, path string, first long, end long, gzipped boolean"
     tasks = _one_task_each(spark, rows, schema)
     found = tasks.mapInArrow(look, "task int, lines long, odd_quotes boolean, utf8 boolean")
     with input_errors():
-        by_task = {row.task: Facts(row.lines, row.odd_quotes, row.utf8) for row in found.collect()}
+        by_task = {task: Facts(*facts) for task, *facts in found.collect()}
     return [by_task[i] for i in range(len(ranges))]
 
 
