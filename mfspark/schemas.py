@@ -21,10 +21,19 @@ IdType = Literal["integer", "string"]
 Side = Literal["user", "item"]
 SIDES: tuple[Side, Side] = ("user", "item")
 
-_ARROW_ID: dict[str, pa.DataType] = {"integer": pa.int64(), "string": pa.string()}
-_USER_ID, _ITEM_ID = pa.string(), pa.large_string()  # stand-ins, replaced by `table_schema`
-_ID: dict[Side, pa.DataType] = {"user": _USER_ID, "item": _ITEM_ID}
 TIMESTAMP = pa.timestamp("us", tz="UTC")
+
+_ID: dict[IdType, pa.DataType] = {"integer": pa.int64(), "string": pa.string()}
+_TYPES: dict[str, pa.DataType] = {
+    "int": pa.int32(),
+    "long": pa.int64(),
+    "float": pa.float32(),
+    "double": pa.float64(),
+    "text": pa.string(),
+    "time": TIMESTAMP,
+    "floats": pa.list_(pa.float32()),
+    "texts": pa.list_(pa.string()),
+}
 
 
 @dataclass(frozen=True)
@@ -44,141 +53,52 @@ def other(side: Side) -> Side:
     return "item" if side == "user" else "user"
 
 
-def _statistics(side: Side) -> list[tuple[str, pa.DataType]]:
-    return [
-        (f"{side}_id", _ID[side]),
-        (f"{side}_idx", pa.int32()),
-        ("n_ratings", pa.int64()),
-        *((name, pa.float64()) for name in ("mean", "std", "min", "q25", "median", "q75", "max")),
-        ("first_rated_at", TIMESTAMP),
-        ("last_rated_at", TIMESTAMP),
-    ]
-
-
-def _neighbors(side: Side) -> list[tuple[str, pa.DataType]]:
-    return [
-        (f"{side}_id", _ID[side]),
-        (f"neighbor_{side}_id", _ID[side]),
-        ("rank", pa.int32()),
-        ("similarity", pa.float64()),
-        ("n_common", pa.int32()),
-    ]
-
-
-def _factors(side: Side) -> list[tuple[str, pa.DataType]]:
-    return [
-        ("model", pa.string()),
-        (f"{side}_id", _ID[side]),
-        ("bias", pa.float32()),
-        ("factors", pa.list_(pa.float32())),
-    ]
-
-
-_TABLES: dict[str, list[tuple[str, pa.DataType]]] = {
-    "ratings": [
-        ("user_id", _USER_ID),
-        ("item_id", _ITEM_ID),
-        ("rating", pa.float64()),
-        ("rated_at", TIMESTAMP),
-        ("user_idx", pa.int32()),
-        ("item_idx", pa.int32()),
-    ],
-    "rejected_ratings": [
-        ("source_file", pa.string()),
-        ("line", pa.int64()),
-        ("raw", pa.string()),
-        ("reason", pa.string()),
-    ],
-    "users": [*_statistics("user"), ("attributes", pa.list_(pa.string()))],
-    "items": [*_statistics("item"), ("title", pa.string()), ("genres", pa.list_(pa.string()))],
-    "user_neighbors": _neighbors("user"),
-    "item_neighbors": _neighbors("item"),
-    "user_heatmap": [
-        ("user_id", _USER_ID),
-        ("other_user_id", _USER_ID),
-        ("similarity", pa.float64()),
-    ],
-    "user_factors": _factors("user"),
-    "item_factors": _factors("item"),
-    "similar_items": [
-        ("model", pa.string()),
-        ("item_id", _ITEM_ID),
-        ("rank", pa.int32()),
-        ("similar_item_id", _ITEM_ID),
-        ("score", pa.float64()),
-    ],
-    "top_n": [
-        ("model", pa.string()),
-        ("user_id", _USER_ID),
-        ("rank", pa.int32()),
-        ("item_id", _ITEM_ID),
-        ("score", pa.float64()),
-        ("tier", pa.string()),
-        ("score_low", pa.float64()),
-        ("score_high", pa.float64()),
-        ("reason", pa.list_(pa.string())),
-        ("title", pa.string()),
-    ],
-    "completed": [
-        ("user_id", _USER_ID),
-        ("item_id", _ITEM_ID),
-        ("rating", pa.float64()),
-        ("prediction", pa.float64()),
-    ],
-    "test_predictions": [
-        ("model", pa.string()),
-        ("user_id", _USER_ID),
-        ("item_id", _ITEM_ID),
-        ("rating", pa.float64()),
-        ("prediction", pa.float64()),
-        ("tier", pa.string()),
-        ("prediction_low", pa.float64()),
-        ("prediction_high", pa.float64()),
-    ],
-    "metrics": [
-        ("model", pa.string()),
-        ("split", pa.string()),
-        ("metric", pa.string()),
-        ("k", pa.int32()),
-        ("value", pa.float64()),
-        ("low", pa.float64()),
-        ("high", pa.float64()),
-        ("n", pa.int64()),
-    ],
-    "user_metrics": [
-        ("model", pa.string()),
-        ("user_id", _USER_ID),
-        ("n_test", pa.int64()),
-        ("squared_error", pa.float64()),
-        ("absolute_error", pa.float64()),
-        ("n_intervals", pa.int64()),
-        ("n_inside", pa.int64()),
-        ("interval_width", pa.float64()),
-        ("n_relevant", pa.int64()),
-        *((name, pa.float64()) for name in ("precision", "recall", "recall_capped", "ndcg")),
-        *((name, pa.float64()) for name in ("hit_rate", "mrr", "map")),
-    ],
-    "loss_history": [
-        ("model", pa.string()),
-        ("part", pa.string()),
-        ("iteration", pa.int32()),
-        ("split", pa.string()),
-        ("loss", pa.float64()),
-        ("seconds", pa.float64()),
-    ],
-    "runs": [
-        ("run_id", pa.string()),
-        ("run_date", pa.string()),
-        ("parent", pa.string()),
-        ("published_at", TIMESTAMP),
-        ("mfspark_version", pa.string()),
-        ("seed", pa.int64()),
-        ("n_ratings", pa.int64()),
-        ("n_rejected", pa.int64()),
-        ("config", pa.string()),
-        ("inputs", pa.string()),
-    ],
+_STATISTICS = (
+    "n_ratings long, mean double, std double, min double, q25 double, median double, q75 double, "
+    "max double, first_rated_at time, last_rated_at time"
+)
+_NEIGHBOR = "rank int, similarity double, n_common int"
+_FACTORS = "bias float, factors floats"
+_TABLES: dict[str, str] = {
+    "ratings": (
+        "user_id user, item_id item, rating double, rated_at time, user_idx int, item_idx int"
+    ),
+    "rejected_ratings": "source_file text, line long, raw text, reason text",
+    "users": f"user_id user, user_idx int, {_STATISTICS}, attributes texts",
+    "items": f"item_id item, item_idx int, {_STATISTICS}, title text, genres texts",
+    "user_neighbors": f"user_id user, neighbor_user_id user, {_NEIGHBOR}",
+    "item_neighbors": f"item_id item, neighbor_item_id item, {_NEIGHBOR}",
+    "user_heatmap": "user_id user, other_user_id user, similarity double",
+    "user_factors": f"model text, user_id user, {_FACTORS}",
+    "item_factors": f"model text, item_id item, {_FACTORS}",
+    "similar_items": "model text, item_id item, rank int, similar_item_id item, score double",
+    "top_n": (
+        "model text, user_id user, rank int, item_id item, score double, tier text, "
+        "score_low double, score_high double, reason texts, title text"
+    ),
+    "completed": "user_id user, item_id item, rating double, prediction double",
+    "test_predictions": (
+        "model text, user_id user, item_id item, rating double, prediction double, tier text, "
+        "prediction_low double, prediction_high double"
+    ),
+    "metrics": (
+        "model text, split text, metric text, k int, value double, low double, high double, n long"
+    ),
+    "user_metrics": (
+        "model text, user_id user, n_test long, squared_error double, absolute_error double, "
+        "n_intervals long, n_inside long, interval_width double, n_relevant long, "
+        "precision double, recall double, recall_capped double, ndcg double, hit_rate double, "
+        "mrr double, map double"
+    ),
+    "loss_history": (
+        "model text, part text, iteration int, split text, loss double, seconds double"
+    ),
+    "runs": (
+        "run_id text, run_date text, parent text, published_at time, mfspark_version text, "
+        "seed long, n_ratings long, n_rejected long, config text, inputs text"
+    ),
 }
+"""The columns of each table with their types; ids of users and items have a type of the run's."""
 
 SORTED_BY: dict[str, tuple[str, ...]] = {
     "ratings": ("user_id", "item_id"),
@@ -214,11 +134,9 @@ def table_schema(table: str, ids: IdTypes) -> pa.Schema:
     """
     if table not in _TABLES:
         raise NotFoundError(f"no table is named '{table}'", f"tables: {', '.join(_TABLES)}")
-    actual = {_USER_ID: _ARROW_ID[ids.user], _ITEM_ID: _ARROW_ID[ids.item]}
-    ends = ("user_id", "item_id")  # also neighbor_user_id, similar_item_id, ...
-    return pa.schema(
-        [(name, actual[kind] if name.endswith(ends) else kind) for name, kind in _TABLES[table]]
-    )
+    types = _TYPES | {"user": _ID[ids.user], "item": _ID[ids.item]}
+    columns = (column.split() for column in _TABLES[table].split(","))
+    return pa.schema([(name, types[kind]) for name, kind in columns])
 
 
 def spark_schema(table: str, ids: IdTypes) -> StructType:
