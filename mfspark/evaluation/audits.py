@@ -6,11 +6,9 @@ module knows no files. An audit counts what breaks it and names the first one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
 
 
 class Query(Protocol):

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mfspark.evaluation.catalog import Metric
+from mfspark.evaluation.catalog import Metric
 
 DRAWS = 1000
 GROUPS = 1000

@@ -6,13 +6,11 @@ that is not there yet is named in `schemas.py` and computed in `evaluation.metri
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 Name = TypeVar("Name", bound=str)
 REFERENCES = ("baseline", "popularity")

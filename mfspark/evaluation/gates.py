@@ -6,15 +6,13 @@ Verdicts over numbers alone: `reference` is a figure of that run, `tonight` the 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from mfspark.config.gates import Gate, Mode
-    from mfspark.evaluation.audits import AuditFinding
-    from mfspark.evaluation.bootstrap import Change
+from mfspark.config.gates import Gate, Mode
+from mfspark.evaluation.audits import AuditFinding
+from mfspark.evaluation.bootstrap import Change
 
 Outcome = Literal["passed", "failed", "skipped"]
 

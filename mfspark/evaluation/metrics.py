@@ -7,17 +7,12 @@ once. Which metrics there are: `evaluation.catalog`; formulas: docs/evaluation.m
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from mfspark.config.config import EvaluationOptions
 from mfspark.evaluation import catalog
-
-if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
-
-    from mfspark.config.config import EvaluationOptions
-    from mfspark.evaluation.catalog import Metric
+from mfspark.evaluation.catalog import Metric
 
 Z95 = 1.96
 """Half-width of a 95% interval of the normal distribution, in standard deviations."""

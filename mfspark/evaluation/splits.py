@@ -7,17 +7,11 @@ Train and test never share a (user_id, item_id) pair.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from pyspark.sql import Window
+from pyspark.sql import Column, DataFrame, Row, Window
 from pyspark.sql import functions as F
 
+from mfspark.config.config import EvaluationOptions
 from mfspark.errors import ConfigError
-
-if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, Row
-
-    from mfspark.config.config import EvaluationOptions
 
 PAIR = ["user_id", "item_id"]
 

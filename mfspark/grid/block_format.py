@@ -11,17 +11,14 @@ one group is read without the others. Nothing is pickled.
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
-    from mfspark.kernels.arrays.tile import Arrays
+from mfspark.kernels.arrays.tile import Arrays
 
 _SCHEMA = pa.schema(
     [

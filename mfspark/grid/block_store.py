@@ -6,16 +6,13 @@ arrays, or strips (all tiles of one row block, one after the other).
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from mfspark.grid.block_format import read_group, write_arrays
+from mfspark.kernels.arrays.tile import Arrays
 from mfspark.system.durability import sync
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from mfspark.kernels.arrays.tile import Arrays
 
 
 class BlockStore(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -10,17 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from mfspark.grid.block_store import BlockStore
 from mfspark.grid.layout import Blocks, GridLayout, TileSet
+from mfspark.grid.runners import Numbers, Runner
 from mfspark.kernels.arrays.tile import Array, Arrays, Tile
+from mfspark.schemas import Side
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pyspark.sql import DataFrame
 
-    from mfspark.grid.block_store import BlockStore
-    from mfspark.grid.runners import Numbers, Runner
-    from mfspark.schemas import Side
 
 EPOCH = datetime(2010, 1, 1, tzinfo=UTC)
 """Times are cut as minutes after this, which float32 holds exactly from 1978 to 2041."""

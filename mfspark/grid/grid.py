@@ -15,28 +15,23 @@ tasks (`Runner`) makes it an in-process grid or a Spark grid; the answers are th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
+from mfspark.grid.block_store import BlockStore
+from mfspark.grid.kernels import (
+    PairKernel,
+    ReduceKernel,
+    StratumKernel,
+    SweepKernel,
+    SymmetricPairKernel,
+)
 from mfspark.grid.layout import Blocks, GridLayout, TileSet
+from mfspark.grid.runners import Numbers, Runner
 from mfspark.grid.views import RowTiles, Strips
-from mfspark.kernels.arrays.tile import Tile
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mfspark.grid.block_store import BlockStore
-    from mfspark.grid.kernels import (
-        PairKernel,
-        ReduceKernel,
-        StratumKernel,
-        SweepKernel,
-        SymmetricPairKernel,
-    )
-    from mfspark.grid.runners import Numbers, Runner
-    from mfspark.kernels.arrays.tile import Array, Arrays
-    from mfspark.schemas import Side
+from mfspark.kernels.arrays.tile import Array, Arrays, Tile
+from mfspark.schemas import Side
 
 
 @dataclass(frozen=True)

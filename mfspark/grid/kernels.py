@@ -7,15 +7,13 @@ such as the noise that a prior was drawn with, is an array like any other, of di
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterator
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mfspark.grid.block_store import BlockStore
-    from mfspark.grid.runners import Numbers
-    from mfspark.grid.views import RowTiles, Strips
-    from mfspark.kernels.arrays.tile import Arrays, Tile
+from mfspark.grid.block_store import BlockStore
+from mfspark.grid.runners import Numbers
+from mfspark.grid.views import RowTiles, Strips
+from mfspark.kernels.arrays.tile import Arrays, Tile
 
 
 class SweepKernel(Protocol):

@@ -13,15 +13,13 @@ import os
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from mfspark.errors import MfsparkError
+from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks
 from mfspark.schemas import SIDES
 from mfspark.system.durability import sync
-
-if TYPE_CHECKING:
-    from mfspark.grid.grid import Grid
 
 
 @dataclass(frozen=True)

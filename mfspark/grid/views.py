@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mfspark.grid.block_store import BlockStore
+from mfspark.grid.layout import Blocks, GridLayout, TileSet
 from mfspark.kernels.arrays.tile import Array, Arrays, Tile, by_global_column
-from mfspark.schemas import other
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from mfspark.grid.block_store import BlockStore
-    from mfspark.grid.layout import Blocks, GridLayout, TileSet
-    from mfspark.schemas import Side
+from mfspark.schemas import Side, other
 
 
 @dataclass(frozen=True)

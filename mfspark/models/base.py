@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mfspark.config.config import GridOptions
+from mfspark.grid.block_store import BlockStore
 from mfspark.grid.grid import Grid
+from mfspark.grid.layout import Blocks, BySide, TileSet
 from mfspark.grid.one_task import ratings_of_one_task, train_in_one_task
 from mfspark.grid.runners import OnSpark
-from mfspark.grid.training import Checkpoint, train
+from mfspark.grid.training import Algorithm, Checkpoint, Loss, State, train
+from mfspark.kernels.arrays.tile import Array
+from mfspark.models.capabilities import Explains, HasFactors, HasIntervals, Kind
+from mfspark.schemas import Side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from pyspark.sql import SparkSession
 
-    from mfspark.config.config import GridOptions
-    from mfspark.grid.block_store import BlockStore
-    from mfspark.grid.layout import Blocks, BySide, TileSet
-    from mfspark.grid.training import Algorithm, Loss, State
-    from mfspark.kernels.arrays.tile import Array
-    from mfspark.models.capabilities import Explains, HasFactors, HasIntervals, Kind
-    from mfspark.schemas import Side
 
 _RECORD_EVERY = 2.0  # seconds: a killed night loses no more, or the one iteration that it was in
 

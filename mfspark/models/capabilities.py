@@ -8,12 +8,11 @@ Whoever wants more of a model asks for the capability and gets the model itself,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
-if TYPE_CHECKING:
-    from mfspark.grid.grid import Grid
-    from mfspark.grid.layout import Blocks, TileSet
-    from mfspark.schemas import Side
+from mfspark.grid.grid import Grid
+from mfspark.grid.layout import Blocks, TileSet
+from mfspark.schemas import Side
 
 Kind = Literal["rating", "ranking"]
 MOST_REASONS = 3

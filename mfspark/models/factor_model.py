@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
 from mfspark.grid.grid import Grid
+from mfspark.grid.kernels import SweepKernel
 from mfspark.grid.layout import Blocks, BySide, TileSet
+from mfspark.grid.runners import Numbers
 from mfspark.grid.training import Loss, State
 from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.random import normal_rows, uniform_rows
-from mfspark.kernels.arrays.tile import stack_columns
+from mfspark.kernels.arrays.tile import Array, Arrays, stack_columns
 from mfspark.kernels.arrays.top_n import RankedLists
 from mfspark.kernels.factorization.scores import (
     best_items,
@@ -20,18 +23,8 @@ from mfspark.kernels.factorization.scores import (
     most_similar,
     scores_of_pairs,
 )
-from mfspark.models.capabilities import Capabilities
-from mfspark.schemas import SIDES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mfspark.grid.kernels import SweepKernel
-    from mfspark.grid.runners import Numbers
-    from mfspark.kernels.arrays.tile import Array, Arrays
-    from mfspark.models.capabilities import HasFactors, Kind
-    from mfspark.schemas import Side
-
+from mfspark.models.capabilities import Capabilities, HasFactors, Kind
+from mfspark.schemas import SIDES, Side
 
 StartDistribution = Literal["normal", "half_normal", "uniform"]
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from mfspark.grid.layout import TileSet
 from mfspark.ingest.report import IngestReport
+from mfspark.schemas import Side
 from mfspark.tables.records import RecordKey
-
-if TYPE_CHECKING:
-    from mfspark.schemas import Side
 
 Subset = Literal["train", "test", "all"]
 """Which ratings: what models are measured with (train, test) or what is published from (all)."""

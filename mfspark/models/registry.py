@@ -5,10 +5,13 @@ To add a model: write its module, its options (config.models), and an entry here
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mfspark.config.models import ModelName, Models
+from mfspark.models.base import FitContext, Model
 from mfspark.models.baselines import baseline, popularity
 from mfspark.models.bayesian import bayesian_mf
 from mfspark.models.bayesian.posterior import PosteriorModel
@@ -17,12 +20,6 @@ from mfspark.models.factorization import als, ials, nmf, svd, torch_mf
 from mfspark.models.factorization.svd import SVDModel
 from mfspark.models.neighbors import knn
 from mfspark.models.neighbors.knn import KNN
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mfspark.config.models import ModelName, Models
-    from mfspark.models.base import FitContext, Model
 
 
 @dataclass(frozen=True)

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from mfspark.errors import NotFoundError
+from mfspark.kernels.arrays.tile import Array
+from mfspark.queries.lookup import Id
 from mfspark.tables.export import defused
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
-    from mfspark.kernels.arrays.tile import Array
-    from mfspark.queries.lookup import Id
-    from mfspark.tables.run import PublishedRun
+from mfspark.tables.run import PublishedRun
 
 KNOWN = "*"
 """Marks known ratings where they stand beside predictions."""

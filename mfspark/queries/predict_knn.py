@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mfspark.config.models import KNNOptions
 from mfspark.kernels.neighbors.aggregation import Aggregation
 from mfspark.kernels.neighbors.centering import Centering
-from mfspark.schemas import other
-
-if TYPE_CHECKING:
-    from mfspark.queries.lookup import Id, Row
-    from mfspark.schemas import Side
-    from mfspark.tables.run import PublishedRun
+from mfspark.queries.lookup import Id
+from mfspark.schemas import Side, other
+from mfspark.tables.run import PublishedRun
+from mfspark.tables.sql import Row
 
 _NAMED = 3  # neighbors that are named
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 from mfspark.queries.completed import completed_matrix
-from mfspark.queries.lookup import default_model, list_of
+from mfspark.queries.lookup import Id, default_model, list_of
 from mfspark.queries.report.content import (
     Bar,
     Distribution,
@@ -18,14 +17,10 @@ from mfspark.queries.report.content import (
     Report,
 )
 from mfspark.queries.report.page import render
-from mfspark.queries.summary import summarise
-
-if TYPE_CHECKING:
-    from mfspark.queries.lookup import Id
-    from mfspark.queries.summary import Summary
-    from mfspark.schemas import Side
-    from mfspark.tables.run import PublishedRun
-    from mfspark.tables.sql import Row
+from mfspark.queries.summary import Summary, summarise
+from mfspark.schemas import Side
+from mfspark.tables.run import PublishedRun
+from mfspark.tables.sql import Row
 
 _MOST_BARS = 21
 _ALIKE = 32  # users, and items, whose similarities are shown

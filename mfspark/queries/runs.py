@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mfspark.errors import MfsparkError
 from mfspark.evaluation.catalog import RMSE
 from mfspark.tables.night import WHY
 from mfspark.tables.retention import scratch_nights
 from mfspark.tables.warehouse import Warehouse
-
-if TYPE_CHECKING:
-    from datetime import date
 
 
 @dataclass(frozen=True)

@@ -20,25 +20,22 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from mfspark.errors import ConfigError
 from mfspark.samples.folder import writable_folder
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 GLOBAL_MEAN, USER_BIAS_STD, ITEM_BIAS_STD, INTERACTION_STD = 3.5, 0.45, 0.5, 0.6
 ACTIVITY_SIGMA, MIN_RATINGS = 1.2, 20

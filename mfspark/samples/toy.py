@@ -6,7 +6,7 @@ There is nothing to learn in it; it is for looking at shapes, similarity matrice
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,9 +14,6 @@ import pyarrow.csv as pa_csv
 
 from mfspark.errors import ConfigError
 from mfspark.samples.folder import writable_folder
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,13 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from mfspark.errors import ConfigError, MfsparkError
 from mfspark.system.durability import flush, sync
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
 
 _DISCARDED = ".discarded-"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

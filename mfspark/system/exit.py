@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import sys
 import traceback
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from mfspark.errors import ExitStatus, MfsparkError, printable
 from mfspark.system.redaction import redact
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def first_line(error: Exception) -> str:

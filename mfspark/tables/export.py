@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,10 +13,6 @@ from pyarrow import csv
 from mfspark.errors import ConfigError
 from mfspark.storage.file_system import LocalFileSystem, explain_os_errors
 from mfspark.tables.run import read_table
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 _FORMULA = "^[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
 """How a cell begins that spreadsheets compute, also in its full-width forms."""

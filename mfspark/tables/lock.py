@@ -15,17 +15,15 @@ import fcntl
 import json
 import os
 import socket
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mfspark.errors import LockedError
 from mfspark.storage.file_system import explain_os_errors
 from mfspark.tables.warehouse import Warehouse, check_name
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
 
 
 @contextmanager

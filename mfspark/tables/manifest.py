@@ -9,7 +9,7 @@ import platform
 from datetime import date, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,10 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mfspark._version import __version__
 from mfspark.errors import MfsparkError
 from mfspark.schemas import SORTED_BY, IdType, IdTypes, check_schema
+from mfspark.storage.file_system import FileSystem
 from mfspark.system.redaction import REDACTED, names_secret, redact
-
-if TYPE_CHECKING:
-    from mfspark.storage.file_system import FileSystem
 
 MANIFEST = "manifest.json"
 _PACKAGES = ("pyspark", "torch", "numpy", "pyarrow", "pandas")

@@ -5,21 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, TypeVar
 
+from mfspark.config.config import Config
 from mfspark.errors import ConfigError, MfsparkError
 from mfspark.tables.lock import hold_pointer_lock
 from mfspark.tables.manifest import Manifest, as_json, plain
-from mfspark.tables.warehouse import check_name, run_date_of
-
-if TYPE_CHECKING:
-    from datetime import date
-    from pathlib import Path
-
-    from mfspark.config.config import Config
-    from mfspark.tables.records import RecordKey
-    from mfspark.tables.warehouse import Warehouse
+from mfspark.tables.records import RecordKey
+from mfspark.tables.warehouse import Warehouse, check_name, run_date_of
 
 T = TypeVar("T")
 

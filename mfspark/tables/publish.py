@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -18,12 +18,9 @@ from mfspark.schemas import SORTED_BY, IdTypes, table_schema
 from mfspark.storage.file_system import explain_os_errors
 from mfspark.tables.lock import hold_pointer_lock
 from mfspark.tables.manifest import MANIFEST, Manifest, describe_table, installed_versions, plain
+from mfspark.tables.night import Night
 from mfspark.tables.verify import damages
-from mfspark.tables.warehouse import run_date_of
-
-if TYPE_CHECKING:
-    from mfspark.tables.night import Night
-    from mfspark.tables.warehouse import Warehouse
+from mfspark.tables.warehouse import Warehouse, run_date_of
 
 EXPORTED = "top_n"
 _log = logging.getLogger(__name__)

@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from mfspark.errors import MfsparkError
 from mfspark.tables.lock import hold_lock, hold_pointer_lock
 from mfspark.tables.night import NOTE
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from mfspark.tables.warehouse import Warehouse
+from mfspark.tables.warehouse import Warehouse
 
 GRACE = timedelta(hours=24)
 """How long a reader may go on with the run it was sent to."""

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mfspark.errors import MfsparkError, NotFoundError, SchemaError
 from mfspark.schemas import check_schema, table_names, table_schema
+from mfspark.tables.manifest import Manifest
+from mfspark.tables.records import RecordKey
 from mfspark.tables.warehouse import Warehouse
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pyarrow.dataset as ds
 
-    from mfspark.tables.manifest import Manifest
-    from mfspark.tables.records import RecordKey
     from mfspark.tables.sql import Row, Tables
 
 T = TypeVar("T")

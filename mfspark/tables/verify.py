@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 from mfspark.errors import MfsparkError
-from mfspark.tables.manifest import parquet_names, sha256_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from mfspark.tables.manifest import FileEntry
-    from mfspark.tables.warehouse import Warehouse
+from mfspark.tables.manifest import FileEntry, parquet_names, sha256_of
+from mfspark.tables.warehouse import Warehouse
 
 
 def damages(warehouse: Warehouse, run_id: str) -> Iterator[str]:

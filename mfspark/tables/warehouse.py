@@ -17,17 +17,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mfspark.errors import ConfigError, MfsparkError, NotFoundError
 from mfspark.storage.file_system import FileSystem, LocalFileSystem
 from mfspark.tables.manifest import MANIFEST, Manifest, as_json, parse_manifest
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/")

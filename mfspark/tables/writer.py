@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -12,14 +13,12 @@ import pyarrow.parquet as pq
 from mfspark.errors import RefusedError
 from mfspark.schemas import SORTED_BY, TIMESTAMP, IdTypes, check_schema, spark_schema, table_schema
 from mfspark.storage.file_system import explain_os_errors
+from mfspark.tables.night import Night
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import DataType, StructType
 
-    from mfspark.tables.night import Night
 
 ROWS_A_GROUP = 122_880
 """Rows a row group: few enough that one user's list is a small read, enough to compress and scan

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import warnings
 from functools import cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-if TYPE_CHECKING:
-    from mfspark.kernels.arrays.tile import Array, Tile
+from mfspark.kernels.arrays.tile import Array, Tile
 
 
 def sparse_rows(tile: Tile, values: Array) -> torch.Tensor:

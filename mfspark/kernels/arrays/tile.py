@@ -9,14 +9,12 @@ index i lies in block `i mod B` at row `i div B`. With 4 users and 2 blocks:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 Array = NDArray[Any]
 """Of the shape and type that each docstring gives."""

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from mfspark.kernels.arrays.tile import Array, Arrays, Tile
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 NOBODY = -1
 """Fills lists that are shorter than n."""

@@ -12,19 +12,15 @@ using MCMC") with independent dimensions, as myFM has it; with features that of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from scipy.linalg import solve_triangular
 
+from mfspark.kernels.arrays.tile import Array, Arrays
 from mfspark.kernels.factorization.normal_equations import RatingBlock, normal_equations
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mfspark.kernels.arrays.tile import Array, Arrays
 
 # Rate of the Gamma prior of lambda. It weighs like so many squared factors a dimension: 1, as is
 # usual, is as much as 50 rows have, and cost 0.003 in RMSE (MovieLens 100K u1, 0.8938 to 0.8908).

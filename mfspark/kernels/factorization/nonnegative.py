@@ -9,10 +9,7 @@ Each is the exact minimum given the others, so the sum never rises.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from torch import Tensor
 
 
 def descend(

@@ -12,19 +12,14 @@ of the L2 cache. Measured at rank 64, one thread: 2.0 M ratings/s formed and sol
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from mfspark.kernels.arrays.sparse import sparse_rows
-from mfspark.kernels.arrays.tile import stack_columns
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from mfspark.kernels.arrays.tile import Array, Tile
+from mfspark.kernels.arrays.tile import Array, Tile, stack_columns
 
 _PADDED_ENTRIES = 1 << 14  # entries of one batch: 2^14 rows of 65 float32 are 4 MiB
 _HEAVY = 1 << 14  # longer rows are accumulated in chunks of this many ratings

@@ -21,12 +21,9 @@ Any factor below 2 makes the sum fall; 1.8 went further in as many epochs than 1
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-if TYPE_CHECKING:
-    from mfspark.kernels.arrays.tile import Array, Arrays
+from mfspark.kernels.arrays.tile import Array, Arrays
 
 _RELAXATION = 1.8
 

@@ -16,20 +16,17 @@ ratings/s with 3 steps, where forming and solving the systems makes 2 M.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 
 from mfspark.kernels.arrays.sparse import sparse_rows
+from mfspark.kernels.arrays.tile import Array
 from mfspark.kernels.factorization.nonnegative import descend
 from mfspark.kernels.factorization.normal_equations import RatingBlock, degrees_of, normal_equations
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mfspark.kernels.arrays.tile import Array
 
 _LEAST_DIAGONAL = 1e-6  # of the trace of A; float32 has 1.2e-7
 

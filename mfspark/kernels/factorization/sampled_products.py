@@ -14,20 +14,16 @@ torch's own gradient of the first, over 200 ns by `nn.Embedding(sparse=True)`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mfspark.kernels.arrays.sparse import compressed_rows, sparse_rows
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from torch import Tensor
-
-    from mfspark.kernels.arrays.tile import Array, Tile
+from mfspark.kernels.arrays.tile import Array, Tile
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,13 @@ of ratings each row was fitted on. Rank 0 makes it a model of biases alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import numpy as np
 
 from mfspark.kernels.arrays.tile import Array, Arrays, Tile
 from mfspark.kernels.arrays.top_n import RankedLists
 from mfspark.kernels.factorization.max_inner_product import Points, largest_products
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _PAIR_CELLS = 1 << 20  # factors of pairs held at once: 4 MiB of float32 a side
 

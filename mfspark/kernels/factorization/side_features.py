@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mfspark.kernels.arrays.tile import Array
+from mfspark.kernels.arrays.tile import Array
 
 Features = tuple["Array", tuple[str, ...]]
 """Features float32 (rows, A) and what each column stands for."""

@@ -7,12 +7,9 @@ side is the width of a basis or the smaller side of the ratings, is ever decompo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-if TYPE_CHECKING:
-    from mfspark.kernels.arrays.tile import Array
+from mfspark.kernels.arrays.tile import Array
 
 FLOAT32_NOTHING = 1e-7
 """Of the largest eigenvalue of a Gram matrix of float32: below it there is only rounding."""

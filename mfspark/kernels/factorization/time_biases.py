@@ -13,17 +13,13 @@ that has ratings at minutes 2, 4 and 5, the windows are 0, 1 and 2, 4, 5:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mfspark.kernels.arrays.tile import Array, Arrays
 from mfspark.kernels.factorization.gibbs import RATE
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mfspark.kernels.arrays.tile import Array, Arrays
 
 NO_BIN = -1
 """The number of a rating whose time is not known, or whose window has no ratings."""

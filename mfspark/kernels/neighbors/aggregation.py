@@ -18,12 +18,11 @@ What no neighbor has, or fewer than `min_k`, has no prediction: NaN.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from mfspark.kernels.arrays.tile import Array
+from mfspark.kernels.arrays.tile import Array
 
 AggregationMethod = Literal["mean", "weighted", "centered", "zscore", "baseline"]
 CENTERED: tuple[AggregationMethod, ...] = ("centered", "zscore", "baseline")

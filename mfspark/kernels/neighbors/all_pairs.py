@@ -12,26 +12,20 @@ enough, and a float32 number a pair says what to look at.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from mfspark.kernels.arrays.tile import Array, Arrays
 from mfspark.kernels.arrays.top_n import RankedLists
-from mfspark.kernels.neighbors.measures import Totals
-from mfspark.kernels.neighbors.moments import moments
+from mfspark.kernels.neighbors.measures import Similarity, Totals
+from mfspark.kernels.neighbors.moments import Moments, Rows, moments
+from mfspark.kernels.neighbors.packed import Packed, Packing
 from mfspark.kernels.neighbors.shortlist import Shortlist
 from mfspark.kernels.neighbors.similarity import similarities_of_pairs
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from mfspark.kernels.arrays.tile import Array, Arrays
-    from mfspark.kernels.neighbors.measures import Similarity
-    from mfspark.kernels.neighbors.moments import Moments, Rows
-    from mfspark.kernels.neighbors.packed import Packed, Packing
 
 _CHUNK = 1024  # rows; a float32 a pair then takes 4 MiB, and products stay in the L3 cache
 _UNIT = 2.0**-24  # relative error of one float32 operation

@@ -9,12 +9,10 @@ Deviations z of neighbors are averaged, and the average is put on top of the pai
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from mfspark.kernels.arrays.tile import Array, Tile
+from mfspark.kernels.arrays.tile import Array, Tile
 
 
 @dataclass(frozen=True)

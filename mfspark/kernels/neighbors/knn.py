@@ -9,18 +9,14 @@ wanted by user too: Z' W', a chunk of users' own ratings times the weights of al
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from mfspark.kernels.arrays.tile import stack_rows
+from mfspark.kernels.arrays.tile import Array, Tile, stack_rows
 from mfspark.kernels.arrays.top_n import NOBODY, RankedLists, top_columns
-
-if TYPE_CHECKING:
-    from mfspark.kernels.arrays.tile import Array, Tile
-    from mfspark.kernels.neighbors.aggregation import Aggregation
-    from mfspark.kernels.neighbors.similarity import Neighbors
+from mfspark.kernels.neighbors.aggregation import Aggregation
+from mfspark.kernels.neighbors.similarity import Neighbors
 
 RatingStrips = Iterable[tuple["Array", "Tile"]]
 """Global indices and ratings of the rows of every block."""

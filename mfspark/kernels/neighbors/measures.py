@@ -16,16 +16,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mfspark.kernels.neighbors.weighting import WEIGHTINGS, baseline_residuals, column_centered
-
-if TYPE_CHECKING:
-    from mfspark.kernels.arrays.tile import Array
-    from mfspark.kernels.neighbors.moments import Moments, Power, Rows
-    from mfspark.kernels.neighbors.weighting import Values
+from mfspark.kernels.arrays.tile import Array
+from mfspark.kernels.neighbors.moments import Moments, Power, Rows
+from mfspark.kernels.neighbors.weighting import (
+    WEIGHTINGS,
+    Values,
+    baseline_residuals,
+    column_centered,
+)
 
 _COUNT: Power = (0, 0)
 _ROUNDING = 1e-13  # of sums of float64; whole numbers up to 2^43 have no smaller relative spread

@@ -12,13 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import csr_array
 
-if TYPE_CHECKING:
-    from mfspark.kernels.arrays.tile import Array, Arrays, Tile
+from mfspark.kernels.arrays.tile import Array, Arrays, Tile
 
 _CELLS = 1 << 22  # of dense rows, where pairs are computed one by one: 32 MiB
 _PAIRS = 1 << 10  # pairs of those at once

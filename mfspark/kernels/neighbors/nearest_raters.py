@@ -6,17 +6,14 @@ similarities of its row to all raters of its column.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mfspark.kernels.arrays.tile import Array, Tile
-    from mfspark.kernels.neighbors.aggregation import Aggregation
+from mfspark.kernels.arrays.tile import Array, Tile
+from mfspark.kernels.neighbors.aggregation import Aggregation
 
 _CELLS = 1 << 20  # similarities of pairs looked at together: a few arrays of 8 MiB
 

@@ -17,21 +17,17 @@ float64, at what it keeps.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from scipy.sparse import csr_array
 
 from mfspark.kernels.arrays.sparse import compressed_rows
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from mfspark.kernels.arrays.tile import Array, Arrays
-    from mfspark.kernels.neighbors.moments import Power, Rows
+from mfspark.kernels.arrays.tile import Array, Arrays
+from mfspark.kernels.neighbors.moments import Power, Rows
 
 _int8_product: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 _int8_product = torch._int_mm  # pyright: ignore[reportPrivateUsage]  there is no public one

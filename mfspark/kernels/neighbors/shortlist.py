@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mfspark.kernels.arrays.tile import Array, Arrays
 from mfspark.kernels.arrays.top_n import NOBODY, RankedLists, nth_best
-
-if TYPE_CHECKING:
-    from mfspark.kernels.arrays.tile import Array, Arrays
 
 _NONE = np.iinfo(np.int32).max  # above every index
 _GROWTH = 1.3  # a list that has grown so much is cut: its bars rise, and fewer pairs pass them

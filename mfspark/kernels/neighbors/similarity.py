@@ -5,21 +5,15 @@ A row is never its own neighbor. Ties go to the lower index.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mfspark.kernels.neighbors.measures import Totals
-from mfspark.kernels.neighbors.moments import moments, moments_of_pairs
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from mfspark.kernels.arrays.tile import Array, Arrays
-    from mfspark.kernels.arrays.top_n import RankedLists
-    from mfspark.kernels.neighbors.measures import Similarity
-    from mfspark.kernels.neighbors.moments import Rows
+from mfspark.kernels.arrays.tile import Array, Arrays
+from mfspark.kernels.arrays.top_n import RankedLists
+from mfspark.kernels.neighbors.measures import Similarity, Totals
+from mfspark.kernels.neighbors.moments import Rows, moments, moments_of_pairs
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mfspark.config.models import PopularityOptions
+from mfspark.grid.runners import Numbers
+from mfspark.grid.views import RowTiles
+from mfspark.kernels.arrays.tile import Arrays
+from mfspark.models.base import FitContext
 from mfspark.models.factor_model import FactorModel, factor_block
-
-if TYPE_CHECKING:
-    from mfspark.config.models import PopularityOptions
-    from mfspark.grid.runners import Numbers
-    from mfspark.grid.views import RowTiles
-    from mfspark.kernels.arrays.tile import Arrays
-    from mfspark.models.base import FitContext
 
 
 def fit(context: FitContext, _options: PopularityOptions) -> FactorModel:

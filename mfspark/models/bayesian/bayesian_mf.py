@@ -11,14 +11,21 @@ so that the posterior mean is a factor model of rank (samples * rank). Ratings a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from mfspark.grid.layout import Blocks
-from mfspark.grid.training import Loss
+from mfspark.config.models import BayesianMFOptions
+from mfspark.grid.block_store import BlockStore
+from mfspark.grid.grid import Grid
+from mfspark.grid.layout import Blocks, BySide
+from mfspark.grid.runners import Numbers
+from mfspark.grid.training import Loss, State
+from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.random import derive_seed, normal_rows
+from mfspark.kernels.arrays.tile import Arrays
 from mfspark.kernels.factorization.gibbs import (
     Prior,
     RowSums,
@@ -27,6 +34,7 @@ from mfspark.kernels.factorization.gibbs import (
     sample_rows,
 )
 from mfspark.kernels.factorization.normal_equations import degrees_of, squared_targets
+from mfspark.models.base import FitContext
 from mfspark.models.bayesian.posterior import PosteriorModel
 from mfspark.models.bayesian.rating_patterns import pattern_features
 from mfspark.models.bayesian.time_biases import (
@@ -34,28 +42,14 @@ from mfspark.models.bayesian.time_biases import (
     DrawPrecision,
     DrawTimeBiases,
     KnownTimeBiases,
+    Lengths,
     StartPrecision,
     TimeBiases,
     start_time_bins,
 )
 from mfspark.models.factor_model import StartRows, factor_block, start_state
 from mfspark.models.factorization.als import rating_block_of
-from mfspark.schemas import SIDES, other
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from mfspark.config.models import BayesianMFOptions
-    from mfspark.grid.block_store import BlockStore
-    from mfspark.grid.grid import Grid
-    from mfspark.grid.layout import BySide
-    from mfspark.grid.runners import Numbers
-    from mfspark.grid.training import State
-    from mfspark.grid.views import RowTiles
-    from mfspark.kernels.arrays.tile import Arrays
-    from mfspark.models.base import FitContext
-    from mfspark.models.bayesian.time_biases import Lengths
-    from mfspark.schemas import Side
+from mfspark.schemas import SIDES, Side, other
 
 _PATTERNS, _ROWS, _PRIOR, _TIME_BIASES = 1, 2, 3, 4  # streams of random numbers of one seed
 _START_STD = 0.1

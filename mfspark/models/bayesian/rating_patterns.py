@@ -8,19 +8,16 @@ on the patterns with one prior for all columns of F is one on U with prior varia
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mfspark.grid.grid import Grid
+from mfspark.grid.layout import Blocks
+from mfspark.grid.runners import Numbers
+from mfspark.grid.views import RowTiles
+from mfspark.kernels.arrays.tile import Array, Arrays, Tile
 from mfspark.models.factorization.subspace import Matrix, start_columns, turn
-
-if TYPE_CHECKING:
-    from mfspark.grid.grid import Grid
-    from mfspark.grid.layout import Blocks
-    from mfspark.grid.runners import Numbers
-    from mfspark.grid.views import RowTiles
-    from mfspark.kernels.arrays.tile import Array, Arrays, Tile
-    from mfspark.schemas import Side
+from mfspark.schemas import Side
 
 _OVERSAMPLING, _TURNS = 32, 3
 

@@ -8,15 +8,19 @@ one side needs what the bins of the other explain. A strip holds a group for eac
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from mfspark.grid.block_store import BlockStore
 from mfspark.grid.grid import Grid
-from mfspark.grid.layout import Blocks
+from mfspark.grid.layout import Blocks, BySide
+from mfspark.grid.runners import Numbers
 from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.random import derive_seed, normal_rows
+from mfspark.kernels.arrays.tile import Array, Arrays, Tile
 from mfspark.kernels.factorization.normal_equations import scores_of_ratings
 from mfspark.kernels.factorization.time_biases import (
     NO_BIN,
@@ -27,16 +31,7 @@ from mfspark.kernels.factorization.time_biases import (
     sums_of_bins,
 )
 from mfspark.models.factorization.als import rating_block_of
-from mfspark.schemas import SIDES, other
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from mfspark.grid.block_store import BlockStore
-    from mfspark.grid.layout import BySide
-    from mfspark.grid.runners import Numbers
-    from mfspark.kernels.arrays.tile import Array, Arrays, Tile
-    from mfspark.schemas import Side
+from mfspark.schemas import SIDES, Side, other
 
 Lengths = dict["Side", tuple[int, ...]]
 """Lengths of the time bins of both sides, in minutes."""

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mfspark.config.models import ALSOptions
+from mfspark.grid.layout import BySide
+from mfspark.grid.runners import Numbers
+from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.device import device_of
+from mfspark.kernels.arrays.tile import Arrays, Tile
 from mfspark.kernels.factorization.normal_equations import (
     RatingBlock,
     degrees_of,
     squared_targets,
 )
 from mfspark.kernels.factorization.ridge import RidgeSolver
+from mfspark.models.base import FitContext
 from mfspark.models.factor_model import FactorModel, factor_block
 from mfspark.models.factorization.alternating import Alternating
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mfspark.config.models import ALSOptions
-    from mfspark.grid.layout import BySide
-    from mfspark.grid.runners import Numbers
-    from mfspark.grid.views import RowTiles
-    from mfspark.kernels.arrays.tile import Arrays, Tile
-    from mfspark.models.base import FitContext
 
 
 def fit(context: FitContext, options: ALSOptions) -> FactorModel:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-from mfspark.grid.training import Loss
+from mfspark.config.models import AlternatingOptions
+from mfspark.grid.grid import Grid
+from mfspark.grid.kernels import SweepKernel
+from mfspark.grid.layout import BySide
+from mfspark.grid.training import Loss, State
+from mfspark.kernels.arrays.tile import Array, Arrays
 from mfspark.models.factor_model import StartRows, start_state
-
-if TYPE_CHECKING:
-    from mfspark.config.models import AlternatingOptions
-    from mfspark.grid.grid import Grid
-    from mfspark.grid.kernels import SweepKernel
-    from mfspark.grid.layout import BySide
-    from mfspark.grid.training import State
-    from mfspark.kernels.arrays.tile import Array, Arrays
 
 
 @dataclass(frozen=True)

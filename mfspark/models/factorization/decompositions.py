@@ -6,27 +6,22 @@ them.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from mfspark.grid.block_store import BlockStore
+from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks
+from mfspark.grid.runners import Numbers
 from mfspark.grid.training import Loss, State
+from mfspark.grid.views import RowTiles, Strips
+from mfspark.kernels.arrays.tile import Array, Arrays
 from mfspark.kernels.factorization.spectrum import FLOAT64_NOTHING, eigenpairs, signs
-from mfspark.models.factorization.subspace import Product, start_columns, turn
-from mfspark.schemas import other
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from mfspark.grid.block_store import BlockStore
-    from mfspark.grid.grid import Grid
-    from mfspark.grid.runners import Numbers
-    from mfspark.grid.views import RowTiles, Strips
-    from mfspark.kernels.arrays.tile import Array, Arrays
-    from mfspark.models.factorization.subspace import Matrix
-    from mfspark.schemas import Side
+from mfspark.models.factorization.subspace import Matrix, Product, start_columns, turn
+from mfspark.schemas import Side, other
 
 OVERSAMPLING = 16
 

@@ -15,23 +15,20 @@ items without any choice are left out.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mfspark.config.models import IALSOptions
+from mfspark.grid.layout import BySide
+from mfspark.grid.runners import Numbers
+from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.device import device_of
+from mfspark.kernels.arrays.tile import Arrays, Tile
 from mfspark.kernels.factorization.normal_equations import RatingBlock, degrees_of
 from mfspark.kernels.factorization.ridge import RidgeSolver
+from mfspark.models.base import FitContext
 from mfspark.models.factor_model import FactorModel, factor_block
 from mfspark.models.factorization.alternating import Alternating, gram_of
-
-if TYPE_CHECKING:
-    from mfspark.config.models import IALSOptions
-    from mfspark.grid.layout import BySide
-    from mfspark.grid.runners import Numbers
-    from mfspark.grid.views import RowTiles
-    from mfspark.kernels.arrays.tile import Arrays, Tile
-    from mfspark.models.base import FitContext
 
 
 def fit(context: FitContext, options: IALSOptions) -> FactorModel:

@@ -11,28 +11,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from mfspark.config.models import NMFOptions
 from mfspark.errors import InputError
+from mfspark.grid.kernels import SweepKernel
+from mfspark.grid.layout import BySide, TileSet
+from mfspark.grid.runners import Numbers
+from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.sparse import sparse_rows
+from mfspark.kernels.arrays.tile import Arrays
 from mfspark.kernels.factorization.nonnegative import descend
 from mfspark.kernels.factorization.ridge import RidgeSolver
+from mfspark.models.base import FitContext
 from mfspark.models.factor_model import FactorModel, StartRows, factor_block
 from mfspark.models.factorization.als import ALSHalfStep
 from mfspark.models.factorization.alternating import Alternating, gram_of
 from mfspark.schemas import other
-
-if TYPE_CHECKING:
-    from mfspark.config.models import NMFOptions
-    from mfspark.grid.kernels import SweepKernel
-    from mfspark.grid.layout import BySide, TileSet
-    from mfspark.grid.runners import Numbers
-    from mfspark.grid.views import RowTiles
-    from mfspark.kernels.arrays.tile import Arrays
-    from mfspark.models.base import FitContext
 
 
 def fit(context: FitContext, options: NMFOptions) -> FactorModel:

@@ -11,27 +11,23 @@ s, the left vectors P W_p V, and the right ones C V / s. Only w x w matrices are
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 
+from mfspark.grid.block_store import BlockStore
+from mfspark.grid.grid import Grid
+from mfspark.grid.layout import Blocks, BySide
+from mfspark.grid.runners import Numbers
+from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.random import normal_rows
 from mfspark.kernels.arrays.sparse import sparse_rows
+from mfspark.kernels.arrays.tile import Array, Arrays, Tile
 from mfspark.kernels.factorization.spectrum import eigenpairs, signs, whitening
-from mfspark.schemas import other
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from mfspark.grid.block_store import BlockStore
-    from mfspark.grid.grid import Grid
-    from mfspark.grid.layout import Blocks, BySide
-    from mfspark.grid.runners import Numbers
-    from mfspark.grid.views import RowTiles
-    from mfspark.kernels.arrays.tile import Array, Arrays, Tile
-    from mfspark.schemas import Side
+from mfspark.schemas import Side, other
 
 
 class Entries(Protocol):

@@ -15,26 +15,23 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
+from mfspark.config.models import SVDOptions
 from mfspark.errors import ConfigError
+from mfspark.grid.layout import Blocks, BySide
+from mfspark.grid.runners import Numbers
+from mfspark.grid.training import Algorithm
+from mfspark.grid.views import RowTiles
+from mfspark.kernels.arrays.tile import Array, Arrays, Tile
 from mfspark.kernels.factorization.spectrum import n_within
+from mfspark.models.base import FitContext
 from mfspark.models.factor_model import FactorModel, factor_block
 from mfspark.models.factorization.decompositions import Exact, Randomized
 from mfspark.models.factorization.subspace import Matrix
-from mfspark.schemas import SIDES
-
-if TYPE_CHECKING:
-    from mfspark.config.models import SVDOptions
-    from mfspark.grid.layout import Blocks, BySide
-    from mfspark.grid.runners import Numbers
-    from mfspark.grid.training import Algorithm
-    from mfspark.grid.views import RowTiles
-    from mfspark.kernels.arrays.tile import Array, Arrays, Tile
-    from mfspark.models.base import FitContext
-    from mfspark.schemas import Side
+from mfspark.schemas import SIDES, Side
 
 _ALWAYS_EXACT = 2048  # users or items, whichever are fewer: the eigenvalues take 2 s
 _LARGEST_GRAM = 12_000  # 1.2 GB of float64, and minutes of one task

@@ -7,15 +7,21 @@ one over the items.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mfspark.config.models import TorchMFOptions
 from mfspark.errors import ConfigError
-from mfspark.grid.training import Loss
+from mfspark.grid.grid import Grid
+from mfspark.grid.layout import Blocks, BySide, GridLayout
+from mfspark.grid.runners import Numbers
+from mfspark.grid.training import Loss, State
+from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.device import device_of
 from mfspark.kernels.arrays.random import derive_seed, uniform
+from mfspark.kernels.arrays.tile import Array, Arrays, Tile
 from mfspark.kernels.factorization.rater_priors import (
     item_pulls,
     next_prior_means,
@@ -23,21 +29,9 @@ from mfspark.kernels.factorization.rater_priors import (
 )
 from mfspark.kernels.factorization.sampled_products import sums_over_raters
 from mfspark.kernels.factorization.sgd import Epoch
+from mfspark.models.base import FitContext
 from mfspark.models.factor_model import FactorModel, StartRows, start_state
-from mfspark.schemas import other
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mfspark.config.models import TorchMFOptions
-    from mfspark.grid.grid import Grid
-    from mfspark.grid.layout import Blocks, BySide, GridLayout
-    from mfspark.grid.runners import Numbers
-    from mfspark.grid.training import State
-    from mfspark.grid.views import RowTiles
-    from mfspark.kernels.arrays.tile import Array, Arrays, Tile
-    from mfspark.models.base import FitContext
-    from mfspark.schemas import Side
+from mfspark.schemas import Side, other
 
 _VALIDATION, _SHUFFLE = 1, 2  # streams of random numbers of one seed
 _MOST_ZEROS = 50_000_000  # cells: 1.5 GB of one task

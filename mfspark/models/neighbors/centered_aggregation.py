@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mfspark.grid.layout import BySide
+from mfspark.grid.runners import Numbers
+from mfspark.grid.views import RowTiles, Strips
+from mfspark.kernels.arrays.tile import Arrays
+from mfspark.kernels.neighbors.aggregation import Aggregation
 from mfspark.kernels.neighbors.centering import Centering, means_and_spreads
-from mfspark.schemas import other
-
-if TYPE_CHECKING:
-    from mfspark.grid.layout import BySide
-    from mfspark.grid.runners import Numbers
-    from mfspark.grid.views import RowTiles, Strips
-    from mfspark.kernels.arrays.tile import Arrays
-    from mfspark.kernels.neighbors.aggregation import Aggregation
-    from mfspark.schemas import Side
+from mfspark.schemas import Side, other
 
 
 @dataclass(frozen=True)

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from mfspark.grid.layout import Blocks
+from mfspark.config.models import SimilarityOptions
+from mfspark.grid.grid import Grid
+from mfspark.grid.layout import Blocks, BySide
+from mfspark.grid.runners import Numbers
+from mfspark.grid.views import RowTiles, Strips
+from mfspark.kernels.arrays.tile import Array, Arrays
 from mfspark.kernels.neighbors.measures import Similarity
 from mfspark.kernels.neighbors.moments import Rows
 from mfspark.kernels.neighbors.packed import Packing, off_grid
 from mfspark.kernels.neighbors.similarity import similarities
 from mfspark.kernels.neighbors.weighting import RatingStatistics
-from mfspark.schemas import other
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mfspark.config.models import SimilarityOptions
-    from mfspark.grid.grid import Grid
-    from mfspark.grid.layout import BySide
-    from mfspark.grid.runners import Numbers
-    from mfspark.grid.views import RowTiles, Strips
-    from mfspark.kernels.arrays.tile import Array, Arrays
-    from mfspark.schemas import Side
+from mfspark.schemas import Side, other
 
 
 def similarity_of(options: SimilarityOptions) -> Similarity:

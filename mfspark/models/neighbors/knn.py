@@ -11,28 +11,23 @@ models.neighbors.nearest_raters.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mfspark.config.models import KNNOptions
-from mfspark.grid.layout import Blocks, BySide
+from mfspark.grid.grid import Grid
+from mfspark.grid.layout import Blocks, BySide, TileSet
+from mfspark.grid.training import Loss
+from mfspark.kernels.arrays.tile import Array
 from mfspark.kernels.neighbors.aggregation import Aggregation
 from mfspark.kernels.neighbors.measures import MEASURES
-from mfspark.models.capabilities import Capabilities
+from mfspark.models.base import FitContext
+from mfspark.models.capabilities import Capabilities, Explains, Kind
 from mfspark.models.neighbors.centered_aggregation import CenteredAggregation, MeansAndSpreads
 from mfspark.models.neighbors.comparison import RowComparison
 from mfspark.models.neighbors.nearest_raters import NearestRaters
 from mfspark.models.neighbors.neighbor_lists import NeighborLists
 from mfspark.models.neighbors.search import nearest_neighbors
-from mfspark.schemas import SIDES
-
-if TYPE_CHECKING:
-    from mfspark.grid.grid import Grid
-    from mfspark.grid.layout import TileSet
-    from mfspark.grid.training import Loss
-    from mfspark.kernels.arrays.tile import Array
-    from mfspark.models.base import FitContext
-    from mfspark.models.capabilities import Explains, Kind
-    from mfspark.schemas import Side
+from mfspark.schemas import SIDES, Side
 
 
 def fit(side: Side, context: FitContext, options: KNNOptions) -> KNN:

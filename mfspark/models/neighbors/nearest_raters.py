@@ -11,30 +11,23 @@ them from the item blocks.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mfspark.grid.grid import Grid
-from mfspark.grid.layout import Blocks
-from mfspark.grid.views import RowTiles
-from mfspark.kernels.arrays.tile import Tile
+from mfspark.grid.layout import Blocks, TileSet
+from mfspark.grid.runners import Numbers
+from mfspark.grid.views import RowTiles, Strips
+from mfspark.kernels.arrays.tile import Array, Arrays, Tile
 from mfspark.kernels.arrays.top_n import RankedLists
 from mfspark.kernels.neighbors.knn import best_items, best_of_chunks, ratings_in_order
 from mfspark.kernels.neighbors.nearest_raters import Raters, scores_from_raters
 from mfspark.kernels.neighbors.similarity import similarities
+from mfspark.models.neighbors.centered_aggregation import CenteredAggregation
+from mfspark.models.neighbors.comparison import RowComparison
 from mfspark.schemas import other
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from mfspark.grid.layout import TileSet
-    from mfspark.grid.runners import Numbers
-    from mfspark.grid.views import Strips
-    from mfspark.kernels.arrays.tile import Array, Arrays
-    from mfspark.models.neighbors.centered_aggregation import CenteredAggregation
-    from mfspark.models.neighbors.comparison import RowComparison
 
 _CELLS = 1 << 21  # similarities, or predictions, held at once: 16 MiB an array
 

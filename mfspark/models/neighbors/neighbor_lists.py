@@ -6,13 +6,20 @@ neighbors, or the neighbors of all items (kernels.neighbors.knn).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.sparse import csr_array
 
-from mfspark.grid.views import RowTiles
+from mfspark.grid.grid import Grid
+from mfspark.grid.kernels import PairKernel
+from mfspark.grid.layout import Blocks, TileSet
+from mfspark.grid.views import RowTiles, Strips
+from mfspark.kernels.arrays.tile import Array, Arrays
 from mfspark.kernels.arrays.top_n import NOBODY, RankedLists
+from mfspark.kernels.neighbors.aggregation import Aggregation
+from mfspark.kernels.neighbors.centering import Centering
 from mfspark.kernels.neighbors.knn import (
     best_of_chunks,
     neighbor_scores,
@@ -24,20 +31,7 @@ from mfspark.kernels.neighbors.knn import (
 )
 from mfspark.kernels.neighbors.similarity import Neighbors
 from mfspark.models.capabilities import MOST_REASONS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from scipy.sparse import csr_array
-
-    from mfspark.grid.grid import Grid
-    from mfspark.grid.kernels import PairKernel
-    from mfspark.grid.layout import Blocks, TileSet
-    from mfspark.grid.views import Strips
-    from mfspark.kernels.arrays.tile import Array, Arrays
-    from mfspark.kernels.neighbors.aggregation import Aggregation
-    from mfspark.kernels.neighbors.centering import Centering
-    from mfspark.models.neighbors.centered_aggregation import CenteredAggregation
+from mfspark.models.neighbors.centered_aggregation import CenteredAggregation
 
 _CELLS = 1 << 22  # predictions held at once: a few arrays of 32 MiB
 _EXPLAINED = 1 << 14  # entries of lists explained at once

@@ -8,28 +8,24 @@ together    sweep                      nearest of all, and what they have in com
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from mfspark.config.models import SimilarityOptions
+from mfspark.grid.grid import Grid
+from mfspark.grid.layout import Blocks, BySide
+from mfspark.grid.runners import Numbers
+from mfspark.grid.views import RowTiles
+from mfspark.kernels.arrays.tile import Arrays
 from mfspark.kernels.arrays.top_n import RankedLists
 from mfspark.kernels.neighbors.all_pairs import chunks_of, compare_all, left_for, lists_of
+from mfspark.kernels.neighbors.measures import Similarity
 from mfspark.kernels.neighbors.moments import Rows
 from mfspark.kernels.neighbors.packed import Packing
 from mfspark.kernels.neighbors.shortlist import Shortlist
 from mfspark.kernels.neighbors.similarity import with_common
 from mfspark.models.neighbors.comparison import RowComparison, similarity_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mfspark.config.models import SimilarityOptions
-    from mfspark.grid.grid import Grid
-    from mfspark.grid.layout import Blocks, BySide
-    from mfspark.grid.runners import Numbers
-    from mfspark.grid.views import RowTiles
-    from mfspark.kernels.arrays.tile import Arrays
-    from mfspark.kernels.neighbors.measures import Similarity
-    from mfspark.schemas import Side
+from mfspark.schemas import Side
 
 
 def nearest_neighbors(

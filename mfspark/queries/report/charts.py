@@ -8,18 +8,14 @@ in light and in dark.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup
 
 from mfspark.errors import printable
 from mfspark.evaluation.catalog import REFERENCES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from mfspark.queries.report.content import Distribution, Heatmap, LossCurve
-    from mfspark.queries.summary import MetricFigures
+from mfspark.queries.report.content import Distribution, Heatmap, LossCurve
+from mfspark.queries.summary import MetricFigures
 
 _ROW, _LABELS, _WIDTH = 30, 116, 500  # pixels: a row, the names left of it, the whole chart
 _PANEL = 300  # of one in a row of three

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from mfspark.queries.completed import CompletedMatrix
-    from mfspark.queries.summary import MetricFigures, Summary
+from mfspark.queries.completed import CompletedMatrix
+from mfspark.queries.summary import MetricFigures, Summary
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from importlib import resources
-from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mfspark.errors import printable
 from mfspark.queries.report import charts
-
-if TYPE_CHECKING:
-    from mfspark.queries.report.content import Report
+from mfspark.queries.report.content import Report
 
 
 def render(report: Report) -> str:
