@@ -4,8 +4,6 @@
 module knows no files. An audit counts what breaks it and names the first one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol

@@ -1,7 +1,5 @@
 """Paired bootstrap over users: how much did a metric change, and how sure is that?"""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ To add a metric is to add a row here. What it needs of each user is a column of 
 that is not there yet is named in `schemas.py` and computed in `evaluation.metrics`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeVar

@@ -3,8 +3,6 @@
 Verdicts over numbers alone: `reference` is a figure of that run, `tonight` the night's own.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass

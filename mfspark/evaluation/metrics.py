@@ -5,8 +5,6 @@ First per user (`user_errors`, `user_ranks`; together they are table `user_metri
 once. Which metrics there are: `evaluation.catalog`; formulas: docs/evaluation.md.
 """
 
-from __future__ import annotations
-
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 

@@ -5,8 +5,6 @@ dense indices do not matter. Ties and random choices go by one hash of (seed, us
 Train and test never share a (user_id, item_id) pair.
 """
 
-from __future__ import annotations
-
 from pyspark.sql import Column, DataFrame, Row, Window
 from pyspark.sql import functions as F
 

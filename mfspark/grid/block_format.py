@@ -8,8 +8,6 @@ A file may hold several groups of arrays under integer keys, each in a row group
 one group is read without the others. Nothing is pickled.
 """
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Iterable
 from pathlib import Path

@@ -4,8 +4,6 @@ A block is named by a reference such as "als/0007/user/0003". Both stores hold t
 arrays, or strips (all tiles of one row block, one after the other).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol

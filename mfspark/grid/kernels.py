@@ -5,8 +5,6 @@ strata also return numbers, which are summed up for the trainer. A number that l
 such as the noise that a prior was drawn with, is an array like any other, of dimension 0.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Protocol
 

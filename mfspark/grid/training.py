@@ -5,8 +5,6 @@ durable and `state.json` is replaced, unless that was done a moment ago, so a ki
 from what was recorded last and ends with the same bits.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import os

@@ -1,7 +1,5 @@
 """What a task of a pass sees of the ratings: the tiles of one block, or the strips of all."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 

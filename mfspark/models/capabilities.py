@@ -6,8 +6,6 @@ Whoever wants more of a model asks for the capability and gets the model itself,
         deviations = intervals.deviations(grid, pairs, name)
 """
 
-from __future__ import annotations
-
 from typing import Literal, Protocol
 
 from mfspark.grid.grid import Grid

@@ -1,7 +1,5 @@
 """What the stages of a night record: written by the pipeline, read again by it and by queries."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Literal
 

@@ -3,8 +3,6 @@
 To add a model: write its module, its options (config.models), and an entry here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial

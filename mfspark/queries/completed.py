@@ -1,7 +1,5 @@
 """The completed users x items matrix of a published run; needs no Spark."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

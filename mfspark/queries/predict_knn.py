@@ -1,7 +1,5 @@
 """The prediction of one pair from published neighbors, by the formulas of the night's kernels."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Collects what the report of a published run says; needs no Spark."""
 
-from __future__ import annotations
-
 import json
 
 from mfspark.queries.completed import completed_matrix

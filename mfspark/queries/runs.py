@@ -1,7 +1,5 @@
 """The published runs of a warehouse, from their manifests alone; needs no Spark."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime

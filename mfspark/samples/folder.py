@@ -1,7 +1,5 @@
 """The folder that samples are written to."""
 
-from __future__ import annotations
-
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path

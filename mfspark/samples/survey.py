@@ -1,7 +1,5 @@
 """The embedded survey: 45 people on 10 films."""
 
-from __future__ import annotations
-
 import shutil
 from importlib import resources
 from pathlib import Path

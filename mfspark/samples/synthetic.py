@@ -16,8 +16,6 @@ median user has 0.55-0.60 of the mean (MovieLens 100K 0.61, ml-latest-small 0.43
 A rating is the planted truth (`true_rating`) plus normal noise, rounded to half stars in 0.5..5.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Callable, Iterator

@@ -3,8 +3,6 @@
 There is nothing to learn in it; it is for looking at shapes, similarity matrices and plots.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

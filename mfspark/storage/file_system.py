@@ -5,8 +5,6 @@ follow by writing one class. What each operation must promise is in its docstrin
 right wherever the promises hold.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Files that outlive a power failure."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import sys

@@ -1,7 +1,5 @@
 """How a program ends: what went wrong on one screen, and the exit status that stands for it."""
 
-from __future__ import annotations
-
 import sys
 import traceback
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The Java that Spark would start, and whether Spark runs on it."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

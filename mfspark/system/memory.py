@@ -1,7 +1,5 @@
 """What this machine, or the container this process runs in, has to give."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Secrets are not repeated: not in manifests, not in logs, not in messages."""
 
-from __future__ import annotations
-
 import logging
 import re
 

@@ -1,7 +1,5 @@
 """A published table as one file, for programs that read no directory."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -9,8 +9,6 @@ They are `flock` locks: the kernel lets go of them when the process ends, howeve
 files are never deleted, since a deleted one could be held and created anew at the same time.
 """
 
-from __future__ import annotations
-
 import fcntl
 import json
 import os

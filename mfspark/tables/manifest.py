@@ -1,7 +1,5 @@
 """The manifest of a run: what was published, from what, by what, and how good it was."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

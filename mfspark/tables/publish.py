@@ -4,8 +4,6 @@ Each step leaves a state from which the same call, or a rerun of the night, goes
 docs/publishing.md for the table of what a kill leaves.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 from datetime import UTC, datetime

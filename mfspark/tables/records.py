@@ -8,8 +8,6 @@ reads it, that night or from a published run, cannot disagree:
     run.record(CUT)
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Generic, TypeVar

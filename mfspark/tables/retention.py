@@ -1,7 +1,5 @@
 """What is removed from a warehouse, and what never is."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

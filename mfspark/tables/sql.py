@@ -1,7 +1,5 @@
 """SQL over the Parquet files of tables, by DuckDB inside this process; needs no Spark."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Is a published run still what its manifest says?"""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

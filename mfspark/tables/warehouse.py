@@ -13,8 +13,6 @@ and which runs exist, and a run directory that a killed night left behind is nev
 sent to a run that is not current any more.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """On which device torch computes."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import torch

@@ -1,7 +1,5 @@
 """Random numbers that depend only on (seed, index), never on how rows were cut into blocks."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from mfspark.kernels.arrays.tile import Array

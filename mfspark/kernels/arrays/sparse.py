@@ -1,7 +1,5 @@
 """Tiles as torch sparse matrices, for products of all rows at once."""
 
-from __future__ import annotations
-
 import warnings
 from functools import cache
 

@@ -1,7 +1,5 @@
 """How many threads the kernels of this process use."""
 
-from __future__ import annotations
-
 import torch
 
 

@@ -1,7 +1,5 @@
 """Damped biases: r(u, i) = mu + b_u + b_i (Koren 2010, "Factor in the neighbors", eq. 2)."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from mfspark.kernels.arrays.tile import Array, Tile

@@ -7,8 +7,6 @@ Minimise w'A w - 2 w'b + w'D w with w >= 0 in every row, one coordinate of all r
 Each is the exact minimum given the others, so the sum never rises.
 """
 
-from __future__ import annotations
-
 from torch import Tensor
 
 

@@ -19,8 +19,6 @@ curvature (separable surrogates, De Pierro 1995): with w_i = n_i + prior,
 Any factor below 2 makes the sum fall; 1.8 went further in as many epochs than 1.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from mfspark.kernels.arrays.tile import Array, Arrays

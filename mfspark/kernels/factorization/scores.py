@@ -4,8 +4,6 @@ A factor block holds factors float32 (rows, k), bias float32 (rows) and n int64 
 of ratings each row was fitted on. Rank 0 makes it a model of biases alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

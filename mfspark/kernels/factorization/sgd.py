@@ -22,8 +22,6 @@ Two objectives of textbooks, for small data, take all ratings a step and plain s
     norm      |r - p| + reg (|X| + |Y|)                  Frobenius norms
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

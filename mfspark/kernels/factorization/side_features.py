@@ -1,7 +1,5 @@
 """Attributes as features: genres and years of items; whatever is told of users."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence

@@ -5,8 +5,6 @@ its left vectors times the singular values. Everything here is float64: only the
 side is the width of a basis or the smaller side of the ratings, is ever decomposed.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from mfspark.kernels.arrays.tile import Array

@@ -15,8 +15,6 @@ the prediction is what the pair is centered on, with q on top.
 What no neighbor has, or fewer than `min_k`, has no prediction: NaN.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

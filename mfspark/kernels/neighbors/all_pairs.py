@@ -10,8 +10,6 @@ Most pairs are of no use to either row. For cosine, where nothing else is asked 
 enough, and a float32 number a pair says what to look at.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property

@@ -6,8 +6,6 @@ Where rows are users that is W Z, a chunk of users at a time. Where rows are ite
 wanted by user too: Z' W', a chunk of users' own ratings times the weights of all items.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np

@@ -10,8 +10,6 @@ Ratings below 0 weigh nothing in tfidf and bm25, and neither does a column that 
 rating in: idf is never below 0.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

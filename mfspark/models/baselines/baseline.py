@@ -1,7 +1,5 @@
 """The damped biases every other model has to beat: r(u, i) = mu + b_u + b_i."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Items by their number of ratings: what a top-N list has to beat."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

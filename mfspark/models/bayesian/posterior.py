@@ -1,7 +1,5 @@
 """Factor models that know how sure they are: samples of a posterior side by side."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any, Self

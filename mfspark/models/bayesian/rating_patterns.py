@@ -5,8 +5,6 @@ row. Its leading left singular vectors U, with F ~ U diag(s)^1/2 V', are the fea
 on the patterns with one prior for all columns of F is one on U with prior variances s.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Alternating least squares with biases, on the grid (kernel: kernels.factorization.ridge)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial

@@ -1,7 +1,5 @@
 """The iterations of every alternating method: solve one side given the other, then the reverse."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Self
 

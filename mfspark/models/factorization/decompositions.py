@@ -4,8 +4,6 @@ Both end with a basis of either side and a spectrum, as `models.factorization.su
 them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any

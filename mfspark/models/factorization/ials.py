@@ -12,8 +12,6 @@ normal equations is the Gramian Y'Y, the same for all users; each block carries 
 items without any choice are left out.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

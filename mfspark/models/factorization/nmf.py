@@ -7,8 +7,6 @@ side is solved given the other, in turn. With zeros as data all rows of a side s
 normal equations, A = Y'Y: a product of the sparse ratings with Y is all that an iteration reads.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 

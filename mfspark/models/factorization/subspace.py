@@ -9,8 +9,6 @@ The matrix F has its entries in the places of the ratings. A turn takes a basis 
 s, the left vectors P W_p V, and the right ones C V / s. Only w x w matrices are decomposed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol

@@ -10,8 +10,6 @@ The fitted factors are x_u = U_u and y_i = s V_i: cosines of the y_i are those o
 approximated matrix.
 """
 
-from __future__ import annotations
-
 import logging
 from dataclasses import dataclass
 from functools import partial

@@ -5,8 +5,6 @@ are what an item's raters say of it (kernels.factorization.rater_priors): a swee
 one over the items.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """How the ratings of neighbors become scores, with what those ratings are centered on."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -9,8 +9,6 @@ Where rows are items, scores come by item and are wanted by user: one sweep over
 them from the item blocks.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 

@@ -6,8 +6,6 @@ across      symmetric all pairs        nearest in other blocks; every two blocks
 together    sweep                      nearest of all, and what they have in common
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

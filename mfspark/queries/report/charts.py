@@ -5,8 +5,6 @@ show as tooltips and screen readers read. Classes name what a mark is; `page.css
 in light and in dark.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 

@@ -1,7 +1,5 @@
 """What a report says, as plain data: `report_data` fills it, `page` and `charts` draw it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from mfspark.queries.completed import CompletedMatrix

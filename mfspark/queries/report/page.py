@@ -1,7 +1,5 @@
 """The page: content and charts put into one HTML file that needs nothing else."""
 
-from __future__ import annotations
-
 from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
