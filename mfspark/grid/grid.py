@@ -53,8 +53,12 @@ class Grid:
 
     def create(self, side: Side, name: str, make: Callable[[Array], Arrays]) -> Blocks:
         """Make the blocks of one side; `make` gets the global indices of the block's rows."""
-        blocks = self._named(side, name)
-        task = partial(_create, self.store, self.layout, blocks, make)
+        blocks, store, layout = self._named(side, name), self.store, self.layout
+
+        def task(block: int) -> Numbers:
+            store.put(blocks.references[block], make(layout.indices(side, block)))
+            return {}
+
         self.runner.run(len(blocks), task, f"create {name}")
         return blocks
 
@@ -71,14 +75,26 @@ class Grid:
         Numbers of the kernels are summed in the order of the blocks, so the sum has the same bits
         whoever ran the tasks.
         """
-        blocks = self._named(side, name)
-        task = partial(_sweep, self.store, self.tiles, blocks, kernel, rows, columns)
+        blocks, store, tiles = self._named(side, name), self.store, self.tiles
+
+        def task(block: int) -> Numbers:
+            old = rows.read(store, block) if rows else {}
+            new, numbers = kernel(old, RowTiles(side, block, tiles, store, columns))
+            store.put(blocks.references[block], new)
+            return numbers
+
         return blocks, _summed(self.runner.run(len(blocks), task, f"sweep {name}"))
 
     def reduce(self, name: str, kernel: ReduceKernel, blocks: Blocks) -> Blocks:
         """Make one block of all blocks of a side, in one task."""
-        one = Blocks(blocks.side, (f"{name}/{blocks.side}",))
-        self.runner.run(1, partial(_reduce, self.store, kernel, blocks, one), f"reduce {name}")
+        one, store = Blocks(blocks.side, (f"{name}/{blocks.side}",)), self.store
+
+        def task(block: int) -> Numbers:
+            every = (store.get(reference) for reference in blocks.references)
+            store.put(one.references[block], kernel(every, store))
+            return {}
+
+        self.runner.run(1, task, f"reduce {name}")
         return one
 
     def strata(
@@ -107,8 +123,13 @@ class Grid:
         self, side: Side, name: str, kernel: PairKernel, rows: Blocks | None = None
     ) -> Blocks:
         """Give every block of `side` its own strip and all strips; return the new blocks."""
-        blocks = self._named(side, name)
-        task = partial(_all_pairs, self.store, self.tiles, blocks, kernel, rows)
+        blocks, store, tiles = self._named(side, name), self.store, self.tiles
+
+        def task(block: int) -> Numbers:
+            old = rows.read(store, block) if rows else {}
+            store.put(blocks.references[block], kernel(old, Strips(side, block, tiles, store)))
+            return {}
+
         self.runner.run(len(blocks), task, f"all pairs {name}")
         return blocks
 
@@ -122,7 +143,16 @@ class Grid:
         Returns the new blocks and, for each block, references of what those it met left for it.
         """
         new, partners = self._named(blocks.side, name), _partners(len(blocks))
-        task = partial(_symmetric_pairs, self.store, kernel, blocks, new, name, partners)
+        store = self.store
+
+        def task(block: int) -> Numbers:
+            others = (blocks.read(store, other) for other in partners[block])
+            references = [_left(name, block, other) for other in partners[block]]
+            made = kernel(blocks.read(store, block), others)
+            for reference, arrays in zip((*references, new.references[block]), made, strict=True):
+                store.put(reference, arrays)
+            return {}
+
         self.runner.run(len(blocks), task, f"symmetric all pairs {name}")
         received: list[list[str]] = [[] for _ in partners]
         for block, others in enumerate(partners):
@@ -132,40 +162,6 @@ class Grid:
 
     def _named(self, side: Side, name: str) -> Blocks:
         return Blocks.named(side, name, self.layout.blocks(side))
-
-
-def _create(
-    store: BlockStore,
-    layout: GridLayout,
-    blocks: Blocks,
-    make: Callable[[Array], Arrays],
-    block: int,
-) -> Numbers:
-    store.put(blocks.references[block], make(layout.indices(blocks.side, block)))
-    return {}
-
-
-def _sweep(
-    store: BlockStore,
-    tiles: TileSet,
-    blocks: Blocks,
-    kernel: SweepKernel,
-    rows: Blocks | None,
-    columns: Blocks | None,
-    block: int,
-) -> Numbers:
-    old = rows.read(store, block) if rows else {}
-    new, numbers = kernel(old, RowTiles(blocks.side, block, tiles, store, columns))
-    store.put(blocks.references[block], new)
-    return numbers
-
-
-def _reduce(
-    store: BlockStore, kernel: ReduceKernel, blocks: Blocks, one: Blocks, block: int
-) -> Numbers:
-    every = (store.get(reference) for reference in blocks.references)
-    store.put(one.references[block], kernel(every, store))
-    return {}
 
 
 def _stratum(
@@ -183,36 +179,6 @@ def _stratum(
     store.put(new[0].references[p], users)
     store.put(new[1].references[q], items)
     return numbers
-
-
-def _all_pairs(
-    store: BlockStore,
-    tiles: TileSet,
-    blocks: Blocks,
-    kernel: PairKernel,
-    rows: Blocks | None,
-    block: int,
-) -> Numbers:
-    old = rows.read(store, block) if rows else {}
-    store.put(blocks.references[block], kernel(old, Strips(blocks.side, block, tiles, store)))
-    return {}
-
-
-def _symmetric_pairs(
-    store: BlockStore,
-    kernel: SymmetricPairKernel,
-    blocks: Blocks,
-    new: Blocks,
-    name: str,
-    partners: list[list[int]],
-    block: int,
-) -> Numbers:
-    others = (blocks.read(store, other) for other in partners[block])
-    references = [_left(name, block, other) for other in partners[block]]
-    made = kernel(blocks.read(store, block), others)
-    for reference, arrays in zip((*references, new.references[block]), made, strict=True):
-        store.put(reference, arrays)
-    return {}
 
 
 def _left(name: str, block: int, other: int) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from mfspark.kernels.arrays.tile import Array
 
-Features = tuple["Array", tuple[str, ...]]
+Features = tuple[Array, tuple[str, ...]]
 """Features float32 (rows, A) and what each column stands for."""
 
 _YEAR = re.compile(r"\((\d{4})\)\s*$")

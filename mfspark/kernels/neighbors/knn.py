@@ -16,7 +16,7 @@ from mfspark.kernels.arrays.top_n import NOBODY, RankedLists, top_columns
 from mfspark.kernels.neighbors.aggregation import Aggregation
 from mfspark.kernels.neighbors.similarity import Neighbors
 
-RatingStrips = Iterable[tuple["Array", "Tile"]]
+RatingStrips = Iterable[tuple[Array, Tile]]
 """Global indices and ratings of the rows of every block."""
 
 

@@ -21,7 +21,7 @@ from mfspark.kernels.arrays.tile import Array, Arrays, Tile
 _CELLS = 1 << 22  # of dense rows, where pairs are computed one by one: 32 MiB
 _PAIRS = 1 << 10  # pairs of those at once
 Power = tuple[int, int]
-Moments = dict[Power, "Array"]
+Moments = dict[Power, Array]
 """By their powers (p, q); all of one shape: a number a pair."""
 
 

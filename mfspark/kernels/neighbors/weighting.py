@@ -38,7 +38,7 @@ class RatingStatistics:
     row_bias: Array | None = None
 
 
-Values = Callable[["Tile", RatingStatistics], "Array"]
+Values = Callable[[Tile, RatingStatistics], Array]
 """Gives what is multiplied for each rating of a tile, float64 (n)."""
 
 

@@ -33,7 +33,7 @@ from mfspark.kernels.factorization.time_biases import (
 from mfspark.models.factorization.als import rating_block_of
 from mfspark.schemas import SIDES, Side, other
 
-Lengths = dict["Side", tuple[int, ...]]
+Lengths = dict[Side, tuple[int, ...]]
 """Lengths of the time bins of both sides, in minutes."""
 
 

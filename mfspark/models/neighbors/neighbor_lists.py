@@ -111,7 +111,7 @@ class NeighborLists:
         return lambda chunk: ratings[chunk], weights
 
 
-_Factors = tuple["Callable[[Array], csr_array]", "csr_array"]
+_Factors = tuple[Callable[[Array], csr_array], csr_array]
 """Gives the left factor of a chunk of users; the right factor."""
 
 
