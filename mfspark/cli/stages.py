@@ -101,13 +101,14 @@ def run_stage(request: Request) -> None:
     out = console(stderr=True)
     if not config.inputs.ratings:
         out.print("no --ratings: the embedded survey is used", style="dim")
-    began = time.monotonic()
     with _reported(request.stage, config, run_date) as progress:
+        began = time.monotonic()
         night = execute(request, progress)
+        seconds = time.monotonic() - began
         log.info("%s of run %s is done", request.stage, night.run_id)
     if not progress.n_steps:
         out.print(f"run {night.run_id} was already published; there was nothing left to do")
-    _conclude(request, night, time.monotonic() - began)
+    _conclude(request, night, seconds)
 
 
 for stage in get_args(StageName):
