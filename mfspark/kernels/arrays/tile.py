@@ -10,8 +10,8 @@ index i lies in block `i mod B` at row `i div B`. With 4 users and 2 blocks:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,20 @@ Array = NDArray[Any]
 """Of the shape and type that each docstring gives."""
 Arrays = dict[str, Array]
 """The named arrays of one block."""
+
+
+@dataclass(frozen=True)
+class NamedArrays:
+    """Base of dataclasses that hold nothing but arrays: in a block they have the fields' names."""
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """Read back what `arrays` gave; a block may hold others too."""
+        return cls(**{each.name: arrays[each.name] for each in fields(cls)})
+
+    def arrays(self) -> Arrays:
+        """Return the fields as named arrays."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
 def rows_in_block(block: int, n: int, n_blocks: int) -> int:

@@ -72,7 +72,7 @@ def fit(context: FitContext, options: BayesianMFOptions) -> PosteriorModel:
             side,
             f"{context.name}/posterior",
             Join(chain.samples[side], tiles.std),
-            biases.blocks(side) if biases else None,
+            biases.blocks[side] if biases else None,
         )[0]
         for side in SIDES
     )
@@ -92,14 +92,15 @@ def _known_time_biases(context: FitContext, chain: Chain) -> KnownTimeBiases:
     """Average the time-bin biases over the samples that were kept."""
     n_draws, scale = len(chain.samples["user"]), context.tiles.std
     average = AverageBiases(n_draws, scale)
-    blocks, variances = {}, {}
+    blocks: BySide = {}
+    variances: dict[Side, tuple[float, ...]] = {}
     for side in SIDES:
         blocks[side], _ = context.grid.sweep(
             side, f"{context.name}/posterior-bins", average, rows=chain.bins[side]
         )
         total = chain.precisions[side].read(context.store)["variance"]
         variances[side] = tuple((scale**2 * total / n_draws).tolist())
-    return KnownTimeBiases(blocks["user"], blocks["item"], variances)
+    return KnownTimeBiases(blocks, variances)
 
 
 @dataclass(frozen=True)

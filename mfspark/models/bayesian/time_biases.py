@@ -246,8 +246,7 @@ class AverageBiases:
 class KnownTimeBiases:
     """Time-bin biases of a fitted model: how far a rating is from its score at a time."""
 
-    user: Blocks
-    item: Blocks
+    blocks: BySide
     """The arrays of AverageBiases."""
     variances: dict[Side, tuple[float, ...]]
     """Variance of the bias of a bin that has no ratings, by length."""
@@ -255,12 +254,8 @@ class KnownTimeBiases:
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> KnownTimeBiases:
         """Read back what `dataclasses.asdict` gave."""
-        user, item = (Blocks.from_record(record[side]) for side in SIDES)
-        return cls(user, item, {side: tuple(record["variances"][side]) for side in SIDES})
-
-    def blocks(self, side: Side) -> Blocks:
-        """Return the blocks of one side."""
-        return self.user if side == "user" else self.item
+        blocks: BySide = {side: Blocks.from_record(record["blocks"][side]) for side in SIDES}
+        return cls(blocks, {side: tuple(record["variances"][side]) for side in SIDES})
 
     @property
     def variance_at_no_time(self) -> float:
@@ -290,7 +285,7 @@ class KnownTimeBiases:
         self, side: Side, tiles: RowTiles, block: int, rows: Array, minutes: Array
     ) -> tuple[Array, Array]:
         """Return the part of one side: pairs by their rows (n) in a block, and their times (n)."""
-        arrays = self.blocks(side).read(tiles.store, block)
+        arrays = self.blocks[side].read(tiles.store, block)
         numbers = TimeBins.from_arrays(arrays).numbers(rows, minutes)
         deviation = sums_of_bins(arrays["mean"], numbers) - arrays["average"][rows].sum(1)
         unknown = np.asarray(self.variances[side], np.float64) @ (numbers == NO_BIN)
