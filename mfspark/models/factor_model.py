@@ -23,7 +23,7 @@ from mfspark.kernels.factorization.scores import (
     most_similar,
     scores_of_pairs,
 )
-from mfspark.models.capabilities import Capabilities, HasFactors, Kind
+from mfspark.models.base import HasFactors, Kind, Model
 from mfspark.schemas import SIDES, Side
 
 StartDistribution = Literal["normal", "half_normal", "uniform"]
@@ -32,7 +32,7 @@ _ITEM_BYTES = 64 << 20  # factors of the items that are ranked at once: 258,000 
 
 
 @dataclass(frozen=True)
-class FactorModel(Capabilities):
+class FactorModel(Model):
     """Factor blocks of both sides with their global mean; see kernels.factorization.scores."""
 
     mean: float
@@ -65,11 +65,6 @@ class FactorModel(Capabilities):
     def factors(self) -> HasFactors:
         """Itself."""
         return self
-
-    @property
-    def list_kind(self) -> Kind:
-        """Lists have the scores of their pairs."""
-        return self.kind
 
     def record(self) -> dict[str, Any]:
         """Return the model as JSON types; the blocks stay where they are."""

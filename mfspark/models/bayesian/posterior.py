@@ -14,8 +14,8 @@ from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.tile import Array, Arrays, Tile
 from mfspark.kernels.arrays.top_n import NOBODY
 from mfspark.kernels.factorization.scores import deviations_of_samples
+from mfspark.models.base import HasIntervals
 from mfspark.models.bayesian.time_biases import KnownTimeBiases
-from mfspark.models.capabilities import HasIntervals
 from mfspark.models.factor_model import FactorModel
 
 

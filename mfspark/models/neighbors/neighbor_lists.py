@@ -30,7 +30,7 @@ from mfspark.kernels.neighbors.knn import (
     weight_matrix,
 )
 from mfspark.kernels.neighbors.similarity import Neighbors
-from mfspark.models.capabilities import MOST_REASONS
+from mfspark.models.base import MOST_REASONS
 from mfspark.models.neighbors.centered_aggregation import CenteredAggregation
 
 _CELLS = 1 << 22  # predictions held at once: a few arrays of 32 MiB
