@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,8 +16,6 @@ from mfspark.errors import ConfigError
 from mfspark.queries.summary import count
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from mfspark.queries.completed import CompletedMatrix
     from mfspark.tables.run import PublishedRun
     from mfspark.tables.warehouse import Warehouse

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from datetime import date
 from importlib import resources
 from typing import TYPE_CHECKING, Annotated, get_args
 
@@ -18,9 +20,6 @@ from mfspark.system.exit import first_line
 from mfspark.system.redaction import RedactingFormatter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-    from datetime import date
-
     from mfspark.config.config import Config
     from mfspark.pipeline.progress import LoggedProgress
     from mfspark.pipeline.request import Request

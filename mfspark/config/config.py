@@ -5,8 +5,9 @@ The sections `models` and `gates` have modules of their own.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
@@ -21,9 +22,6 @@ from mfspark.config.gates import Gates
 from mfspark.config.models import Models
 from mfspark.config.section import Section, Share
 from mfspark.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 Format = Literal["auto", "csv", "dat", "tab", "wide_csv", "excel", "parquet"]
 
