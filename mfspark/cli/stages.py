@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from mfspark.cli.command import NIGHTS, Debug, command
+from mfspark.cli.command import NIGHTS, command
 from mfspark.cli.options import ConfigFile, Overrides, WarehouseDir
 from mfspark.pipeline.sequence import STAGES, StageName
 from mfspark.system.exit import first_line
@@ -70,7 +70,6 @@ def requested(stage: StageName) -> Callable[..., Request]:
         ] = "",
         config: ConfigFile = None,
         overrides: Overrides = None,
-        debug: Debug = False,
     ) -> Request:
         from mfspark.pipeline.request import Request
 
@@ -85,7 +84,6 @@ def requested(stage: StageName) -> Callable[..., Request]:
             run_date,
             tuple(name.strip() for name in models.split(",") if name.strip()),
             tuple(overrides or ()),
-            debug,
         )
 
     return request

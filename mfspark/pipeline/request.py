@@ -40,7 +40,6 @@ class Request:
     run_date: str | None = None
     models: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
-    debug: bool = False
 
     def load(self) -> Config:
         """Return the configuration with everything from the command line on top.
