@@ -28,8 +28,8 @@ from mfspark.ingest.duplicates import (
 )
 from mfspark.ingest.ids import SPARK_TYPE, decide_type, number_ids
 from mfspark.ingest.readers.files import display_names
+from mfspark.ingest.readers.id_text import plain_integers
 from mfspark.ingest.readers.ratings import READ_SCHEMA, input_errors, plan_ratings, read_planned
-from mfspark.ingest.readers.validate import plain_integers
 from mfspark.ingest.report import IngestReport
 from mfspark.ingest.side_tables.items import read_items
 from mfspark.ingest.side_tables.join import Described

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mfspark.errors import InputError
-from mfspark.ingest.readers.validate import looks_like_timestamp
+from mfspark.ingest.readers.times import looks_like_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,29 +10,29 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mfspark.ingest.readers.columns import LongColumns, WideColumns
-from mfspark.ingest.readers.validate import Fields, Rules, clean, rejected_records
+from mfspark.ingest.readers.validate import Fields, clean, rejected_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mfspark.ingest.readers.text import Records
+    from mfspark.ingest.readers.validate import Rules
 
 
 def cleaned(
     records: Records,
     columns: LongColumns | WideColumns,
-    scale: tuple[float, float] | None,
-    delimiter: str,
+    rules: Rules,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the cleaned ratings of some records, and the records that are malformed."""
     if len(records.lines):
         if isinstance(columns, WideColumns):
-            rules = Rules(scale, delimiter, blank_item="blank_item_header")
-            yield clean(_melted(records, columns), rules)
+            wide = replace(rules, blank_item="blank_item_header")
+            yield clean(_melted(records, columns), wide)
         else:
-            yield clean(_long(records, columns), Rules(scale, delimiter))
+            yield clean(_long(records, columns), rules)
     if records.malformed:
-        yield rejected_records(records.malformed, delimiter)
+        yield rejected_records(records.malformed, rules.delimiter)
 
 
 def _long(records: Records, columns: LongColumns) -> Fields:

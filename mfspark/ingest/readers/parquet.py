@@ -12,10 +12,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mfspark.errors import InputError
-from mfspark.ingest.readers.columns import find_long
+from mfspark.ingest.readers.columns import SAMPLE_RECORDS, find_long
+from mfspark.ingest.readers.encodings import windows_1252
 from mfspark.ingest.readers.files import open_input
 from mfspark.ingest.readers.source import TableFormat, TextTable
-from mfspark.ingest.readers.validate import Fields, Rules, clean
+from mfspark.ingest.readers.times import times_in_words
+from mfspark.ingest.readers.validate import Fields, clean, rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from mfspark.config.config import IngestOptions, InputColumns
     from mfspark.ingest.readers.columns import LongColumns
     from mfspark.ingest.readers.source import Split
+    from mfspark.ingest.readers.validate import Rules
 
 _ROWS_A_BATCH = 1 << 18
 
@@ -33,13 +36,13 @@ class ParquetSource:
 
     path: str
     columns: LongColumns
-    scale: tuple[float, float] | None
+    rules: Rules
 
     def read(self, split: Split) -> Iterator[pa.RecordBatch]:
         """Yield the cleaned rows of some row groups."""
         rows = read_row_groups(self.path, self.columns, split.start, split.end, split.first_line)
         for fields in rows:
-            yield clean(fields, Rules(self.scale))
+            yield clean(fields, self.rules)
 
 
 def parquet_columns(path: str, columns: InputColumns) -> tuple[LongColumns, list[str]]:
@@ -89,7 +92,7 @@ def read_row_groups(
 
 
 def as_text(values: pa.Array) -> pa.Array:
-    """Return a column as text; bytes that are no UTF-8 are read as ISO-8859-1, as in text files.
+    """Return a column as text; bytes that are no UTF-8 are read as Windows-1252, as in text files.
 
     Parquet readers do not check texts, and some writers put any bytes there. Raises ArrowInvalid or
     ArrowNotImplementedError for a nested column.
@@ -111,7 +114,7 @@ def _decoded(text: bytes) -> str:
     try:
         return text.decode()
     except UnicodeDecodeError:
-        return text.decode("iso-8859-1")
+        return windows_1252(text)
 
 
 def _as_time(values: pa.Array) -> pa.Array:
@@ -157,8 +160,18 @@ def opened_parquet(path: str) -> Generator[pq.ParquetFile]:
 
 def _source(path: str, options: IngestOptions) -> tuple[ParquetSource, str]:
     columns, names = parquet_columns(path, options.columns)
-    source = ParquetSource(path, columns, options.rating_scale)
-    return source, f"parquet {columns.describe(names)}"
+    at = columns.timestamp
+    times = [_first_times(path, names[at])] if at >= 0 else []
+    rules = rules_of(options, ",", min(at, 0), times)
+    source = ParquetSource(path, columns, rules)
+    return source, f"parquet {columns.describe(names)}{times_in_words(rules.times)}"
+
+
+def _first_times(path: str, column: str) -> list[str]:
+    with opened_parquet(path) as file:
+        batches = file.iter_batches(SAMPLE_RECORDS, columns=[column])
+        first = next(batches, None)
+    return [] if first is None else [str(v) for v in first.column(0).to_pylist() if v is not None]
 
 
 def _table(path: str, _: IngestOptions) -> TextTable:
