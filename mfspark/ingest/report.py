@@ -57,3 +57,5 @@ class IngestReport:
     """Ratings of the base run that tonight's were added to."""
     n_replaced: int = 0
     """Those of them that a newer rating of the same pair replaced."""
+    notes: list[str] = field(default_factory=list)
+    """What a reader of the summary should know of the input."""

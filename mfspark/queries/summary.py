@@ -125,6 +125,7 @@ def _notes(run: PublishedRun) -> Iterator[str]:
 
 
 def _about_input(ingest: IngestReport) -> Iterator[str]:
+    yield from ingest.notes
     if later := ingest.n_later:
         yield f"left for later nights: {count(later, 'rating')} made after the run date"
     if merged := ingest.n_merged:

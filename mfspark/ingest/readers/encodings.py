@@ -5,13 +5,17 @@ from __future__ import annotations
 import codecs
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 if TYPE_CHECKING:
+    from mfspark.config.config import IngestOptions
     from mfspark.ingest.readers.lines import Facts
 
 Encoding = Literal["utf-8", "windows-1252", "mixed"]
 """`mixed`: UTF-8, and what is not UTF-8 is Windows-1252."""
 
-_WINDOWS = "".join(bytes([b]).decode("cp1252", "ignore") or chr(b) for b in range(256))
+_WINDOWS = {b: ord(bytes([b]).decode("cp1252", "ignore") or chr(b)) for b in range(256)}
+_FIRST_OTHER, _LAST_OTHER = 0x80, 0x9F  # the bytes that ISO-8859-1 has for controls
 _HANDLER = "mfspark.windows_1252"
 _FEW = 0.1  # of the bytes above ASCII: Windows-1252 hardly ever looks like UTF-8
 
@@ -28,8 +32,18 @@ def encoding_of(facts: Facts) -> Encoding:
     return "windows-1252" if few else "mixed"
 
 
+def chosen_encoding(options: IngestOptions, facts: Facts, utf8: Encoding = "utf-8") -> Encoding:
+    """Return the configured encoding, or what the lines show; `utf8` stands for "utf-8"."""
+    if options.encoding == "auto":
+        return encoding_of(facts)
+    return utf8 if options.encoding == "utf-8" else "windows-1252"
+
+
 def windows_1252(content: bytes) -> str:
     """Decode Windows-1252, as what is called ISO-8859-1 mostly is; no byte is refused."""
+    data = np.frombuffer(content, np.uint8)
+    if not ((data >= _FIRST_OTHER) & (data <= _LAST_OTHER)).any():
+        return content.decode("iso-8859-1")  # many times as fast, and the same
     return codecs.charmap_decode(content, "strict", _WINDOWS)[0]
 
 

@@ -10,7 +10,7 @@ from mfspark.errors import InputError
 from mfspark.ingest.readers.columns import FileColumns, LongColumns, file_columns
 from mfspark.ingest.readers.delimiters import written
 from mfspark.ingest.readers.detect import recognise, sample_text
-from mfspark.ingest.readers.encodings import encoding_of
+from mfspark.ingest.readers.encodings import chosen_encoding
 from mfspark.ingest.readers.files import size_of
 from mfspark.ingest.readers.lines import Facts, examine
 from mfspark.ingest.readers.melt import cleaned
@@ -133,13 +133,11 @@ def _ranges(file: TextFile, split_bytes: int) -> list[Examine]:
 def examined(file: TextFile, facts: Sequence[Facts], options: IngestOptions) -> TextFile:
     """Fill in what only a pass over the whole file can tell: its encoding and its quotes."""
     all_facts = sum(facts, Facts())
-    encoding = encoding_of(all_facts)
-    if options.encoding == "utf-8" and encoding != "utf-8":
+    if options.encoding == "utf-8" and all_facts.other_lines:
         raise InputError(
             f"{file.path} is not valid UTF-8", 'set ingest.encoding = "auto" or "windows-1252"'
         )
-    if options.encoding not in ("auto", "utf-8"):
-        encoding = "windows-1252"
+    encoding = chosen_encoding(options, all_facts)
     odd, still_open = (all_facts.odd_quotes, all_facts.open_quotes) if file.quoted else (False,) * 2
     return replace(file, encoding=encoding, odd_quotes=odd, multiline=still_open)
 

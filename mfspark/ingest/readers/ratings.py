@@ -35,7 +35,7 @@ TALLY = -1
 
 _EXAMINE_HERE = 64 << 20  # bytes that the driver looks through itself: less than a job costs
 _FACTS = (
-    "task int, lines long, odd_quotes boolean, open_quotes boolean, utf8_bytes long, "
+    "task long, lines long, odd_quotes boolean, open_quotes boolean, utf8_bytes long, "
     "other_bytes long, other_lines long"
 )
 _ARROW_READ = pa.schema([("file", pa.int32()), *CLEANED])
@@ -67,7 +67,7 @@ def plan_ratings(
     size = split_bytes or options.split_mb << 20
 
     def examine_all(ranges: Sequence[Examine]) -> list[Facts]:
-        if sum(end - start for _, start, end, _ in ranges) <= _EXAMINE_HERE:
+        if sum(end - start for _, start, end, *_ in ranges) <= _EXAMINE_HERE:
             return examine_here(ranges)
         return _examine_in_tasks(spark, ranges)
 
