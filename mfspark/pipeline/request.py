@@ -83,6 +83,7 @@ def execute(request: Request, progress: Progress, only: Sequence[ModelName] = ()
 
     `only` limits stage train to some of the configured models. Raises MfsparkError.
     """
+    from mfspark.models.records import INGEST
     from mfspark.pipeline.context import RunContext
     from mfspark.pipeline.ingest import InputFiles
 
@@ -93,6 +94,8 @@ def execute(request: Request, progress: Progress, only: Sequence[ModelName] = ()
     with hold_lock(warehouse, lock):
         night = Night.begin(warehouse, config, request.date(), files.fingerprints())
         if not night.published:
+            if not night.finished(INGEST):
+                files.check(config.ingest)  # what cannot be read is refused before Spark starts
             size = sum(file["bytes"] for file in night.inputs)
             with spark_session(input_bytes=size) as spark:
                 work = Work(RunContext(spark, night), files, only or config.models.run)

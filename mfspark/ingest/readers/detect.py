@@ -85,6 +85,17 @@ def recognise(path: str, options: IngestOptions) -> Recognised:
     return Recognised(head=head, complete=size_of(path) <= len(head))
 
 
+def check_readable(files: Sequence[str], options: IngestOptions) -> None:
+    """Look at the first bytes of each file. Raises InputError for one that cannot be read.
+
+    Empty files are passed over if others hold something.
+    """
+    filled = [path for path in files if size_of(path) > 0]
+    for path in filled or files:
+        if not (found := recognise(path, options)).format:
+            sample_text(found, options, path)
+
+
 def sample_text(
     found: Recognised, options: IngestOptions, path: str
 ) -> tuple[str, list[list[str]]]:

@@ -60,9 +60,7 @@ def read_side_files(
     `header_names` are plain names that only a header has. Of several rows with one id the first
     counts. Raises InputError for files that cannot be read.
     """
-    encoding = "auto" if options.encoding == "utf-8" else options.encoding  # ratings must be UTF-8
-    update = {"format": "auto", "header": None, "encoding": encoding, "delimiter": ""}
-    anything = options.model_copy(update=update)
+    anything = beside_ratings(options)
     contents = [_read(path, anything, header_names) for path in files]
     parsed = [parse(path, content) for path, content in zip(files, contents, strict=True)]
     table = pa.concat_tables([schema.empty_table(), *parsed])
@@ -79,6 +77,13 @@ def read_side_files(
     n_malformed = sum(content.n_malformed for content in contents)
     n_skipped = len(table) - len(with_id) + n_malformed
     return SideTable(kept.combine_chunks(), len(with_id) - len(kept), n_skipped)
+
+
+def beside_ratings(options: IngestOptions) -> IngestOptions:
+    """Return the options for files beside the ratings: what is said of those says nothing here."""
+    encoding = "auto" if options.encoding == "utf-8" else options.encoding
+    update = {"format": "auto", "header": None, "encoding": encoding, "delimiter": ""}
+    return options.model_copy(update=update)
 
 
 def trimmed(values: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
