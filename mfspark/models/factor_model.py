@@ -11,11 +11,10 @@ import numpy as np
 from mfspark.grid.grid import Grid
 from mfspark.grid.kernels import SweepKernel
 from mfspark.grid.layout import Blocks, BySide, TileSet
-from mfspark.grid.runners import Numbers
 from mfspark.grid.training import Loss, State
 from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.random import normal_rows, uniform_rows
-from mfspark.kernels.arrays.tile import Array, Arrays, stack_columns
+from mfspark.kernels.arrays.tile import Array, Arrays, Numbers, stack_columns
 from mfspark.kernels.arrays.top_n import RankedLists
 from mfspark.kernels.factorization.scores import (
     best_items,

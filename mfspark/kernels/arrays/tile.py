@@ -20,6 +20,8 @@ Array = NDArray[Any]
 """Of the shape and type that each docstring gives."""
 Arrays = dict[str, Array]
 """The named arrays of one block."""
+Numbers = dict[str, float]
+"""What a kernel counts or sums up, by name."""
 
 
 @dataclass(frozen=True)
@@ -34,24 +36,6 @@ class NamedArrays:
     def arrays(self) -> Arrays:
         """Return the fields as named arrays."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
-
-
-def rows_in_block(block: int, n: int, n_blocks: int) -> int:
-    """Return how many of the indices 0..n-1 lie in a block.
-
-    >>> [rows_in_block(block, 5, 2) for block in range(2)]
-    [3, 2]
-    """
-    return max(0, -(-(n - block) // n_blocks))
-
-
-def block_indices(block: int, n: int, n_blocks: int) -> NDArray[np.int64]:
-    """Return the indices that lie in a block, in the order of its rows.
-
-    >>> block_indices(1, 5, 2).tolist()
-    [1, 3]
-    """
-    return np.arange(block, n, n_blocks, dtype=np.int64)
 
 
 @dataclass(frozen=True)

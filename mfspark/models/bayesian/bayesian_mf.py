@@ -21,11 +21,10 @@ from mfspark.config.models import BayesianMFOptions
 from mfspark.grid.block_store import BlockStore
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, BySide
-from mfspark.grid.runners import Numbers
 from mfspark.grid.training import Loss, State
 from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.random import derive_seed, normal_rows
-from mfspark.kernels.arrays.tile import Arrays
+from mfspark.kernels.arrays.tile import Arrays, Numbers
 from mfspark.kernels.factorization.gibbs import (
     Prior,
     RowSums,

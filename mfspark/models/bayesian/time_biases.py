@@ -17,10 +17,9 @@ import numpy as np
 from mfspark.grid.block_store import BlockStore
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, BySide
-from mfspark.grid.runners import Numbers
 from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.random import derive_seed, normal_rows
-from mfspark.kernels.arrays.tile import Array, Arrays, Tile
+from mfspark.kernels.arrays.tile import Array, Arrays, Numbers
 from mfspark.kernels.factorization.normal_equations import scores_of_ratings
 from mfspark.kernels.factorization.time_biases import (
     NO_BIN,
@@ -96,15 +95,10 @@ class _Beside:
             own = tiles.store.get(self.found[side].references[block], q)["own"]
             theirs = tiles.store.get(self.found[other(side)].references[q], block)["own"]
             across = np.empty_like(theirs)
-            across[:, _order_across(tile)] = theirs
+            across[:, np.argsort(tile.indices, kind="stable")] = theirs  # that tile is transposed
             groups.append({side: own, other(side): across})
         tiles.store.put(self.strips.references[block], *groups)
         return {}, {}
-
-
-def _order_across(tile: Tile) -> Array:
-    """Return where the ratings of the transposed tile are in this one, int64 (n)."""
-    return np.argsort(tile.indices, kind="stable")
 
 
 @dataclass(frozen=True)

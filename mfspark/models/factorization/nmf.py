@@ -17,10 +17,9 @@ from mfspark.config.models import NMFOptions
 from mfspark.errors import InputError
 from mfspark.grid.kernels import SweepKernel
 from mfspark.grid.layout import BySide, TileSet
-from mfspark.grid.runners import Numbers
 from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.sparse import sparse_rows
-from mfspark.kernels.arrays.tile import Arrays
+from mfspark.kernels.arrays.tile import Arrays, Numbers
 from mfspark.kernels.factorization.nonnegative import descend
 from mfspark.kernels.factorization.ridge import RidgeSolver
 from mfspark.models.base import FitContext

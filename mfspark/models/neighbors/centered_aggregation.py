@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mfspark.grid.layout import BySide
-from mfspark.grid.runners import Numbers
 from mfspark.grid.views import RowTiles, Strips
-from mfspark.kernels.arrays.tile import Arrays
+from mfspark.kernels.arrays.tile import Arrays, Numbers
 from mfspark.kernels.neighbors.aggregation import Aggregation
 from mfspark.kernels.neighbors.centering import Centering, means_and_spreads
 from mfspark.schemas import Side, other

@@ -16,9 +16,8 @@ import numpy as np
 
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, TileSet
-from mfspark.grid.runners import Numbers
 from mfspark.grid.views import RowTiles, Strips
-from mfspark.kernels.arrays.tile import Array, Arrays, Tile
+from mfspark.kernels.arrays.tile import Array, Arrays, Numbers, Tile
 from mfspark.kernels.arrays.top_n import RankedLists
 from mfspark.kernels.neighbors.knn import best_items, best_of_chunks, ratings_in_order
 from mfspark.kernels.neighbors.nearest_raters import Raters, scores_from_raters
