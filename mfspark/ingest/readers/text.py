@@ -216,6 +216,8 @@ class _Lines(io.RawIOBase):
             if chunk is None:
                 self._buffer = memoryview(self.mender.mend(b"", last=True) if self.mender else b"")
                 break
+            if not chunk:
+                continue
             self.n_lines += count_lines(chunk)
             chunk = self._transcoded(chunk)
             self._buffer = memoryview(self.mender.mend(chunk) if self.mender else chunk)
@@ -227,4 +229,5 @@ class _Lines(io.RawIOBase):
         file = self._file
         if file.encoding != "utf-8" and not chunk.isascii():
             chunk = decoded(chunk, file.encoding).encode()
-        return separated(chunk, file.delimiter)
+        chunk = separated(chunk, file.delimiter)
+        return chunk if chunk.endswith(b"\n") else chunk + b"\n"  # blanks alone are a line, too

@@ -174,7 +174,7 @@ def test_endless_record_costs_its_first_line(monkeypatch: pytest.MonkeyPatch) ->
     mender = Mender(",", 2, "NT")
     text = mender.mend(b'1,"a\n' + b"some words\n" * 9 + b'b"\n', last=True)
     assert text.count(b"\n") == 11
-    assert mender.malformed == [(1, '1,"a')]
+    assert mender.malformed == [(1, '1,"a'), (11, 'b"')]
 
 
 def test_shapes() -> None:

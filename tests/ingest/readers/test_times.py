@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import pyarrow as pa
 import pytest
 
-from mfspark.ingest.readers.times import looks_like_timestamp, parse_timestamps
+from mfspark.ingest.readers.times import form_of, looks_like_timestamp, parse_timestamps
 
 WHEN = datetime(2001, 9, 9, 1, 46, 40, tzinfo=UTC)
 
@@ -106,3 +106,60 @@ def test_looks_like_timestamp_wants_most_of_them_recent():
     assert looks_like_timestamp(["2023-04-11", "x", "2023-04-12"])
     assert not looks_like_timestamp(["5", "3"])
     assert not looks_like_timestamp(["", ""])
+
+
+DAY = datetime(2023, 1, 14, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("texts", "form", "times"),
+    [
+        (["20230114", "20190505"], "digits", [DAY, datetime(2019, 5, 5, tzinfo=UTC)]),
+        (["20230114.0", ""], "digits", [DAY, None]),
+        (["202301141030"], "digits", [DAY + timedelta(hours=10, minutes=30)]),
+        (["20230114103005"], "digits", [DAY + timedelta(hours=10, minutes=30, seconds=5)]),
+        (["44940", "44940.5"], "excel", [DAY, DAY + timedelta(hours=12)]),
+        (["1000000000", "1"], "epoch", [WHEN, datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)]),
+        (["2023-01-14", "x"], "epoch", [DAY, None]),
+    ],
+)
+def test_column_shows_what_its_numbers_are(texts, form, times):
+    assert form_of(texts) == form
+    assert parse_timestamps(pa.array(texts), form)[0].to_pylist() == times
+
+
+def test_typed_numbers_are_told_too():
+    times, bad = parse_timestamps(pa.array([20230114, None, 20230230]), "digits")
+    assert times.to_pylist() == [DAY, None, None]
+    assert bad.to_pylist() == [False, False, True]
+
+
+def test_dates_among_digits_are_read_and_other_small_numbers_are_bad():
+    texts = ["20230114", "2019-05-05", "1000000000", "20231301", "5"]
+    times, bad = parse_timestamps(pa.array(texts), "digits")
+    assert times.to_pylist() == [DAY, datetime(2019, 5, 5, tzinfo=UTC), WHEN, None, None]
+    assert bad.to_pylist() == [False, False, False, True, True]
+
+
+def test_years_are_no_times():
+    assert form_of(["2019", "2020", ""]) == "year"
+    times, bad = parse_timestamps(pa.array(["2019", "", "2020-01-01"]), "year")
+    assert times.to_pylist() == [None, None, datetime(2020, 1, 1, tzinfo=UTC)]
+    assert bad.to_pylist() == [True, False, False]
+
+
+@pytest.mark.parametrize("text", ["2023-01-14 00:00:00 UTC", "2023-01-14T00:00:00UTC"])
+def test_utc_may_be_written_out(text):
+    assert parse_timestamps(pa.array([text, "2023-01-14"]))[0].to_pylist() == [DAY, DAY]
+
+
+@pytest.mark.parametrize("text", ["NULL", "\\N", "NaN", "None", "NaT"])
+def test_what_exports_write_for_nothing_is_no_time_and_not_bad(text):
+    times, bad = parse_timestamps(pa.array([text, "2023-01-14", "1000000000"]))
+    assert times.to_pylist() == [None, DAY, WHEN]
+    assert bad is None
+
+
+def test_days_written_as_digits_look_like_times_and_years_do_not():
+    assert looks_like_timestamp(["20230114", "20230115"])
+    assert not looks_like_timestamp(["2019", "2020"])
