@@ -44,6 +44,15 @@ class RankedLists(NamedArrays):
         """Entries of each list, int64 (rows)."""
         return (self.indices != NOBODY).sum(1)
 
+    def until(self, marked: Array) -> RankedLists:
+        """Return each list up to its first marked entry; marked bool (rows, n)."""
+        over = np.logical_or.accumulate(marked, axis=1)
+        if not over.any():
+            return self
+        return RankedLists(
+            np.where(over, np.int32(NOBODY), self.indices), np.where(over, -np.inf, self.scores)
+        )
+
     def merged(self, other: RankedLists) -> RankedLists:
         """Return the best n of both; a column must not be in both.
 

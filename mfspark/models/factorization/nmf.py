@@ -54,10 +54,10 @@ def algorithm(
     return Alternating(half, first, options.max_iter, options.tol, previous)
 
 
-def _solver_of(options: NMFOptions, std: float) -> RidgeSolver:
-    """Return what solves the rows of ratings with this standard deviation."""
+def _solver_of(options: NMFOptions) -> RidgeSolver:
+    """Return what solves the rows of ratings whose standard deviation is 1."""
     return RidgeSolver(
-        reg=options.reg * std**2, prior=options.prior, nonnegative=True, sweeps=options.sweeps
+        reg=options.reg, prior=options.prior, nonnegative=True, sweeps=options.sweeps
     )
 
 

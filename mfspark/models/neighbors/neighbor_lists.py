@@ -138,7 +138,8 @@ class _RankItems:
 
     def __call__(self, rows: Arrays, strips: Strips) -> Arrays:
         scores = self.lists.scores(rows, strips)
-        return best_of_chunks(scores, strips.own(), self.n, self.eligible).arrays()
+        best = best_of_chunks(scores, strips.own(), self.n, self.eligible)
+        return self.lists.aggregation.telling(best).arrays()
 
 
 @dataclass(frozen=True)
