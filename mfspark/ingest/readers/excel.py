@@ -65,7 +65,7 @@ class SheetSource:
     header_line: int
     rules: Rules
 
-    def read(self, split: Split) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
+    def read(self, _split: Split) -> Iterator[pa.RecordBatch]:
         """Yield the cleaned rows of the sheet, those below the header."""
         for records in read_sheet(self.path, self.sheet, self.max_cells, self.columns.n_columns):
             below = records.below(self.header_line)

@@ -28,7 +28,7 @@ class Split:
 class Source(Protocol):
     """A file of ratings and how it is read; goes to the tasks."""
 
-    def read(self, split: Split) -> Iterator[pa.RecordBatch]:
+    def read(self, split: Split, /) -> Iterator[pa.RecordBatch]:
         """Yield the cleaned rows of a part, with the columns of `validate.CLEANED`."""
         ...
 
