@@ -39,6 +39,21 @@ class NamedArrays:
 
 
 @dataclass(frozen=True)
+class RowArrays(NamedArrays):
+    """Base of those whose arrays all have the same rows."""
+
+    @classmethod
+    def stacked(cls, parts: Sequence[Self]) -> Self:
+        """Return the rows of all parts, one below the other."""
+        names = [each.name for each in fields(cls)]
+        return cls(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
+
+    def take(self, rows: Array | slice) -> Self:
+        """Return some of the rows."""
+        return type(self)(**{name: array[rows] for name, array in self.arrays().items()})
+
+
+@dataclass(frozen=True)
 class Tile:
     """Ratings of `n_rows` rows for `n_columns` columns in CSR form; columns ascend in each row.
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from mfspark.kernels.arrays.tile import Array, NamedArrays, Tile
+from mfspark.kernels.arrays.tile import Array, RowArrays, Tile
 
 NOBODY = -1
 """Fills lists that are shorter than n."""
 
 
 @dataclass(frozen=True)
-class RankedLists(NamedArrays):
+class RankedLists(RowArrays):
     """The best n columns of each row: indices int32 and scores float64, both (rows, n).
 
     Lists that are shorter end with NOBODY and -inf.
@@ -29,14 +28,6 @@ class RankedLists(NamedArrays):
         """Return lists with nothing in them."""
         return cls(
             np.full((n_rows, n), NOBODY, np.int32), np.full((n_rows, n), -np.inf, np.float64)
-        )
-
-    @classmethod
-    def stacked(cls, parts: Sequence[RankedLists]) -> RankedLists:
-        """Return the lists of all parts, one below the other."""
-        return cls(
-            np.concatenate([part.indices for part in parts]),
-            np.concatenate([part.scores for part in parts]),
         )
 
     @property

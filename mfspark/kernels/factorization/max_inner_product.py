@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from mfspark.kernels.arrays.tile import Array, Tile
+from mfspark.kernels.arrays.tile import Array, RowArrays, Tile
 from mfspark.kernels.arrays.top_n import RankedLists, falling, nth_best
 
 _ROWS, _COLUMNS = 1024, 1024  # a block of scores: 4 MiB, so that two threads stay in the L3 cache
@@ -31,7 +31,7 @@ _UNIT = 2.0**-24  # relative error of one float32 operation
 
 
 @dataclass(frozen=True)
-class Points:
+class Points(RowArrays):
     """One side of the products: factors float32 (m, k) and offsets (m), the c_u or b_i.
 
     Where `known` bool (m) is False nothing is listed: neither this row nor, for it, any item.
@@ -40,10 +40,6 @@ class Points:
     factors: Array
     offsets: Array
     known: Array
-
-    def take(self, rows: Array) -> Points:
-        """Return some of them."""
-        return Points(self.factors[rows], self.offsets[rows], self.known[rows])
 
     @property
     def norms(self) -> Array:
@@ -69,8 +65,7 @@ def largest_products(
     some = some[np.argsort(norms[some], kind="stable")]
     for first in range(0, len(some) if len(search.items.known) else 0, _ROWS):
         chunk = some[first : first + _ROWS]
-        before = RankedLists(start.indices[chunk], start.scores[chunk])
-        found = search.best(rows.take(chunk), left_out.take(chunk), before)
+        found = search.best(rows.take(chunk), left_out.take(chunk), start.take(chunk))
         lists.indices[chunk], lists.scores[chunk] = found.indices, found.scores
     return lists
 
@@ -117,7 +112,7 @@ class _Search:
             if start == 0:
                 nth[needed] = np.maximum(nth[needed], _nth_at_least(scores, n))
                 reach = _at_most(nth - slack)
-            pool = pool.joined(_Pool.reaching(scores, needed, columns, reach))
+            pool = _Pool.stacked([pool, _Pool.reaching(scores, needed, columns, reach)])
             nth = np.maximum(nth, nth_best(pool.rows, pool.scores, n_rows, n))
             pool = pool.kept(_at_most(nth - slack))
             if len(pool.rows) > _POOL:
@@ -198,7 +193,7 @@ class _Omitted:
 
 
 @dataclass(frozen=True)
-class _Pool:
+class _Pool(RowArrays):
     """Candidates: rows int64, items int64 and computed scores float32, all (m)."""
 
     rows: Array
@@ -216,18 +211,8 @@ class _Pool:
         row, column = np.divmod(hits, len(items))
         return cls(rows[row], items[column], scores.ravel()[hits])
 
-    def take(self, chosen: Array | slice) -> _Pool:
-        return _Pool(self.rows[chosen], self.items[chosen], self.scores[chosen])
-
     def kept(self, reach: Array) -> _Pool:
         return self.take(np.flatnonzero(self.scores >= reach[self.rows]))
-
-    def joined(self, other: _Pool) -> _Pool:
-        return _Pool(
-            np.concatenate([self.rows, other.rows]),
-            np.concatenate([self.items, other.items]),
-            np.concatenate([self.scores, other.scores]),
-        )
 
     def parts(self, size: int) -> list[_Pool]:
         return [self.take(slice(i, i + size)) for i in range(0, len(self.rows), size)]

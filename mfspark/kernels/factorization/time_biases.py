@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mfspark.kernels.arrays.tile import Array, Arrays
+from mfspark.kernels.arrays.tile import Array, NamedArrays
 from mfspark.kernels.factorization.gibbs import RATE
 
 NO_BIN = -1
@@ -28,11 +28,11 @@ _ROW = 1 << 32
 
 
 @dataclass(frozen=True)
-class TimeBins:
+class TimeBins(NamedArrays):
     """The time bins of the rows of one block, numbered by length, row and window."""
 
-    lengths: tuple[int, ...]
-    """In minutes."""
+    lengths: Array
+    """In minutes, int64 (S)."""
     keys: Array
     """int64 (N): row * 2^32 + window + 2^31, ascending in each length."""
     starts: Array
@@ -44,17 +44,8 @@ class TimeBins:
         known = ~np.isnan(minutes)
         keys = [np.unique(_keys(rows[known], minutes[known], length)) for length in lengths]
         starts = np.cumsum([0, *map(len, keys)])
-        return cls(tuple(lengths), np.concatenate([np.empty(0, np.int64), *keys]), starts)
-
-    @classmethod
-    def from_arrays(cls, arrays: Arrays) -> TimeBins:
-        """Read back what `arrays` gave."""
-        return cls(tuple(arrays["lengths"].tolist()), arrays["keys"], arrays["starts"])
-
-    def arrays(self) -> Arrays:
-        """Return the bins as named arrays."""
-        lengths = np.asarray(self.lengths, np.int64)
-        return {"lengths": lengths, "keys": self.keys, "starts": self.starts}
+        every = np.concatenate([np.empty(0, np.int64), *keys])
+        return cls(np.asarray(lengths, np.int64), every, starts)
 
     @property
     def n(self) -> int:

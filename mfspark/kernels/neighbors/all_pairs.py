@@ -68,8 +68,7 @@ def chunks_of(
     chunks: list[Chunk] = []
     for start in range(0, len(rows), _CHUNK):
         some = slice(start, start + _CHUNK)
-        lists = RankedLists(known.indices[some], known.scores[some])
-        shortlist = Shortlist.of(lists, bars_only=bars_only)
+        shortlist = Shortlist.of(known.take(some), bars_only=bars_only)
         chunks.append(Chunk(packing.pack(rows.take(some)), shortlist, start))
     return chunks
 
@@ -77,10 +76,7 @@ def chunks_of(
 def lists_of(chunks: Sequence[Chunk], k: int) -> RankedLists:
     """Return the k nearest of all rows of a block."""
     lists = [RankedLists.empty(0, k), *(chunk.shortlist.lists() for chunk in chunks)]
-    return RankedLists(
-        np.concatenate([part.indices for part in lists]),
-        np.concatenate([part.scores for part in lists]),
-    )
+    return RankedLists.stacked(lists)
 
 
 def left_for(chunks: Sequence[Chunk]) -> Arrays:

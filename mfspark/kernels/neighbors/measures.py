@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mfspark.kernels.arrays.tile import Array
+from mfspark.kernels.arrays.tile import Array, RowArrays
 from mfspark.kernels.neighbors.moments import Moments, Power, Rows
 from mfspark.kernels.neighbors.weighting import (
     WEIGHTINGS,
@@ -33,7 +33,7 @@ _ROUNDING = 1e-13  # of sums of float64; whole numbers up to 2^43 have no smalle
 
 
 @dataclass(frozen=True)
-class Totals:
+class Totals(RowArrays):
     """What is known of whole rows: n and |x|^2, in a shape that goes with the moments."""
 
     n: Array
@@ -48,10 +48,6 @@ class Totals:
     def across(cls, rows: Rows) -> Totals:
         """Of the rows of dense moments."""
         return cls(rows.n[:, None], rows.squares[:, None])
-
-    def take(self, rows: Array) -> Totals:
-        """Of some of them."""
-        return Totals(self.n[rows], self.squares[rows])
 
 
 def _cosine(m: Moments, u: Totals, v: Totals) -> Array:

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mfspark.kernels.arrays.tile import Array, NamedArrays
+from mfspark.kernels.arrays.tile import Array, RowArrays
 from mfspark.kernels.arrays.top_n import RankedLists
 from mfspark.kernels.neighbors.measures import Similarity, Totals
 from mfspark.kernels.neighbors.moments import Rows, moments, moments_of_pairs
 
 
 @dataclass(frozen=True)
-class Neighbors(NamedArrays):
+class Neighbors(RowArrays):
     """The nearest neighbors of each row, best first.
 
     indices int32, similarity float64 and n_common int32, all (rows, k); shorter lists end with
@@ -27,10 +27,6 @@ class Neighbors(NamedArrays):
     indices: Array
     similarity: Array
     n_common: Array
-
-    def take(self, rows: Array) -> Neighbors:
-        """Return the lists of some rows."""
-        return Neighbors(**{name: array[rows] for name, array in vars(self).items()})
 
 
 def similarities(rows: Rows, others: Rows, similarity: Similarity) -> Array:

@@ -180,5 +180,5 @@ class _ListsByUser:
         lists = RankedLists.empty(len(users), self.n)
         for reference in self.by_item.references:
             every = RankedLists.from_arrays(tiles.store.get(reference))
-            lists = lists.merged(RankedLists(every.indices[users], every.scores[users]))
+            lists = lists.merged(every.take(users))
         return self.aggregation.telling(lists).arrays(), {}

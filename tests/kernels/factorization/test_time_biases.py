@@ -32,7 +32,7 @@ def test_time_bins_are_numbered_by_length_row_and_window() -> None:
     ]
     assert bins.length_of.tolist() == 4 * [0] + 5 * [1]
     again = TimeBins.from_arrays(bins.arrays())
-    assert again.lengths == (3, 1)
+    assert again.lengths.tolist() == [3, 1]
     assert again.numbers(rows, minutes).tolist() == bins.numbers(rows, minutes).tolist()
 
 
