@@ -19,7 +19,7 @@ from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, GridLayout, TileSet
 from mfspark.grid.runners import InProcess
 from mfspark.grid.training import Algorithm, Checkpoint, State, train
-from mfspark.kernels.arrays.threads import one_thread_a_kernel
+from mfspark.kernels.arrays.device import one_thread_a_kernel
 from mfspark.models.base import FitContext, Model
 from mfspark.models.factor_model import FactorModel
 from mfspark.models.registry import fit_model

@@ -29,7 +29,7 @@ from mfspark.config.models import SimilarityOptions
 from mfspark.grid.block_store import MemoryStore
 from mfspark.grid.grid import Grid
 from mfspark.grid.runners import InProcess
-from mfspark.kernels.arrays.threads import one_thread_a_kernel
+from mfspark.kernels.arrays.device import one_thread_a_kernel
 from mfspark.models.neighbors.search import nearest_neighbors
 
 threadpool_limits = installed("threadpoolctl").threadpool_limits

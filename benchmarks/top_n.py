@@ -23,7 +23,7 @@ from benchmarks.trial import Array, Row, Trial, measured, print_table, trial_of
 from mfspark.grid.block_store import MemoryStore
 from mfspark.grid.grid import Grid
 from mfspark.grid.runners import InProcess
-from mfspark.kernels.arrays.threads import one_thread_a_kernel
+from mfspark.kernels.arrays.device import one_thread_a_kernel
 from mfspark.models.factor_model import FactorModel
 
 threadpool_limits = installed("threadpoolctl").threadpool_limits

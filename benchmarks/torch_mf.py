@@ -32,7 +32,7 @@ from mfspark.grid.cut import cut_arrays
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import GridLayout
 from mfspark.grid.runners import InProcess
-from mfspark.kernels.arrays.threads import one_thread_a_kernel
+from mfspark.kernels.arrays.device import one_thread_a_kernel
 from mfspark.models.factorization.torch_mf import TorchMF
 from mfspark.samples.synthetic import write_synthetic
 

@@ -71,7 +71,7 @@ def verify(
 
     For a copy or a restored backup too: name it with --warehouse.
     """
-    from mfspark.tables.verify import damages
+    from mfspark.tables.publish import damages
 
     if every and run_id:
         raise ConfigError(f"both --all and the run {run_id} are given", "give one of them")

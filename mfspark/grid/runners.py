@@ -2,7 +2,7 @@
 
 A task is a function of its number that reads blocks, writes blocks and returns a few numbers.
 Tasks of one pass share nothing and write different blocks, so any number may run at once and any
-of them may be run again.
+of them may be run again. DataFrames are read from blocks likewise: a task a block, no shuffle.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import gc
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,7 +22,7 @@ from mfspark.errors import MfsparkError
 from mfspark.kernels.arrays.tile import Numbers
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 
 class Runner(Protocol):
@@ -106,3 +107,36 @@ def _outcome(task: Callable[[int], Numbers], i: int) -> dict[str, Any]:
         return {"numbers": task(i)}
     except MfsparkError as error:
         return {"error": [error.message, error.hint]}
+
+
+@dataclass(frozen=True)
+class ReadEach:
+    """Reads the blocks of several things one after the other, as if they were one."""
+
+    readers: Sequence[Callable[[int], pa.RecordBatch]]
+    n_blocks: int
+    """Blocks of each thing."""
+
+    def __call__(self, number: int) -> pa.RecordBatch:
+        """Read block `number mod n_blocks` of thing `number div n_blocks`."""
+        thing, block = divmod(number, self.n_blocks)
+        return self.readers[thing](block)
+
+    def frame(self, spark: SparkSession, schema: pa.Schema) -> DataFrame:
+        """Return all rows as one DataFrame: one plan, however many things there are."""
+        return frame_of_blocks(spark, len(self.readers) * self.n_blocks, self, schema)
+
+
+def frame_of_blocks(
+    spark: SparkSession, n_blocks: int, read: Callable[[int], pa.RecordBatch], schema: pa.Schema
+) -> DataFrame:
+    """Return the rows that `read` gives for each block, lazily; `read` runs on the executors."""
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    def read_blocks(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        spare_imports()
+        for batch in batches:
+            yield from (read(block) for block in batch["id"].to_pylist())
+
+    frame = spark.range(0, n_blocks, 1, n_blocks)
+    return frame.mapInArrow(read_blocks, from_arrow_schema(schema))

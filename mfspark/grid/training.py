@@ -3,7 +3,13 @@
 An algorithm writes one iteration; the loop owns the rest. After an iteration the blocks are made
 durable and `state.json` is replaced, unless that was done a moment ago, so a killed night goes on
 from what was recorded last and ends with the same bits.
+
+Ratings that fit one machine easily are trained on inside one Spark task: no Spark round an
+iteration, and all cores, which share out the blocks. The same trainer code runs as on the Spark
+grid: only the store (memory, with Parquet behind it) and the runner differ.
 """
+
+from __future__ import annotations
 
 import json
 import math
@@ -11,13 +17,20 @@ import os
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mfspark.errors import MfsparkError
+from mfspark.grid.block_store import BlockStore, MemoryStore
 from mfspark.grid.grid import Grid
-from mfspark.grid.layout import Blocks
+from mfspark.grid.layout import Blocks, TileSet
+from mfspark.grid.runners import InProcess, OnSpark
+from mfspark.kernels.arrays.device import one_thread_a_kernel
+from mfspark.kernels.arrays.tile import Numbers
 from mfspark.schemas import SIDES
 from mfspark.system.durability import sync
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
 @dataclass(frozen=True)
@@ -160,3 +173,48 @@ def _state(record: dict[str, Any]) -> State:
     user, item = (Blocks.from_record(record[side]) for side in SIDES)
     kept = {name: tuple(map(Blocks.from_record, blocks)) for name, blocks in record["kept"].items()}
     return State(record["iteration"], user, item, history, kept)
+
+
+def train_in_one_task(
+    spark: SparkSession,
+    tiles: TileSet,
+    store: BlockStore,
+    algorithm: Algorithm,
+    name: str,
+    checkpoint: Checkpoint,
+) -> State:
+    """Train in a single task; blocks and checkpoints land in the shared store."""
+    threads = _cores_of_one_machine(spark)
+
+    def task(_: int) -> Numbers:
+        one_thread_a_kernel()
+        grid = Grid(tiles, MemoryStore(behind=store), InProcess(threads))
+        train(grid, algorithm, name, checkpoint)
+        return {}
+
+    OnSpark(spark).run(1, task, f"train {name}")
+    state = checkpoint.read()
+    assert state is not None, "the task wrote its last state before it ended"
+    return state
+
+
+def ratings_of_one_task(spark: SparkSession) -> int:
+    """Return up to how many ratings a single task is the fastest way to train.
+
+    On one machine it has all cores and reads nothing twice: what limits it is the memory of one
+    Python worker, 16 bytes a rating. On a cluster the other machines would stand idle.
+    """
+    return 50_000_000 if _master(spark).split("[")[0] == "local" else 5_000_000
+
+
+def _cores_of_one_machine(spark: SparkSession) -> int:
+    """Return the cores that the executor of a task has: all of them are idle but for this task."""
+    master = _master(spark)
+    if master.startswith("local["):
+        cores = master[len("local[") :].split("]")[0].split(",")[0]
+        return len(os.sched_getaffinity(0)) if cores == "*" else int(cores)
+    return int(spark.conf.get("spark.executor.cores", "1") or 1)
+
+
+def _master(spark: SparkSession) -> str:
+    return spark.conf.get("spark.master", "") or ""

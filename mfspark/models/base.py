@@ -12,9 +12,16 @@ from mfspark.config.config import GridOptions
 from mfspark.grid.block_store import BlockStore
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, BySide, TileSet
-from mfspark.grid.one_task import ratings_of_one_task, train_in_one_task
 from mfspark.grid.runners import OnSpark
-from mfspark.grid.training import Algorithm, Checkpoint, Loss, State, train
+from mfspark.grid.training import (
+    Algorithm,
+    Checkpoint,
+    Loss,
+    State,
+    ratings_of_one_task,
+    train,
+    train_in_one_task,
+)
 from mfspark.kernels.arrays.tile import Array
 from mfspark.schemas import Side
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from mfspark.config.models import ModelName, Models
 from mfspark.models.base import FitContext, Model
-from mfspark.models.baselines import baseline, popularity
+from mfspark.models.baselines import fit_baseline, fit_popularity
 from mfspark.models.bayesian import bayesian_mf
 from mfspark.models.bayesian.posterior import PosteriorModel
 from mfspark.models.factor_model import FactorModel
@@ -37,9 +37,9 @@ class ModelEntry:
 
 
 MODELS: dict[ModelName, ModelEntry] = {
-    "baseline": ModelEntry(baseline.fit, reference=True, similar_items=False),
+    "baseline": ModelEntry(fit_baseline, reference=True, similar_items=False),
     "popularity": ModelEntry(
-        popularity.fit, reference=True, publishes_factors=False, similar_items=False
+        fit_popularity, reference=True, publishes_factors=False, similar_items=False
     ),
     "user_knn": ModelEntry(partial(knn.fit, "user"), KNN.from_record),
     "item_knn": ModelEntry(partial(knn.fit, "item"), KNN.from_record),

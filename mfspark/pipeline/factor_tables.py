@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from mfspark.grid.frames import ReadEach
+from mfspark.grid.runners import ReadEach
 from mfspark.kernels.arrays.top_n import NOBODY, RankedLists
 from mfspark.models.registry import MODELS
 from mfspark.schemas import SIDES

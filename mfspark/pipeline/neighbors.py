@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import functions as F
 
-from mfspark.grid.frames import frame_of_blocks
+from mfspark.grid.runners import frame_of_blocks
 from mfspark.kernels.arrays.top_n import NOBODY
-from mfspark.models.neighbors.comparison import AmongChosen
+from mfspark.models.neighbors.search import AmongChosen
 from mfspark.models.records import SIMILARITY, TableRows
 from mfspark.schemas import spark_schema
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mfspark.grid.frames import ReadEach
+from mfspark.grid.runners import ReadEach
 from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.top_n import NOBODY, RankedLists, top_up
 from mfspark.kernels.factorization.scores import bias_scores

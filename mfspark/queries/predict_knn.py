@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mfspark.config.models import KNNOptions
-from mfspark.kernels.neighbors.aggregation import Aggregation
-from mfspark.kernels.neighbors.centering import Centering
+from mfspark.kernels.neighbors.aggregation import Aggregation, Centering
 from mfspark.queries.lookup import Id
 from mfspark.schemas import Side, other
 from mfspark.tables.run import PublishedRun

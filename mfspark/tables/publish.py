@@ -1,12 +1,15 @@
 """Publishing: seal the night's tables, move them by one rename, then move the pointer, last.
 
 Each step leaves a state from which the same call, or a rerun of the night, goes on rightly; see
-docs/publishing.md for the table of what a kill leaves.
+docs/publishing.md for the table of what a kill leaves. Here too: is a published run still what its
+manifest says?
 """
 
 import logging
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -15,9 +18,17 @@ from mfspark.errors import MfsparkError, RefusedError
 from mfspark.schemas import SORTED_BY, IdTypes, table_schema
 from mfspark.storage.file_system import explain_os_errors
 from mfspark.tables.lock import hold_pointer_lock
-from mfspark.tables.manifest import MANIFEST, Manifest, describe_table, installed_versions, plain
+from mfspark.tables.manifest import (
+    MANIFEST,
+    FileEntry,
+    Manifest,
+    describe_table,
+    installed_versions,
+    parquet_names,
+    plain,
+    sha256_of,
+)
 from mfspark.tables.night import Night
-from mfspark.tables.verify import damages
 from mfspark.tables.warehouse import Warehouse, run_date_of
 
 EXPORTED = "top_n"
@@ -145,3 +156,41 @@ def _check_readers_still_see_it(night: Night) -> None:
         f"to keep {current or 'things as they are'} do nothing; "
         f"to publish this night on top of it, remove {os.fspath(scratch)} and run the night again",
     )
+
+
+def damages(warehouse: Warehouse, run_id: str) -> Iterator[str]:
+    """Yield what is wrong with a published run; reads each of its files once, for its hash.
+
+    Files that the manifest does not know count too: readers that take a whole directory see them.
+    Raises NotFoundError for a run that is not kept.
+    """
+    try:
+        manifest = warehouse.manifest(run_id)
+    except MfsparkError as error:
+        if run_id not in warehouse.run_ids():
+            raise
+        yield error.message
+        return
+    file_system, run_dir = warehouse.file_system, warehouse.run_dir(run_id)
+    for table, entry in manifest.tables.items():
+        directory = run_dir / table
+        listed = {file.name for file in entry.files}
+        for name in parquet_names(directory, file_system):
+            if name not in listed:
+                yield f"{directory / name} is not in the manifest"
+        for file in entry.files:
+            what = _damage(directory / file.name, file)
+            if what:
+                yield f"{directory / file.name} {what}"
+
+
+def _damage(path: Path, file: FileEntry) -> str:
+    try:
+        size = path.stat().st_size
+        if size != file.bytes:
+            return f"has {size:,} bytes, its manifest says {file.bytes:,}"
+        return "" if sha256_of(path) == file.sha256 else "has not the content that was published"
+    except FileNotFoundError:
+        return "is missing"
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"

@@ -22,12 +22,10 @@ from mfspark.config.models import (
 )
 from mfspark.grid.block_store import BlockStore, MemoryStore, ParquetStore
 from mfspark.grid.cut import EPOCH, cut_frame
-from mfspark.grid.frames import frame_of_blocks
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import GridLayout, TileSet
-from mfspark.grid.one_task import train_in_one_task
-from mfspark.grid.runners import InProcess, OnSpark
-from mfspark.grid.training import Algorithm, Checkpoint, State, train
+from mfspark.grid.runners import InProcess, OnSpark, frame_of_blocks
+from mfspark.grid.training import Algorithm, Checkpoint, State, train, train_in_one_task
 from mfspark.kernels.arrays.tile import Arrays
 from mfspark.models.bayesian.bayesian_mf import BayesianMF
 from mfspark.models.factor_model import StartRows

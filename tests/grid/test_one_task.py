@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mfspark.grid.one_task import ratings_of_one_task
+from mfspark.grid.training import ratings_of_one_task
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,7 @@ from mfspark.models.factorization import als as als_model
 from mfspark.models.factorization import ials as ials_model
 from mfspark.models.factorization import nmf as nmf_model
 from mfspark.models.factorization.alternating import Alternating
-from mfspark.models.factorization.decompositions import Randomized
-from mfspark.models.factorization.subspace import Matrix
+from mfspark.models.factorization.subspace import Matrix, Randomized
 from mfspark.models.factorization.torch_mf import TorchMF
 from tests.support.grids import at_times, bits, cut, stars
 

@@ -18,7 +18,7 @@ from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, BySide, GridLayout, TileSet
 from mfspark.grid.runners import InProcess
 from mfspark.grid.training import Algorithm, Checkpoint, State, train
-from mfspark.kernels.arrays.threads import one_thread_a_kernel
+from mfspark.kernels.arrays.device import one_thread_a_kernel
 from mfspark.kernels.arrays.tile import Tile
 from mfspark.kernels.arrays.top_n import NOBODY
 from mfspark.models.base import FitContext, Model

@@ -13,10 +13,9 @@ from mfspark.config.config import Config
 from mfspark.errors import LockedError, MfsparkError, NotFoundError, RefusedError
 from mfspark.tables.lock import hold_lock
 from mfspark.tables.night import Night
-from mfspark.tables.publish import publish, rollback
+from mfspark.tables.publish import damages, publish, rollback
 from mfspark.tables.retention import collect
 from mfspark.tables.run import PublishedRun
-from mfspark.tables.verify import damages
 from mfspark.tables.warehouse import Warehouse
 from tests.support import made_nights as made
 

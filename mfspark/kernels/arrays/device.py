@@ -1,4 +1,4 @@
-"""On which device torch computes."""
+"""On which device torch computes, and on how many threads."""
 
 from typing import Literal
 
@@ -16,3 +16,12 @@ def device_of(choice: Device) -> str:
     if choice == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return choice
+
+
+def one_thread_a_kernel() -> None:
+    """Keep torch to one thread: cores share out blocks, never one product.
+
+    Measured on ratings that fit one block: two threads a product were slower than one, ten times so
+    beside other work, because waiting threads spin.
+    """
+    torch.set_num_threads(1)

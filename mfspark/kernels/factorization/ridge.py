@@ -20,10 +20,10 @@ from typing import Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mfspark.kernels.arrays.sparse import sparse_rows
 from mfspark.kernels.arrays.tile import Array
-from mfspark.kernels.factorization.nonnegative import descend
 from mfspark.kernels.factorization.normal_equations import RatingBlock, degrees_of, normal_equations
 
 _LEAST_DIAGONAL = 1e-6  # of the trace of A; float32 has 1.2e-7
@@ -168,3 +168,29 @@ def _cholesky(
     factor, _ = torch.linalg.cholesky_ex(A)
     w = torch.cholesky_solve(b.unsqueeze(2), factor).squeeze(2)
     return w, -float((w * (b + diagonal * w)).sum(dtype=torch.float64))
+
+
+def descend(
+    A: Tensor, b: Tensor, diagonal: Tensor, start: Tensor, sweeps: int, free: int | None = None
+) -> Tensor:
+    """Minimise w'A w - 2 w'b + w'D w with w >= 0 in every row, by some rounds over all coordinates.
+
+    Coordinate descent (HALS: Cichocki & Phan 2009), one coordinate of all rows at a time:
+
+        w_d = max(0, w_d - ((A w)_d + D_d w_d - b_d) / (A_dd + D_d))
+
+    Each is the exact minimum given the others, so the sum never rises. Returns w float32 (n, k).
+
+    A (n, k, k), or (k, k) where it is the same for all rows; b, diagonal and start (n, k). The
+    coordinate `free` (a bias) may be negative. Several rounds from the last solution cost little
+    beside forming b (Gillis & Glineur 2012).
+    """
+    w, b, diagonal = (t.T.contiguous() for t in (start, b, diagonal))  # a coordinate lies together
+    for _ in range(sweeps):
+        for d in range(len(w)):
+            product = A[d] @ w if A.dim() == 2 else (A[:, d] * w.T).sum(1)
+            gradient = product + diagonal[d] * w[d] - b[d]
+            curvature = A[..., d, d] + diagonal[d]
+            moved = w[d] - gradient / curvature.clamp_min(1e-30)
+            w[d] = moved if d == free else moved.clamp_min(0.0)
+    return w.T.contiguous()

@@ -3,8 +3,10 @@
     q(x, c) = sum_y w_xy z_yc / (sum_y w_xy + damping)        over the neighbors y of x that have c
 
 x and y are users and c is an item, or x and y are items and c is a user who rated y: the same sums
-over the other side. z is a rating less what it is centered on (kernels.neighbors.centering), and
-the prediction is what the pair is centered on, with q on top.
+over the other side. z is a rating less what it is centered on, over its spread, and the prediction
+is what the pair is centered on, with q on top:
+
+    e(x, c) = level_x + level_c        z_xc = (r_xc - e(x, c)) / spread_x
 
     mean        centered on nothing, and all neighbors weigh alike
     weighted    centered on nothing; w = s_xy where it is above 0, as everywhere below
@@ -15,12 +17,14 @@ the prediction is what the pair is centered on, with q on top.
 What no neighbor has, or fewer than `min_k`, has no prediction: NaN.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from mfspark.kernels.arrays.tile import Array
+from mfspark.kernels.arrays.tile import Array, Tile
 
 AggregationMethod = Literal["mean", "weighted", "centered", "zscore", "baseline"]
 CENTERED: tuple[AggregationMethod, ...] = ("centered", "zscore", "baseline")
@@ -66,3 +70,41 @@ class Aggregation:
         damping = self.damping if self.method in CENTERED else 0.0
         q = np.full(sums.shape, np.nan)
         return np.divide(sums, weights + damping, out=q, where=some)
+
+
+@dataclass(frozen=True)
+class Centering:
+    """Levels and spreads: level and spread float64 (rows), column_level float64 (columns)."""
+
+    level: Array
+    spread: Array
+    column_level: Array
+
+    @classmethod
+    def none(cls, n_rows: int, n_columns: int) -> Centering:
+        """Center on nothing: z is the rating itself."""
+        return cls(np.zeros(n_rows), np.ones(n_rows), np.zeros(n_columns))
+
+    def deviations(self, ratings: Array, rows: Array, columns: Array) -> Array:
+        """Return z of ratings (n) of rows (n) for columns (n), float64."""
+        centers = self.level[rows] + self.column_level[columns]
+        return (ratings.astype(np.float64) - centers) / self.spread[rows]
+
+    def ratings(self, deviations: Array, rows: Array, columns: Array) -> Array:
+        """Return the ratings that deviations stand for; rows and columns broadcast with them."""
+        return self.level[rows] + self.column_level[columns] + self.spread[rows] * deviations
+
+
+def means_and_spreads(tile: Tile, overall: float) -> tuple[Array, Array]:
+    """Return mean and standard deviation of each row's ratings, float64 (n_rows) both.
+
+    Ratings that are all alike have no spread of their own: `overall` takes its place. A row
+    without ratings has mean 0.
+    """
+    n = np.maximum(tile.degrees, 1)
+    values = tile.values.astype(np.float64)
+    mean = np.bincount(tile.rows, weights=values, minlength=tile.n_rows) / n
+    squares = (values - mean[tile.rows]) ** 2
+    spread = np.sqrt(np.bincount(tile.rows, weights=squares, minlength=tile.n_rows) / n)
+    # A mean of equal ratings may be off by its last bit, and so leave a spread that is none.
+    return mean, np.where(spread > 1e-9 * np.abs(mean), spread, overall)

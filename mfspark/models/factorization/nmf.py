@@ -1,4 +1,4 @@
-"""Nonnegative matrix factorization (kernel: kernels.factorization.nonnegative).
+"""Nonnegative matrix factorization (kernel: `descend` of kernels.factorization.ridge).
 
     minimise  sum (r_ui - x_u . y_i)^2 + reg (...)    with  x_u >= 0, y_i >= 0
 
@@ -20,8 +20,7 @@ from mfspark.grid.layout import BySide, TileSet
 from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.sparse import sparse_rows
 from mfspark.kernels.arrays.tile import Arrays, Numbers
-from mfspark.kernels.factorization.nonnegative import descend
-from mfspark.kernels.factorization.ridge import RidgeSolver
+from mfspark.kernels.factorization.ridge import RidgeSolver, descend
 from mfspark.models.base import FitContext
 from mfspark.models.factor_model import FactorModel, StartRows, factor_block
 from mfspark.models.factorization.als import ALSHalfStep

@@ -26,8 +26,7 @@ from mfspark.kernels.arrays.tile import Array, Arrays, Numbers, Tile
 from mfspark.kernels.factorization.spectrum import n_within
 from mfspark.models.base import FitContext
 from mfspark.models.factor_model import FactorModel, factor_block
-from mfspark.models.factorization.decompositions import Exact, Randomized
-from mfspark.models.factorization.subspace import Matrix
+from mfspark.models.factorization.subspace import Exact, Matrix, Randomized
 from mfspark.schemas import SIDES, Side
 
 _ALWAYS_EXACT = 2048  # users or items, whichever are fewer: the eigenvalues take 2 s

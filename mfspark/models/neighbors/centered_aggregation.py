@@ -8,8 +8,7 @@ from mfspark.grid.layout import BySide
 from mfspark.grid.views import RowTiles, Strips
 from mfspark.kernels.arrays.tile import Arrays, Numbers
 from mfspark.kernels.arrays.top_n import RankedLists
-from mfspark.kernels.neighbors.aggregation import Aggregation
-from mfspark.kernels.neighbors.centering import Centering, means_and_spreads
+from mfspark.kernels.neighbors.aggregation import Aggregation, Centering, means_and_spreads
 from mfspark.schemas import Side, other
 
 

@@ -21,10 +21,9 @@ from mfspark.kernels.neighbors.aggregation import Aggregation
 from mfspark.kernels.neighbors.measures import MEASURES
 from mfspark.models.base import Explains, FitContext, Kind, Model
 from mfspark.models.neighbors.centered_aggregation import CenteredAggregation, MeansAndSpreads
-from mfspark.models.neighbors.comparison import RowComparison
 from mfspark.models.neighbors.nearest_raters import NearestRaters
 from mfspark.models.neighbors.neighbor_lists import NeighborLists
-from mfspark.models.neighbors.search import nearest_neighbors
+from mfspark.models.neighbors.search import RowComparison, nearest_neighbors
 from mfspark.schemas import SIDES, Side
 
 

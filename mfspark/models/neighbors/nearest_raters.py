@@ -23,7 +23,7 @@ from mfspark.kernels.neighbors.knn import best_items, best_of_chunks, ratings_in
 from mfspark.kernels.neighbors.nearest_raters import Raters, scores_from_raters
 from mfspark.kernels.neighbors.similarity import similarities
 from mfspark.models.neighbors.centered_aggregation import CenteredAggregation
-from mfspark.models.neighbors.comparison import RowComparison
+from mfspark.models.neighbors.search import RowComparison
 from mfspark.schemas import other
 
 _CELLS = 1 << 21  # similarities, or predictions, held at once: 16 MiB an array

@@ -18,8 +18,7 @@ from mfspark.grid.layout import Blocks, TileSet
 from mfspark.grid.views import RowTiles, Strips
 from mfspark.kernels.arrays.tile import Array, Arrays
 from mfspark.kernels.arrays.top_n import NOBODY, RankedLists
-from mfspark.kernels.neighbors.aggregation import Aggregation
-from mfspark.kernels.neighbors.centering import Centering
+from mfspark.kernels.neighbors.aggregation import Aggregation, Centering
 from mfspark.kernels.neighbors.knn import (
     best_of_chunks,
     neighbor_scores,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mfspark.kernels.factorization.damped_bias import damped_bias
+from mfspark.kernels.factorization.scores import damped_bias
 from tests.support.grids import Ratings, stars
 from tests.support.reference import damped_biases
 

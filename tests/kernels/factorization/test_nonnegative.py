@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.optimize import nnls
 
-from mfspark.kernels.factorization.nonnegative import descend
+from mfspark.kernels.factorization.ridge import descend
 
 
 def systems(n: int, k: int, *, shared: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mfspark.kernels.neighbors.centering import Centering, means_and_spreads
+from mfspark.kernels.neighbors.aggregation import Centering, means_and_spreads
 from tests.support.grids import Ratings, stars
 from tests.support.reference import centers_and_spreads
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from mfspark.config.models import SimilarityOptions
-from mfspark.kernels.neighbors.aggregation import Aggregation, AggregationMethod
-from mfspark.kernels.neighbors.centering import Centering
+from mfspark.kernels.neighbors.aggregation import Aggregation, AggregationMethod, Centering
 from mfspark.kernels.neighbors.knn import (
     best_items,
     neighbor_scores,

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from mfspark.config.models import SimilarityName, SimilarityOptions
-from mfspark.kernels.neighbors.measures import MEASURES, Similarity
+from mfspark.kernels.neighbors.measures import MEASURES, WEIGHTINGS, RatingStatistics, Similarity
 from mfspark.kernels.neighbors.moments import Rows
 from mfspark.kernels.neighbors.similarity import similarities
-from mfspark.kernels.neighbors.weighting import WEIGHTINGS, RatingStatistics
 from tests.support.grids import Array, Ratings, stars
 from tests.support.reference import similarity_matrix
 

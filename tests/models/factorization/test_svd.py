@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from mfspark.config.models import ModelName
 from mfspark.errors import ConfigError
 from mfspark.models.factorization import svd
-from mfspark.models.factorization.decompositions import OVERSAMPLING
+from mfspark.models.factorization.subspace import OVERSAMPLING
 from mfspark.models.factorization.svd import SVDModel
 from tests.support.contract import RATINGS, ModelContract, options_of
 from tests.support.grids import (

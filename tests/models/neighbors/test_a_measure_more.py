@@ -9,8 +9,7 @@ import pytest
 
 from mfspark.config.models import KNNOptions, ModelName, Models
 from mfspark.kernels.arrays.tile import Tile
-from mfspark.kernels.neighbors.measures import MEASURES, SimilarityMeasure
-from mfspark.kernels.neighbors.weighting import RatingStatistics
+from mfspark.kernels.neighbors.measures import MEASURES, RatingStatistics, SimilarityMeasure
 from mfspark.models.factor_model import FactorModel
 from mfspark.models.neighbors.knn import KNN
 from tests.support.grids import Array, fitter, stars, whole

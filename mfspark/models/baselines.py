@@ -1,0 +1,66 @@
+"""What every model must beat: damped biases r(u, i) = mu + b_u + b_i, and items by popularity."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from mfspark.config.models import BaselineOptions, PopularityOptions
+from mfspark.grid.grid import Grid
+from mfspark.grid.training import State
+from mfspark.grid.views import RowTiles
+from mfspark.kernels.arrays.tile import Arrays, Numbers, stack_columns
+from mfspark.kernels.factorization.scores import damped_bias
+from mfspark.models.base import FitContext
+from mfspark.models.factor_model import FactorModel, StartRows, factor_block, start_state
+
+
+def fit_baseline(context: FitContext, options: BaselineOptions) -> FactorModel:
+    """Fit biases by alternating the closed solutions of both sides."""
+    mean = context.tiles.mean
+    state = context.train(Biases(options, mean))
+    return FactorModel.of(state, mean, total=True)
+
+
+@dataclass(frozen=True)
+class Biases:
+    """Alternates b_i and b_u, items first (as Surprise's baselines do)."""
+
+    options: BaselineOptions
+    mean: float
+
+    def start(self, grid: Grid, name: str) -> State:
+        """Start without biases."""
+        return start_state(grid, name, StartRows(rank=0, std=0.0, seed=0))
+
+    def step(self, grid: Grid, state: State, name: str) -> State:
+        """Solve both sides once."""
+        of_items = partial(_bias, self.mean, self.options.reg_item)
+        item, _ = grid.sweep("item", name, of_items, columns=state.user)
+        of_users = partial(_bias, self.mean, self.options.reg_user)
+        user, _ = grid.sweep("user", name, of_users, columns=item)
+        return replace(state, iteration=state.iteration + 1, user=user, item=item)
+
+    def finished(self, state: State) -> bool:
+        """Stop after max_iter alternations."""
+        return state.iteration >= self.options.max_iter
+
+
+def _bias(mean: float, damping: float, _rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
+    met = list(tiles)
+    tile = stack_columns([tile for tile, _ in met])
+    other_bias = np.concatenate([columns["bias"] for _, columns in met])
+    bias = damped_bias(tile, mean, other_bias.astype(np.float64), damping)
+    return factor_block(np.zeros((tile.n_rows, 0), np.float32), tile.degrees, bias), {}
+
+
+def fit_popularity(context: FitContext, _options: PopularityOptions) -> FactorModel:
+    """Count; the score of an item is its number of ratings, for every user."""
+    user, _ = context.grid.sweep("user", context.name, partial(_count, False))
+    item, _ = context.grid.sweep("item", context.name, partial(_count, True))
+    return FactorModel(0.0, user, item, kind="ranking")
+
+
+def _count(scored: bool, _rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
+    n = tiles.degrees
+    return factor_block(np.zeros((len(n), 0), np.float32), n, n if scored else None), {}

@@ -1,1 +1,0 @@
-"""What every model must beat: averages and popularity."""
