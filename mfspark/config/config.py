@@ -56,6 +56,11 @@ class InputColumns(Section):
     rating: str = ""
     timestamp: str = ""
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _position_is_text(cls, value: Any) -> Any:
+        return str(value) if type(value) is int else value
+
 
 class IngestOptions(Section):
     """How ratings are read, cleaned and quarantined."""

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mfspark.errors import InputError
-from mfspark.ingest.readers.columns import HEADER_NAMES, SAMPLE_RECORDS, plain_name
+from mfspark.ingest.readers.columns import SAMPLE_RECORDS
 from mfspark.ingest.readers.excel import EXCEL, ZIP
 from mfspark.ingest.readers.files import open_input, size_of
 from mfspark.ingest.readers.lines import BYTE_ORDER_MARK
+from mfspark.ingest.readers.names import HEADER_NAMES, plain_name
 from mfspark.ingest.readers.parquet import PARQUET
 
 if TYPE_CHECKING:

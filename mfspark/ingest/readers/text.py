@@ -55,6 +55,11 @@ class Records:
     malformed: list[tuple[int, str]] = field(default_factory=list)
     """Line and text of the records with too few or too many fields."""
 
+    def filter(self, mask: pa.Array) -> Records:
+        """Return the records that a mask keeps, and all malformed ones."""
+        kept = mask.to_numpy(zero_copy_only=False)
+        return Records(self.lines[kept], [c.filter(mask) for c in self.columns], self.malformed)
+
     def below(self, line: int) -> Records:
         """Return the records that begin below a line."""
         first = int(np.searchsorted(self.lines, line, side="right"))
@@ -100,7 +105,7 @@ def _parse(
         numbers = _numbers_between(record, batch.num_rows, [n for n, _ in here])
         begins = _physical_lines(numbers, batch, here, record, line, multiline)
         lines, columns = begins[numbers - record], batch.columns
-        texts = [(int(begins[n - record]), text) for n, text in here]
+        texts = [(int(begins[n - record]), text) for n, text in here if n > skip]  # no titles
         malformed = [(at, text.replace(UNIT_SEPARATOR, "::")) for at, text in texts]
         if record <= skip:
             below = pa.array(numbers > skip)
