@@ -73,7 +73,7 @@ class IngestOptions(Section):
     wide_extra_columns: tuple[str, ...] = ()
     """Columns of a wide sheet that are neither the user nor items; unset means detected (dates)."""
     sheet: str = ""
-    """Name of the Excel sheet; empty means the first."""
+    """Name of the Excel sheet; empty means the first that is not hidden."""
     encoding: Literal["auto", "utf-8", "iso-8859-1"] = "auto"
     rating_scale: tuple[float, float] | None = None
     """Smallest and largest valid rating; unset means what is found, and nothing is out of range."""
