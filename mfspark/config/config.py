@@ -79,6 +79,8 @@ class IngestOptions(Section):
     """Smallest and largest valid rating; unset means what is found, and nothing is out of range."""
     max_rejected_share: Share = 0.05
     """More than this share of rejected rows stops the run with exit status 3."""
+    max_superseded_share: Share = 0.2
+    """More than this share of rows whose pair is rated again stops the run with exit status 3."""
     merge: bool = False
     """The files hold only new and changed ratings: they are added to those of the last run."""
     split_mb: PositiveInt = 32

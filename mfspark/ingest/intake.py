@@ -22,8 +22,10 @@ from mfspark.ingest.counts import (
 from mfspark.ingest.duplicates import (
     SUPERSEDED,
     as_rejected,
+    count_repeats,
     is_of_base_run,
     split_duplicates,
+    too_many,
     with_base_ratings,
 )
 from mfspark.ingest.ids import SPARK_TYPE, decide_type, number_ids
@@ -84,6 +86,7 @@ def ingest(
     write: Write,
     base: BaseRun | None = None,
     until: date | None = None,
+    n_test_files: int = 0,
 ) -> IngestReport:
     """Read, clean, number and describe one night's ratings, and write its tables.
 
@@ -91,8 +94,11 @@ def ingest(
     checks are its own. Parsed rows, and ids, are written once below `scratch` and read back.
     Where the base run gives its ratings, they are kept, but for pairs rated anew.
     `until`: ratings on later UTC dates are left for a later night.
+    `n_test_files`: how many of the ratings files, the last ones, hold test ratings, which may stand
+    among the others as well.
     Raises InputError for unusable files, when more than `ingest.max_rejected_share` of the rows
-    are rejected (the rejected rows are written first), and when nothing is accepted.
+    are rejected or more than `ingest.max_superseded_share` superseded (the rejected rows are
+    written first), and when nothing is accepted.
     """
     profiles = read_users(users_files, config.ingest)
     catalogue = read_items(items_files, config.ingest)
@@ -125,6 +131,12 @@ def ingest(
         superseded = superseded.where(~is_of_base_run())
         n_superseded = superseded.count()
         rejected = rejected.unionByName(as_rejected(superseded))
+        allowed = config.ingest.max_superseded_share * n_accepted
+        if n_superseded > allowed:
+            n_repeats = count_repeats(accepted, len(ratings_files) - n_test_files)
+            if n_repeats > allowed:
+                write(_named(rejected, names), "rejected_ratings")
+                raise too_many(superseded, n_repeats, n_accepted, names)
     n_merged = 0
     if config.items.merge_on == "title":
         catalogue, left_out = split_titles(catalogue)

@@ -250,7 +250,7 @@ def _long(sample: Sample, found: dict[str, int], given: InputColumns) -> LongCol
     timestamp = found.get("timestamp", -1)
     if timestamp < 0 and not sample.names and rest and given.timestamp != _NO_TIMESTAMP:
         timestamp = rest[0] if looks_like_timestamp(sample.columns[rest[0]].texts) else -1
-    return LongColumns(*(found[part] for part in _PARTS), timestamp)
+    return LongColumns(found["user"], found["item"], found["rating"], timestamp)
 
 
 def _check_alone(sample: Sample, part: str, found: dict[str, int], given: InputColumns) -> None:

@@ -70,7 +70,7 @@ class SheetSource:
 
 
 def read_sheet(path: str, sheet: str, max_cells: int, n_columns: int = 0) -> Iterator[Records]:
-    """Yield the rows of a sheet (the first visible one where `sheet` is empty) as text, blank rows left out.
+    """Yield the rows of a sheet as text, blank rows left out; "" is the first that is not hidden.
 
     Whole numbers lose their ".0", dates become ISO 8601, a formula without a result keeps its text.
     All rows have `n_columns` fields where it is given (more raise no error: they are blank).
@@ -144,7 +144,7 @@ def _which_sheet(path: str, wanted: str) -> tuple[str, str]:
     others = ", ".join(rest)
     return (
         f" sheet '{name}', sheets left out: {others}",
-        f'sheet \'{name}\' was looked at; for another, --set ingest.sheet="NAME" ({others})',
+        f"sheet '{name}' was looked at; for another, --set ingest.sheet=\"NAME\" ({others})",
     )
 
 

@@ -126,9 +126,10 @@ class Wide:
 def user_column(
     names: Sequence[str], columns: Sequence[Cells], texts: set[int], taken: set[int]
 ) -> int:
-    """Pick who rated: by the best name, an e-mail address, the first column of text, or the first.
+    """Pick who rated: by the best name, or an e-mail address.
 
-    Returns -1 where there are no names and the first column tells no rows apart.
+    Otherwise the first column of text that tells rows apart, or of text, or the first. Returns -1
+    where there are no names and the first column tells no rows apart.
     """
     plain = [plain_name(name) for name in names]
     free = [i for i in range(len(columns)) if i not in taken]
@@ -140,7 +141,8 @@ def user_column(
         and columns[i].filled
         and not (names and plain[i] in REMARKS | NAMES["timestamp"])
     ]
-    found = best_named("user", names, free) or by_mail or by_text
+    telling = [i for i in by_text if columns[i].n_distinct >= 0.8 * len(columns[i].texts)]
+    found = best_named("user", names, free) or by_mail or telling or by_text
     if not found and not names and columns[0].n_distinct < len(columns[0].texts):
         return -1
     return (found or free or [0])[0]
@@ -204,12 +206,14 @@ def _room(n: int) -> float:
     return 1.0 if n >= _FEWEST_ROWS else 4.0
 
 
-def sums_of_others(columns: Sequence[Cells], items: Sequence[int]) -> dict[int, str]:
+def sums_of_others(
+    columns: Sequence[Cells], items: Sequence[int], codes: tuple[float, ...]
+) -> dict[int, str]:
     """Return the columns that are the sum, the mean or the number of the others, and which."""
     if len(items) < 3 or len(columns[items[0]].texts) < _FEWEST_ROWS:
         return {}
     table = np.stack([columns[i].numbers for i in items])
-    known = np.isfinite(table)
+    known = np.isfinite(table) & ~np.isin(table, codes)
     sums, counts = np.where(known, table, 0).sum(0), known.sum(0)
     found: dict[int, str] = {}
     for row, i in enumerate(items):
@@ -217,7 +221,8 @@ def sums_of_others(columns: Sequence[Cells], items: Sequence[int]) -> dict[int, 
         rest_sum = (sums - np.where(here, table[row], 0))[here]
         rest_n = (counts - here)[here]
         mean = rest_sum / np.maximum(rest_n, 1)
-        for word, expected, room in (("sum", rest_sum, 1e-6), ("mean", mean, 0.0051)):
+        kinds = (("sum", rest_sum, 1e-6), ("mean", mean, 0.0051), ("number", rest_n, 1e-6))
+        for word, expected, room in kinds:
             close = np.abs(table[row][here] - expected) <= room
             if here.sum() >= _FEWEST_ROWS and close.mean() >= 0.9 and np.ptp(table[row][here]):
                 found[i] = f"the {word} of the others"
@@ -259,7 +264,7 @@ def read_as_wide(
     numeric = [i for i in range(len(columns)) if i not in remarks | index | {user, timestamp}]
     codes = not_rated_codes(columns, numeric)
     scale = shared_scale(columns, numeric, codes)
-    why = {} if extra else _no_items(columns, numeric, scale)
+    why = {} if extra else _no_items(columns, numeric, scale, codes)
     if options.format == "wide_csv" and 2 * len(why) >= len(numeric):
         why = {}  # it is said to be wide, and what is left says little
     items = [i for i in numeric if i not in why]
@@ -288,14 +293,17 @@ def _timestamp(
 
 
 def _no_items(
-    columns: Sequence[Cells], numeric: Sequence[int], scale: Scale | None
+    columns: Sequence[Cells],
+    numeric: Sequence[int],
+    scale: Scale | None,
+    codes: tuple[float, ...],
 ) -> dict[int, str]:
     """Return the columns of numbers that are no items by what they hold, each with the reason."""
     why = {i: "numbers the rows" for i in numeric if is_row_number(columns[i])}
     if scale:
         reason = f"outside the scale {scale.low:g} to {scale.high:g} of the others"
         why |= {i: reason for i in numeric if i not in scale.inside and i not in why}
-    return why | sums_of_others(columns, [i for i in numeric if i not in why])
+    return why | sums_of_others(columns, [i for i in numeric if i not in why], codes)
 
 
 def sums_up(users: pa.Array) -> pa.Array:
