@@ -164,7 +164,10 @@ def _by_values(
     if all(part in guess for part in _PARTS):
         user, item, rating = (sample.columns[guess[part]] for part in _PARTS)
         others = [sample.columns[i] for i in _rest(sample, guess)]
-        long = Long(user, item, rating, others, 0 if sample.names else _n_without_time(sample))
+        rivals = () if missing else others
+        long = Long(
+            user, item, rating, others, rivals, 0 if sample.names else _n_without_time(sample)
+        )
     if sample.names or len(sample.columns) > _MOST_LONG_COLUMNS + 1:
         wide = read_as_wide(sample.names, sample.columns, options, sample.path)
     if wide and prefers_wide(long, wide):

@@ -32,6 +32,8 @@ class Long:
     rating: Cells
     others: Sequence[Cells] = ()
     """The columns left over, times aside."""
+    rivals: Sequence[Cells] = ()
+    """Columns that may be the user as well as the one called `name`."""
     n_columns: int = 3
     """Number of columns without names; 3 where they have names or the fourth is a time."""
 
@@ -43,8 +45,17 @@ class Long:
     @property
     def share_of_pairs(self) -> float:
         """Distinct pairs of user and item, as a share of the rows."""
-        pairs = list(zip(self.user.texts, self.item.texts, strict=True))
-        return len(set(pairs)) / len(pairs) if len(pairs) >= _ROWS else 1.0
+        return _share_of_pairs(self.user, self.item)
+
+    @property
+    def best_rival(self) -> float:
+        """The same share with the column left over that gives most."""
+        return max((_share_of_pairs(rival, self.item) for rival in self.rivals), default=0.0)
+
+
+def _share_of_pairs(user: Cells, item: Cells) -> float:
+    pairs = list(zip(user.texts, item.texts, strict=True))
+    return len(set(pairs)) / len(pairs) if len(pairs) >= _ROWS else 1.0
 
 
 LONG: tuple[tuple[str, int, Callable[[Long], bool]], ...] = (
@@ -54,6 +65,11 @@ LONG: tuple[tuple[str, int, Callable[[Long], bool]], ...] = (
         lambda t: 2 * len(t.rating.values) < len(t.rating.filled),
     ),
     ("its pairs of user and item come again", FATAL, lambda t: t.share_of_pairs < 0.8),
+    (
+        "another column tells its pairs apart better",
+        FATAL,
+        lambda t: t.best_rival > t.share_of_pairs,
+    ),
     ("its ratings lie on no scale", 2, lambda t: not t.rating.on_a_scale),
     ("its ratings ascend like ids", 2, lambda t: t.rating.ascends),
     ("its ids are fractions", 2, lambda t: t.user.has_fractions or t.item.has_fractions),
@@ -74,6 +90,7 @@ WIDE: tuple[tuple[str, int, Callable[[Wide], bool]], ...] = (
     ("fewer than two of its columns lie on one scale", FATAL, lambda t: len(t.columns.items) < 2),
     ("its columns of numbers lie on no common scale", FATAL, lambda t: t.share_inside < 0.5),
     ("its columns share no range", FATAL, lambda t: not t.shares_range),
+    ("fewer columns are items than not", 2, lambda t: len(t.columns.items) < t.n_unexplained),
     ("it is one row only", 2, lambda t: t.n_rows < 2 and len(t.names) <= _MOST_LONG_COLUMNS),
     ("its users come again", 2, lambda t: t.share_of_users < 0.8),
     ("its columns are named as of a long table", 2, lambda t: t.named_parts > 0),

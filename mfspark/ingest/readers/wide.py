@@ -98,6 +98,13 @@ class Wide:
         return len(self.columns.items) / max(1, len(self.numeric))
 
     @property
+    def n_unexplained(self) -> int:
+        """How many columns are neither the user nor items, and no name says why."""
+        items = {i for i, _ in self.columns.items}
+        used = items | {self.columns.user, self.columns.timestamp} | left_out_by_name(self.names)
+        return len(set(range(len(self.cells))) - used)
+
+    @property
     def shares_range(self) -> bool:
         """Whether the items reach over one scale."""
         if len(self.numeric) == 2:
@@ -186,6 +193,7 @@ def shared_scale(
     room = max(high - low, _room(len(pooled)))
     inside = [i for i in numeric if i not in medians or low - room <= medians[i] <= high + room]
     dense = [values[i] for i in inside if i in values and len(values[i]) >= _FEWEST_ROWS]
+    dense = [v for v in dense if np.ptp(v)]  # what is constant shows nothing
     reach = [min(float(v.max()), high) - max(float(v.min()), low) for v in dense]
     share = sum(r >= (high - low) / 10 for r in reach) / len(dense) if dense else 1.0
     return Scale(low, high, tuple(inside), share)
