@@ -70,6 +70,9 @@ class IngestOptions(Section):
     header: bool | None = None
     """Whether the first line names the columns; unset means detected."""
     columns: InputColumns = InputColumns()
+    feedback: Literal["auto", "explicit", "implicit"] = "auto"
+    """`implicit`: rows are choices, which count how often they are made; rating models are left
+    out. `auto`: so where the files hold users and items alone."""
     wide_extra_columns: tuple[str, ...] = ()
     """Columns of a wide sheet that are neither the user nor items; unset means detected (dates)."""
     sheet: str = ""

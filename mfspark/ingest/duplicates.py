@@ -78,6 +78,18 @@ def too_many(
     )
 
 
+def count_choices(accepted: DataFrame, path: str) -> DataFrame:
+    """Make one row of all choices of an item by a user: how many, and the latest; a shuffle.
+
+    Written to `path`, so that a retried task changes nothing.
+    """
+    counted = accepted.groupBy("user_id", "item_id").agg(
+        F.sum("rating").alias("rating"), F.max("rated_at").alias("rated_at")
+    )
+    counted.write.mode("overwrite").parquet(path)
+    return accepted.sparkSession.read.schema(counted.schema).parquet(path)
+
+
 def as_rejected(superseded: DataFrame) -> DataFrame:
     """Give superseded ratings a reason, and their fields as raw text."""
     fields = [F.col(name).cast("string") for name in ("user_id", "item_id", "rating", "rated_at")]

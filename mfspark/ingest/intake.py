@@ -22,6 +22,7 @@ from mfspark.ingest.counts import (
 from mfspark.ingest.duplicates import (
     SUPERSEDED,
     as_rejected,
+    count_choices,
     count_repeats,
     is_of_base_run,
     split_duplicates,
@@ -124,8 +125,14 @@ def ingest(
         accepted = with_base_ratings(accepted, _typed_ids(base_ratings.ratings, ids))
         n_carried = base_ratings.ratings.count()
         scale, step = together(counts, base_ratings.scale, base_ratings.step)
-    newest, superseded = split_duplicates(accepted, f"{scratch}/newest")
-    n_superseded = n_replaced = 0
+    superseded, n_superseded, n_replaced, n_counted = None, 0, 0, 0
+    if config.ingest.feedback == "implicit":
+        newest = count_choices(accepted, f"{scratch}/newest")
+        most, n_pairs = newest.agg(F.max("rating"), F.count("*")).collect()[0]
+        n_counted = n_accepted + n_carried - n_pairs
+        scale = (min(scale[0], 1.0), most)
+    else:
+        newest, superseded = split_duplicates(accepted, f"{scratch}/newest")
     if superseded is not None:
         n_replaced = superseded.where(is_of_base_run()).count() if base_ratings else 0
         superseded = superseded.where(~is_of_base_run())
@@ -165,7 +172,7 @@ def ingest(
     reasons = counts.rejected | ({SUPERSEDED: n_superseded} if n_superseded else {})
     return IngestReport(
         n_rows=counts.n_rows,
-        n_accepted=n_accepted + n_carried - n_superseded - n_replaced - n_merged,
+        n_accepted=n_accepted + n_carried - n_superseded - n_replaced - n_merged - n_counted,
         n_rejected=sum(reasons.values()),
         n_later=counts.by_kind.get(LATER, 0),
         rejected_by_reason=reasons,
@@ -180,6 +187,7 @@ def ingest(
         read_as=dict(zip(names, plan.read_as, strict=True)),
         n_carried=n_carried,
         n_replaced=n_replaced,
+        n_counted=n_counted,
     )
 
 

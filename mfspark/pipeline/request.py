@@ -86,6 +86,7 @@ def execute(request: Request, progress: Progress, only: Sequence[ModelName] = ()
     `only` limits stage train to some of the configured models. Raises MfsparkError.
     """
     from mfspark.pipeline.context import RunContext
+    from mfspark.pipeline.feedback import with_feedback
     from mfspark.pipeline.ingest import InputFiles
 
     config = request.load()
@@ -93,6 +94,7 @@ def execute(request: Request, progress: Progress, only: Sequence[ModelName] = ()
     lock = None if request.stage == "run" else "-".join([request.stage, *only])
     with spooled(config, warehouse.root) as read, hold_lock(warehouse, lock):
         files = InputFiles.of(read)
+        config = with_feedback(config, files.ratings)
         night = Night.begin(warehouse, config, request.date(), files.fingerprints())
         if not night.published:
             size = sum(file["bytes"] for file in night.inputs)

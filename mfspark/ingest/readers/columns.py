@@ -54,13 +54,15 @@ class LongColumns:
     user: int
     item: int
     rating: int
+    """-1: there are no ratings, each row is a choice."""
     timestamp: int = -1
 
     def describe(self, names: Sequence[str]) -> str:
         """Say which columns are read as what, and which are ignored."""
-        parts = {"user": self.user, "item": self.item, "rating": self.rating}
-        parts |= {"timestamp": self.timestamp} if self.timestamp >= 0 else {}
+        found = (self.user, self.item, self.rating, self.timestamp)
+        parts = {part: i for part, i in zip(TIERS, found, strict=True) if i >= 0}
         words = [f"{part} = {title_of(names, i)}" for part, i in parts.items()]
+        words += [] if self.rating >= 0 else ["no ratings: each row is a choice"]
         ignored = [title_of(names, i) for i in range(len(names)) if i not in parts.values()]
         words += [f"ignored: {', '.join(ignored)}"] if ignored else []
         return "long, " + ", ".join(words)
@@ -90,6 +92,11 @@ def used_columns(columns: LongColumns | WideColumns) -> tuple[int, ...]:
         else [columns.item, columns.rating]
     )
     return tuple(i for i in (columns.user, *items, columns.timestamp) if i >= 0)
+
+
+def without_ratings(columns: LongColumns | WideColumns) -> bool:
+    """Return whether rows are choices without ratings."""
+    return isinstance(columns, LongColumns) and columns.rating < 0
 
 
 @dataclass(frozen=True)
@@ -142,6 +149,8 @@ def table_columns(sample: Sample, options: IngestOptions) -> LongColumns | WideC
             "a wide sheet has one row a user and one column an item; see docs/ingest.md",
         )
     found = _parts(sample, given)
+    if (choices := _choices(sample, found, options)) is not None:
+        return choices
     if options.format in ("csv", "dat", "tab") or given.item or given.rating:
         if any(part not in found for part in _PARTS):
             found |= _left_over(sample, found) or _usual_order(sample, found)
@@ -151,6 +160,27 @@ def table_columns(sample: Sample, options: IngestOptions) -> LongColumns | WideC
     if all(part in found for part in _PARTS) and (given.user or not _is_unsure(sample, found)):
         return _long(sample, found, given)
     return _by_values(sample, found, options)
+
+
+def _choices(sample: Sample, found: dict[str, int], options: IngestOptions) -> LongColumns | None:
+    """Return the columns of a table without ratings; None where it has some, or may have.
+
+    `auto`: there are names of a user and an item, and nothing else but times. `implicit`: a rating
+    that has a name counts as so many choices, other columns are ignored.
+    """
+    implicit = options.feedback == "implicit"
+    if "rating" in found or options.feedback == "explicit":
+        return None
+    parts = dict(found)
+    if implicit and "user" not in found and "item" not in found and not sample.names:
+        parts |= {"user": 0, "item": 1}
+    elif implicit:
+        parts |= _left_over(sample, found | {"rating": -1})
+    rest = _rest(sample, parts)
+    unsure = "user" in found and not options.columns.user and _is_unsure(sample, found)
+    if "user" not in parts or "item" not in parts or (not implicit and (rest or unsure)):
+        return None
+    return _long(sample, parts | {"rating": -1}, options.columns)
 
 
 def _by_values(
@@ -248,7 +278,8 @@ def _n_without_time(sample: Sample) -> int:
 def _long(sample: Sample, found: dict[str, int], given: InputColumns) -> LongColumns:
     """Return a long table's columns. Raises InputError where two columns could be one part."""
     for part in _PARTS:
-        _check_alone(sample, part, found, given)
+        if found[part] >= 0:
+            _check_alone(sample, part, found, given)
     rest = _rest(sample, found)
     timestamp = found.get("timestamp", -1)
     if timestamp < 0 and not sample.names and rest and given.timestamp != _NO_TIMESTAMP:
@@ -304,5 +335,7 @@ def _unclear(
         hint += f" (--set ingest.columns.{missing[0]}={shlex.quote(example)})"
     if missing == ["user"] and "user" not in found:
         hint += "; ratings of one person alone (as exported by Goodreads) recommend nothing"
+    if missing == ["rating"] or len(sample.columns) < len(_PARTS):
+        hint += "; for choices without ratings, --set ingest.feedback=implicit"
     hint += "; for one row a user and one column an item, --set ingest.format=wide_csv"
     return InputError("\n".join(lines), hint + "; if the delimiter is at fault, set ingest.format")

@@ -23,7 +23,7 @@ import pyarrow as pa
 from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
 from mfspark.errors import InputError
-from mfspark.ingest.readers.columns import SAMPLE_RECORDS, file_columns
+from mfspark.ingest.readers.columns import SAMPLE_RECORDS, file_columns, without_ratings
 from mfspark.ingest.readers.files import open_input, size_of
 from mfspark.ingest.readers.melt import cleaned
 from mfspark.ingest.readers.source import TableFormat, TextTable, text_columns
@@ -61,6 +61,11 @@ class SheetSource:
     columns: FileColumns
     header_line: int
     scale: tuple[float, float] | None
+
+    @property
+    def holds_choices(self) -> bool:
+        """Whether its rows are choices without ratings."""
+        return without_ratings(self.columns.columns)
 
     def read(self, split: Split) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
         """Yield the cleaned rows of the sheet, those below the header."""

@@ -45,10 +45,15 @@ def _long(records: Records, columns: LongColumns) -> Fields:
         lines=pa.array(records.lines),
         user=fields[columns.user],
         item=fields[columns.item],
-        rating=fields[columns.rating],
+        rating=fields[columns.rating] if columns.rating >= 0 else ones(len(records.lines)),
         timestamp=fields[columns.timestamp] if columns.timestamp >= 0 else None,
         others=fields,
     )
+
+
+def ones(n: int) -> pa.Array:
+    """Return n ratings of 1, which stand for choices."""
+    return pa.array(np.ones(n))
 
 
 def _without_totals(

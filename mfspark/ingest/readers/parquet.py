@@ -14,9 +14,15 @@ import pyarrow.parquet as pq
 
 from mfspark.errors import InputError
 from mfspark.ingest.readers.cells import Cells
-from mfspark.ingest.readers.columns import SAMPLE_RECORDS, Sample, table_columns, used_columns
+from mfspark.ingest.readers.columns import (
+    SAMPLE_RECORDS,
+    Sample,
+    table_columns,
+    used_columns,
+    without_ratings,
+)
 from mfspark.ingest.readers.files import open_input
-from mfspark.ingest.readers.melt import cleaned
+from mfspark.ingest.readers.melt import cleaned, ones
 from mfspark.ingest.readers.source import TableFormat, TextTable
 from mfspark.ingest.readers.text import Records
 from mfspark.ingest.readers.validate import Fields, Rules, clean
@@ -42,6 +48,11 @@ class ParquetSource:
     names: tuple[str, ...]
     """Of the file's columns, and then of those that its folders name (user=5)."""
     scale: tuple[float, float] | None
+
+    @property
+    def holds_choices(self) -> bool:
+        """Whether its rows are choices without ratings."""
+        return without_ratings(self.columns)
 
     def read(self, split: Split) -> Iterator[pa.RecordBatch]:
         """Yield the cleaned rows of some row groups; the line is the row's number in the file."""
@@ -132,7 +143,8 @@ def _batches(
 def _fields(found: dict[int, pa.Array], columns: LongColumns, lines: pa.Array) -> Fields:
     time = _as_time(found[columns.timestamp]) if columns.timestamp >= 0 else None
     user, item = _as_id(found[columns.user]), _as_id(found[columns.item])
-    return Fields(lines, user, item, _as_number(found[columns.rating]), time)
+    rating = _as_number(found[columns.rating]) if columns.rating >= 0 else ones(len(lines))
+    return Fields(lines, user, item, rating, time)
 
 
 def _texts(values: pa.Array) -> list[str]:

@@ -121,7 +121,7 @@ class Wide:
     @property
     def named_parts(self) -> int:
         """How many columns have names of items or ratings that few titles have."""
-        sure = TIERS["item"][0] | TIERS["item"][1] | TIERS["rating"][0]
+        sure = TIERS["item"][0] | TIERS["item"][1] | NAMES["rating"]
         return len({plain_name(name) for name in self.names} & sure)
 
     @property
