@@ -191,6 +191,8 @@ def _by_values(
     guess = found | (_left_over(sample, found) or _usual_order(sample, found))
     guess |= {} if all(part in guess for part in _PARTS) else _only_numbers(sample, found)
     long = wide = None
+    if "rating" in missing and "rating" in guess and _is_id(sample, guess["rating"]):
+        guess = found
     if all(part in guess for part in _PARTS):
         user, item, rating = (sample.columns[guess[part]] for part in _PARTS)
         others = [sample.columns[i] for i in _rest(sample, guess)]
@@ -231,6 +233,10 @@ def _parts(sample: Sample, given: InputColumns) -> dict[str, int]:
 
 def _is_named(names: Sequence[str], i: int, known: frozenset[str]) -> bool:
     return bool(names) and plain_name(names[i]) in known
+
+
+def _is_id(sample: Sample, i: int) -> bool:
+    return bool(sample.names) and plain_name(sample.names[i]).endswith("id")
 
 
 def _is_unsure(sample: Sample, found: dict[str, int]) -> bool:
