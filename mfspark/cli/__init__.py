@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from mfspark._version import __version__
-from mfspark.cli import completed, doctor, operations, reading, report, sample, stages
+from mfspark.cli import doctor, exports, operations, reading, sample, stages
 from mfspark.cli.command import HELP, TRYING_OUT, start
 from mfspark.cli.jobs import job
 
@@ -26,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings=HELP,
 )
-for module in (stages, reading, completed, report, operations, doctor):
+for module in (stages, reading, operations, exports, doctor):
     app.add_typer(module.app)
 app.add_typer(sample.app, name="sample", rich_help_panel=TRYING_OUT)
 

@@ -10,10 +10,11 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from mfspark.config.loading import load_config
 from mfspark.errors import MfsparkError
@@ -22,9 +23,6 @@ from mfspark.system.java import REMEDY, find_java
 from mfspark.system.memory import GIB, available_memory
 from mfspark.system.spark import spark_session
 from mfspark.tables.warehouse import Warehouse
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 Level = Literal["ok", "warn", "fail"]
 _PACKAGES = ("pyspark", "torch", "pandas", "pyarrow", "numpy", "scipy", "pydantic", "duckdb")

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from rich.console import Console, RenderableType
 from rich.text import Text
 
 from mfspark.cli.terminal import cell, table
-from mfspark.queries.summary import count
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from rich.console import Console, RenderableType
-
-    from mfspark.queries.summary import Figure, Summary
+from mfspark.queries.summary import Figure, Summary, count
 
 _NARROW = 110  # columns; below it an interval goes under its figure
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Callable, Collection
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
 from mfspark.system.exit import guarded
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
 
 READING, KEEPING = "Reading what was published", "Keeping a warehouse"
 NIGHTS, TRYING_OUT = "Nights", "Trying out"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import typer
@@ -14,8 +15,6 @@ from mfspark.pipeline.sequence import STAGES
 from mfspark.system.redaction import RedactingFormatter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from mfspark.config.models import ModelName
     from mfspark.pipeline.request import Request
     from mfspark.pipeline.sequence import StageName

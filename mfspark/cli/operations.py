@@ -1,14 +1,13 @@
-"""Commands that keep a warehouse in order: runs, status, verify, rollback, gc, export. No Spark."""
+"""Commands that keep a warehouse in order: runs, status, verify, rollback, gc. No Spark."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mfspark.cli.command import KEEPING, command
-from mfspark.cli.options import RunId, opened_warehouse, parse_age
+from mfspark.cli.options import opened_warehouse, parse_age
 from mfspark.cli.terminal import cell, console, table
 from mfspark.errors import ConfigError, MfsparkError, StaleError
 from mfspark.queries.summary import count
@@ -129,29 +128,6 @@ def gc(
     for run in (*removed.runs, *removed.scratch):
         out.print(f"removed {run}", soft_wrap=True)
     out.print(f"{count(len(warehouse.run_ids()), 'run')} kept")
-
-
-@command(app, panel=KEEPING, given=opened_warehouse)
-def export(
-    warehouse: Warehouse,
-    name: Annotated[str, typer.Argument(metavar="TABLE", help="Such as top_n or ratings.")],
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .csv or .parquet file.")],
-    for_spreadsheets: Annotated[
-        bool,
-        typer.Option(
-            "--for-spreadsheets", help="Put ' before texts that a spreadsheet would compute."
-        ),
-    ] = False,
-    run_id: RunId = None,
-) -> None:
-    """Write a published table as one CSV or Parquet file.
-
-    The file appears whole, by one rename.
-    """
-    from mfspark.tables.export import export_table
-
-    rows = export_table(warehouse.root, name, file, run_id, for_spreadsheets=for_spreadsheets)
-    console().print(f"{count(rows, 'row')} in {file}", soft_wrap=True)
 
 
 def _state(night: OpenNight) -> str:

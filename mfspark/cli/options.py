@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +11,6 @@ import typer
 from mfspark.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-    from pathlib import Path
-
     from mfspark.tables.run import PublishedRun
     from mfspark.tables.warehouse import Warehouse
 
@@ -56,16 +52,6 @@ def parse_age(text: str) -> timedelta:
         return timedelta(**{_UNITS[found[2]]: float(found[1])})
     except OverflowError:
         raise ConfigError(f"'{text}' is too long an age") from None
-
-
-@contextmanager
-def writing(out: Path) -> Generator[None]:
-    """Turn an OSError into one that names the file of `--out` and the remedy."""
-    try:
-        yield
-    except OSError as error:
-        message = f"cannot write {out}: {error.strerror or error}"
-        raise ConfigError(message, "choose another place: --out FILE") from error
 
 
 def opened_warehouse(warehouse: WarehouseDir = None, config: ConfigFile = None) -> Warehouse:

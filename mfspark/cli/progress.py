@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
@@ -18,12 +20,6 @@ from rich.progress import (
 )
 
 from mfspark.pipeline.progress import LoggedProgress
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
-    from pathlib import Path
-
-    from rich.console import Console
 
 _NOTEWORTHY = 0.1  # seconds; a step below it was probably found finished
 _WEEK = 7 * 86_400.0  # the pace is that of the whole night, not of its last seconds

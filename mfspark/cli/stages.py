@@ -5,22 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from datetime import date
 from importlib import resources
 from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from mfspark.cli.command import NIGHTS, Debug, command
+from mfspark.cli.command import NIGHTS, command
 from mfspark.cli.options import ConfigFile, Overrides, WarehouseDir
 from mfspark.pipeline.sequence import STAGES, StageName
 from mfspark.system.exit import first_line
 from mfspark.system.redaction import RedactingFormatter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-    from datetime import date
-
     from mfspark.config.config import Config
     from mfspark.pipeline.progress import LoggedProgress
     from mfspark.pipeline.request import Request
@@ -71,7 +70,6 @@ def requested(stage: StageName) -> Callable[..., Request]:
         ] = "",
         config: ConfigFile = None,
         overrides: Overrides = None,
-        debug: Debug = False,
     ) -> Request:
         from mfspark.pipeline.request import Request
 
@@ -86,7 +84,6 @@ def requested(stage: StageName) -> Callable[..., Request]:
             run_date,
             tuple(name.strip() for name in models.split(",") if name.strip()),
             tuple(overrides or ()),
-            debug,
         )
 
     return request
@@ -101,13 +98,14 @@ def run_stage(request: Request) -> None:
     out = console(stderr=True)
     if not config.inputs.ratings:
         out.print("no --ratings: the embedded survey is used", style="dim")
-    began = time.monotonic()
     with _reported(request.stage, config, run_date) as progress:
+        began = time.monotonic()
         night = execute(request, progress)
+        seconds = time.monotonic() - began
         log.info("%s of run %s is done", request.stage, night.run_id)
     if not progress.n_steps:
         out.print(f"run {night.run_id} was already published; there was nothing left to do")
-    _conclude(request, night, time.monotonic() - began)
+    _conclude(request, night, seconds)
 
 
 for stage in get_args(StageName):

@@ -5,8 +5,9 @@ The sections `models` and `gates` have modules of their own.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
@@ -22,9 +23,7 @@ from mfspark.config.models import Models
 from mfspark.config.section import Section, Share
 from mfspark.errors import ConfigError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+_NO_DELIMITERS = frozenset('"\n\r\\.-+')
 Format = Literal["auto", "csv", "dat", "tab", "wide_csv", "excel", "parquet"]
 
 
@@ -77,9 +76,15 @@ class IngestOptions(Section):
     """Columns of a wide sheet that are neither the user nor items; unset means detected (dates)."""
     sheet: str = ""
     """Name of the Excel sheet; empty means the first that is not hidden."""
-    encoding: Literal["auto", "utf-8", "iso-8859-1"] = "auto"
+    delimiter: str = ""
+    """The character between fields of text, such as "|"; " " is any run of blanks; empty means
+    detected."""
+    encoding: Literal["auto", "utf-8", "windows-1252", "iso-8859-1"] = "auto"
+    """`auto`: UTF-8 where most is, else Windows-1252, as which `iso-8859-1` is read, too."""
     rating_scale: tuple[float, float] | None = None
     """Smallest and largest valid rating; unset means what is found, and nothing is out of range."""
+    missing_ratings: tuple[float, ...] = ()
+    """Numbers that stand for "not rated", such as -1, 0 or 99; such rows are `not_rated`."""
     max_rejected_share: Share = 0.05
     """More than this share of rejected rows stops the run with exit status 3."""
     max_superseded_share: Share = 0.2
@@ -92,6 +97,14 @@ class IngestOptions(Section):
     """Columns of the user files that are kept, and published in `users`; empty means all."""
     max_sheet_cells: PositiveInt = 20_000_000
     """Excel sheets with more cells are refused."""
+
+    @field_validator("delimiter")
+    @classmethod
+    def _delimiter_is_one_character(cls, value: str) -> str:
+        odd = len(value) > 1 or value.isalnum() or value in _NO_DELIMITERS
+        if value not in ("", "::") and odd:
+            raise ValueError('delimiter must be one character, such as "|", no quote or letter')
+        return value
 
     @model_validator(mode="after")
     def _scale_is_ordered(self) -> IngestOptions:

@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from mfspark.grid.block_store import BlockStore
 from mfspark.grid.layout import Blocks, GridLayout, TileSet
-from mfspark.grid.runners import Numbers, Runner
-from mfspark.kernels.arrays.tile import Array, Arrays, Tile
+from mfspark.grid.runners import Runner
+from mfspark.kernels.arrays.tile import Array, Arrays, Numbers, Tile
 from mfspark.schemas import Side
 
 if TYPE_CHECKING:

@@ -28,9 +28,9 @@ from mfspark.grid.kernels import (
     SymmetricPairKernel,
 )
 from mfspark.grid.layout import Blocks, GridLayout, TileSet
-from mfspark.grid.runners import Numbers, Runner
+from mfspark.grid.runners import Runner
 from mfspark.grid.views import RowTiles, Strips
-from mfspark.kernels.arrays.tile import Array, Arrays, Tile
+from mfspark.kernels.arrays.tile import Array, Arrays, Numbers, Tile
 from mfspark.schemas import Side
 
 

@@ -8,9 +8,8 @@ such as the noise that a prior was drawn with, is an array like any other, of di
 from collections.abc import Callable, Iterator
 
 from mfspark.grid.block_store import BlockStore
-from mfspark.grid.runners import Numbers
 from mfspark.grid.views import RowTiles, Strips
-from mfspark.kernels.arrays.tile import Arrays, Tile
+from mfspark.kernels.arrays.tile import Arrays, Numbers, Tile
 
 SweepKernel = Callable[[Arrays, RowTiles], tuple[Arrays, Numbers]]
 """Computes a new row block from the old one (may be empty) and its tiles."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mfspark.kernels.arrays.tile import Array, Arrays, block_indices, rows_in_block
+from mfspark.kernels.arrays.tile import Array, Arrays
 
 if TYPE_CHECKING:
     from mfspark.grid.block_store import BlockStore
@@ -41,11 +41,11 @@ class GridLayout:
 
     def rows(self, side: Side, block: int) -> int:
         """Number of rows of one block."""
-        return rows_in_block(block, self.n(side), self.blocks(side))
+        return len(range(block, self.n(side), self.blocks(side)))
 
     def indices(self, side: Side, block: int) -> Array:
         """Global indices of the rows of one block, int64."""
-        return block_indices(block, self.n(side), self.blocks(side))
+        return np.arange(block, self.n(side), self.blocks(side), dtype=np.int64)
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,16 @@ as on the Spark grid: only the store (memory, with Parquet behind it) and the ru
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from mfspark.grid.block_store import BlockStore, MemoryStore
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import TileSet
-from mfspark.grid.runners import InProcess, Numbers, OnSpark
+from mfspark.grid.runners import InProcess, OnSpark
 from mfspark.grid.training import Algorithm, Checkpoint, State, train
 from mfspark.kernels.arrays.threads import one_thread_a_kernel
+from mfspark.kernels.arrays.tile import Numbers
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -56,15 +58,9 @@ def _cores_of_one_machine(spark: SparkSession) -> int:
     master = _master(spark)
     if master.startswith("local["):
         cores = master[len("local[") :].split("]")[0].split(",")[0]
-        return _all_cores() if cores == "*" else int(cores)
+        return len(os.sched_getaffinity(0)) if cores == "*" else int(cores)
     return int(spark.conf.get("spark.executor.cores", "1") or 1)
 
 
 def _master(spark: SparkSession) -> str:
     return spark.conf.get("spark.master", "") or ""
-
-
-def _all_cores() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0))

@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pyarrow as pa
 
 from mfspark.errors import MfsparkError
+from mfspark.kernels.arrays.tile import Numbers
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-Numbers = dict[str, float]
 
 
 class Runner(Protocol):

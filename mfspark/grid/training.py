@@ -126,7 +126,9 @@ def train(
         began = time.perf_counter()
         iteration = state.iteration + 1
         after = algorithm.step(grid, state, f"{name}/{iteration:04d}")
-        after = replace(after, history=_timed(after, iteration, time.perf_counter() - began))
+        seconds = time.perf_counter() - began
+        new = [replace(loss, seconds=seconds) for loss in after.history[len(state.history) :]]
+        after = replace(after, history=(*state.history, *new))
         _check_finite(after, name)
         stale = state.references - after.references
         if checkpoint and (time.monotonic() >= due or algorithm.finished(after)):
@@ -151,13 +153,6 @@ def _check_finite(state: State, name: str) -> None:
                 f"is {loss.value}",
                 "use a smaller learning_rate or batch_size, or a larger reg",
             )
-
-
-def _timed(state: State, iteration: int, seconds: float) -> tuple[Loss, ...]:
-    return tuple(
-        replace(loss, seconds=seconds) if loss.iteration == iteration else loss
-        for loss in state.history
-    )
 
 
 def _state(record: dict[str, Any]) -> State:

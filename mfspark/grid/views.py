@@ -81,11 +81,7 @@ class Strips:
 
     def own(self) -> Tile:
         """Return the strip of this block; columns by their global index."""
-        return self.of(self.block)
-
-    def of(self, block: int) -> Tile:
-        """Return the strip of any block."""
-        return self.tiles_of(block).strip()
+        return self.tiles_of(self.block).strip()
 
     def tiles_of(self, block: int) -> RowTiles:
         """Return the tiles of any block, one by one."""
@@ -94,4 +90,4 @@ class Strips:
     def __iter__(self) -> Iterator[tuple[Array, Tile]]:
         """Yield (global indices, strip) of all blocks; streamed, one in memory at a time."""
         for block in range(self.tiles.layout.blocks(self.side)):
-            yield self.tiles.layout.indices(self.side, block), self.of(block)
+            yield self.tiles.layout.indices(self.side, block), self.tiles_of(block).strip()

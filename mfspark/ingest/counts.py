@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 
 from mfspark.errors import InputError
-from mfspark.ingest.ids import is_plain_integer
+from mfspark.ingest.ids import has_point_zero, is_plain_integer
+from mfspark.ingest.readers.ratings import TALLY
+from mfspark.ingest.readers.validate import NOT_RATED
+from mfspark.schemas import SIDES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +23,32 @@ if TYPE_CHECKING:
 
     from mfspark.config.config import IngestOptions
 
-ACCEPTED, LATER = "accepted", "later"
+ACCEPTED, LATER, _TALLY = "accepted", "later", "tally"
+_FEW = 100  # ratings, of which none is told apart
+_MANY = 0.2  # of the ratings are 0, and no other is below 1: it is probably no rating
+_APART = 0.25  # of the range of the others, where they are on no common step
 _STEPS = (1.0, 0.5, 0.25, 0.2, 0.1)
+
+
+@dataclass(frozen=True)
+class IdForms:
+    """How the accepted ids of one side are written."""
+
+    n_plain: int
+    """Plain integers."""
+    n_point_zero: int
+    """Whole numbers with .0, as floats are written."""
+    n: int
+
+    @property
+    def all_plain(self) -> bool:
+        """Whether all are plain integers, without the .0 of some."""
+        return self.n_plain + self.n_point_zero == self.n
+
+    @property
+    def are_floats(self) -> bool:
+        """Whether .0 is to be taken off: some have it, and at least half are numbers."""
+        return self.n_point_zero > 0 and 2 * (self.n_plain + self.n_point_zero) >= self.n
 
 
 @dataclass(frozen=True)
@@ -34,26 +61,34 @@ class RowCounts:
     low: float
     high: float
     step: float | None
-    users_plain: bool
-    items_plain: bool
+    users: IdForms
+    items: IdForms
 
     @property
     def rejected(self) -> dict[str, int]:
         """Counts of the rejected rows by reason."""
         return {kind: n for kind, n in self.by_kind.items() if kind not in (ACCEPTED, LATER)}
 
+    @property
+    def n_bad(self) -> int:
+        """Rejected rows but for those that say that nothing was rated."""
+        return sum(n for reason, n in self.rejected.items() if reason != NOT_RATED)
+
 
 def kind_of(until: date | None) -> Column:
     """Return a row's reason, or whether it is accepted or belongs to a later night."""
-    kind = F.coalesce("reason", F.lit(ACCEPTED))
+    kind = F.coalesce(F.when(F.col("cell") == TALLY, _TALLY), "reason", F.lit(ACCEPTED))
     if until is None:
         return kind
     next_day = F.lit((until + timedelta(days=1)).isoformat()).cast("timestamp")
     return F.when(F.col("reason").isNull() & (F.col("rated_at") >= next_day), LATER).otherwise(kind)
 
 
-def count_rows(rows: DataFrame, until: date | None) -> RowCounts:
-    """Count rows by kind; one pass, a row a kind to the driver."""
+def count_rows(rows: DataFrame, until: date | None, n_tasks: int) -> RowCounts:
+    """Count rows by kind; one pass, a row a kind to the driver.
+
+    Raises InputError where the rows are not as many as the `n_tasks` tasks that read them say.
+    """
     rating = F.col("rating")
     on_step = [
         F.every(F.abs(rating / step - F.rint(rating / step)) < 1e-9).alias(f"step{i}")
@@ -64,26 +99,77 @@ def count_rows(rows: DataFrame, until: date | None) -> RowCounts:
         rows.groupBy(kind_of(until).alias("kind"))
         .agg(
             F.count("*").alias("n"),
+            F.sum("line").alias("lines"),
             F.min_by(F.struct("file", "line", "raw"), place).alias("example"),
             F.min("rating").alias("low"),
             F.max("rating").alias("high"),
-            F.every(is_plain_integer("user_id")).alias("users_plain"),
-            F.every(is_plain_integer("item_id")).alias("items_plain"),
+            *(F.count_if(is_plain_integer(f"{side}_id")).alias(f"{side}_plain") for side in SIDES),
+            *(F.count_if(_is_point_zero(f"{side}_id")).alias(f"{side}_zero") for side in SIDES),
             *on_step,
         )
         .collect()
     )
     by_kind = {row.kind: row.n for row in sorted(found, key=lambda row: (-row.n, row.kind))}
     good = next((row.asDict() for row in found if row.kind == ACCEPTED), dict[str, Any]())
+    tasks = by_kind.pop(_TALLY, 0)
+    given = next((row.lines for row in found if row.kind == _TALLY), 0)
+    n_rows = sum(by_kind.values())
+    if (tasks, given) != (n_tasks, n_rows):
+        raise InputError(
+            f"{n_tasks:,} tasks read the ratings; {tasks:,} of them wrote {given:,} rows, and "
+            f"{n_rows:,} are there",
+            "the scratch folder was changed meanwhile, or its file system loses files",
+        )
+    forms = {
+        side: IdForms(good.get(f"{side}_plain", 0), good.get(f"{side}_zero", 0), good.get("n", 0))
+        for side in SIDES
+    }
     return RowCounts(
-        n_rows=sum(by_kind.values()),
+        n_rows=n_rows,
         by_kind=by_kind,
         examples={row.kind: row.example for row in found},
         low=good.get("low", 0.0),
         high=good.get("high", 0.0),
         step=next((s for i, s in enumerate(_STEPS) if good.get(f"step{i}")), None),
-        users_plain=bool(good.get("users_plain", True)),
-        items_plain=bool(good.get("items_plain", True)),
+        users=forms["user"],
+        items=forms["item"],
+    )
+
+
+def _is_point_zero(column: str) -> Column:
+    """Return whether an id ends in .0; plain integers, as most are, are not searched."""
+    return F.when(is_plain_integer(column), F.lit(False)).otherwise(has_point_zero(column))
+
+
+def rating_apart(accepted: DataFrame, counts: RowCounts) -> str:
+    """Say which rating at the end of the scale looks like a code for "not rated"; "" where none.
+
+    One pass over the ratings. Such a code is not positive and below all others (-1, 0), or as far
+    from them as they are from one another (99).
+    """
+    low, high, rating = counts.low, counts.high, F.col("rating")
+    found = accepted.agg(
+        F.min(F.when(rating > low, rating)).alias("second"),
+        F.max(F.when(rating < high, rating)).alias("last_but_one"),
+        F.count_if(rating == low).alias("n_low"),
+        F.count_if(rating == high).alias("n_high"),
+        F.count("*").alias("n"),
+    ).first()
+    if found is None or found.n < _FEW or not (found.second or 0) < (found.last_but_one or 0):
+        return ""  # too few ratings, or different ones, to tell
+    gap, others = found.second - low, high - found.second
+    wide = gap > (1.5 * counts.step if counts.step else _APART * others)
+    if (low <= 0 < found.second and (wide or found.n_low >= _MANY * found.n)) or gap >= others:
+        return _in_words(low, found.n_low, found.n, found.second, high)
+    if high - found.last_but_one >= found.last_but_one - low:
+        return _in_words(high, found.n_high, found.n, low, found.last_but_one)
+    return ""
+
+
+def _in_words(code: float, n: int, n_all: int, low: float, high: float) -> str:
+    return (
+        f"rating {code:g} ({n:,} of {n_all:,}) stands apart from all others ({low:g} to {high:g}): "
+        f'if it means "not rated", set ingest.missing_ratings = [{code:g}]'
     )
 
 
@@ -101,8 +187,8 @@ def together(
 
 
 def too_many_rejected(counts: RowCounts, options: IngestOptions) -> bool:
-    """Return whether more than the allowed share was rejected; duplicates do not count."""
-    return sum(counts.rejected.values()) > options.max_rejected_share * counts.n_rows
+    """Return whether more than the allowed share was rejected; what is not rated does not count."""
+    return counts.n_bad > options.max_rejected_share * counts.n_rows
 
 
 def unusable(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mfspark.schemas import IdType, IdTypes, Side
 
 MAX_INDEX = 2**31 - 1
+_POINT_ZERO = r"^(0|[1-9][0-9]*)\.0+$"
 SPARK_TYPE: dict[IdType, str] = {"integer": "bigint", "string": "string"}
 
 
@@ -22,6 +23,16 @@ def is_plain_integer(column: str) -> Column:
     number = F.col(column).try_cast("bigint")
     same = (number >= 0) & (number.cast("string") == F.col(column))
     return F.coalesce(same, F.lit(False))
+
+
+def has_point_zero(column: str) -> Column:
+    """Return whether an id is a whole number written as 7.0, as floats are."""
+    return F.col(column).endswith("0") & F.col(column).rlike(_POINT_ZERO)
+
+
+def without_point_zero(column: str) -> Column:
+    """Return ids without the .0 of whole numbers."""
+    return F.regexp_replace(column, _POINT_ZERO, "$1").alias(column)
 
 
 def decide_type(side: Side, all_plain: bool, option: str, base: IdTypes | None) -> IdType:

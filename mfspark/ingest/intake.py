@@ -15,6 +15,7 @@ from mfspark.ingest.counts import (
     LATER,
     count_rows,
     kind_of,
+    rating_apart,
     together,
     too_many_rejected,
     unusable,
@@ -29,10 +30,10 @@ from mfspark.ingest.duplicates import (
     too_many,
     with_base_ratings,
 )
-from mfspark.ingest.ids import SPARK_TYPE, decide_type, number_ids
+from mfspark.ingest.ids import SPARK_TYPE, decide_type, number_ids, without_point_zero
 from mfspark.ingest.readers.files import display_names
+from mfspark.ingest.readers.id_text import plain_integers
 from mfspark.ingest.readers.ratings import READ_SCHEMA, input_errors, plan_ratings, read_planned
-from mfspark.ingest.readers.validate import plain_integers
 from mfspark.ingest.report import IngestReport
 from mfspark.ingest.side_tables.items import read_items
 from mfspark.ingest.side_tables.join import Described
@@ -110,7 +111,7 @@ def ingest(
     for name, how in zip(names, plan.read_as, strict=True):
         log.info("%s: %s", name, how)
     rows = spark.read.schema(READ_SCHEMA).parquet(f"{scratch}/read")
-    counts = count_rows(rows, until)
+    counts = count_rows(rows, until, len(plan.splits))
     rejected = rows.where("reason is not null")
     base_ratings = base.ratings if base else None
     n_accepted = counts.by_kind.get(ACCEPTED, 0)
@@ -119,7 +120,11 @@ def ingest(
         raise unusable(counts, names, config.ingest, until)
 
     ids, profiles, catalogue = _types(counts, profiles, catalogue, config, base)
-    accepted = _typed_ids(rows.where(kind_of(until) == ACCEPTED), ids)
+    accepted = rows.where(kind_of(until) == ACCEPTED)
+    apart = "" if config.ingest.rating_scale else rating_apart(accepted, counts)
+    floats = {"user_id": counts.users.are_floats, "item_id": counts.items.are_floats}
+    accepted = accepted.withColumns({n: without_point_zero(n) for n, are in floats.items() if are})
+    accepted = _typed_ids(accepted, ids)
     n_carried, scale, step = 0, (counts.low, counts.high), counts.step
     if base_ratings:
         accepted = with_base_ratings(accepted, _typed_ids(base_ratings.ratings, ids))
@@ -188,6 +193,7 @@ def ingest(
         n_carried=n_carried,
         n_replaced=n_replaced,
         n_counted=n_counted,
+        notes=[apart] if apart else [],
     )
 
 
@@ -207,10 +213,10 @@ def _types(
     plain = plain_integers(catalogue.table["item_id"])
     if option == "integer" or (of_base and of_base.item == "integer"):
         catalogue = catalogue.keep(plain)
-        items_plain = counts.items_plain
+        items_plain = counts.items.all_plain
     else:
-        items_plain = counts.items_plain and bool(pc.all(plain, min_count=0).as_py())
-    user = decide_type("user", counts.users_plain, option, of_base)
+        items_plain = counts.items.all_plain and bool(pc.all(plain, min_count=0).as_py())
+    user = decide_type("user", counts.users.all_plain, option, of_base)
     if user == "integer":
         profiles = profiles.keep(plain_integers(profiles.table["user_id"]))
     return IdTypes(user, decide_type("item", items_plain, option, of_base)), profiles, catalogue

@@ -60,3 +60,5 @@ class IngestReport:
     """Those of them that a newer rating of the same pair replaced."""
     n_counted: int = 0
     """Choices without ratings that were added to another one of the same pair."""
+    notes: list[str] = field(default_factory=list)
+    """What a reader of the summary should know of the input."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mfspark.config.config import GridOptions
 from mfspark.grid.block_store import BlockStore
@@ -15,13 +16,14 @@ from mfspark.grid.one_task import ratings_of_one_task, train_in_one_task
 from mfspark.grid.runners import OnSpark
 from mfspark.grid.training import Algorithm, Checkpoint, Loss, State, train
 from mfspark.kernels.arrays.tile import Array
-from mfspark.models.capabilities import Explains, HasFactors, HasIntervals, Kind
 from mfspark.schemas import Side
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-
+Kind = Literal["rating", "ranking"]
+MOST_REASONS = 3
+"""Reasons that an entry of a list has at most."""
 _RECORD_EVERY = 2.0  # seconds: a killed night loses no more, or the one iteration that it was in
 
 
@@ -66,54 +68,103 @@ class FitContext:
         return train(self.grid, algorithm, self.name, checkpoint)
 
 
-class Model(Protocol):
-    """A fitted model. Its blocks lie in the store it was fitted in."""
+class HasFactors(Protocol):
+    """It has a row of biases and factors for every user and item: mu + b_u + b_i + x_u . y_i."""
+
+    @property
+    def mean(self) -> float:
+        """Global mean mu."""
+        ...
+
+    def blocks(self, side: Side) -> Blocks:
+        """Return the factor blocks of one side: factors (rows, rank), bias and n (rows)."""
+        ...
+
+    def similar_items(self, grid: Grid, n: int, name: str) -> Blocks:
+        """Rank the n items nearest to every item; blocks of the items, as `Model.recommend`."""
+        ...
+
+
+class HasIntervals(Protocol):
+    """It knows how far a rating may lie from its score."""
+
+    @property
+    def half_width(self) -> float:
+        """Half the width of an interval, in standard deviations."""
+        ...
+
+    def deviations(self, grid: Grid, pairs: TileSet, name: str) -> Blocks:
+        """Return blocks of deviation float64 (n), in the order of the pairs' strip."""
+        ...
+
+    def list_deviations(self, grid: Grid, lists: Blocks, name: str) -> Blocks:
+        """Return blocks of deviation float64 (users, n), NaN where a list has no entry."""
+        ...
+
+
+class Explains(Protocol):
+    """It can name the users, or the rated items, that told most of an entry of a list."""
+
+    @property
+    def side(self) -> Side:
+        """Whether reasons are users or items."""
+        ...
+
+    def list_reasons(self, grid: Grid, lists: Blocks, name: str) -> Blocks:
+        """Return blocks of reason int32 (users, n, most), indices of that side; NOBODY: none."""
+        ...
+
+
+class Model(ABC):
+    """A fitted model. Its blocks lie in the store it was fitted in.
+
+    Whoever wants more of a model than lists and predictions asks for a capability and gets the
+    model itself, or None:
+
+        if (intervals := model.intervals) is not None:
+            deviations = intervals.deviations(grid, pairs, name)
+    """
+
+    kind: Kind
+    """Whether it predicts ratings (in the scale) or only ranks items."""
+    history: tuple[Loss, ...] = ()
+    """Losses of the fit; empty for models without iterations."""
 
     @property
     def factors(self) -> HasFactors | None:
         """Itself, where it has factors."""
-        ...
+        return None
 
     @property
     def intervals(self) -> HasIntervals | None:
         """Itself, where it has intervals."""
-        ...
+        return None
 
     @property
     def explains(self) -> Explains | None:
         """Itself, where it gives reasons."""
-        ...
-
-    @property
-    def kind(self) -> Kind:
-        """Whether it predicts ratings (in the scale) or only ranks items."""
-        ...
+        return None
 
     @property
     def list_kind(self) -> Kind:
         """Whether the scores of its lists are ratings."""
-        ...
+        return self.kind
 
-    @property
-    def history(self) -> tuple[Loss, ...]:
-        """Losses of the fit; empty for models without iterations."""
-        ...
-
+    @abstractmethod
     def predict(self, grid: Grid, pairs: TileSet, name: str) -> Blocks:
         """Score the pairs of a tile set; NaN where the model knows nothing.
 
         `grid` holds the ratings the model was fitted on. Blocks of the users: prediction float64
         (n), in the order of the pairs' strip.
         """
-        ...
 
+    @abstractmethod
     def recommend(self, grid: Grid, n: int, name: str, eligible: Array | None = None) -> Blocks:
         """Rank the n best unseen items of every user, among the `eligible` bool (items) if given.
 
         Blocks of the users: indices int32 and scores float64, both (users, n); see RankedLists.
         """
-        ...
 
+    @abstractmethod
     def record(self) -> dict[str, Any]:
         """Return what is needed to load the model again, as JSON types."""
-        ...

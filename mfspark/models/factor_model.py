@@ -11,19 +11,21 @@ import numpy as np
 from mfspark.grid.grid import Grid
 from mfspark.grid.kernels import SweepKernel
 from mfspark.grid.layout import Blocks, BySide, TileSet
-from mfspark.grid.runners import Numbers
 from mfspark.grid.training import Loss, State
 from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.random import normal_rows, uniform_rows
-from mfspark.kernels.arrays.tile import Array, Arrays, stack_columns
+from mfspark.kernels.arrays.tile import Array, Arrays, Numbers, stack_columns
 from mfspark.kernels.arrays.top_n import RankedLists
 from mfspark.kernels.factorization.scores import (
     best_items,
     bias_scores,
     most_similar,
+    norms,
     scores_of_pairs,
+    telling_products,
+    telling_scores,
 )
-from mfspark.models.capabilities import Capabilities, HasFactors, Kind
+from mfspark.models.base import HasFactors, Kind, Model
 from mfspark.schemas import SIDES, Side
 
 StartDistribution = Literal["normal", "half_normal", "uniform"]
@@ -32,7 +34,7 @@ _ITEM_BYTES = 64 << 20  # factors of the items that are ranked at once: 258,000 
 
 
 @dataclass(frozen=True)
-class FactorModel(Capabilities):
+class FactorModel(Model):
     """Factor blocks of both sides with their global mean; see kernels.factorization.scores."""
 
     mean: float
@@ -65,11 +67,6 @@ class FactorModel(Capabilities):
     def factors(self) -> HasFactors:
         """Itself."""
         return self
-
-    @property
-    def list_kind(self) -> Kind:
-        """Lists have the scores of their pairs."""
-        return self.kind
 
     def record(self) -> dict[str, Any]:
         """Return the model as JSON types; the blocks stay where they are."""
@@ -114,12 +111,43 @@ class _RankItems:
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         lists = RankedLists.empty(len(rows["bias"]), self.n)
+        listable = _Listable.none(tiles.layout.n_items)
         for blocks, items, indices in _side_by_side(self.model.item, tiles, rows):
             seen = stack_columns([tiles.tile(q) for q in blocks])
             if self.eligible is not None:
                 items["n"] = np.where(self.eligible[indices], items["n"], 0)
             lists = best_items(self.model.mean, rows, items, seen, indices, lists)
-        return lists.arrays(), {}
+            listable.add(items, indices)
+        return listable.telling(self.model.kind, rows, lists).arrays(), {}
+
+
+@dataclass(frozen=True)
+class _Listable:
+    """What tells the items apart that may be listed, by global index."""
+
+    norms: Array
+    """|y_i|, float64 (items)."""
+    biases: Array
+    """b_i, float64 (items); NaN of items that are not listed."""
+
+    @classmethod
+    def none(cls, n_items: int) -> _Listable:
+        return cls(np.zeros(n_items), np.full(n_items, np.nan))
+
+    def add(self, items: Arrays, indices: Array) -> None:
+        """Note some items; those without ratings are never listed."""
+        known = items["n"] > 0
+        self.norms[indices] = np.where(known, norms(items), 0.0)
+        self.biases[indices] = np.where(known, items["bias"], np.nan)
+
+    def telling(self, kind: Kind, users: Arrays, lists: RankedLists) -> RankedLists:
+        """Return the lists without what the model does not know."""
+        known = ~np.isnan(self.biases)
+        if known.sum() < 2:
+            return lists
+        if kind == "ranking":
+            return telling_products(lists, users, self.norms)
+        return telling_scores(lists, users, self.norms[known], self.biases[known])
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as F
+
 from mfspark.errors import InputError
-from mfspark.evaluation.splits import split_ratings
+from mfspark.evaluation.splits import PAIR, split_ratings
 from mfspark.grid.cut import cut_frame
 from mfspark.grid.layout import GridLayout, TileSet
+from mfspark.ingest.counts import ACCEPTED, kind_of
 from mfspark.ingest.readers.ratings import read_ratings
 from mfspark.kernels.arrays.rating_scale import RatingScale
 from mfspark.models.records import Cut, Subset, cut_key
@@ -108,15 +111,21 @@ class Dataset:
         return tiles
 
     def _given_test(self, ratings: DataFrame) -> DataFrame:
-        """Return the ratings whose pair stands in the test files."""
-        read = read_ratings(self.context.spark, self.test_files, self.context.config.ingest)
+        """Return the pairs that stand in the test files, with the ratings that those give them.
+
+        A pair may stand in the training files too, and the night's ratings have the newer of both.
+        Of several in the test files the newest counts, as in `ingest.duplicates`.
+        """
+        context = self.context
+        read = read_ratings(context.spark, self.test_files, context.config.ingest)
         types = {field.name: field.dataType for field in ratings.schema.fields}
-        pairs = read.filter("reason is null").select(
-            *(read[name].cast(types[name]) for name in ("user_id", "item_id"))
+        of_test = read.filter(kind_of(context.night.run_date) == ACCEPTED).select(
+            *(F.col(name).cast(types[name]) for name in PAIR),
+            F.struct("rated_at", "file", "line", "cell", "rating").alias("given"),
         )
-        return ratings.join(pairs.distinct(), ["user_id", "item_id"], "left_semi").select(
-            *ratings.columns
-        )
+        newest = of_test.groupBy(*PAIR).agg(F.max("given").alias("given"))
+        known = ratings.drop("rating", "rated_at").join(newest, PAIR)
+        return known.select("given.rating", "given.rated_at", "*").select(*ratings.columns)
 
 
 def layout_for(n_users: int, n_items: int, n_ratings: int) -> GridLayout:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mfspark.grid.block_store import BlockStore
     from mfspark.grid.layout import Blocks, GridLayout
-    from mfspark.models.capabilities import HasFactors
+    from mfspark.models.base import HasFactors
     from mfspark.pipeline.dataset import Dataset
     from mfspark.pipeline.fits import Fits
     from mfspark.schemas import Side

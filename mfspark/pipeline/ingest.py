@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from mfspark.config.allowed_roots import check_allowed
 from mfspark.ingest.intake import BaseRatings, BaseRun, ingest
+from mfspark.ingest.readers.detect import check_readable
 from mfspark.ingest.readers.files import find_files, fingerprint
+from mfspark.ingest.side_tables.reader import beside_ratings
 from mfspark.models.records import INGEST
 from mfspark.samples.survey import survey_files
 from mfspark.schemas import IdTypes
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
-    from mfspark.config.config import Config
+    from mfspark.config.config import Config, IngestOptions
     from mfspark.ingest.report import IngestReport
     from mfspark.pipeline.context import RunContext
     from mfspark.schemas import IdType, Side
@@ -45,6 +47,12 @@ class InputFiles:
         ratings = _allowed_files(inputs.ratings) or (str(survey_files()),)
         others = (_allowed_files(given) for given in (inputs.users, inputs.items, inputs.test))
         return cls(ratings, *others)
+
+    def check(self, options: IngestOptions) -> None:
+        """Look at the beginning of each file. Raises InputError for one that cannot be read."""
+        check_readable((*self.ratings, *self.test), options)
+        for path in (*self.users, *self.items):
+            check_readable([path], beside_ratings(options))
 
     def fingerprints(self) -> list[dict[str, Any]]:
         """Return name, size and sha256 of each file, with its role; manifests call that `part`."""

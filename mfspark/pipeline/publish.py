@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from mfspark._version import __version__
 from mfspark.evaluation.catalog import RMSE
 from mfspark.grid.cut import cut_frame
-from mfspark.models.capabilities import MOST_REASONS
+from mfspark.models.base import MOST_REASONS
 from mfspark.pipeline.factor_tables import write_factors, write_similar_items
 from mfspark.pipeline.listable_items import listable_items
 from mfspark.pipeline.scoring import predict, recommend

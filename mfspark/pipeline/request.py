@@ -41,7 +41,6 @@ class Request:
     run_date: str | None = None
     models: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
-    debug: bool = False
 
     def load(self) -> Config:
         """Return the configuration with everything from the command line on top.
@@ -85,6 +84,7 @@ def execute(request: Request, progress: Progress, only: Sequence[ModelName] = ()
 
     `only` limits stage train to some of the configured models. Raises MfsparkError.
     """
+    from mfspark.models.records import INGEST
     from mfspark.pipeline.context import RunContext
     from mfspark.pipeline.feedback import with_feedback
     from mfspark.pipeline.ingest import InputFiles
@@ -97,6 +97,8 @@ def execute(request: Request, progress: Progress, only: Sequence[ModelName] = ()
         config = with_feedback(config, files.ratings)
         night = Night.begin(warehouse, config, request.date(), files.fingerprints())
         if not night.published:
+            if not night.finished(INGEST):
+                files.check(config.ingest)  # what cannot be read is refused before Spark starts
             size = sum(file["bytes"] for file in night.inputs)
             with spark_session(input_bytes=size) as spark:
                 work = Work(RunContext(spark, night), files, only or config.models.run)

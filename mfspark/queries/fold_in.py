@@ -109,10 +109,9 @@ def _scores(run: PublishedRun, name: str, tile: Tile, items: Arrays) -> Array:
     cut = run.record(cut_key(run.subset))
     assert cut is not None
     tiles = cut.tiles
-    part = als.rating_block_of(tile, items, tiles.mean, biases=explicit.biases)
-    start = np.zeros((1, part.features.shape[1]), np.float32)
-    w = als.solver_of(explicit, tiles.std).solve([part], start)[0][0]
-    rank = Y.shape[1]
-    bias = w[rank] if explicit.biases else 0.0
-    scores = tiles.mean + bias + items["bias"].astype(np.float64) + Y @ w[:rank]
+    nobody = {"factors": np.zeros((1, Y.shape[1]), np.float32), "bias": np.zeros(1, np.float32)}
+    solver, ratings = als.solver_of(explicit), [(tile, items)]
+    block, _ = als.solved(solver, nobody, ratings, tiles.mean, tiles.std, biases=explicit.biases)
+    x, bias = block["factors"][0], float(block["bias"][0])
+    scores = tiles.mean + bias + items["bias"].astype(np.float64) + Y @ x
     return scale_of(run).adjust(scores)

@@ -3,13 +3,11 @@
 import json
 
 from mfspark.queries.completed import completed_matrix
-from mfspark.queries.lookup import Id, default_model, list_of
+from mfspark.queries.lookup import Id, UserList, default_model, list_of
 from mfspark.queries.report.content import (
     Bar,
     Distribution,
-    ExampleList,
     Heatmap,
-    ListedItem,
     LossCurve,
     Rejected,
     Report,
@@ -154,31 +152,16 @@ def _example_users(run: PublishedRun) -> list[Id]:
     return [row["user_id"] for row in rows]
 
 
-def _example(run: PublishedRun, user: Id, model: str) -> ExampleList:
+def _example(run: PublishedRun, user: Id, model: str) -> UserList:
     found = list_of(run, str(user), model, _LIST)
     rows = [*found.favourites, *found.rows]
     among = ", ".join("?" * len(rows)) or "null"
-    genres = {
-        row["item_id"]: row["genres"] or []
-        for row in run.rows(
-            f"select item_id, genres from {{items}} where item_id in ({among})",
-            *(row["item_id"] for row in rows),
-        )
-    }
-
-    def item(row: Row, score: str) -> ListedItem:
-        title = row["title"] or str(row["item_id"])
-        tier = row.get("tier", model)
-        other = tier if tier != model else ""
-        return ListedItem(title, genres.get(row["item_id"], []), row[score], other)
-
-    return ExampleList(
-        str(user),
-        found.user["n_ratings"],
-        found.user["mean"],
-        [item(row, "rating") for row in found.favourites],
-        [item(row, "score") for row in found.rows],
-    )
+    query = f"select item_id, genres from {{items}} where item_id in ({among})"
+    items = run.rows(query, *(row["item_id"] for row in rows))
+    genres = {item["item_id"]: item["genres"] for item in items}
+    for row in rows:
+        row["genres"] = genres.get(row["item_id"])
+    return found
 
 
 def _rejected(run: PublishedRun, summary: Summary) -> list[Rejected]:

@@ -123,6 +123,7 @@ def _notes(run: PublishedRun) -> Iterator[str]:
         )
     yield from _about_input(ingest)
     yield from _about_lists(run, ingest)
+    yield from _about_filled_lists(run)
     yield from _about_sizes(run, ingest)
     yield from _about_metrics(run)
     for verdict in run.manifest.verdicts:
@@ -131,6 +132,7 @@ def _notes(run: PublishedRun) -> Iterator[str]:
 
 
 def _about_input(ingest: IngestReport) -> Iterator[str]:
+    yield from ingest.notes
     if later := ingest.n_later:
         yield f"left for later nights: {count(later, 'rating')} made after the run date"
     if again := ingest.n_counted:
@@ -186,6 +188,22 @@ def _about_lengths(run: PublishedRun, n_items: int) -> Iterator[str]:
             f"publish.n = {n} asked, only {unseen} unseen items exist for {users} "
             f"({n_items:,} items in all): their lists are that long"
         )
+
+
+def _about_filled_lists(run: PublishedRun) -> Iterator[str]:
+    """Name the models that had nothing to rank by, and for how many users."""
+    rows = run.rows(
+        """select model, count(*) as users from {top_n}
+           where rank = 1 and tier = 'popularity' and model <> 'popularity'
+           group by model order by model"""
+    )
+    models = run.manifest.config["models"]
+    for row in rows:
+        name, remedy = row["model"], ""
+        if name == "svd" and models["svd"].get("unrated") == "zero":
+            remedy = "; where all ratings are reproduced, a smaller models.svd.rank tells more"
+        users = count(row["users"], "user")
+        yield f"{name} tells nothing of what {users} did not rate: popular items are listed{remedy}"
 
 
 def _about_sizes(run: PublishedRun, ingest: IngestReport) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""runs, status, verify, rollback, gc, export: what they print and how they end."""
+"""runs, status, verify, rollback, gc: what they print and how they end."""
 
 from __future__ import annotations
 
@@ -142,13 +142,3 @@ def test_gc_names_what_it_removed(mfspark: Command, tmp_path: Path) -> None:
     assert Warehouse(tmp_path).run_ids() == [runs[2]]
     assert mfspark("gc", "-w", tmp_path / "no").exit_code == 2
     assert mfspark("gc", "-w", tmp_path, "--keep", 0).exit_code == 2
-
-
-def test_export_writes_a_file(mfspark: Command, tmp_path: Path) -> None:
-    made.publish_run(tmp_path / "wh")
-    target = tmp_path / "ratings.csv"
-    result = mfspark("export", "ratings", target, "-w", tmp_path / "wh", "--for-spreadsheets")
-    assert (result.exit_code, result.stdout) == (0, f"8 rows in {target}\n")
-    assert len(target.read_text().splitlines()) == 9
-    result = mfspark("export", "ratings", tmp_path / "ratings.txt", "-w", tmp_path / "wh")
-    assert result.exit_code == 2

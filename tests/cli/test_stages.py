@@ -69,7 +69,6 @@ def test_every_option_reaches_the_pipeline(
         entry.Request(
             "train", str(config), ("a.csv", "b.csv"), (), ("i.csv",), ("t.csv",),
             str(tmp_path / "w"), "2026-11-22", ("als", "torch_mf"), ("publish.n=3", "seed=8"),
-            debug=True,
         )
     ]  # fmt: skip
 

@@ -11,9 +11,8 @@ import pytest
 from mfspark.grid.block_store import MemoryStore
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks
-from mfspark.grid.runners import Numbers
 from mfspark.grid.views import RowTiles, Strips
-from mfspark.kernels.arrays.tile import Arrays, Tile
+from mfspark.kernels.arrays.tile import Arrays, Numbers, Tile
 from mfspark.schemas import Side, other
 from tests.support.grids import Array, grid_of, stars, whole
 

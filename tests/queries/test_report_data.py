@@ -70,11 +70,12 @@ def test_the_heatmap_holds_the_published_neighbors(made_report: Report) -> None:
 
 
 def test_example_lists_have_titles(made_report: Report) -> None:
-    by_user = {one.user: one for one in made_report.lists}
-    assert by_user.keys() == {"1", "3", "4"}  # few ratings, as many as most, the most
-    listed = by_user["1"].listed
-    assert [item.title for item in listed] == [made.ODD_TITLE, "Twice", "i5"]
-    assert [(item.title, item.score) for item in by_user["1"].liked] == [
+    by_user = {one.user["id"]: one for one in made_report.lists}
+    assert by_user.keys() == {1, 3, 4}  # few ratings, as many as most, the most
+    listed = by_user[1].rows
+    assert [item["title"] for item in listed] == [made.ODD_TITLE, "Twice", None]
+    assert {item["genres"] for item in listed} == {None}  # the made items have none
+    assert [(item["title"], item["rating"]) for item in by_user[1].favourites] == [
         ("First (1999)", 5),
         ("Twice", 3),
     ]

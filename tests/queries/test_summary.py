@@ -66,6 +66,14 @@ def test_notes_say_what_was_asked_for_beyond_what_there_is(
     assert [n for n in summary_of(tmp_path, **config).notes if note in n]
 
 
+def test_lists_that_popularity_made_are_noted(tmp_path: Path) -> None:
+    run_id = made.publish_run(tmp_path, filled=("svd", "als"))
+    notes = [n for n in summarise(PublishedRun(tmp_path, run_id)).notes if "tells nothing" in n]
+    what = "tells nothing of what 1 user did not rate: popular items are listed"
+    remedy = "; where all ratings are reproduced, a smaller models.svd.rank tells more"
+    assert notes == [f"als {what}", f"svd {what}{remedy}"]
+
+
 def test_nothing_is_noted_that_can_be_had(tmp_path: Path) -> None:
     options = {"publish": {"n": 2}, "evaluation": {"k": 4}, "completed": {"max_cells": 0}}
     notes = summary_of(tmp_path, **options).notes

@@ -74,11 +74,13 @@ def publish_run(
     mark: int = 0,
     ndcg: dict[str, float] | None = None,
     facts: dict[str, Any] | None = None,
+    filled: tuple[str, ...] = (),
     **config: Any,
 ) -> str:
     """Publish the made run and return its id; `mark` makes another run of the same tables.
 
-    `ndcg` gives models another figure than 0.5, `facts` what further stages recorded.
+    `ndcg` gives models another figure than 0.5, `facts` what further stages recorded; the lists of
+    the models `filled` are popularity's.
     """
     options: dict[str, Any] = {
         "publish": {"n": 4},
@@ -91,7 +93,7 @@ def publish_run(
         **config,
     }
     night = Night.begin(Warehouse(root), Config.model_validate(options), run_date, [{"mark": mark}])
-    for table, rows in _tables().items():
+    for table, rows in _tables(filled).items():
         directory = night.table_dir(table)
         directory.mkdir(parents=True)
         schema = table_schema(table, IDS)
@@ -118,7 +120,7 @@ def with_former_names(root: Path, run_id: str) -> None:
     path.write_text(json.dumps(manifest))
 
 
-def _tables() -> dict[str, list[dict[str, Any]]]:
+def _tables(filled: tuple[str, ...]) -> dict[str, list[dict[str, Any]]]:
     return {
         "ratings": [{"user_id": u, "item_id": i, "rating": r} for u, i, r in RATINGS],
         "rejected_ratings": [],
@@ -136,8 +138,9 @@ def _tables() -> dict[str, list[dict[str, Any]]]:
         "item_factors": _factors("item_id", ITEM_FACTORS, ITEM_BIAS),
         "top_n": [
             {"model": model, "user_id": 1, "rank": rank, "item_id": item, "score": 5.0 - rank,
-             "tier": model, "title": TITLES[item], "reason": REASONS.get((model, item))}
-            for model in (*MODELS, "item_knn")
+             "tier": "popularity" if model in filled else model, "title": TITLES[item],
+             "reason": REASONS.get((model, item))}
+            for model in dict.fromkeys((*MODELS, "item_knn", *filled))
             for rank, item in enumerate(("i4", "i3", "i5"), 1)
         ],
     }  # fmt: skip

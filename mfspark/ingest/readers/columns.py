@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mfspark.errors import InputError
-from mfspark.ingest.readers.cells import Cells
-from mfspark.ingest.readers.header import find_header
-from mfspark.ingest.readers.names import (
+from mfspark.ingest.readers.shapes.cells import Cells
+from mfspark.ingest.readers.shapes.header import find_header
+from mfspark.ingest.readers.shapes.names import (
     NAMES,
     TIERS,
     UNSURE,
@@ -24,7 +24,7 @@ from mfspark.ingest.readers.names import (
     named_twice,
     plain_name,
 )
-from mfspark.ingest.readers.readings import (
+from mfspark.ingest.readers.shapes.readings import (
     FATAL,
     Long,
     is_clearly_long,
@@ -32,14 +32,14 @@ from mfspark.ingest.readers.readings import (
     prefers_wide,
     weight,
 )
-from mfspark.ingest.readers.validate import looks_like_timestamp
-from mfspark.ingest.readers.wide import WideColumns, read_as_wide, title_of
+from mfspark.ingest.readers.shapes.wide import WideColumns, read_as_wide, title_of
+from mfspark.ingest.readers.times import looks_like_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mfspark.config.config import IngestOptions, InputColumns
-    from mfspark.ingest.readers.wide import Wide
+    from mfspark.ingest.readers.shapes.wide import Wide
 
 SAMPLE_RECORDS = 1000
 _MOST_LONG_COLUMNS = 4  # whose names say nothing, and are read in the usual order

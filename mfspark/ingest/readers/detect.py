@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-import zlib
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mfspark.errors import InputError
 from mfspark.ingest.readers.columns import SAMPLE_RECORDS
-from mfspark.ingest.readers.excel import EXCEL, ZIP
+from mfspark.ingest.readers.delimiters import BLANKS, is_quoted, separated, separator_of
+from mfspark.ingest.readers.encodings import chosen_encoding, decoded
+from mfspark.ingest.readers.excel import EXCEL
 from mfspark.ingest.readers.files import open_input, size_of
-from mfspark.ingest.readers.lines import BYTE_ORDER_MARK
-from mfspark.ingest.readers.names import HEADER_NAMES, plain_name
+from mfspark.ingest.readers.lines import BYTE_ORDER_MARK, bytes_above_ascii
+from mfspark.ingest.readers.packings import SUFFIXES, packing_of, unpacked, unreadable_packing
 from mfspark.ingest.readers.parquet import PARQUET
+from mfspark.ingest.readers.quotes import mended_sample, shapes_of
+from mfspark.ingest.readers.shapes.names import HEADER_NAMES, plain_name
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mfspark.config.config import IngestOptions
     from mfspark.ingest.readers.source import TableFormat
 
+_NEARLY_ALL = 0.9
 HEAD = 256 << 10  # bytes looked at
 FORMATS: tuple[TableFormat, ...] = (EXCEL, PARQUET)
-"""The formats that first bytes tell; a file that is none of them is text, gzipped or not."""
+"""The formats that first bytes tell; a file that is none of them is text, packed or not."""
 
 _TEXT_NAMES = (".csv", ".tsv", ".tab", ".dat", ".txt", ".data", ".item", ".base", ".test", ".psv")
-_GZIP = b"\x1f\x8b"
-_PACKED = (
-    (_GZIP, "a gzip file", "rename it to .csv.gz, or unpack it"),
-    (ZIP, "a zip archive", "unpack it first"),
-)
 DELIMITERS: dict[str, tuple[str, ...]] = {
     "csv": (",", ";"),
     "dat": ("::",),
@@ -39,7 +37,7 @@ DELIMITERS: dict[str, tuple[str, ...]] = {
     "wide_csv": (",", ";", "\t"),
     "auto": ("::", "\t", ";", "|", ","),
 }
-"""The delimiters that are tried in text, by `ingest.format`."""
+"""The delimiters that are tried in text, by `ingest.format`; blanks where none of them splits."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,8 @@ class Recognised:
 
     format: TableFormat | None = None
     """None: it is text."""
-    gzipped: bool = False
+    packing: str = ""
+    """One of `packings.SUFFIXES`; "" where it is not packed."""
     head: bytes = b""
     complete: bool = True
 
@@ -70,22 +69,32 @@ def recognise(path: str, options: IngestOptions) -> Recognised:
         if wanted not in ("auto", looks.name):
             raise _mismatch(path, looks.article, wanted)
         return Recognised(looks)
-    gzipped = head.startswith(_GZIP)
-    if gzipped and (name.endswith(".gz") or not named_text):
-        unpacked, complete = _unpacked_head(path, head)
-        if not unpacked:
+    packing = packing_of(head)
+    if packing and (name.endswith(SUFFIXES[packing]) or not named_text):
+        content, complete = _unpacked_head(path, packing, head)
+        if not content and complete:
             raise InputError(f"{path} unpacks to nothing", "check the job that exports it")
-        _refuse_binary(path, unpacked)
-        return Recognised(gzipped=True, head=unpacked, complete=complete)
-    packed = (found[1:] for found in _PACKED if head.startswith(found[0]))
-    article, remedy = (looks.article, looks.remedy) if looks else next(packed, ("", ""))
+        _refuse_binary(path, content)
+        return Recognised(packing=packing, head=content, complete=complete)
+    article, remedy = (looks.article, looks.remedy) if looks else _packed(packing, head)
     if wanted not in DELIMITERS:
         raise _mismatch(path, article or "text", wanted)
     if article:
         message = f"{path} is named or configured as text but looks like {article}"
-        raise InputError(message, remedy)
+        raise InputError(message if named_text else f"{path} is {article}", remedy)
     _refuse_binary(path, head)
     return Recognised(head=head, complete=size_of(path) <= len(head))
+
+
+def check_readable(files: Sequence[str], options: IngestOptions) -> None:
+    """Look at the first bytes of each file. Raises InputError for one that cannot be read.
+
+    Empty files are passed over if others hold something.
+    """
+    filled = [path for path in files if size_of(path) > 0]
+    for path in filled or files:
+        if not (found := recognise(path, options)).format:
+            sample_text(found, options, path)
 
 
 def sample_text(
@@ -95,12 +104,27 @@ def sample_text(
     head = found.head.removeprefix(BYTE_ORDER_MARK)
     if not found.complete:
         head = head[: head.rfind(b"\n") + 1] or head
-    try:
-        text = head.decode("iso-8859-1" if options.encoding == "iso-8859-1" else "utf-8")
-    except UnicodeDecodeError:
-        text = head.decode("iso-8859-1")
+    text = decoded(head, chosen_encoding(options, bytes_above_ascii(head), "mixed"))
+    tried = DELIMITERS.get(options.format, DELIMITERS["auto"])
+    if options.delimiter:
+        tried = (BLANKS if options.delimiter == " " else options.delimiter,)
+    best = _best(text, tried)
+    if best is None and options.format == "auto" and not options.delimiter:
+        tried = (*tried, BLANKS)
+        best = _by_blanks(text)
+    if best is None:
+        shown = " ".join(tried).replace("\t", "tab")
+        raise InputError(
+            f"{path} has no rows of several columns (delimiters tried: {shown})",
+            'check the file, or name its delimiter: ingest.delimiter = "|"',
+        )
+    return best
+
+
+def _best(text: str, delimiters: Sequence[str]) -> tuple[str, list[list[str]]] | None:
+    """Return the delimiter that splits best, and the records; None where none splits."""
     best: tuple[tuple[bool, float, int], str, list[list[str]]] | None = None
-    for delimiter in DELIMITERS.get(options.format, DELIMITERS["auto"]):
+    for delimiter in delimiters:
         records = split_records(text, delimiter)
         widths = Counter(len(record) for record in records if any(record))
         if not widths:
@@ -112,29 +136,33 @@ def sample_text(
         score = (has_header, regular, width)
         if best is None or score > best[0]:
             best = score, delimiter, records
-    if best is None or best[0][:2] == (False, 0.0):
-        tried = " ".join(DELIMITERS.get(options.format, DELIMITERS["auto"])).replace("\t", "tab")
-        raise InputError(
-            f"{path} has no rows of several columns (delimiters tried: {tried})",
-            "check the file, or ingest.format",
-        )
-    return best[1], best[2]
+    return None if best is None or best[0][:2] == (False, 0.0) else best[1:]
+
+
+def _by_blanks(text: str) -> tuple[str, list[list[str]]] | None:
+    """Split at blanks where nearly all lines then have as many fields, some of them numbers.
+
+    Any prose has blanks.
+    """
+    records = split_records(text, BLANKS)
+    widths = Counter(len(record) for record in records if any(record))
+    width, count = widths.most_common(1)[0] if widths else (0, 0)
+    body = [record for record in records[1:] if len(record) == width]
+    if width < 2 or count < _NEARLY_ALL * widths.total() or not body:
+        return None
+    return (BLANKS, records) if "N" in shapes_of(zip(*body, strict=True)) else None
 
 
 def split_records(text: str, delimiter: str) -> list[list[str]]:
-    """Split text into at most 1000 records, quotes respected except with '::'."""
-    if delimiter == "::":
-        return [line.split("::") for line in text.splitlines()[:SAMPLE_RECORDS]]
-    records: list[list[str]] = []
-    csv.field_size_limit(HEAD)
-    try:
-        for record in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
-            records.append(record)
-            if len(records) == SAMPLE_RECORDS:
-                break
-    except csv.Error:
-        return records
-    return records
+    """Split text into a record a line, at most 1000; quotes are respected except with '::'.
+
+    A record of several lines is followed by empty ones for the others of its lines.
+    """
+    separator = separator_of(delimiter)
+    lines = separated(text.encode(), delimiter).splitlines()[:SAMPLE_RECORDS]
+    if not is_quoted(delimiter):
+        return [line.decode().split(separator) for line in lines]
+    return mended_sample(lines, separator)
 
 
 def _mismatch(path: str, article: str, wanted: str) -> InputError:
@@ -148,18 +176,30 @@ def _refuse_binary(path: str, head: bytes) -> None:
     if b"\0" in head:
         raise InputError(
             f"{path} is a binary file (it has NUL bytes), not a table of text",
-            "known formats: CSV, '::' and tab separated text, gzip of these, Excel, Parquet",
+            "known formats: CSV and other delimited text, packed or not, Excel, Parquet",
         )
 
 
-def _unpacked_head(path: str, head: bytes) -> tuple[bytes, bool]:
+def _packed(packing: str, head: bytes) -> tuple[str, str]:
+    """Return what packed file it is and what to do, or two empty texts."""
+    if packing:
+        article = "zip archive" if packing == "zip" else f"{packing} file"
+        rename = f"rename it to .csv{SUFFIXES[packing]}, or unpack it"
+        return f"a {article}", "unpack it first" if packing == "zip" else rename
+    other = unreadable_packing(head)
+    return other, "unpack it first" if other else ""
+
+
+def _unpacked_head(path: str, packing: str, head: bytes) -> tuple[bytes, bool]:
+    """Return the first bytes of what is packed, and whether they are all."""
     try:
-        with open_input(path) as stream, gzip.GzipFile(fileobj=stream) as unpacked:
-            data = unpacked.read(HEAD + 1)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        if len(head) >= HEAD:  # the damage lies further on: the pass over the whole file names it
-            return b"", False
-        raise InputError(
-            f"{path} is a broken gzip file: {error}", "it may be cut off; copy it again"
-        ) from None
+        with unpacked(path, packing) as content:
+            data = content.read(HEAD + 1)
+    except InputError:
+        if len(head) >= HEAD and packing != "zip":
+            return (
+                b"",
+                False,
+            )  # the damage may lie further on: the pass over the whole file names it
+        raise
     return data[:HEAD], len(data) <= HEAD

@@ -28,6 +28,8 @@ from mfspark.ingest.readers.files import open_input, size_of
 from mfspark.ingest.readers.melt import cleaned
 from mfspark.ingest.readers.source import TableFormat, TextTable, text_columns
 from mfspark.ingest.readers.text import Records
+from mfspark.ingest.readers.times import times_in_words
+from mfspark.ingest.readers.validate import rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from mfspark.config.config import IngestOptions
     from mfspark.ingest.readers.columns import FileColumns
     from mfspark.ingest.readers.source import Split
+    from mfspark.ingest.readers.validate import Rules
 
 MAX_FILE_BYTES = 256 << 20
 MAX_UNPACKED_BYTES = 2 << 30
@@ -60,7 +63,7 @@ class SheetSource:
     max_cells: int
     columns: FileColumns
     header_line: int
-    scale: tuple[float, float] | None
+    rules: Rules
 
     @property
     def holds_choices(self) -> bool:
@@ -71,7 +74,7 @@ class SheetSource:
         """Yield the cleaned rows of the sheet, those below the header."""
         for records in read_sheet(self.path, self.sheet, self.max_cells, self.columns.n_columns):
             below = records.below(self.header_line)
-            yield from cleaned(below, self.columns.columns, self.scale, ",")
+            yield from cleaned(below, self.columns.columns, self.rules)
 
 
 def read_sheet(path: str, sheet: str, max_cells: int, n_columns: int = 0) -> Iterator[Records]:
@@ -307,8 +310,10 @@ def _source(path: str, options: IngestOptions) -> tuple[SheetSource, str]:
         raise InputError(error.message, hint) from None
     header_line = lines[columns.skip - 1] if columns.skip else 0
     limits = options.sheet, options.max_sheet_cells
-    source = SheetSource(path, *limits, columns, header_line, options.rating_scale)
-    return source, f"excel{sheet}, {columns.description}"
+    cells = list(zip(*sample[columns.skip : SAMPLE_RECORDS], strict=True))
+    rules = rules_of(options, ",", columns.columns.timestamp, cells)
+    source = SheetSource(path, *limits, columns, header_line, rules)
+    return source, f"excel{sheet}, {columns.description}{times_in_words(rules.times)}"
 
 
 def _table(path: str, options: IngestOptions) -> TextTable:

@@ -9,23 +9,24 @@ lose none:
 
 from __future__ import annotations
 
-import gzip
-import zlib
-from contextlib import contextmanager
+import re
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from mfspark.errors import InputError
-from mfspark.ingest.readers.files import open_input
+from mfspark.ingest.readers.delimiters import is_quoted, separated, separator_of
+from mfspark.ingest.readers.packings import unpacked
+from mfspark.ingest.readers.quotes import count_lines, fields_of, grammar, irregular_lines, is_open
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
 
 CHUNK = 4 << 20  # bytes read at a time; a few times the processor's cache
 LONGEST_LINE = 64 << 20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_ABOVE_ASCII = re.compile(rb"[\x80-\xff]")
 
 
 @dataclass(frozen=True)
@@ -34,70 +35,107 @@ class Facts:
 
     lines: int = 0
     odd_quotes: bool = False
-    """Whether some line holds an odd number of quotes: then a quoted field may span lines."""
-    utf8: bool = True
+    """Whether the quotes of some line are not plainly in order."""
+    open_quotes: bool = False
+    """Whether some line leaves a quoted field open: then one may span lines."""
+    utf8_bytes: int = 0
+    """Bytes above ASCII in lines that are UTF-8."""
+    other_bytes: int = 0
+    """The same in lines that are not."""
+    other_lines: int = 0
 
     def __add__(self, more: Facts) -> Facts:
         return Facts(
-            self.lines + more.lines, self.odd_quotes or more.odd_quotes, self.utf8 and more.utf8
+            self.lines + more.lines,
+            self.odd_quotes or more.odd_quotes,
+            self.open_quotes or more.open_quotes,
+            self.utf8_bytes + more.utf8_bytes,
+            self.other_bytes + more.other_bytes,
+            self.other_lines + more.other_lines,
         )
 
 
-def line_chunks(path: str, start: int, end: int, gzipped: bool = False) -> Iterator[bytes]:
+def line_chunks(path: str, start: int, end: int, packing: str = "") -> Iterator[bytes]:
     """Yield the lines that begin in [start, end), in chunks of whole lines.
 
-    A byte order mark is taken off. A gzip file is one range; `start` and `end` do not count there.
+    Byte order marks at the beginning of lines are taken off (files are glued together with theirs).
+    A packed file is one range; `start` and `end` do not count there.
     """
-    with _opened(path, gzipped) as stream:
+    with unpacked(path, packing) as stream:
         position, rest = 0, b""
-        if start and not gzipped:
+        if start and not packing:
             stream.seek(start - 1)
             position = start - 1 + len(_read_line(stream, path))
-        while gzipped or position < end:
-            block = stream.read(CHUNK if gzipped else min(CHUNK, end - position))
+        while packing or position < end:
+            block = stream.read(CHUNK if packing else min(CHUNK, end - position))
             if not block:
                 break
-            block = block.removeprefix(BYTE_ORDER_MARK) if position == 0 else block
-            position = position + len(block) if gzipped else stream.tell()
-            if not gzipped and position >= end and not block.endswith(b"\n"):
+            position = position + len(block) if packing else stream.tell()
+            if not packing and position >= end and not block.endswith(b"\n"):
                 block += _read_line(stream, path)
             whole, newline, tail = (rest + block).rpartition(b"\n")
             if len(tail) > LONGEST_LINE:
                 raise _line_too_long(path)
             rest = tail
             if newline:
-                yield whole + newline
+                yield _without_marks(whole + newline)
         if rest:
-            yield rest
+            yield _without_marks(rest)
 
 
-def examine(path: str, start: int, end: int, gzipped: bool = False) -> Facts:
+def examine(path: str, start: int, end: int, packing: str = "", delimiter: str = ",") -> Facts:
     """Count the lines of a range and look at its quotes and its encoding."""
     facts = Facts()
-    for chunk in line_chunks(path, start, end, gzipped):
-        facts += Facts(count_lines(chunk), _has_odd_line(chunk), _is_utf8(chunk))
+    for chunk in line_chunks(path, start, end, packing):
+        facts += _facts(chunk, delimiter)
     return facts
 
 
-def count_lines(chunk: bytes) -> int:
-    """Count the lines of a chunk as the parser does: a lone carriage return ends one, too."""
-    lone = chunk.count(b"\r") - chunk.count(b"\r\n") if b"\r" in chunk else 0
-    return chunk.count(b"\n") + lone + (not chunk.endswith((b"\n", b"\r")))
+def _facts(chunk: bytes, delimiter: str) -> Facts:
+    odd, still_open = _quotes(chunk, delimiter) if is_quoted(delimiter) else (False, False)
+    facts = Facts(count_lines(chunk), odd, still_open)
+    return facts if chunk.isascii() else facts + bytes_above_ascii(chunk)
 
 
-@contextmanager
-def _opened(path: str, gzipped: bool) -> Generator[IO[bytes]]:
-    with open_input(path) as stream:
-        if not gzipped:
-            yield stream
-            return
-        try:
-            with gzip.GzipFile(fileobj=stream) as unpacked:
-                yield cast("IO[bytes]", unpacked)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise InputError(
-                f"{path} is a broken gzip file: {error}", "it may be cut off; copy it again"
-            ) from None
+def _quotes(chunk: bytes, delimiter: str) -> tuple[bool, bool]:
+    """Return whether quotes are out of order, and whether a quoted field is left open."""
+    if b'"' not in chunk:
+        return False, False
+    separator = separator_of(delimiter)
+    chunk = separated(chunk, delimiter)
+    odd = irregular_lines(chunk, separator)
+    if not len(odd):
+        return False, False
+    lines, by = chunk.splitlines(), grammar(separator)
+    return True, any(
+        fields_of(lines[n], by) is None and is_open(lines[n], by) for n in odd.tolist()
+    )
+
+
+def bytes_above_ascii(chunk: bytes) -> Facts:
+    """Count the bytes above ASCII in lines that are UTF-8, and in those that are not."""
+    n = int(np.count_nonzero(np.frombuffer(chunk, np.uint8) > 127))
+    try:
+        chunk.decode()
+    except UnicodeDecodeError:
+        bad = [line for line in chunk.splitlines() if not _is_utf8(line)]
+        others = sum(len(_ABOVE_ASCII.findall(line)) for line in bad)
+        return Facts(utf8_bytes=n - others, other_bytes=others, other_lines=len(bad))
+    return Facts(utf8_bytes=n)
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _without_marks(chunk: bytes) -> bytes:
+    if BYTE_ORDER_MARK not in chunk:
+        return chunk
+    return re.sub(rb"^(?:\xef\xbb\xbf)+", b"", chunk, flags=re.MULTILINE)
 
 
 def _read_line(stream: IO[bytes], path: str) -> bytes:
@@ -111,22 +149,3 @@ def _line_too_long(path: str) -> InputError:
     return InputError(
         f"{path} has a line longer than {LONGEST_LINE >> 20} MiB", "it is probably not a text table"
     )
-
-
-def _has_odd_line(chunk: bytes) -> bool:
-    if b'"' not in chunk:
-        return False
-    data = np.frombuffer(chunk, dtype=np.uint8)
-    quotes = np.flatnonzero(data == ord('"'))
-    ends = np.append(np.flatnonzero((data == ord("\n")) | (data == ord("\r"))), len(data))
-    return bool((np.searchsorted(quotes, ends) % 2).any())
-
-
-def _is_utf8(chunk: bytes) -> bool:
-    if chunk.isascii():
-        return True
-    try:
-        chunk.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

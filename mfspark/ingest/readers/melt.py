@@ -3,40 +3,41 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mfspark.ingest.readers.validate import Fields, Rules, clean, rejected_records
-from mfspark.ingest.readers.wide import WideColumns, sums_up
+from mfspark.ingest.readers.shapes.wide import WideColumns, sums_up
+from mfspark.ingest.readers.validate import Fields, clean, rejected_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mfspark.ingest.readers.columns import LongColumns
     from mfspark.ingest.readers.text import Records
+    from mfspark.ingest.readers.validate import Rules
 
 
 def cleaned(
     records: Records,
     columns: LongColumns | WideColumns,
-    scale: tuple[float, float] | None,
-    delimiter: str,
+    rules: Rules,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the cleaned ratings of some records, and the records that are malformed."""
     if len(records.lines):
         if isinstance(columns, WideColumns):
-            records, totals = _without_totals(records, columns)
+            records, totals = _without_totals(records, columns, rules.delimiter)
             if totals:
-                yield rejected_records(totals, delimiter, "totals_row")
-            rules = Rules(scale, delimiter, blank_item="blank_item_header")
-            yield clean(_melted(records, columns), rules)
+                yield rejected_records(totals, rules.delimiter, "totals_row")
+            wide = replace(rules, blank_item="blank_item_header")
+            yield clean(_melted(records, columns), wide)
         else:
-            yield clean(_long(records, columns), Rules(scale, delimiter))
+            yield clean(_long(records, columns), rules)
     if records.malformed:
-        yield rejected_records(records.malformed, delimiter)
+        yield rejected_records(records.malformed, rules.delimiter)
 
 
 def _long(records: Records, columns: LongColumns) -> Fields:
@@ -57,7 +58,7 @@ def ones(n: int) -> pa.Array:
 
 
 def _without_totals(
-    records: Records, columns: WideColumns
+    records: Records, columns: WideColumns, delimiter: str
 ) -> tuple[Records, list[tuple[int, str]]]:
     """Take out the rows that are called Total, Average and the like; return them as text."""
     if columns.user < 0:
@@ -68,7 +69,7 @@ def _without_totals(
     rows = zip(*(c.filter(totals).to_pylist() for c in records.columns), strict=True)
     lines = records.lines[totals.to_numpy(zero_copy_only=False)].tolist()
     kept = records.filter(pc.invert(totals))
-    return kept, [(n, ",".join(row)) for n, row in zip(lines, rows, strict=True)]
+    return kept, [(n, delimiter.join(row)) for n, row in zip(lines, rows, strict=True)]
 
 
 def _melted(records: Records, columns: WideColumns) -> Fields:

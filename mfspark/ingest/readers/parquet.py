@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mfspark.errors import InputError
-from mfspark.ingest.readers.cells import Cells
 from mfspark.ingest.readers.columns import (
     SAMPLE_RECORDS,
     Sample,
@@ -21,12 +20,15 @@ from mfspark.ingest.readers.columns import (
     used_columns,
     without_ratings,
 )
+from mfspark.ingest.readers.encodings import windows_1252
 from mfspark.ingest.readers.files import open_input
 from mfspark.ingest.readers.melt import cleaned, ones
+from mfspark.ingest.readers.shapes.cells import Cells
+from mfspark.ingest.readers.shapes.wide import WideColumns
 from mfspark.ingest.readers.source import TableFormat, TextTable
 from mfspark.ingest.readers.text import Records
-from mfspark.ingest.readers.validate import Fields, Rules, clean
-from mfspark.ingest.readers.wide import WideColumns
+from mfspark.ingest.readers.times import times_in_words
+from mfspark.ingest.readers.validate import Fields, clean, rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from mfspark.config.config import IngestOptions
     from mfspark.ingest.readers.columns import LongColumns
     from mfspark.ingest.readers.source import Split
+    from mfspark.ingest.readers.validate import Rules
 
 _ROWS_A_BATCH = 1 << 18
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
@@ -47,7 +50,7 @@ class ParquetSource:
     columns: LongColumns | WideColumns
     names: tuple[str, ...]
     """Of the file's columns, and then of those that its folders name (user=5)."""
-    scale: tuple[float, float] | None
+    rules: Rules
 
     @property
     def holds_choices(self) -> bool:
@@ -68,15 +71,13 @@ class ParquetSource:
                     pc.fill_null(_as_id(found[i]), "") if i in found else none
                     for i in range(len(self.names))
                 ]
-                yield from cleaned(Records(lines, texts), columns, self.scale, ",")
+                yield from cleaned(Records(lines, texts), columns, self.rules)
             else:
-                yield clean(_fields(found, columns, pa.array(lines)), Rules(self.scale))
+                yield clean(_fields(found, columns, pa.array(lines)), self.rules)
 
 
-def parquet_columns(
-    path: str, options: IngestOptions
-) -> tuple[LongColumns | WideColumns, tuple[str, ...]]:
-    """Return which columns are the parts, and the names of all. Raises InputError."""
+def parquet_columns(path: str, options: IngestOptions) -> tuple[Sample, LongColumns | WideColumns]:
+    """Return the first rows, and which columns are the parts. Raises InputError."""
     folders = folder_columns(path)
     with opened_parquet(path) as file:
         schema = file.schema_arrow
@@ -84,7 +85,8 @@ def parquet_columns(
     parts = range(len(names))
     first = next(_batches(path, names, parts, None, SAMPLE_RECORDS), None)
     columns = [Cells(_texts(first[i]) if first else ()) for i in parts]
-    found = table_columns(Sample(path, names, columns), options)
+    sample = Sample(path, names, columns)
+    found = table_columns(sample, options)
     for i in used_columns(found):
         kind = schema.field(i).type if i < len(schema.names) else pa.string()
         if pa.types.is_nested(kind):
@@ -92,7 +94,7 @@ def parquet_columns(
                 f"{path}: column '{names[i]}' is {kind}, not a single value",
                 "name another column in ingest.columns",
             )
-    return found, names
+    return sample, found
 
 
 def folder_columns(path: str) -> dict[str, str | None]:
@@ -156,7 +158,7 @@ def _texts(values: pa.Array) -> list[str]:
 
 
 def as_text(values: pa.Array) -> pa.Array:
-    """Return a column as text; bytes that are no UTF-8 are read as ISO-8859-1, as in text files.
+    """Return a column as text; bytes that are no UTF-8 are read as Windows-1252, as in text files.
 
     Parquet readers do not check texts, and some writers put any bytes there. Raises ArrowInvalid or
     ArrowNotImplementedError for a nested column.
@@ -178,7 +180,7 @@ def _decoded(text: bytes) -> str:
     try:
         return text.decode()
     except UnicodeDecodeError:
-        return text.decode("iso-8859-1")
+        return windows_1252(text)
 
 
 def _as_time(values: pa.Array) -> pa.Array:
@@ -223,9 +225,11 @@ def opened_parquet(path: str) -> Generator[pq.ParquetFile]:
 
 
 def _source(path: str, options: IngestOptions) -> tuple[ParquetSource, str]:
-    columns, names = parquet_columns(path, options)
-    source = ParquetSource(path, columns, names, options.rating_scale)
-    return source, f"parquet {columns.describe(names)}"
+    sample, columns = parquet_columns(path, options)
+    texts = [cells.texts for cells in sample.columns]
+    rules = rules_of(options, ",", columns.timestamp, texts)
+    source = ParquetSource(path, columns, tuple(sample.names), rules)
+    return source, f"parquet {columns.describe(sample.names)}{times_in_words(rules.times)}"
 
 
 def _table(path: str, _: IngestOptions) -> TextTable:

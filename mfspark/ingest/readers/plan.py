@@ -13,12 +13,17 @@ from mfspark.ingest.readers.columns import (
     file_columns,
     without_ratings,
 )
+from mfspark.ingest.readers.delimiters import written
 from mfspark.ingest.readers.detect import recognise, sample_text
+from mfspark.ingest.readers.encodings import chosen_encoding
 from mfspark.ingest.readers.files import size_of
 from mfspark.ingest.readers.lines import Facts, examine
 from mfspark.ingest.readers.melt import cleaned
+from mfspark.ingest.readers.quotes import shapes_of
 from mfspark.ingest.readers.source import Split
 from mfspark.ingest.readers.text import TextFile, read_records
+from mfspark.ingest.readers.times import times_in_words
+from mfspark.ingest.readers.validate import Rules, rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,8 +34,6 @@ if TYPE_CHECKING:
     from mfspark.ingest.readers.detect import Recognised
     from mfspark.ingest.readers.source import Source
 
-Scale = tuple[float, float] | None
-
 
 @dataclass(frozen=True)
 class TextSource:
@@ -38,7 +41,7 @@ class TextSource:
 
     file: TextFile
     layout: FileColumns
-    scale: Scale
+    rules: Rules
 
     @property
     def holds_choices(self) -> bool:
@@ -47,15 +50,13 @@ class TextSource:
 
     def read(self, split: Split) -> Iterator[pa.RecordBatch]:
         """Yield the cleaned rows of a range of lines."""
-        layout = self.layout
-        for records in read_records(
-            self.file, split.start, split.end, split.first_line, layout.used
-        ):
-            yield from cleaned(records, layout.columns, self.scale, self.file.delimiter)
+        layout, place = self.layout, (split.start, split.end, split.first_line)
+        for records in read_records(self.file, *place, layout.used, split.lines):
+            yield from cleaned(records, layout.columns, self.rules)
 
 
-Examine = tuple[str, int, int, bool]
-"""Arguments of `lines.examine`: path, start, end, gzipped."""
+Examine = tuple[str, int, int, str, str]
+"""Arguments of `lines.examine`: path, start, end, packing, delimiter."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ def plan_read(
         assert isinstance(source, TextSource)
         file = examined(source.file, here, options)
         sources[number] = replace(source, file=file)
+        read_as[number] += in_words(file, here)
         splits += _text_splits(number, ranges, here, file.multiline)
     return ReadPlan(tuple(sources), tuple(splits), tuple(read_as))
 
@@ -134,45 +136,61 @@ def examine_here(ranges: Sequence[Examine]) -> list[Facts]:
 def _text(path: str, found: Recognised, options: IngestOptions) -> tuple[TextSource, str]:
     delimiter, sample = sample_text(found, options, path)
     layout = file_columns(sample, options, path)
-    file = TextFile(path, delimiter, layout.n_columns, layout.skip, found.gzipped)
+    body = [record for record in sample[layout.skip :] if len(record) == layout.n_columns]
+    columns = list(zip(*body, strict=True))
+    file = TextFile(path, delimiter, layout.n_columns, layout.skip, found.packing)
+    file = replace(file, shapes=shapes_of(columns))
     kind = f"text split by '{delimiter}'".replace("\t", "tab")
-    return TextSource(file, layout, options.rating_scale), f"{kind}, {layout.description}"
+    rules = rules_of(options, written(delimiter), layout.columns.timestamp, columns)
+    return TextSource(
+        file, layout, rules
+    ), f"{kind}, {layout.description}{times_in_words(rules.times)}"
 
 
 def _nothing(path: str) -> TextSource:
     return TextSource(
-        TextFile(path, ",", 3), FileColumns(LongColumns(0, 1, 2), 0, 3, "empty"), None
+        TextFile(path, ",", 3), FileColumns(LongColumns(0, 1, 2), 0, 3, "empty"), Rules()
     )
 
 
 def _ranges(file: TextFile, split_bytes: int) -> list[Examine]:
     size = size_of(file.path)
-    if file.gzipped:
-        return [(file.path, 0, size, True)]
-    starts = range(0, size, split_bytes)
-    return [(file.path, start, min(start + split_bytes, size), False) for start in starts]
+    if file.packing:
+        return [(file.path, 0, size, file.packing, file.delimiter)]
+    ends = ((start, min(start + split_bytes, size)) for start in range(0, size, split_bytes))
+    return [(file.path, *ends_here, "", file.delimiter) for ends_here in ends]
 
 
 def examined(file: TextFile, facts: Sequence[Facts], options: IngestOptions) -> TextFile:
     """Fill in what only a pass over the whole file can tell: its encoding and its quotes."""
-    utf8 = all(fact.utf8 for fact in facts)
-    if options.encoding == "utf-8" and not utf8:
+    all_facts = sum(facts, Facts())
+    if options.encoding == "utf-8" and all_facts.other_lines:
         raise InputError(
-            f"{file.path} is not valid UTF-8", 'set ingest.encoding = "auto" or "iso-8859-1"'
+            f"{file.path} is not valid UTF-8", 'set ingest.encoding = "auto" or "windows-1252"'
         )
-    encoding = "utf-8" if utf8 and options.encoding != "iso-8859-1" else "iso-8859-1"
-    multiline = file.quoted and any(fact.odd_quotes for fact in facts)
-    return replace(file, encoding=encoding, multiline=multiline)
+    encoding = chosen_encoding(options, all_facts)
+    odd, still_open = (all_facts.odd_quotes, all_facts.open_quotes) if file.quoted else (False,) * 2
+    return replace(file, encoding=encoding, odd_quotes=odd, multiline=still_open)
+
+
+def in_words(file: TextFile, facts: Sequence[Facts]) -> str:
+    """Say what was found beyond the layout: packing, encoding."""
+    packed = f", {file.packing}" if file.packing else ""
+    if file.encoding == "mixed":
+        n = sum(fact.other_lines for fact in facts)
+        lines = f"{n:,} line" + ("" if n == 1 else "s")
+        return f"{packed}, UTF-8 but for {lines}, there Windows-1252"
+    return packed + (", Windows-1252" if file.encoding == "windows-1252" else "")
 
 
 def _text_splits(
     number: int, ranges: Sequence[Examine], facts: Sequence[Facts], multiline: bool
 ) -> list[Split]:
     if multiline:
-        return [Split(number, 0, ranges[-1][2])]
+        return [Split(number, 0, ranges[-1][2], lines=sum(fact.lines for fact in facts))]
     before = accumulate((fact.lines for fact in facts), initial=1)
     return [
-        Split(number, start, end, line)
-        for (_, start, end, _), fact, line in zip(ranges, facts, before, strict=False)
+        Split(number, start, end, line, fact.lines)
+        for (_, start, end, *_), fact, line in zip(ranges, facts, before, strict=False)
         if fact.lines
     ]

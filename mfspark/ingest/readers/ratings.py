@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from mfspark.errors import InputError
 from mfspark.ingest.readers.lines import Facts, examine
-from mfspark.ingest.readers.plan import ReadPlan, Split, examine_here, plan_read
+from mfspark.ingest.readers.plan import ReadPlan, examine_here, plan_read
 from mfspark.ingest.readers.validate import CLEANED
 
 if TYPE_CHECKING:
@@ -30,9 +30,13 @@ READ_SCHEMA = (
 """Columns of `read_ratings`: `file` counts the files from 0; `line` is the line in the file from 1;
 `cell` is the column in a wide table, otherwise 0; `raw` and `reason` are null in accepted rows."""
 
+TALLY = -1
+"""The `cell` of a row that is none: its `line` says how many rows a task gave."""
+
 _EXAMINE_HERE = 64 << 20  # bytes that the driver looks through itself: less than a job costs
-_EXAMINED = pa.schema(
-    [("task", pa.int32()), ("lines", pa.int64()), ("odd_quotes", pa.bool_()), ("utf8", pa.bool_())]
+_FACTS = (
+    "task long, lines long, odd_quotes boolean, open_quotes boolean, utf8_bytes long, "
+    "other_bytes long, other_lines long"
 )
 _ARROW_READ = pa.schema([("file", pa.int32()), *CLEANED])
 
@@ -49,7 +53,8 @@ def read_ratings(
     above that with one job. `split_bytes` overrides `options.split_mb`. Raises InputError for
     files that cannot be read as ratings at all.
     """
-    return read_planned(spark, plan_ratings(spark, files, options, split_bytes))
+    rows = read_planned(spark, plan_ratings(spark, files, options, split_bytes))
+    return rows.where(f"cell <> {TALLY}")
 
 
 def plan_ratings(
@@ -62,7 +67,7 @@ def plan_ratings(
     size = split_bytes or options.split_mb << 20
 
     def examine_all(ranges: Sequence[Examine]) -> list[Facts]:
-        if sum(end - start for _, start, end, _ in ranges) <= _EXAMINE_HERE:
+        if sum(end - start for _, start, end, *_ in ranges) <= _EXAMINE_HERE:
             return examine_here(ranges)
         return _examine_in_tasks(spark, ranges)
 
@@ -70,21 +75,34 @@ def plan_ratings(
 
 
 def read_planned(spark: SparkSession, plan: ReadPlan) -> DataFrame:
-    """Return the rows of a plan, lazily: each action reads the files again. One task a split."""
+    """Return the rows of a plan, lazily: each action reads the files again. One task a split.
+
+    Each task adds a TALLY of its rows, so that what arrives can be checked.
+    """
     sources, splits = plan.sources, plan.splits
 
     def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for row in batch.to_pylist():
-                split = Split(row["file"], row["first"], row["end"], row["first_line"])
+                split = splits[row["task"]]
+                n_rows = 0
                 for cleaned in sources[split.file].read(split):
+                    n_rows += cleaned.num_rows
                     file = pa.array(np.full(cleaned.num_rows, split.file, np.int32))
                     columns = [file, *cleaned.columns]
                     yield pa.RecordBatch.from_arrays(columns, schema=_ARROW_READ)
+                yield _tally(split.file, n_rows)
 
-    rows = [(i, s.file, s.start, s.end, s.first_line) for i, s in enumerate(splits)]
-    schema = "task int, file int, first long, end long, first_line long"
+    rows = [(i,) for i in range(len(splits))]
+    schema = "task int"
     return _one_task_each(spark, rows, schema).mapInArrow(read, READ_SCHEMA)
+
+
+def _tally(file: int, n_rows: int) -> pa.RecordBatch:
+    """Return the row that says how many rows a task gave."""
+    known = {"file": [file], "line": [n_rows], "cell": [TALLY]}
+    columns = [pa.array(known.get(f.name, [None]), f.type) for f in _ARROW_READ]
+    return pa.RecordBatch.from_arrays(columns, schema=_ARROW_READ)
 
 
 @contextmanager
@@ -108,14 +126,12 @@ def _examine_in_tasks(spark: SparkSession, ranges: Sequence[Examine]) -> list[Fa
     def look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for row in batch.to_pylist():
-                facts = examine(row["path"], row["first"], row["end"], row["gzipped"])
-                found = {"task": row["task"], **asdict(facts)}
-                yield pa.RecordBatch.from_pylist([found], _EXAMINED)
+                facts = examine(*ranges[row["task"]])
+                values = {"task": row["task"], **asdict(facts)}
+                yield pa.RecordBatch.from_pylist([values])
 
-    rows = [(i, *found) for i, found in enumerate(ranges)]
-    schema = "task int, path string, first long, end long, gzipped boolean"
-    tasks = _one_task_each(spark, rows, schema)
-    found = tasks.mapInArrow(look, "task int, lines long, odd_quotes boolean, utf8 boolean")
+    tasks = _one_task_each(spark, [(i,) for i in range(len(ranges))], "task int")
+    found = tasks.mapInArrow(look, _FACTS)
     with input_errors():
         by_task = {task: Facts(*facts) for task, *facts in found.collect()}
     return [by_task[i] for i in range(len(ranges))]

@@ -21,6 +21,8 @@ class Split:
     start: int
     end: int
     first_line: int = 1
+    lines: int | None = None
+    """How many lines, or rows of Parquet, it has; None where nobody counted them."""
 
 
 class Source(Protocol):
@@ -41,6 +43,7 @@ class TextTable:
     names: list[str]
     columns: list[pa.ChunkedArray]
     n_malformed: int = 0
+    """Records that could not be split into fields."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from dataclasses import dataclass, field
 from itertools import chain, takewhile
 from typing import IO, TYPE_CHECKING, cast
@@ -14,14 +13,17 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from mfspark.errors import InputError
+from mfspark.ingest.readers.delimiters import as_written, is_quoted, separated, separator_of
+from mfspark.ingest.readers.encodings import decoded
 from mfspark.ingest.readers.lines import line_chunks
+from mfspark.ingest.readers.quotes import LINE_END, Mender, count_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-BLOCK = 16 << 20  # bytes parsed at a time; the longest quoted record
-_LINE_END = re.compile(r"\r\n|\r|\n")
-UNIT_SEPARATOR = "\x1f"  # stands for "::" while parsing: csv parsers take one character
+    from mfspark.ingest.readers.encodings import Encoding
+
+BLOCK = 16 << 20  # bytes parsed at a time; the longest line
 
 
 @dataclass(frozen=True)
@@ -32,16 +34,21 @@ class TextFile:
     delimiter: str
     n_columns: int
     skip: int = 0
-    """Records before the first rating: blank lines and the header."""
-    gzipped: bool = False
-    encoding: str = "utf-8"
+    """Lines before the first rating: blank lines and the header."""
+    packing: str = ""
+    """One of `packings.SUFFIXES`; "" where it is not packed."""
+    encoding: Encoding = "utf-8"
+    odd_quotes: bool = False
+    """Whether some lines have quotes that are not plainly in order."""
     multiline: bool = False
     """Whether quoted fields may hold line ends; such a file is read as one range."""
+    shapes: str = ""
+    """What its columns mostly hold, by `quotes.shapes_of`."""
 
     @property
     def quoted(self) -> bool:
-        """Whether double quotes enclose fields; in '::' files they are ordinary characters."""
-        return self.delimiter != "::"
+        """Whether double quotes enclose fields."""
+        return is_quoted(self.delimiter)
 
 
 @dataclass
@@ -67,56 +74,76 @@ class Records:
 
 
 def read_records(
-    file: TextFile, start: int, end: int, first_line: int, used: Sequence[int] = ()
+    file: TextFile,
+    start: int,
+    end: int,
+    first_line: int,
+    used: Sequence[int] = (),
+    n_lines: int | None = None,
 ) -> Iterator[Records]:
     """Parse the lines of a range; `first_line` is the number of the first one in the file.
 
-    In a file with quoted line ends, a record that spans lines and is malformed, or has a line end
-    in a `used` column, is read again line by line: a stray quote costs its own line, not all the
-    lines up to the next quote.
+    A record with a line end in a `used` column is malformed. Raises InputError where not every line
+    became a record, rejected or not, or where there are not `n_lines` of them, as were counted
+    before: then the file was changed meanwhile.
     """
-    skip = file.skip if start == 0 else 0
-    stream = cast("IO[bytes]", _Transcoded(file, start, end))
-    again: list[int] = []
+    lines = _Lines(file, start, end, first_line, used)
+    skip = first_line + file.skip if start == 0 else 0  # the first line that counts
+    n_read = 0
     try:
-        for records in _parse(stream, file, first_line, skip, file.multiline):
-            yield _without_torn(records, used, again) if file.multiline else records
-        if again:
-            yield from _line_by_line(file, start, end, first_line, np.array(again))
+        for records in _parse(cast("IO[bytes]", lines), file, first_line):
+            n_read += len(records.lines) + len(records.malformed)
+            yield _settled(records, lines.mender, skip)
     except pa.ArrowInvalid as error:
         if "straddling" not in str(error) and "out of sync" not in str(error):
             raise
         raise InputError(
-            f"{file.path}: a quoted field is longer than {BLOCK >> 20} MiB",
-            "a double quote is probably never closed; mend the file",
+            f"{file.path}: a line is longer than {BLOCK >> 20} MiB",
+            "it is probably not a text table",
         ) from None
+    expected = lines.n_lines if n_lines is None else n_lines
+    if not n_read == lines.n_lines == expected:
+        raise InputError(
+            f"{file.path}: of {expected:,} lines {lines.n_lines:,} came and {n_read:,} were read",
+            "the file is probably still being written; if it is not, please report this",
+        )
 
 
-def _parse(
-    stream: IO[bytes], file: TextFile, first_line: int, skip: int, multiline: bool
-) -> Iterator[Records]:
-    bad: list[tuple[int, str]] = []  # record number from 1, and text
-    reader = _reader(stream, file, multiline, bad)
-    record, line = 1, first_line
+def _settled(records: Records, mender: Mender | None, first_line: int) -> Records:
+    """Leave out the lines above the first that counts, and put in what the mender took out."""
+    keep = records.lines >= first_line
+    columns, malformed = records.columns, records.malformed
+    if mender and mender.blanked:
+        keep &= ~np.isin(records.lines, mender.blanked)
+        columns = [pc.replace_substring(column, LINE_END, "\n") for column in columns]
+        done = int(records.lines[-1]) if len(records.lines) else mender.line
+        malformed = [*malformed, *mender.malformed]
+        mender.malformed = []
+        mender.blanked = [line for line in mender.blanked if line > done]
+    malformed = [(line, text) for line, text in malformed if line >= first_line]
+    if keep.all():
+        return Records(records.lines, columns, malformed)
+    kept = pa.array(keep)
+    return Records(records.lines[keep], [c.filter(kept) for c in columns], malformed)
+
+
+def _parse(stream: IO[bytes], file: TextFile, first_line: int) -> Iterator[Records]:
+    bad: list[tuple[int, str]] = []  # line from 1, and text
+    reader = _reader(stream, file, bad)
+    record = 1
     none = pa.RecordBatch.from_arrays([pa.array([], pa.string())] * file.n_columns, _names(file))
     for batch in chain(_batches(reader), [none]):  # the last one takes the malformed records left
         here = _up_to_batch_end(bad, record, batch.num_rows)
         del bad[: len(here)]
         numbers = _numbers_between(record, batch.num_rows, [n for n, _ in here])
-        begins = _physical_lines(numbers, batch, here, record, line, multiline)
-        lines, columns = begins[numbers - record], batch.columns
-        texts = [(int(begins[n - record]), text) for n, text in here if n > skip]  # no titles
-        malformed = [(at, text.replace(UNIT_SEPARATOR, "::")) for at, text in texts]
-        if record <= skip:
-            below = pa.array(numbers > skip)
-            lines, columns = lines[numbers > skip], [c.filter(below) for c in columns]
+        above = first_line - 1
+        malformed = [(n + above, as_written(text, file.delimiter)) for n, text in here]
         record += batch.num_rows + len(here)
-        line = int(begins[-1])
-        yield Records(lines, columns, malformed)
+        yield Records(numbers + above, batch.columns, malformed)
 
 
 def _reader(
-    stream: IO[bytes], file: TextFile, multiline: bool, bad: list[tuple[int, str]]
+    stream: IO[bytes], file: TextFile, bad: list[tuple[int, str]]
 ) -> pacsv.CSVStreamingReader | None:
     """Open a parser that appends malformed records to `bad`; None where there is nothing."""
 
@@ -125,15 +152,13 @@ def _reader(
         return "skip"
 
     names = _names(file)
-    delimiter = UNIT_SEPARATOR if file.delimiter == "::" else file.delimiter
     try:
         return pacsv.open_csv(
             pa.PythonFile(stream, mode="r"),
             pacsv.ReadOptions(use_threads=False, block_size=BLOCK, column_names=names),
             pacsv.ParseOptions(
-                delimiter=delimiter,
+                delimiter=separator_of(file.delimiter),
                 quote_char='"' if file.quoted else False,
-                newlines_in_values=multiline,
                 ignore_empty_lines=False,  # they count as lines
                 invalid_row_handler=keep,
             ),
@@ -169,86 +194,21 @@ def _numbers_between(first: int, n_rows: int, taken: Sequence[int]) -> np.ndarra
     return np.delete(numbers, np.asarray(taken, dtype=np.int64) - first) if taken else numbers
 
 
-def _physical_lines(
-    numbers: np.ndarray,
-    batch: pa.RecordBatch,
-    bad: list[tuple[int, str]],
-    record: int,
-    line: int,
-    multiline: bool,
-) -> np.ndarray:
-    """Return the line on which each record from number `record` on begins, and the next one's.
+class _Lines(io.RawIOBase):
+    """The lines of a range as the parser may have them: UTF-8, and each a record."""
 
-    A record takes one line, and one more for each line end inside it.
-    """
-    height = np.ones(len(numbers) + len(bad), dtype=np.int64)
-    if multiline:
-        for column in batch.columns:
-            height[numbers - record] += _line_ends(column)
-        for number, text in bad:
-            height[number - record] += len(_LINE_END.findall(text))
-    return line + np.concatenate([[0], np.cumsum(height)])
-
-
-def _without_torn(records: Records, used: Sequence[int], again: list[int]) -> Records:
-    """Take out the records that a stray quote made too long; add their lines to `again`."""
-    torn = np.zeros(len(records.lines), dtype=bool)
-    for i in used:
-        torn |= _line_ends(records.columns[i]) > 0
-    malformed: list[tuple[int, str]] = []
-    for line, text in records.malformed:
-        if ends := len(_LINE_END.findall(text)):
-            again += range(line, line + ends + 1)
-        else:
-            malformed.append((line, text))
-    if not torn.any():
-        return Records(records.lines, records.columns, malformed)
-    rows = [column.filter(pa.array(torn)) for column in records.columns]
-    heights = np.sum([_line_ends(column) for column in rows], axis=0)
-    for line, more in zip(records.lines[torn].tolist(), heights.tolist(), strict=True):
-        again += range(line, line + more + 1)
-    kept = pa.array(~torn)
-    return Records(records.lines[~torn], [c.filter(kept) for c in records.columns], malformed)
-
-
-def _line_by_line(
-    file: TextFile, start: int, end: int, first_line: int, wanted: np.ndarray
-) -> Iterator[Records]:
-    """Read some lines again, each as a record of its own."""
-    line = first_line
-    for chunk in line_chunks(file.path, start, end, file.gzipped):
-        texts = transcoded(file, chunk).splitlines()
-        here = wanted[(wanted >= line) & (wanted < line + len(texts))]
-        even = [n for n in here.tolist() if texts[n - line].count(b'"') % 2 == 0]
-        odd = [[n] for n in here.tolist() if texts[n - line].count(b'"') % 2]
-        for numbers in [even, *odd]:  # an odd quote would run into the lines after it
-            block = io.BytesIO(b"\n".join(texts[n - line] for n in numbers))
-            for records in _parse(block, file, 1, 0, multiline=False):
-                place = np.array([0, *numbers])
-                malformed = [(int(place[n]), text) for n, text in records.malformed]
-                yield Records(place[records.lines], records.columns, malformed)
-        line += len(texts)
-
-
-def _line_ends(values: pa.Array) -> np.ndarray:
-    """Count the line ends inside each text."""
-    return pc.count_substring_regex(values, _LINE_END.pattern).to_numpy(zero_copy_only=False)
-
-
-def transcoded(file: TextFile, chunk: bytes) -> bytes:
-    """Return whole lines as UTF-8, with '::' replaced by one character."""
-    if file.encoding != "utf-8" and not chunk.isascii():
-        chunk = chunk.decode(file.encoding).encode()
-    return chunk if file.quoted else chunk.replace(b"::", UNIT_SEPARATOR.encode())
-
-
-class _Transcoded(io.RawIOBase):
-    """The lines of a range as UTF-8, with '::' replaced by one character, as a stream."""
-
-    def __init__(self, file: TextFile, start: int, end: int) -> None:
+    def __init__(
+        self, file: TextFile, start: int, end: int, first_line: int, used: Sequence[int]
+    ) -> None:
         self._file = file
-        self._chunks = line_chunks(file.path, start, end, file.gzipped)
+        self._chunks = line_chunks(file.path, start, end, file.packing)
         self._buffer = memoryview(b"")
+        self.n_lines = 0
+        """Lines as they came, before anything was done to them."""
+        self.mender: Mender | None = None
+        if file.odd_quotes and file.quoted:
+            separator = separator_of(file.delimiter)
+            self.mender = Mender(separator, file.n_columns, file.shapes, used, first_line)
 
     def readable(self) -> bool:
         """Return that bytes can be read."""
@@ -256,8 +216,23 @@ class _Transcoded(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         """Return up to `size` bytes; none at the end."""
-        if not self._buffer:
-            self._buffer = memoryview(transcoded(self._file, next(self._chunks, b"")))
+        while not self._buffer:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                self._buffer = memoryview(self.mender.mend(b"", last=True) if self.mender else b"")
+                break
+            if not chunk:
+                continue
+            self.n_lines += count_lines(chunk)
+            chunk = self._transcoded(chunk)
+            self._buffer = memoryview(self.mender.mend(chunk) if self.mender else chunk)
         size = len(self._buffer) if size < 0 else size
         taken, self._buffer = self._buffer[:size], self._buffer[size:]
         return bytes(taken)
+
+    def _transcoded(self, chunk: bytes) -> bytes:
+        file = self._file
+        if file.encoding != "utf-8" and not chunk.isascii():
+            chunk = decoded(chunk, file.encoding).encode()
+        chunk = separated(chunk, file.delimiter)
+        return chunk if chunk.endswith(b"\n") else chunk + b"\n"  # blanks alone are a line, too

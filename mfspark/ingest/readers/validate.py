@@ -11,14 +11,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mfspark.ingest.readers.id_text import clean_ids, stripped
+from mfspark.ingest.readers.times import DECIMAL, form_of, parse_timestamps
 from mfspark.schemas import TIMESTAMP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from mfspark.config.config import IngestOptions
+    from mfspark.ingest.readers.times import TimeForm
 
 CLEANED = pa.schema(
     [
@@ -34,10 +38,8 @@ CLEANED = pa.schema(
 )
 """Cleaned rows; `raw` and `reason` are null where a row is accepted, the rest where it is not."""
 
-_DECIMAL = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-_ZONED = r"[T ]\d\d.*([Zz]|[+-]\d\d(:?\d\d)?)$"
-_LAST_MICROSECOND = 9_214_646_400_000_000 - 1  # the end of 2261 UTC
-_MICROSECONDS_PER_DAY = 86_400_000_000
+NOT_RATED = "not_rated"
+"""The reason of a row whose rating is one of `ingest.missing_ratings`."""
 
 
 @dataclass
@@ -64,6 +66,18 @@ class Rules:
     """Joins the fields of `raw`; with a semicolon, 3,5 is read as 3.5."""
     blank_item: str = "missing_item"
     """The reason for a row without an item."""
+    times: TimeForm = "epoch"
+    """What numbers in the column of times are."""
+    missing: tuple[float, ...] = ()
+    """Numbers that stand for "not rated"."""
+
+
+def rules_of(
+    options: IngestOptions, delimiter: str, timestamp: int, sample: Sequence[Sequence[str]]
+) -> Rules:
+    """Return the rules of a file; `sample` are its columns, and `timestamp` one of them or -1."""
+    times = form_of(sample[timestamp]) if 0 <= timestamp < len(sample) else "epoch"
+    return Rules(options.rating_scale, delimiter, times=times, missing=options.missing_ratings)
 
 
 def clean(fields: Fields, rules: Rules) -> pa.RecordBatch:
@@ -71,16 +85,18 @@ def clean(fields: Fields, rules: Rules) -> pa.RecordBatch:
 
     Rows whose fields are all blank are dropped: a blank line is no row.
     """
-    user, item = _stripped(fields.user), _stripped(fields.item)
+    (user, lost_user), (item, lost_item) = clean_ids(fields.user), clean_ids(fields.item)
     rating, bad_rating = parse_ratings(fields.rating, rules)
     n = len(user)
     rated_at, bad_time = pa.nulls(n, TIMESTAMP), None
     if fields.timestamp is not None:
-        rated_at, bad_time = parse_timestamps(fields.timestamp)
+        rated_at, bad_time = parse_timestamps(fields.timestamp, rules.times)
     reason = _first_reason(
         [
             (_blank(user), pa.scalar("missing_user")),
+            (lost_user, pa.scalar("inexact_id")),
             (_blank(item), pa.scalar(rules.blank_item)),
+            (lost_item, pa.scalar("inexact_id")),
             (None if bad_rating is None else pc.is_valid(bad_rating), bad_rating),
             (bad_time, pa.scalar("bad_timestamp")),
         ]
@@ -135,49 +151,18 @@ def parse_ratings(values: pa.Array, rules: Rules) -> tuple[pa.Array, pa.Array | 
         )
         known = None if reason is None else pc.is_valid(reason)
         reason = _first_reason([(known, reason), (outside, pa.scalar("rating_out_of_range"))])
+    if rules.missing:
+        unrated = pc.is_in(numbers, pa.array(rules.missing, pa.float64()))
+        if pc.any(unrated).as_py():
+            known = None if reason is None else pc.is_valid(reason)
+            reason = _first_reason([(unrated, pa.scalar(NOT_RATED)), (known, reason)])
     return numbers, reason
 
 
-def parse_timestamps(values: pa.Array) -> tuple[pa.Array, pa.Array | None]:
-    """Return UTC microseconds and, where any is bad, a mask of the bad ones.
-
-    Whole numbers are seconds since 1970, or milli-, micro- or nanoseconds by their size; text is
-    ISO 8601, UTC where no zone is given. Blank is null, which is not bad. Dates before 1970 or
-    after 2261 are bad.
-    """
-    kind = values.type
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        times = _from_date(values)
-    elif pa.types.is_integer(kind):
-        times = _from_epoch(_numbers(values), pc.is_valid(values))
-    elif pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        times = _from_epoch(_numbers(pc.cast(values, pa.float64())), pc.is_valid(values))
-    else:
-        times = _from_text(values)
-        values = pc.if_else(pc.equal(_stripped(values), ""), None, values)
-    bad = pc.and_(pc.is_null(times), pc.is_valid(values))
-    return times, bad if pc.any(bad).as_py() else None
-
-
-def looks_like_timestamp(values: Sequence[str]) -> bool:
-    """Return whether most of the values that are not blank are dates or epochs after 1990."""
-    times, _ = parse_timestamps(pa.array(list(values), pa.string()))
-    modern = pc.greater_equal(pc.cast(times, pa.int64()), 20 * 365 * _MICROSECONDS_PER_DAY)
-    filled = sum(1 for value in values if value.strip())
-    return 2 * (pc.sum(modern).as_py() or 0) > filled
-
-
-def plain_integers(ids: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """Return which ids are plain integers: digits, no leading zeros, within int64."""
-    digits = pc.match_substring_regex(ids, r"^(0|[1-9][0-9]{0,18})$")
-    fits = pc.or_(pc.less(pc.utf8_length(ids), 19), pc.less_equal(ids, str(2**63 - 1)))
-    return pc.and_(digits, fits)
-
-
 def _parse_each_rating(values: pa.Array, rules: Rules) -> tuple[pa.Array, pa.Array]:
-    text = _stripped(values)
+    text = stripped(values)
     decimal = pc.replace_substring(text, ",", ".") if rules.delimiter == ";" else text
-    is_number = pc.match_substring_regex(decimal, _DECIMAL)
+    is_number = pc.match_substring_regex(decimal, DECIMAL)
     numbers = pc.cast(pc.if_else(is_number, decimal, None), pa.float64())
     reason = _first_reason(
         [
@@ -190,70 +175,6 @@ def _parse_each_rating(values: pa.Array, rules: Rules) -> tuple[pa.Array, pa.Arr
         ]
     )
     return numbers, reason if reason is not None else pa.nulls(len(text), pa.string())
-
-
-def _from_text(values: pa.Array) -> pa.Array:
-    try:
-        whole = pc.cast(values, pa.int64())
-        if not pc.any(
-            pc.match_substring(values, "x", ignore_case=True)
-        ).as_py():  # 0x1f is no epoch
-            return _from_epoch(_numbers(whole), pc.is_valid(whole))
-    except pa.ArrowInvalid:
-        pass
-    text = _stripped(values)
-    is_number = pc.match_substring_regex(text, _DECIMAL)
-    numbers = pc.cast(pc.if_else(is_number, text, None), pa.float64())
-    epochs = _from_epoch(_numbers(numbers), is_number)
-    if pc.all(pc.or_(is_number, pc.equal(text, ""))).as_py():
-        return epochs
-    # apart, because pandas gives a time without a zone the zone of the one before it
-    zoned = pc.match_substring_regex(text, _ZONED)
-    with_zone = _iso_dates(pc.if_else(zoned, text, None))
-    without = _iso_dates(pc.if_else(pc.or_(zoned, is_number), None, text))
-    return pc.if_else(is_number, epochs, pc.coalesce(with_zone, without))
-
-
-def _iso_dates(texts: pa.Array) -> pa.Array:
-    parsed = pd.to_datetime(texts.to_pandas(), format="ISO8601", utc=True, errors="coerce")
-    return _from_date(pa.array(parsed))
-
-
-def _from_date(values: pa.Array) -> pa.Array:
-    if pa.types.is_date(values.type):
-        values = pc.cast(values, pa.timestamp("ms"))
-    micros = pc.cast(pc.cast(values, pa.timestamp("us", values.type.tz), safe=False), pa.int64())
-    inside = pc.and_(pc.greater_equal(micros, 0), pc.less_equal(micros, _LAST_MICROSECOND))
-    return pc.cast(pc.if_else(inside, micros, None), TIMESTAMP)
-
-
-def _numbers(values: pa.Array) -> np.ndarray:
-    """Return a numpy array of the same type (nulls would turn integers into floats)."""
-    return pc.fill_null(values, 0).to_numpy(zero_copy_only=False)
-
-
-def _from_epoch(values: np.ndarray, valid: pa.Array) -> pa.Array:
-    """Scale numbers to microseconds by their size; the ranges of the units do not meet."""
-    known = valid.to_numpy(zero_copy_only=False) & (values >= 0) & (values < 9.3e18)
-    numbers = np.where(known, values, 0)
-    micros = np.zeros(len(numbers), np.int64)
-    for low, high, factor, divisor in (
-        (0, 1e11, 1_000_000, 1),  # seconds
-        (1e11, 1e14, 1_000, 1),
-        (1e14, 1e17, 1, 1),
-        (1e17, np.inf, 1, 1_000),
-    ):
-        these = (numbers >= low) & (numbers < high)
-        if these.any():
-            micros[these] = np.round(numbers[these] * factor).astype(np.int64) // divisor
-    known &= micros <= _LAST_MICROSECOND
-    return pc.cast(pa.array(micros, mask=~known), TIMESTAMP)
-
-
-def _stripped(values: pa.Array) -> pa.Array:
-    """Return text without surrounding blanks; null becomes empty."""
-    filled = pc.fill_null(values, "") if values.null_count else values
-    return pc.utf8_trim_whitespace(filled)
 
 
 def _blank(values: pa.Array) -> pa.Array | None:
@@ -286,13 +207,13 @@ def _raw(fields: Fields, rules: Rules, rejected: pa.Array) -> pa.Array:
 def _not_blank(fields: Fields, raw: pa.Array) -> pa.Array | None:
     """Return a mask of the rows that are not blank throughout, None where all are kept."""
     parts = fields.others or [fields.user, fields.item, fields.rating]
-    missing = pc.equal(_stripped(fields.user), "")
+    missing = pc.equal(stripped(fields.user), "")
     if not pc.any(missing).as_py():
         return None
     blank = pc.fill_null(missing, fill_value=False)
     for part in parts:
         text = part if pa.types.is_string(part.type) else pc.cast(part, pa.string())
-        blank = pc.and_(blank, pc.equal(_stripped(text), ""))
+        blank = pc.and_(blank, pc.equal(stripped(text), ""))
     return pc.invert(blank) if len(raw) else None
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import posixpath
+import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +13,7 @@ import pyarrow.compute as pc
 
 from mfspark.errors import InputError
 from mfspark.ingest.readers.files import open_input
-from mfspark.ingest.readers.names import plain_name
+from mfspark.ingest.readers.shapes.names import plain_name
 from mfspark.ingest.side_tables.reader import SideTable, read_side_files, trimmed
 
 if TYPE_CHECKING:
@@ -40,8 +42,9 @@ _GENRES = {"genres", "genre", "categories", "category", "tags"}
 def read_items(files: Sequence[str], options: IngestOptions) -> SideTable:
     """Read item files: CSV and the like with or without a header, `::`, `u.item`, Excel, Parquet.
 
-    Without a header the columns are id, title, genres. Genres are split at '|'. Of several rows
-    with one id the first counts. Raises InputError for files that cannot be read as items.
+    Without a header the columns are id, title, genres. Genres are split at '|', else at ';' or ','.
+    Of several rows with one id the first counts. Raises InputError for files that cannot be read
+    as items.
     """
     return read_side_files(files, options, _IDS | _TITLES, ITEM_SCHEMA, _parse)
 
@@ -65,7 +68,7 @@ def _parse(path: str, content: TextTable) -> pa.Table:
 def _items(
     ids: pa.ChunkedArray, titles: pa.ChunkedArray | pa.Array, genres: pa.Array | pa.ChunkedArray
 ) -> pa.Table:
-    title = pc.utf8_trim_whitespace(titles)
+    title = pc.utf8_normalize(pc.utf8_trim_whitespace(titles), form="NFC")
     title = pc.if_else(pc.equal(title, ""), None, title)
     return pa.table([trimmed(ids), title, genres], schema=ITEM_SCHEMA)
 
@@ -94,13 +97,34 @@ def _position(plain: Sequence[str], known: set[str]) -> int:
 
 
 def _split_genres(values: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    kind = ITEM_SCHEMA.field(2).type
     if pa.types.is_list(values.type):
-        return pc.cast(values, ITEM_SCHEMA.field(2).type)
-    text = trimmed(values)
+        return pc.cast(values, kind)
+    text = trimmed(values).combine_chunks()
     none = pc.or_(pc.equal(text, ""), pc.equal(text, _NO_GENRES))
-    lists = pc.split_pattern(text, "|")
-    empty = pa.scalar([], ITEM_SCHEMA.field(2).type)
-    return pc.if_else(none, empty, pc.cast(lists, ITEM_SCHEMA.field(2).type))
+    text = pc.if_else(none, None, text)
+    separator = _genre_separator(text)
+    blanks_too = rf"\s*{re.escape(separator)}\s*" if separator else r"\x00"
+    lists = pc.split_pattern_regex(text, blanks_too)
+    return pc.if_else(none, pa.scalar([], kind), pc.cast(lists, kind))
+
+
+def _genre_separator(text: pa.Array) -> str:
+    """Return what stands between genres: '|' where there is any, else ';' or ',' or nothing.
+
+    A comma may be part of a name. Then what it joins is always together: it separates where a part
+    is found in two different texts, or where no text is found twice, which says nothing.
+    """
+    counted = {one["values"]: one["counts"] for one in text.drop_null().value_counts().to_pylist()}
+    for separator in "|;,":
+        joined = [value for value in counted if separator in value]
+        if separator == "|" and joined:
+            return separator
+        parts = Counter(part.strip() for value in counted for part in set(value.split(separator)))
+        apart = any(parts[p.strip()] > 1 for value in joined for p in value.split(separator))
+        if joined and (apart or max(counted.values()) == 1):
+            return separator
+    return ""
 
 
 def _flags(path: str, columns: Sequence[pa.ChunkedArray]) -> pa.Array | None:

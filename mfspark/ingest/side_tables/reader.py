@@ -16,9 +16,11 @@ import pyarrow.compute as pc
 
 from mfspark.ingest.readers.detect import recognise, sample_text
 from mfspark.ingest.readers.files import size_of
+from mfspark.ingest.readers.id_text import clean_ids, without_point_zero
 from mfspark.ingest.readers.lines import examine
-from mfspark.ingest.readers.names import plain_name
 from mfspark.ingest.readers.plan import examined
+from mfspark.ingest.readers.quotes import shapes_of
+from mfspark.ingest.readers.shapes.names import plain_name
 from mfspark.ingest.readers.source import TextTable, text_columns
 from mfspark.ingest.readers.text import TextFile, read_records
 
@@ -58,13 +60,12 @@ def read_side_files(
     `header_names` are plain names that only a header has. Of several rows with one id the first
     counts. Raises InputError for files that cannot be read.
     """
-    encoding = "auto" if options.encoding == "utf-8" else options.encoding  # ratings must be UTF-8
-    update = {"format": "auto", "header": None, "encoding": encoding}
-    anything = options.model_copy(update=update)
+    anything = beside_ratings(options)
     contents = [_read(path, anything, header_names) for path in files]
     parsed = [parse(path, content) for path, content in zip(files, contents, strict=True)]
     table = pa.concat_tables([schema.empty_table(), *parsed])
     name = schema.names[0]
+    table = table.set_column(0, name, _ids(table[name]))
     with_id = table.filter(pc.not_equal(table[name], ""))
     position = pa.array(np.arange(len(with_id)))
     first = (
@@ -78,9 +79,23 @@ def read_side_files(
     return SideTable(kept.combine_chunks(), len(with_id) - len(kept), n_skipped)
 
 
+def beside_ratings(options: IngestOptions) -> IngestOptions:
+    """Return the options for files beside the ratings: what is said of those says nothing here."""
+    encoding = "auto" if options.encoding == "utf-8" else options.encoding
+    update = {"format": "auto", "header": None, "encoding": encoding, "delimiter": ""}
+    return options.model_copy(update=update)
+
+
 def trimmed(values: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
     """Return text without blanks at its ends; "" for null."""
     return pc.fill_null(pc.utf8_trim_whitespace(values), "")
+
+
+def _ids(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return ids as those of ratings are; "" where nobody knows them."""
+    text, lost = clean_ids(values.combine_chunks())
+    text = text if lost is None else pc.if_else(lost, "", text)
+    return pa.chunked_array([without_point_zero(text)], pa.string())
 
 
 def _read(path: str, options: IngestOptions, header_names: Set[str]) -> TextTable:
@@ -92,9 +107,12 @@ def _read(path: str, options: IngestOptions, header_names: Set[str]) -> TextTabl
     first = [cell.strip() for cell in sample[blank]]
     header = any(plain_name(cell) in header_names for cell in first)
     width = len(first) if header else Counter(map(len, sample)).most_common(1)[0][0]
-    file, size = TextFile(path, delimiter, width, blank + header, found.gzipped), size_of(path)
-    file = examined(file, [examine(path, 0, size, found.gzipped)], options)
-    records = list(read_records(file, 0, size, 1))
+    body = [record for record in sample[blank + header :] if len(record) == width]
+    shapes = shapes_of(zip(*body, strict=True)) if body else ""
+    file = TextFile(path, delimiter, width, blank + header, found.packing, shapes=shapes)
+    facts = examine(path, 0, size_of(path), found.packing, delimiter)
+    file = examined(file, [facts], options)
+    records = list(read_records(file, 0, size_of(path), 1, (), facts.lines))
     columns = text_columns([part.columns for part in records], width)
     n_malformed = sum(1 for part in records for _, text in part.malformed if text.strip())
     filled = pc.not_equal(columns[0], "")

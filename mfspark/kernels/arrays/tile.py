@@ -10,8 +10,8 @@ index i lies in block `i mod B` at row `i div B`. With 4 users and 2 blocks:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,24 +20,22 @@ Array = NDArray[Any]
 """Of the shape and type that each docstring gives."""
 Arrays = dict[str, Array]
 """The named arrays of one block."""
+Numbers = dict[str, float]
+"""What a kernel counts or sums up, by name."""
 
 
-def rows_in_block(block: int, n: int, n_blocks: int) -> int:
-    """Return how many of the indices 0..n-1 lie in a block.
+@dataclass(frozen=True)
+class NamedArrays:
+    """Base of dataclasses that hold nothing but arrays: in a block they have the fields' names."""
 
-    >>> [rows_in_block(block, 5, 2) for block in range(2)]
-    [3, 2]
-    """
-    return max(0, -(-(n - block) // n_blocks))
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """Read back what `arrays` gave; a block may hold others too."""
+        return cls(**{each.name: arrays[each.name] for each in fields(cls)})
 
-
-def block_indices(block: int, n: int, n_blocks: int) -> NDArray[np.int64]:
-    """Return the indices that lie in a block, in the order of its rows.
-
-    >>> block_indices(1, 5, 2).tolist()
-    [1, 3]
-    """
-    return np.arange(block, n, n_blocks, dtype=np.int64)
+    def arrays(self) -> Arrays:
+        """Return the fields as named arrays."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
 @dataclass(frozen=True)

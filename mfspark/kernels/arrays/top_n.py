@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from mfspark.kernels.arrays.tile import Array, Arrays, Tile
+from mfspark.kernels.arrays.tile import Array, NamedArrays, Tile
 
 NOBODY = -1
 """Fills lists that are shorter than n."""
 
 
 @dataclass(frozen=True)
-class RankedLists:
+class RankedLists(NamedArrays):
     """The best n columns of each row: indices int32 and scores float64, both (rows, n).
 
     Lists that are shorter end with NOBODY and -inf.
@@ -39,19 +39,19 @@ class RankedLists:
             np.concatenate([part.scores for part in parts]),
         )
 
-    @classmethod
-    def from_arrays(cls, arrays: Arrays) -> RankedLists:
-        """Read back what `arrays` gave."""
-        return cls(arrays["indices"], arrays["scores"])
-
     @property
     def lengths(self) -> Array:
         """Entries of each list, int64 (rows)."""
         return (self.indices != NOBODY).sum(1)
 
-    def arrays(self) -> Arrays:
-        """Return the lists as named arrays."""
-        return {"indices": self.indices, "scores": self.scores}
+    def until(self, marked: Array) -> RankedLists:
+        """Return each list up to its first marked entry; marked bool (rows, n)."""
+        over = np.logical_or.accumulate(marked, axis=1)
+        if not over.any():
+            return self
+        return RankedLists(
+            np.where(over, np.int32(NOBODY), self.indices), np.where(over, -np.inf, self.scores)
+        )
 
     def merged(self, other: RankedLists) -> RankedLists:
         """Return the best n of both; a column must not be in both.

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from scipy.linalg import solve_triangular
 
-from mfspark.kernels.arrays.tile import Array, Arrays
+from mfspark.kernels.arrays.tile import Array, NamedArrays
 from mfspark.kernels.factorization.normal_equations import RatingBlock, normal_equations
 
 # Rate of the Gamma prior of lambda. It weighs like so many squared factors a dimension: 1, as is
@@ -29,7 +29,7 @@ _FLAT = 1e-6  # precision of the intercept's prior beside that of the rows: as g
 
 
 @dataclass(frozen=True)
-class Prior:
+class Prior(NamedArrays):
     """What the rows of one side have in common: R features explain K columns."""
 
     coefficients: Array
@@ -43,19 +43,6 @@ class Prior:
     def start(cls, n_features: int, n_groups: int, k: int) -> Prior:
         """Return the prior of the first draw: small factors around 0."""
         return cls(np.zeros((n_features, k)), np.full(k, 10.0), np.ones(n_groups))
-
-    @classmethod
-    def from_arrays(cls, arrays: Arrays) -> Prior:
-        """Read back what `arrays` gave."""
-        return cls(arrays["coefficients"], arrays["precision"], arrays["group_precision"])
-
-    def arrays(self) -> Arrays:
-        """Return the prior as named arrays."""
-        return {
-            "coefficients": self.coefficients,
-            "precision": self.precision,
-            "group_precision": self.group_precision,
-        }
 
     def mean(self, features: Array) -> Array:
         """Return the prior mean of rows, float32 (n_rows, K); features float32 (n_rows, R)."""
@@ -90,10 +77,11 @@ def sample_rows(
 
 
 @dataclass(frozen=True)
-class RowSums:
+class RowSums(NamedArrays):
     """What the draw of a prior needs to know of the rows with ratings."""
 
-    n: int
+    n_rows: Array
+    """How many have ratings, int64 ()."""
     cross: Array
     """V'W, float64 (R, K)."""
     squares: Array
@@ -104,16 +92,7 @@ class RowSums:
         """Sum up rows float32 (n_rows, K), those without ratings being zero."""
         cross = (features.T @ rows).astype(np.float64)
         squares = np.square(rows, dtype=np.float64).sum(0)
-        return cls(int((degrees > 0).sum()), cross, squares)
-
-    @classmethod
-    def from_arrays(cls, arrays: Arrays) -> RowSums:
-        """Read back what `arrays` gave."""
-        return cls(int(arrays["n_rows"]), arrays["cross"], arrays["squares"])
-
-    def arrays(self) -> Arrays:
-        """Return the sums as named arrays."""
-        return {"n_rows": np.asarray(self.n), "cross": self.cross, "squares": self.squares}
+        return cls(np.asarray((degrees > 0).sum()), cross, squares)
 
 
 def sample_prior(
@@ -134,7 +113,7 @@ def sample_prior(
     C = solve_triangular(factor.T, half, lower=False)
     residual = sums.squares - 2 * (C * sums.cross).sum(0) + (C * (gram @ C)).sum(0)
     residual = np.maximum(residual, 0.0) + (penalty[:, None] * C**2)[~flat].sum(0)
-    precision = rng.gamma(1 + (sums.n + (~flat).sum()) / 2, 1.0, k) / (RATE + residual / 2)
+    precision = rng.gamma(1 + (sums.n_rows + (~flat).sum()) / 2, 1.0, k) / (RATE + residual / 2)
     beta = np.ones_like(last.group_precision)
     for g in range(len(beta)):
         mine = groups == g

@@ -40,11 +40,9 @@ class RatingBlock:
 
 def scores_of_ratings(part: RatingBlock, w: Array) -> Array:
     """Return w_u . f_i of each rating of a part, float32 (n_ratings); w float32 (n_rows, k)."""
-    places = sparse_rows(part.tile, part.targets)
+    places, factors = sparse_rows(part.tile, part.targets), torch.from_numpy(w)
     features = torch.from_numpy(part.features).T
-    return (
-        torch.sparse.sampled_addmm(places, torch.from_numpy(w), features, beta=0.0).values().numpy()
-    )
+    return torch.sparse.sampled_addmm(places, factors, features, beta=0.0).values().numpy()
 
 
 def degrees_of(parts: Sequence[RatingBlock]) -> Array:
@@ -103,11 +101,12 @@ class _Stacked:
     def of(cls, parts: Sequence[RatingBlock]) -> _Stacked:
         met = [_only_used(part) for part in parts]
         tile = _stacked(met, [part.targets for part in met])
+        features, k = [part.features for part in met], met[0].features.shape[1]
         weights = [part.weights for part in met if part.weights is not None]
         return cls(
             tile,
             torch.from_numpy(tile.indices),
-            torch.from_numpy(np.concatenate([*(part.features for part in met), _zero_row(met[0])])),
+            torch.from_numpy(np.concatenate([*features, np.zeros_like(features[0], shape=(1, k))])),
             torch.from_numpy(tile.values),
             torch.from_numpy(_stacked(met, weights).values) if weights else None,
         )
@@ -152,10 +151,6 @@ class _Stacked:
 def _stacked(parts: Sequence[RatingBlock], values: Sequence[Array]) -> Tile:
     """Return the parts side by side as one tile that holds values of their ratings."""
     return stack_columns([p.tile.with_values(v) for p, v in zip(parts, values, strict=True)])
-
-
-def _zero_row(part: RatingBlock) -> Array:
-    return np.zeros((1, part.features.shape[1]), part.features.dtype)
 
 
 def _only_used(part: RatingBlock) -> RatingBlock:

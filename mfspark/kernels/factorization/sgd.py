@@ -30,7 +30,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mfspark.kernels.arrays.tile import Array, Arrays, Tile
+from mfspark.kernels.arrays.tile import Array, Arrays, Numbers, Tile
 from mfspark.kernels.factorization.rater_priors import item_rows, prior_means
 from mfspark.kernels.factorization.sampled_products import (
     RatingBatch,
@@ -109,7 +109,7 @@ class Epoch:
 
     def run(
         self, users: Arrays, items: Arrays, tile: Tile, validation: Array
-    ) -> tuple[Arrays, Arrays, dict[str, float]]:
+    ) -> tuple[Arrays, Arrays, Numbers]:
         """Train on a tile and return the new user and item blocks, and what was counted.
 
         validation bool (n): ratings that are only measured. Counted are train_error,

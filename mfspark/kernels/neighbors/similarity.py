@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mfspark.kernels.arrays.tile import Array, Arrays
+from mfspark.kernels.arrays.tile import Array, NamedArrays
 from mfspark.kernels.arrays.top_n import RankedLists
 from mfspark.kernels.neighbors.measures import Similarity, Totals
 from mfspark.kernels.neighbors.moments import Rows, moments, moments_of_pairs
 
 
 @dataclass(frozen=True)
-class Neighbors:
+class Neighbors(NamedArrays):
     """The nearest neighbors of each row, best first.
 
     indices int32, similarity float64 and n_common int32, all (rows, k); shorter lists end with
@@ -28,18 +28,9 @@ class Neighbors:
     similarity: Array
     n_common: Array
 
-    @classmethod
-    def from_arrays(cls, arrays: Arrays) -> Neighbors:
-        """Read back what `arrays` gave."""
-        return cls(**arrays)
-
     def take(self, rows: Array) -> Neighbors:
         """Return the lists of some rows."""
         return Neighbors(**{name: array[rows] for name, array in vars(self).items()})
-
-    def arrays(self) -> Arrays:
-        """Return the neighbors as named arrays."""
-        return dict(vars(self))
 
 
 def similarities(rows: Rows, others: Rows, similarity: Similarity) -> Array:

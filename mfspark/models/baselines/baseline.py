@@ -6,10 +6,9 @@ import numpy as np
 
 from mfspark.config.models import BaselineOptions
 from mfspark.grid.grid import Grid
-from mfspark.grid.runners import Numbers
 from mfspark.grid.training import State
 from mfspark.grid.views import RowTiles
-from mfspark.kernels.arrays.tile import Arrays, stack_columns
+from mfspark.kernels.arrays.tile import Arrays, Numbers, stack_columns
 from mfspark.kernels.factorization.damped_bias import damped_bias
 from mfspark.models.base import FitContext
 from mfspark.models.factor_model import FactorModel, StartRows, factor_block, start_state

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mfspark.config.models import PopularityOptions
-from mfspark.grid.runners import Numbers
 from mfspark.grid.views import RowTiles
-from mfspark.kernels.arrays.tile import Arrays
+from mfspark.kernels.arrays.tile import Arrays, Numbers
 from mfspark.models.base import FitContext
 from mfspark.models.factor_model import FactorModel, factor_block
 

@@ -21,11 +21,10 @@ from mfspark.config.models import BayesianMFOptions
 from mfspark.grid.block_store import BlockStore
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, BySide
-from mfspark.grid.runners import Numbers
 from mfspark.grid.training import Loss, State
 from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.random import derive_seed, normal_rows
-from mfspark.kernels.arrays.tile import Arrays
+from mfspark.kernels.arrays.tile import Arrays, Numbers
 from mfspark.kernels.factorization.gibbs import (
     Prior,
     RowSums,
@@ -72,7 +71,7 @@ def fit(context: FitContext, options: BayesianMFOptions) -> PosteriorModel:
             side,
             f"{context.name}/posterior",
             Join(chain.samples[side], tiles.std),
-            biases.blocks(side) if biases else None,
+            biases.blocks[side] if biases else None,
         )[0]
         for side in SIDES
     )
@@ -92,14 +91,15 @@ def _known_time_biases(context: FitContext, chain: Chain) -> KnownTimeBiases:
     """Average the time-bin biases over the samples that were kept."""
     n_draws, scale = len(chain.samples["user"]), context.tiles.std
     average = AverageBiases(n_draws, scale)
-    blocks, variances = {}, {}
+    blocks: BySide = {}
+    variances: dict[Side, tuple[float, ...]] = {}
     for side in SIDES:
         blocks[side], _ = context.grid.sweep(
             side, f"{context.name}/posterior-bins", average, rows=chain.bins[side]
         )
         total = chain.precisions[side].read(context.store)["variance"]
         variances[side] = tuple((scale**2 * total / n_draws).tolist())
-    return KnownTimeBiases(blocks["user"], blocks["item"], variances)
+    return KnownTimeBiases(blocks, variances)
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,12 @@ import numpy as np
 from mfspark.grid.grid import Grid
 from mfspark.grid.kernels import SweepKernel
 from mfspark.grid.layout import Blocks, TileSet
-from mfspark.grid.runners import Numbers
 from mfspark.grid.views import RowTiles
-from mfspark.kernels.arrays.tile import Array, Arrays, Tile
+from mfspark.kernels.arrays.tile import Array, Arrays, Numbers, Tile
 from mfspark.kernels.arrays.top_n import NOBODY
 from mfspark.kernels.factorization.scores import deviations_of_samples
+from mfspark.models.base import HasIntervals
 from mfspark.models.bayesian.time_biases import KnownTimeBiases
-from mfspark.models.capabilities import HasIntervals
 from mfspark.models.factor_model import FactorModel
 
 

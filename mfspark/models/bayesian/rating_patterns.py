@@ -11,9 +11,8 @@ import numpy as np
 
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks
-from mfspark.grid.runners import Numbers
 from mfspark.grid.views import RowTiles
-from mfspark.kernels.arrays.tile import Array, Arrays, Tile
+from mfspark.kernels.arrays.tile import Array, Arrays, Numbers, Tile
 from mfspark.models.factorization.subspace import Matrix, start_columns, turn
 from mfspark.schemas import Side
 

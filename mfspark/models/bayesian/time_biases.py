@@ -17,10 +17,9 @@ import numpy as np
 from mfspark.grid.block_store import BlockStore
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, BySide
-from mfspark.grid.runners import Numbers
 from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.random import derive_seed, normal_rows
-from mfspark.kernels.arrays.tile import Array, Arrays, Tile
+from mfspark.kernels.arrays.tile import Array, Arrays, Numbers
 from mfspark.kernels.factorization.normal_equations import scores_of_ratings
 from mfspark.kernels.factorization.time_biases import (
     NO_BIN,
@@ -96,15 +95,10 @@ class _Beside:
             own = tiles.store.get(self.found[side].references[block], q)["own"]
             theirs = tiles.store.get(self.found[other(side)].references[q], block)["own"]
             across = np.empty_like(theirs)
-            across[:, _order_across(tile)] = theirs
+            across[:, np.argsort(tile.indices, kind="stable")] = theirs  # that tile is transposed
             groups.append({side: own, other(side): across})
         tiles.store.put(self.strips.references[block], *groups)
         return {}, {}
-
-
-def _order_across(tile: Tile) -> Array:
-    """Return where the ratings of the transposed tile are in this one, int64 (n)."""
-    return np.argsort(tile.indices, kind="stable")
 
 
 @dataclass(frozen=True)
@@ -246,8 +240,7 @@ class AverageBiases:
 class KnownTimeBiases:
     """Time-bin biases of a fitted model: how far a rating is from its score at a time."""
 
-    user: Blocks
-    item: Blocks
+    blocks: BySide
     """The arrays of AverageBiases."""
     variances: dict[Side, tuple[float, ...]]
     """Variance of the bias of a bin that has no ratings, by length."""
@@ -255,12 +248,8 @@ class KnownTimeBiases:
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> KnownTimeBiases:
         """Read back what `dataclasses.asdict` gave."""
-        user, item = (Blocks.from_record(record[side]) for side in SIDES)
-        return cls(user, item, {side: tuple(record["variances"][side]) for side in SIDES})
-
-    def blocks(self, side: Side) -> Blocks:
-        """Return the blocks of one side."""
-        return self.user if side == "user" else self.item
+        blocks: BySide = {side: Blocks.from_record(record["blocks"][side]) for side in SIDES}
+        return cls(blocks, {side: tuple(record["variances"][side]) for side in SIDES})
 
     @property
     def variance_at_no_time(self) -> float:
@@ -290,7 +279,7 @@ class KnownTimeBiases:
         self, side: Side, tiles: RowTiles, block: int, rows: Array, minutes: Array
     ) -> tuple[Array, Array]:
         """Return the part of one side: pairs by their rows (n) in a block, and their times (n)."""
-        arrays = self.blocks(side).read(tiles.store, block)
+        arrays = self.blocks[side].read(tiles.store, block)
         numbers = TimeBins.from_arrays(arrays).numbers(rows, minutes)
         deviation = sums_of_bins(arrays["mean"], numbers) - arrays["average"][rows].sum(1)
         unknown = np.asarray(self.variances[side], np.float64) @ (numbers == NO_BIN)

@@ -1,6 +1,6 @@
 """Alternating least squares with biases, on the grid (kernel: kernels.factorization.ridge)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -8,10 +8,9 @@ import numpy as np
 
 from mfspark.config.models import ALSOptions
 from mfspark.grid.layout import BySide
-from mfspark.grid.runners import Numbers
 from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.device import device_of
-from mfspark.kernels.arrays.tile import Arrays, Tile
+from mfspark.kernels.arrays.tile import Arrays, Numbers, Tile
 from mfspark.kernels.factorization.normal_equations import (
     RatingBlock,
     degrees_of,
@@ -25,17 +24,17 @@ from mfspark.models.factorization.alternating import Alternating
 
 def fit(context: FitContext, options: ALSOptions) -> FactorModel:
     """Fit mu, biases and factors of both sides on the ratings of a context."""
-    mean = context.tiles.mean
-    state = context.train(algorithm(options, mean, context.seed, context.previous))
-    return FactorModel.of(state, mean)
+    tiles = context.tiles
+    state = context.train(algorithm(options, tiles.mean, context.seed, tiles.std, context.previous))
+    return FactorModel.of(state, tiles.mean)
 
 
 def algorithm(
-    options: ALSOptions, mean: float, seed: int, previous: BySide | None = None
+    options: ALSOptions, mean: float, seed: int, std: float = 1.0, previous: BySide | None = None
 ) -> Alternating:
-    """Return the iterations that fit ratings whose mean is `mean`."""
+    """Return the iterations that fit ratings of this mean and standard deviation."""
     half = ALSHalfStep(partial(solver_of, options), mean, options.biases)
-    return Alternating.of(half, options, seed, previous)
+    return Alternating.of(half, options, seed, previous, std)
 
 
 @dataclass(frozen=True)
@@ -43,38 +42,70 @@ class ALSHalfStep:
     """Sweep kernel: the rows of one block solved given all columns, to minimise
 
     sum (r - mu - b_u - b_i - x_u . y_i)^2
-    + reg * variance * sum_u (n_u + prior) |x_u|^2 + bias_damping * sum_u b_u^2
+    + reg * std * sum_u (n_u + prior) |x_u|^2 + bias_damping * sum_u b_u^2
     + the same for items.
 
-    With biases the features of a rating are (y_i, 1) and its target is r - mu - b_i, so that the
-    solution is (x_u, b_u): the bias is one more column, pinned to 1 on the other side.
+    |x|^2 has the unit of a rating, as x . y has, so it is std that makes the sums alike.
     """
 
-    solver: Callable[[float], RidgeSolver]
-    """Gives what solves the rows of ratings with this standard deviation."""
+    solver: Callable[[], RidgeSolver]
+    """Gives what solves the rows, on the machine that does."""
     mean: float
     biases: bool
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         """Return factors, bias, n and the numbers squared_error and weight of one block.
 
-        Memory: the strip twice (20 bytes a rating) and the factors of its columns twice (8 * rank
-        bytes a column).
+        Memory: the strip twice (20 bytes a rating) and the factors of its columns three times (12 *
+        rank bytes a column).
         """
-        start, rank = rows["factors"], rows["factors"].shape[1]
-        if self.biases:
-            start = np.column_stack([start, rows["bias"]])
-        ratings = [rating_block_of(*each, self.mean, biases=self.biases) for each in tiles]
-        solution, fit = self.solver(tiles.tiles.std).solve(ratings, start)
-        n, bias = degrees_of(ratings), solution[:, rank] if self.biases else None
-        numbers = {"squared_error": squared_targets(ratings) + fit, "weight": float(n.sum())}
-        return factor_block(solution[:, :rank], n, bias), numbers
+        unit = tiles.tiles.std
+        block, squared_error = solved(
+            self.solver(), rows, tiles, self.mean, unit, biases=self.biases
+        )
+        return block, {"squared_error": squared_error, "weight": float(block["n"].sum())}
 
 
-def solver_of(options: ALSOptions, std: float) -> RidgeSolver:
-    """Return what solves the rows of ratings with this standard deviation."""
+def solved(
+    solver: RidgeSolver,
+    rows: Arrays,
+    ratings: Iterable[tuple[Tile, Arrays]],
+    mean: float,
+    std: float,
+    *,
+    biases: bool,
+) -> tuple[Arrays, float]:
+    """Return the factor block of some rows, given those of the columns, and the squared error.
+
+    All is solved in standard deviations of the ratings, so that their unit cannot matter: not to
+    the penalty, nor to how far a few steps of conjugate gradients come. With biases the features of
+    a rating are (y_i, 1) and its target is r - mu - b_i, so that the solution is (x_u, b_u): the
+    bias is one more column, pinned to 1 on the other side.
+    """
+    parts = [
+        rating_block_of(tile, _in_units(columns, std), mean, biases=biases, scale=std)
+        for tile, columns in ratings
+    ]
+    begin = _in_units(rows, std)
+    start, rank = begin["factors"], begin["factors"].shape[1]
+    if biases:
+        start = np.column_stack([start, begin["bias"]])
+    solution, fit = solver.solve(parts, start)
+    bias = solution[:, rank] * np.float32(std) if biases else None
+    factors = solution[:, :rank] * np.float32(std**0.5)
+    return factor_block(factors, degrees_of(parts), bias), (squared_targets(parts) + fit) * std**2
+
+
+def _in_units(block: Arrays, std: float) -> Arrays:
+    """Return factors and biases of ratings that are divided by `std`."""
+    factors, bias = block["factors"] / np.float32(std**0.5), block["bias"] / np.float32(std)
+    return {"factors": factors, "bias": bias}
+
+
+def solver_of(options: ALSOptions) -> RidgeSolver:
+    """Return what solves the rows of ratings whose standard deviation is 1."""
     return RidgeSolver(
-        reg=options.reg * std**2,
+        reg=options.reg,
         method=options.solver,
         cg_steps=options.cg_steps,
         prior=options.prior,

@@ -26,10 +26,18 @@ class Alternating:
 
     @classmethod
     def of(
-        cls, half: SweepKernel, options: AlternatingOptions, seed: int, previous: BySide | None
+        cls,
+        half: SweepKernel,
+        options: AlternatingOptions,
+        seed: int,
+        previous: BySide | None,
+        unit: float = 1.0,
     ) -> Self:
-        """Return the iterations of alternating least squares, from small random factors."""
-        first = StartRows(options.rank, options.init_std, seed)
+        """Return the iterations of alternating least squares, from small random factors.
+
+        unit: that of what products of factors stand for.
+        """
+        first = StartRows(options.rank, options.init_std * unit**0.5, seed)
         return cls(half, first, options.max_iter, options.tol, previous)
 
     def start(self, grid: Grid, name: str) -> State:

@@ -13,10 +13,9 @@ import numpy as np
 from mfspark.grid.block_store import BlockStore
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks
-from mfspark.grid.runners import Numbers
 from mfspark.grid.training import Loss, State
 from mfspark.grid.views import RowTiles, Strips
-from mfspark.kernels.arrays.tile import Array, Arrays
+from mfspark.kernels.arrays.tile import Array, Arrays, Numbers
 from mfspark.kernels.factorization.spectrum import FLOAT64_NOTHING, eigenpairs, signs
 from mfspark.models.factorization.subspace import Matrix, Product, start_columns, turn
 from mfspark.schemas import Side, other

@@ -18,10 +18,9 @@ import numpy as np
 
 from mfspark.config.models import IALSOptions
 from mfspark.grid.layout import BySide
-from mfspark.grid.runners import Numbers
 from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.device import device_of
-from mfspark.kernels.arrays.tile import Arrays, Tile
+from mfspark.kernels.arrays.tile import Arrays, Numbers, Tile
 from mfspark.kernels.factorization.normal_equations import RatingBlock, degrees_of
 from mfspark.kernels.factorization.ridge import RidgeSolver
 from mfspark.models.base import FitContext

@@ -17,10 +17,9 @@ from mfspark.config.models import NMFOptions
 from mfspark.errors import InputError
 from mfspark.grid.kernels import SweepKernel
 from mfspark.grid.layout import BySide, TileSet
-from mfspark.grid.runners import Numbers
 from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.sparse import sparse_rows
-from mfspark.kernels.arrays.tile import Arrays
+from mfspark.kernels.arrays.tile import Arrays, Numbers
 from mfspark.kernels.factorization.nonnegative import descend
 from mfspark.kernels.factorization.ridge import RidgeSolver
 from mfspark.models.base import FitContext
@@ -55,10 +54,10 @@ def algorithm(
     return Alternating(half, first, options.max_iter, options.tol, previous)
 
 
-def _solver_of(options: NMFOptions, std: float) -> RidgeSolver:
-    """Return what solves the rows of ratings with this standard deviation."""
+def _solver_of(options: NMFOptions) -> RidgeSolver:
+    """Return what solves the rows of ratings whose standard deviation is 1."""
     return RidgeSolver(
-        reg=options.reg * std**2, prior=options.prior, nonnegative=True, sweeps=options.sweeps
+        reg=options.reg, prior=options.prior, nonnegative=True, sweeps=options.sweeps
     )
 
 

@@ -19,11 +19,10 @@ import torch
 from mfspark.grid.block_store import BlockStore
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, BySide
-from mfspark.grid.runners import Numbers
 from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.random import normal_rows
 from mfspark.kernels.arrays.sparse import sparse_rows
-from mfspark.kernels.arrays.tile import Array, Arrays, Tile
+from mfspark.kernels.arrays.tile import Array, Arrays, Numbers, Tile
 from mfspark.kernels.factorization.spectrum import eigenpairs, signs, whitening
 from mfspark.schemas import Side, other
 

@@ -20,10 +20,9 @@ import numpy as np
 from mfspark.config.models import SVDOptions
 from mfspark.errors import ConfigError
 from mfspark.grid.layout import Blocks, BySide
-from mfspark.grid.runners import Numbers
 from mfspark.grid.training import Algorithm
 from mfspark.grid.views import RowTiles
-from mfspark.kernels.arrays.tile import Array, Arrays, Tile
+from mfspark.kernels.arrays.tile import Array, Arrays, Numbers, Tile
 from mfspark.kernels.factorization.spectrum import n_within
 from mfspark.models.base import FitContext
 from mfspark.models.factor_model import FactorModel, factor_block
@@ -63,7 +62,8 @@ def fit(context: FitContext, options: SVDOptions) -> SVDModel:
         matrix = Matrix(_Residuals(mean), {s: context.baseline().blocks(s) for s in SIDES})
     _, numbers = context.grid.sweep("user", f"{context.name}/squares", _Squares(matrix))
     squares = numbers["squares"]
-    side = _smaller_side(context)
+    layout = context.tiles.layout
+    side: Side = "user" if layout.n_users <= layout.n_items else "item"
     algorithm = _algorithm(context, options, matrix, side, squares)
     state = context.train(algorithm)
     (spectrum,) = state.kept["spectrum"]
@@ -83,11 +83,6 @@ def fit(context: FitContext, options: SVDOptions) -> SVDModel:
         singular_values=tuple(np.sqrt(values[:kept]).tolist()),
         squares=squares,
     )
-
-
-def _smaller_side(context: FitContext) -> Side:
-    layout = context.tiles.layout
-    return "user" if layout.n_users <= layout.n_items else "item"
 
 
 def _algorithm(

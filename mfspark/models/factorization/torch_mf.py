@@ -14,12 +14,11 @@ from mfspark.config.models import TorchMFOptions
 from mfspark.errors import ConfigError
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, BySide, GridLayout
-from mfspark.grid.runners import Numbers
 from mfspark.grid.training import Loss, State
 from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.device import device_of
 from mfspark.kernels.arrays.random import derive_seed, uniform
-from mfspark.kernels.arrays.tile import Array, Arrays, Tile
+from mfspark.kernels.arrays.tile import Array, Arrays, Numbers, Tile
 from mfspark.kernels.factorization.rater_priors import (
     item_pulls,
     next_prior_means,
@@ -104,14 +103,13 @@ class TorchMF:
         user, item, numbers = grid.strata(name, kernel, state.user, state.item)
         if self.options.implicit and not self.options.textbook:
             user, item = self._learn_rater_priors(grid, name, user, item)
-        losses = [_rmse("train", epoch, numbers["train_error"], numbers["n_train"])]
-        if numbers["n_validation"]:
-            losses.append(
-                _rmse("validation", epoch, numbers["validation_error"], numbers["n_validation"])
-            )
-        return replace(
-            state, iteration=epoch, user=user, item=item, history=(*state.history, *losses)
-        )
+        losses = [
+            Loss(epoch, split, (numbers[f"{split}_error"] / max(1.0, n)) ** 0.5)
+            for split in ("train", "validation")
+            if (n := numbers[f"n_{split}"]) or split == "train"
+        ]
+        history = (*state.history, *losses)
+        return replace(state, iteration=epoch, user=user, item=item, history=history)
 
     def finished(self, state: State) -> bool:
         """Stop after `epochs`, or when validation has not improved for `patience` epochs."""
@@ -149,9 +147,8 @@ class HeldOut:
         row = tile.rows.astype(np.int64) * layout.blocks(side) + p
         column = tile.indices.astype(np.int64) * layout.blocks(other(side)) + q
         user, item = (row, column) if side == "user" else (column, row)
-        return (
-            uniform(derive_seed(self.seed, _VALIDATION), user * layout.n_items + item) < self.share
-        )
+        seed = derive_seed(self.seed, _VALIDATION)
+        return uniform(seed, user * layout.n_items + item) < self.share
 
     def sums(self, tiles: RowTiles, rows_of: Callable[[Arrays], Array]) -> Array:
         """Return sums of some rows of the column blocks over each row's ratings but these."""
@@ -223,7 +220,3 @@ class MovePriorMeans:
         """Return the item block with its new prior means."""
         rater_priors = self.held_out.sums(tiles, lambda users: users["rater_prior"])
         return rows | {"prior_mean": next_prior_means(rows, rater_priors)}, {}
-
-
-def _rmse(split: str, epoch: int, squared_error: float, n: float) -> Loss:
-    return Loss(epoch, split, (squared_error / max(1.0, n)) ** 0.5)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mfspark.grid.layout import BySide
-from mfspark.grid.runners import Numbers
 from mfspark.grid.views import RowTiles, Strips
-from mfspark.kernels.arrays.tile import Arrays
+from mfspark.kernels.arrays.tile import Arrays, Numbers
+from mfspark.kernels.arrays.top_n import RankedLists
 from mfspark.kernels.neighbors.aggregation import Aggregation
 from mfspark.kernels.neighbors.centering import Centering, means_and_spreads
 from mfspark.schemas import Side, other
@@ -23,6 +23,13 @@ class CenteredAggregation:
     mean: float
     levels: BySide
     """Levels on top of the mean: bias (rows) of either side; spread (rows) for `zscore`."""
+
+    def telling(self, lists: RankedLists) -> RankedLists:
+        """Return lists up to the first item for which nothing speaks: a sum of s r that is 0.
+
+        Such items stand in the order of their indices; how many have chosen them says more.
+        """
+        return lists.until(lists.scores == 0) if self.aggregation.summed else lists
 
     def centering(self, strips: Strips) -> Centering:
         """Return the centering of all ratings (reads the levels of all rows of both sides)."""

@@ -11,9 +11,8 @@ import numpy as np
 from mfspark.config.models import SimilarityOptions
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, BySide
-from mfspark.grid.runners import Numbers
 from mfspark.grid.views import RowTiles, Strips
-from mfspark.kernels.arrays.tile import Array, Arrays
+from mfspark.kernels.arrays.tile import Array, Arrays, Numbers
 from mfspark.kernels.neighbors.measures import Similarity
 from mfspark.kernels.neighbors.moments import Rows
 from mfspark.kernels.neighbors.packed import Packing, off_grid

@@ -16,12 +16,10 @@ from typing import Any
 from mfspark.config.models import KNNOptions
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, BySide, TileSet
-from mfspark.grid.training import Loss
 from mfspark.kernels.arrays.tile import Array
 from mfspark.kernels.neighbors.aggregation import Aggregation
 from mfspark.kernels.neighbors.measures import MEASURES
-from mfspark.models.base import FitContext
-from mfspark.models.capabilities import Capabilities, Explains, Kind
+from mfspark.models.base import Explains, FitContext, Kind, Model
 from mfspark.models.neighbors.centered_aggregation import CenteredAggregation, MeansAndSpreads
 from mfspark.models.neighbors.comparison import RowComparison
 from mfspark.models.neighbors.nearest_raters import NearestRaters
@@ -46,7 +44,7 @@ def fit(side: Side, context: FitContext, options: KNNOptions) -> KNN:
 
 
 @dataclass(frozen=True)
-class KNN(Capabilities):
+class KNN(Model):
     """Nearest neighbors of all rows of one side, and what ratings are centered on."""
 
     options: KNNOptions
@@ -73,11 +71,6 @@ class KNN(Capabilities):
     def list_kind(self) -> Kind:
         """Lists are ranked by ratings or by similarity."""
         return "rating" if self.options.rank_by == "rating" else "ranking"
-
-    @property
-    def history(self) -> tuple[Loss, ...]:
-        """No iterations, no losses."""
-        return ()
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> KNN:

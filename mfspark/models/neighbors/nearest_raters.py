@@ -16,9 +16,8 @@ import numpy as np
 
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, TileSet
-from mfspark.grid.runners import Numbers
 from mfspark.grid.views import RowTiles, Strips
-from mfspark.kernels.arrays.tile import Array, Arrays, Tile
+from mfspark.kernels.arrays.tile import Array, Arrays, Numbers, Tile
 from mfspark.kernels.arrays.top_n import RankedLists
 from mfspark.kernels.neighbors.knn import best_items, best_of_chunks, ratings_in_order
 from mfspark.kernels.neighbors.nearest_raters import Raters, scores_from_raters
@@ -51,7 +50,7 @@ class NearestRaters:
         if self.aggregation.side == "user":
             return grid.all_pairs("user", name, _RankColumns(self, n, eligible))
         by_item = grid.all_pairs("item", f"{name}/by-item", _RankRows(self, n, eligible))
-        return grid.sweep("user", name, _ListsByUser(by_item, n))[0]
+        return grid.sweep("user", name, _ListsByUser(self.aggregation, by_item, n))[0]
 
     def scores(
         self, strips: Strips, wanted_of: Callable[[Array, Raters], Tile]
@@ -124,7 +123,8 @@ class _RankColumns:
 
     def __call__(self, _rows: Arrays, strips: Strips) -> Arrays:
         scores = self.nearest.dense_scores(strips)
-        return best_of_chunks(scores, strips.own(), self.n, self.eligible).arrays()
+        best = best_of_chunks(scores, strips.own(), self.n, self.eligible)
+        return self.nearest.aggregation.telling(best).arrays()
 
 
 @dataclass(frozen=True)
@@ -171,6 +171,7 @@ class _PairsByUser:
 class _ListsByUser:
     """Sweep kernel: a user's list from the lists of all item blocks."""
 
+    aggregation: CenteredAggregation
     by_item: Blocks
     n: int
 
@@ -180,4 +181,4 @@ class _ListsByUser:
         for reference in self.by_item.references:
             every = RankedLists.from_arrays(tiles.store.get(reference))
             lists = lists.merged(RankedLists(every.indices[users], every.scores[users]))
-        return lists.arrays(), {}
+        return self.aggregation.telling(lists).arrays(), {}

@@ -30,7 +30,7 @@ from mfspark.kernels.neighbors.knn import (
     weight_matrix,
 )
 from mfspark.kernels.neighbors.similarity import Neighbors
-from mfspark.models.capabilities import MOST_REASONS
+from mfspark.models.base import MOST_REASONS
 from mfspark.models.neighbors.centered_aggregation import CenteredAggregation
 
 _CELLS = 1 << 22  # predictions held at once: a few arrays of 32 MiB
@@ -138,7 +138,8 @@ class _RankItems:
 
     def __call__(self, rows: Arrays, strips: Strips) -> Arrays:
         scores = self.lists.scores(rows, strips)
-        return best_of_chunks(scores, strips.own(), self.n, self.eligible).arrays()
+        best = best_of_chunks(scores, strips.own(), self.n, self.eligible)
+        return self.lists.aggregation.telling(best).arrays()
 
 
 @dataclass(frozen=True)

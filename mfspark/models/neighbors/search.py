@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from mfspark.config.models import SimilarityOptions
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, BySide
-from mfspark.grid.runners import Numbers
 from mfspark.grid.views import RowTiles
-from mfspark.kernels.arrays.tile import Arrays
+from mfspark.kernels.arrays.tile import Arrays, Numbers
 from mfspark.kernels.arrays.top_n import RankedLists
 from mfspark.kernels.neighbors.all_pairs import chunks_of, compare_all, left_for, lists_of
 from mfspark.kernels.neighbors.measures import Similarity

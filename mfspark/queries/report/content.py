@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from mfspark.queries.completed import CompletedMatrix
+from mfspark.queries.lookup import UserList
 from mfspark.queries.summary import MetricFigures, Summary
 
 
@@ -43,28 +44,6 @@ class Heatmap:
 
 
 @dataclass(frozen=True)
-class ListedItem:
-    """An item in somebody's list."""
-
-    title: str
-    genres: list[str]
-    score: float
-    tier: str = ""
-    """Who made the row, where it is not the model itself."""
-
-
-@dataclass(frozen=True)
-class ExampleList:
-    """One user: what they rated best, and what they get."""
-
-    user: str
-    n_ratings: int
-    mean: float | None
-    liked: list[ListedItem]
-    listed: list[ListedItem]
-
-
-@dataclass(frozen=True)
 class Rejected:
     """Rows refused for one reason, with some of them as they stood in the files."""
 
@@ -90,7 +69,8 @@ class Report:
     completed: CompletedMatrix | None = None
     list_model: str = ""
     """Whose lists are shown."""
-    lists: list[ExampleList] = field(default_factory=list)
+    lists: list[UserList] = field(default_factory=list)
+    """Whose rows also have `genres`."""
     rejected: list[Rejected] = field(default_factory=list)
     config: str = ""
     """As JSON."""

@@ -38,12 +38,16 @@ def test_small_reads_give_whole_lines(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("data", "facts"),
     [
-        (b"a,b\nc,d", Facts(2, False, True)),
-        (b'"a","b"\n"c",d\n', Facts(2, False, True)),
-        (b'"a\nb",c\n', Facts(2, True, True)),
-        ("Amélie\n".encode(), Facts(1, False, True)),
-        ("Amélie\n".encode("iso-8859-1"), Facts(1, False, False)),
-        (b"", Facts(0, False, True)),
+        (b"a,b\nc,d", Facts(2)),
+        (b'"a","b"\n"c",d\n', Facts(2)),
+        (b'"a\nb",c\n', Facts(2, odd_quotes=True, open_quotes=True)),
+        (b'5" disc,c\n', Facts(1, odd_quotes=True)),
+        (b'x"y,"z\n', Facts(1, odd_quotes=True, open_quotes=True)),
+        (b'"a\\"b",c\n', Facts(1, odd_quotes=True)),
+        ("Amélie\n".encode(), Facts(1, utf8_bytes=2)),
+        ("Amélie\n".encode("iso-8859-1"), Facts(1, other_bytes=1, other_lines=1)),
+        ("Zoë\n".encode() + b"\x96\n", Facts(2, utf8_bytes=2, other_bytes=1, other_lines=1)),
+        (b"", Facts(0)),
     ],
 )
 def test_facts(tmp_path, data, facts):
@@ -51,7 +55,7 @@ def test_facts(tmp_path, data, facts):
     plain.write_bytes(data)
     packed.write_bytes(gzip.compress(data))
     assert examine(str(plain), 0, len(data)) == facts
-    assert examine(str(packed), 0, 99, gzipped=True) == facts
+    assert examine(str(packed), 0, 99, packing="gzip") == facts
 
 
 def test_endless_line_is_refused(tmp_path, monkeypatch):
@@ -68,4 +72,4 @@ def test_cut_gzip_is_named(tmp_path):
     path = tmp_path / "f.gz"
     path.write_bytes(gzip.compress(b"1,2,3\n" * 1000)[:-12])
     with pytest.raises(InputError, match=r"f\.gz is a broken gzip file.*\n.*cut off"):
-        examine(str(path), 0, 99, gzipped=True)
+        examine(str(path), 0, 99, packing="gzip")

@@ -43,7 +43,7 @@ def test_lines_go_on_over_the_batches_of_a_row_group(read, parquet, monkeypatch)
         (pa.array([1, 2], pa.int32()), ["1", "2"]),
         (pa.array([2**63 - 1, 5]), ["9223372036854775807", "5"]),
         (pa.array([1.0, 2.0]), ["1", "2"]),
-        (pa.array([1.5, 1e300]), ["1.5", "1e+300"]),
+        (pa.array([1.5, 2.0**53]), ["1.5", None]),  # above, floats leave numbers out
         (pa.array([" a ", "b"]).dictionary_encode(), ["a", "b"]),
         (pa.array([b"a", b"b"]), ["a", "b"]),
         (pa.array([b"caf\xe9", "café".encode()]), ["café", "café"]),  # ISO-8859-1 and UTF-8

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta, timezone
-
 import pyarrow as pa
 import pytest
 
@@ -9,10 +7,7 @@ from mfspark.ingest.readers.validate import (
     Fields,
     Rules,
     clean,
-    looks_like_timestamp,
     parse_ratings,
-    parse_timestamps,
-    plain_integers,
     rejected_records,
 )
 
@@ -96,107 +91,6 @@ def test_float_column_with_null_nan_and_infinity():
     ]
 
 
-WHEN = datetime(2001, 9, 9, 1, 46, 40, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "1000000000",
-        "1000000000.0",
-        "1e9",
-        " 1000000000",
-        "1000000000000",  # milliseconds
-        "1000000000000000",
-        "1000000000000000000",
-        "2001-09-09T01:46:40",
-        "2001-09-09 01:46:40",
-        "2001-09-09T01:46:40Z",
-        "2001-09-09T03:46:40+02:00",
-        "2001-09-09T01:46:40.000000",
-    ],
-)
-def test_timestamp_forms_name_the_same_moment(text):
-    for others in ([], ["", "never"]):
-        times, _ = parse_timestamps(pa.array([text, *others]))
-        assert times[0].as_py() == WHEN
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "yesterday",
-        "-5",
-        "2021-02-30",
-        "1969-12-31",
-        "2262-01-01",
-        "9300000000",
-        "0x1f",
-        "inf",
-        "04/11/2023",
-    ],
-)
-def test_bad_timestamp(text):
-    times, bad = parse_timestamps(pa.array([text, "1000000000", ""]))
-    assert bad.to_pylist() == [True, False, False]
-    assert times.to_pylist() == [None, WHEN, None]
-
-
-def test_fraction_of_a_second_is_kept():
-    times, bad = parse_timestamps(pa.array(["2023-04-11T10:58:44.990000", "1.5"]))
-    assert bad is None
-    assert times.to_pylist() == [
-        datetime(2023, 4, 11, 10, 58, 44, 990000, UTC),
-        datetime(1970, 1, 1, 0, 0, 1, 500000, UTC),
-    ]
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        pa.array([10**9, None]),
-        pa.array([1e9, None]),
-        pa.array([WHEN.replace(tzinfo=None), None], pa.timestamp("ns")),
-        pa.array(
-            [WHEN.astimezone(timezone(timedelta(hours=5))), None], pa.timestamp("ms", "+05:00")
-        ),
-        pa.array([10**18, None], pa.int64()),
-    ],
-)
-def test_typed_timestamps(values):
-    times, bad = parse_timestamps(values)
-    assert times.to_pylist() == [WHEN, None]
-    assert bad is None
-
-
-def test_hexadecimal_is_no_epoch_even_among_whole_numbers():
-    times, bad = parse_timestamps(pa.array(["0x1f", "1000000000"]))
-    assert (times.to_pylist(), bad.to_pylist()) == ([None, WHEN], [True, False])
-
-
-def test_zones_may_be_mixed():
-    texts = ["2001-09-09T01:46:40Z", "2001-09-09T03:46:40+02:00", "2001-09-09 01:46:40"]
-    assert parse_timestamps(pa.array(texts))[0].to_pylist() == [WHEN] * 3
-
-
-def test_dates_are_midnight_utc_and_early_ones_are_bad():
-    times, bad = parse_timestamps(pa.array([date(2020, 1, 2), date(1960, 1, 1)]))
-    assert times.to_pylist() == [datetime(2020, 1, 2, tzinfo=UTC), None]
-    assert bad.to_pylist() == [False, True]
-
-
-def test_nanoseconds_beyond_float_precision_are_exact():
-    times, _ = parse_timestamps(pa.array([1_000_000_000_123_456_990, None], pa.int64()))
-    assert times[0].as_py() == WHEN + timedelta(microseconds=123456)
-
-
-def test_looks_like_timestamp_wants_most_of_them_recent():
-    assert looks_like_timestamp(["964982703", "964981247", ""])
-    assert looks_like_timestamp(["2023-04-11", "x", "2023-04-12"])
-    assert not looks_like_timestamp(["5", "3"])
-    assert not looks_like_timestamp(["", ""])
-
-
 def test_row_has_the_first_of_its_reasons():
     batch = clean(
         fields(
@@ -229,20 +123,3 @@ def test_blank_malformed_records_are_no_rows():
     assert batch.select(["line", "raw", "reason"]).to_pylist() == [
         {"line": 3, "raw": "a,b", "reason": "malformed_line"}
     ]
-
-
-def test_plain_integers():
-    ids = [
-        "0",
-        "7",
-        "9223372036854775807",
-        "9223372036854775808",
-        "007",
-        "-1",
-        "+1",
-        "1.0",
-        "",
-        "٣",
-        "a",
-    ]
-    assert plain_integers(pa.array(ids)).to_pylist() == [True] * 3 + [False] * 8

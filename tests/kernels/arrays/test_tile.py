@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from mfspark.kernels.arrays.tile import (
     Tile,
-    block_indices,
     by_global_column,
-    rows_in_block,
     stack_columns,
     stack_rows,
 )
@@ -106,19 +103,6 @@ def test_blocks_put_together_give_the_matrix(R: Array, P: int, Q: int) -> None:
         for row in range(strip.n_rows):
             columns = strip.indices[strip.indptr[row] : strip.indptr[row + 1]]
             assert (np.diff(columns) > 0).all()
-
-
-@pytest.mark.parametrize("n", [0, 1, 4, 7])
-@pytest.mark.parametrize("n_blocks", [1, 2, 3, 9])
-def test_every_index_lies_in_one_block(n: int, n_blocks: int) -> None:
-    blocks = [block_indices(b, n, n_blocks) for b in range(n_blocks)]
-    assert sorted(np.concatenate(blocks)) == list(range(n))
-    for b, indices in enumerate(blocks):
-        assert len(indices) == rows_in_block(b, n, n_blocks)
-        assert (indices % n_blocks == b).all()
-        assert (indices // n_blocks == np.arange(len(indices))).all()
-    sizes = [len(indices) for indices in blocks]
-    assert max(sizes) - min(sizes) <= 1
 
 
 def test_with_zeros_every_cell_has_a_rating() -> None:

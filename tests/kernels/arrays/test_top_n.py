@@ -47,6 +47,19 @@ def test_columns_are_called_by_their_indices() -> None:
     assert lists.indices.tolist() == [[11, 18]]
 
 
+@given(scores=score_matrices, n=st.integers(1, 12))
+def test_lists_up_to_a_score(scores: Array, n: int) -> None:
+    lists = top_columns(scores, n, np.arange(scores.shape[1]))
+    found = lists.until(lists.scores == 0)
+    assert (found.indices.dtype, found.scores.dtype) == (np.int32, np.float64)
+    for row in range(len(scores)):
+        kept = list(lists.scores[row])
+        kept = kept[: kept.index(0)] if 0 in kept else kept
+        assert found.scores[row].tolist() == kept + [-np.inf] * (n - len(kept))
+        listed = lists.indices[row, : len(kept)].tolist()
+        assert found.indices[row].tolist() == listed + [NOBODY] * (n - len(kept))
+
+
 @given(scores=score_matrices, n=st.integers(1, 12), n_blocks=st.integers(1, 4))
 def test_merging_the_lists_of_all_blocks(scores: Array, n: int, n_blocks: int) -> None:
     """In whatever order the blocks come."""

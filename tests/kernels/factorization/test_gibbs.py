@@ -93,7 +93,7 @@ def test_rows_without_ratings_do_not_count() -> None:
     V, W = np.ones((5, 1), np.float32), np.ones((5, 2), np.float32)
     V[3:], W[3:] = 0, 0
     sums = RowSums.of(V, W, np.array([1, 4, 2, 0, 0]))
-    assert sums.n == 3
+    assert sums.n_rows == 3
     assert sums.cross.tolist() == [[3.0, 3.0]]
     assert sums.squares.tolist() == [3.0, 3.0]
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -54,7 +55,7 @@ class TestALS(FactorContract):
         else:
             assert (b_u == 0).all()
             assert (b_i == 0).all()
-        reg = 0.1 * float(np.nanvar(RATINGS.dense))
+        reg = 0.1 * float(np.nanstd(RATINGS.dense))
         damping = 5.0 if self.options.get("biases", True) else None
         expected, loss = ridge_rows(targets, features, reg, prior=5.0, last_damping=damping)
         atol = 1e-4 if solver == "cholesky" else 0.05
@@ -107,6 +108,24 @@ class TestNonnegativeALS(FactorContract):
         assert isinstance(model, FactorModel)
         assert min(factors.min() for factors in self.factors(fitted)) == 0
         assert whole(fitted.grid, model.user, "bias").min() < 0
+
+
+@pytest.mark.parametrize("unit", [0.2, 20.0, 1e4, 1e-9, 1e12])
+@pytest.mark.parametrize(
+    "options",
+    [{"solver": "cg"}, {"solver": "cholesky"}, {"nonnegative": True}, {"biases": False}],
+    ids=str,
+)
+def test_the_unit_of_the_ratings_does_not_matter(
+    tmp_path: Path, options: dict[str, Any], unit: float
+) -> None:
+    """|x|^2 has the unit of a rating, and so has what it is weighed by."""
+    fit = fitter(tmp_path, "als", options_of("als", rank=4, **options))
+    stars, scaled = fit(RATINGS), fit(replace(RATINGS, values=unit * RATINGS.values))
+    np.testing.assert_allclose(scaled.predictions / unit, stars.predictions, rtol=1e-4)
+    assert scaled.lists(10) == stars.lists(10)
+    losses = [[loss.value for loss in fitted.model.history] for fitted in (stars, scaled)]
+    np.testing.assert_allclose(np.array(losses[1]) / unit, losses[0], rtol=1e-4)
 
 
 def test_training_stops_when_the_loss_hardly_changes(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -96,10 +97,29 @@ def test_masked_it_solves_the_ratings_alone(tmp_path: Path) -> None:
     X, Y = (f.astype(np.float64) for f in factors(fitted))
     for i, ratings in enumerate(RATINGS.dense.T):
         rated = ~np.isnan(ratings)
-        weight = 0.1 * np.var(RATINGS.values) * (rated.sum() + 2.0)
+        weight = 0.1 * np.std(RATINGS.values) * (rated.sum() + 2.0)
         system = np.vstack([X[rated], weight**0.5 * np.eye(3)])
         expected = nnls(system, np.append(ratings[rated], np.zeros(3)))[0]
         np.testing.assert_allclose(Y[i], expected, atol=5e-3)
+
+
+def test_masked_the_unit_of_the_ratings_does_not_matter(tmp_path: Path) -> None:
+    fit = fitter(tmp_path, "nmf", options_of("nmf", rank=3, unrated="masked", reg=0.1))
+    stars, percent = fit(RATINGS), fit(replace(RATINGS, values=20 * RATINGS.values))
+    np.testing.assert_allclose(percent.predictions / 20, stars.predictions, rtol=1e-4)
+    assert percent.lists(10) == stars.lists(10)
+
+
+@pytest.mark.parametrize("unrated", ["zero", "masked"])
+def test_who_rated_only_zeros_has_no_list(tmp_path: Path, unrated: str) -> None:
+    """All items score 0 for them, so that a list would be the first items by their index."""
+    zeros = np.where(RATINGS.users == 3, 0.0, RATINGS.values)
+    fit = fitter(tmp_path, "nmf", options_of("nmf", rank=3, unrated=unrated))
+    fitted = fit(replace(RATINGS, values=zeros), 2)
+    assert not fitted.predictions[3].any()
+    lists = fitted.lists(5)
+    assert lists[3] == []
+    assert all(len(listed) > 0 for user, listed in enumerate(lists) if user != 3)
 
 
 def test_golden_dense_matrix_is_rebuilt(golden: Any, tmp_path: Path) -> None:

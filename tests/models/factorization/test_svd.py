@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -67,6 +68,32 @@ class TestSVDOfResiduals(TestSVD):
 
 def fitted_svd(folder: Path, ratings: Ratings, blocks: int = 1, **options: Any) -> Fitted:
     return fitter(folder, "svd", options_of("svd", **options))(ratings, blocks)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-6, 2e4])
+@pytest.mark.parametrize("solver", ["gram", "randomized"])
+def test_what_reproduces_all_ratings_has_no_lists(tmp_path: Path, solver: str, unit: float) -> None:
+    """Unrated cells are 0 then, but for the rounding, which is no order of items."""
+    ratings = replace(RATINGS, values=unit * RATINGS.values)
+    full = fitted_svd(tmp_path / "full", ratings, 2, rank=32, solver=solver)
+    unrated = full.predictions[np.isnan(ratings.dense)]
+    assert 0 < np.abs(unrated).max() < 1e-5 * unit
+    assert not any(full.lists(10))
+    most = fitted_svd(tmp_path / "most", ratings, 2, rank=24, solver=solver)
+    assert all(most.lists(10))
+
+
+def test_a_list_ends_where_scores_are_rounding(tmp_path: Path) -> None:
+    """Two groups of users and items that never meet: nobody is told of the other group's items."""
+    few, many = np.kron([[1, 0], [1, 1]], np.ones((4, 4))), stars(2, 12, 10, 0.6).dense
+    R = np.zeros((20, 18))
+    R[:8, :8], R[8:, 8:] = few, 100 * np.nan_to_num(many)
+    ratings = Ratings.of_dense(np.where(R > 0, R, np.nan))
+    fitted = fitted_svd(tmp_path, ratings, rank=7)
+    lists = fitted.lists(18)
+    for user, listed in enumerate(lists):
+        assert set(listed) <= set(range(8, 18) if user >= 8 else range(8))
+    assert sum(len(listed) > 0 for listed in lists[8:]) > 6
 
 
 def triplets(fitted: Fitted) -> tuple[Array, Array, Array]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from mfspark.config.models import KNNOptions, ModelName, Models
+from mfspark.kernels.arrays.top_n import NOBODY
 from mfspark.kernels.neighbors.aggregation import AggregationMethod
 from mfspark.models.factor_model import FactorModel
 from mfspark.models.neighbors import nearest_raters, neighbor_lists
@@ -251,6 +253,25 @@ def test_lists_hold_what_is_eligible(tmp_path: Path, name: ModelName, among: str
     for best, kept in zip(every, some, strict=True):
         expected = [i for i in best if i >= 0 and eligible[i]]
         assert kept.tolist() == expected + [-1] * (25 - len(expected))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("among", ["all", "raters"])
+@pytest.mark.parametrize("similarity", ["cosine", "jaccard", "pearson_baseline"])
+def test_lists_by_similarity_end_where_nothing_speaks_for_an_item(
+    tmp_path: Path, name: ModelName, among: str, similarity: str
+) -> None:
+    """A sum of similarity * rating that is 0 says nothing, and lists would go on by index."""
+    values = np.where(RATINGS.users % 7 == 3, 0.0, RATINGS.values)  # some rated only zeros,
+    values[RATINGS.users % 5 == 1] *= RATINGS.items[RATINGS.users % 5 == 1] % 3 == 0  # some mostly
+    ratings = replace(RATINGS, values=values)
+    chosen = {"similarity": similarity, "rank_by": "similarity", "num_neighbors": 6}
+    fitted = fitter(tmp_path, name, options_of(name, among=among, **chosen))(ratings, 2)
+    indices, scores = fitted.ranked(20)
+    assert (scores[indices != NOBODY] != 0).all()
+    assert (indices != NOBODY).any(1).sum() > 25
+    if name == "item_knn":
+        assert (indices[np.arange(40) % 7 == 3] == NOBODY).all()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -14,12 +14,11 @@ import pytest
 from mfspark.evaluation.catalog import COVERAGE, NDCG, RMSE
 from mfspark.ingest.report import IngestReport
 from mfspark.queries.completed import CompletedMatrix
+from mfspark.queries.lookup import UserList
 from mfspark.queries.report.content import (
     Bar,
     Distribution,
-    ExampleList,
     Heatmap,
-    ListedItem,
     LossCurve,
     Rejected,
     Report,
@@ -58,12 +57,20 @@ FULL = replace(
     ),
     list_model="als",
     lists=[
-        ExampleList(
-            "u1",
-            4,
-            3.5,
-            [ListedItem(EVIL, ["Drama"], 5)],
-            [ListedItem("Heat", ["Crime", "Drama"], 4.25, "popularity")],
+        UserList(
+            {"id": "u1", "n_ratings": 4, "mean": 3.5},
+            "als",
+            [
+                {
+                    "item_id": 1,
+                    "title": "Heat",
+                    "genres": ["Crime", "Drama"],
+                    "score": 4.25,
+                    "tier": "popularity",
+                },
+                {"item_id": 77, "title": None, "genres": None, "score": 4.0, "tier": "als"},
+            ],
+            [{"item_id": 2, "title": EVIL, "genres": ["Drama"], "rating": 5.0}],
         )
     ],
     rejected=[Rejected("missing_user", 3, [("r.csv", 7, EVIL)]), Rejected("malformed_line", 1, [])],
@@ -75,7 +82,7 @@ def test_everything_is_said() -> None:
     page = render(FULL)
     for text in (
         *("Night of 2026-11-22", "lists are short", "0.900", "0.800 to 1.000", "3.0 s", "50%"),
-        *("Drama", "Crime, Drama", "by popularity", "4.25"),
+        *("Drama", "Crime, Drama", "by popularity", "4.25", ">77<"),
         *("missing_user", "33.33%", "text split by"),
     ):
         assert text in page, text

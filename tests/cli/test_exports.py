@@ -1,4 +1,4 @@
-"""`mfspark completed` and `mfspark sample toy`."""
+"""`mfspark completed`, `export` and `sample toy`: files that are written."""
 
 from __future__ import annotations
 
@@ -98,3 +98,13 @@ def test_toy_writes_two_files_and_says_what_next(mfspark: Command, tmp_path: Pat
     result = mfspark("sample", "toy", "--out", tmp_path, "--users", "3", "--draws", "10")
     assert result.stdout.split() == [str(tmp_path / name) for name in ("ratings.csv", "items.csv")]
     assert "next: mfspark run --ratings" in result.stderr
+
+
+def test_export_writes_a_file(mfspark: Command, tmp_path: Path) -> None:
+    made.publish_run(tmp_path / "wh")
+    target = tmp_path / "ratings.csv"
+    result = mfspark("export", "ratings", target, "-w", tmp_path / "wh", "--for-spreadsheets")
+    assert (result.exit_code, result.stdout) == (0, f"8 rows in {target}\n")
+    assert len(target.read_text().splitlines()) == 9
+    result = mfspark("export", "ratings", tmp_path / "ratings.txt", "-w", tmp_path / "wh")
+    assert result.exit_code == 2

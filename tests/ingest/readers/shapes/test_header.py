@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from mfspark.config.config import IngestOptions
-from mfspark.ingest.readers.header import find_header
+from mfspark.ingest.readers.shapes.header import find_header
 
 
 @pytest.mark.parametrize(

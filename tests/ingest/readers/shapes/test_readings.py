@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mfspark.config.config import IngestOptions, InputColumns
 from mfspark.errors import InputError
 from mfspark.ingest.readers.columns import file_columns
-from mfspark.ingest.readers.wide import WideColumns
+from mfspark.ingest.readers.shapes.wide import WideColumns
 from tests.support.rounds import rounds
 
 PEOPLE, FILMS = range(1, 61), range(101, 131)

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import TYPE_CHECKING
 
-from mfspark.ingest.readers.wide import Wide, on_one_scale
+from mfspark.ingest.readers.shapes.wide import Wide, on_one_scale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from mfspark.ingest.readers.cells import Cells
+    from mfspark.ingest.readers.shapes.cells import Cells
 
 FATAL = 4
 _ROWS = 10  # in fewer, repetition may be chance

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from mfspark.ingest.readers.cells import is_number
-from mfspark.ingest.readers.names import HEADER_NAMES, parts_named, plain_name
+from mfspark.ingest.readers.shapes.cells import is_number
+from mfspark.ingest.readers.shapes.names import HEADER_NAMES, parts_named, plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

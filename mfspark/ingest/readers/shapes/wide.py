@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mfspark.ingest.readers.names import (
+from mfspark.ingest.readers.shapes.names import (
     CONTACT,
     NAMES,
     REMARKS,
@@ -19,13 +19,13 @@ from mfspark.ingest.readers.names import (
     find_column,
     plain_name,
 )
-from mfspark.ingest.readers.validate import looks_like_timestamp
+from mfspark.ingest.readers.times import looks_like_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mfspark.config.config import IngestOptions
-    from mfspark.ingest.readers.cells import Cells
+    from mfspark.ingest.readers.shapes.cells import Cells
 
 _FEWEST_ROWS = 6  # below, what columns have in common may be chance
 _MANY = 50  # values; among fewer, one is a good part

@@ -1,0 +1,125 @@
+"""Commands that write what was published to a file: completed, report, export. No Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mfspark.cli.command import KEEPING, READING, command
+from mfspark.cli.options import RunId, opened_run, opened_warehouse
+from mfspark.cli.terminal import cell, console, table
+from mfspark.errors import ConfigError
+from mfspark.queries.summary import count
+
+if TYPE_CHECKING:
+    from mfspark.queries.completed import CompletedMatrix
+    from mfspark.tables.run import PublishedRun
+    from mfspark.tables.warehouse import Warehouse
+
+app = typer.Typer()
+
+
+@command(app, panel=READING, given=opened_run)
+def completed(
+    run: PublishedRun,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write CSV here, all of it.")
+    ] = None,
+    long: Annotated[
+        bool, typer.Option("--long", help="Write a row a cell instead of a row a user.")
+    ] = False,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Do not mark known ratings with *.")
+    ] = False,
+    n: Annotated[int, typer.Option("-n", min=1, help="Users to print.")] = 15,
+    n_items: Annotated[int, typer.Option("--items", min=1, help="Items to print.")] = 10,
+) -> None:
+    """Show the completed matrix: known ratings, marked with *, and predictions of all others."""
+    from mfspark.queries.completed import KNOWN, completed_matrix, write_long, write_wide
+
+    matrix, mark = completed_matrix(run), "" if plain else KNOWN
+    if out is None:
+        _print_matrix(matrix, mark, n, n_items)
+        return
+    with _writing(out):
+        if long:
+            write_long(matrix, out)
+        else:
+            write_wide(matrix, out, mark)
+    print(out)
+
+
+@command(app, panel=READING, given=opened_run)
+def report(
+    run: PublishedRun,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Default: WAREHOUSE/reports/RUN.html, which it prints.",
+        ),
+    ] = None,
+) -> None:
+    """Write a night's report: one HTML file, readable offline, without scripts."""
+    from mfspark.queries.report_data import page_of
+
+    page = page_of(run)
+    path = out or run.warehouse.root / "reports" / f"{run.run_id}.html"
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page, encoding="utf-8")
+    print(path)
+
+
+@command(app, panel=KEEPING, given=opened_warehouse)
+def export(
+    warehouse: Warehouse,
+    name: Annotated[str, typer.Argument(metavar="TABLE", help="Such as top_n or ratings.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .csv or .parquet file.")],
+    for_spreadsheets: Annotated[
+        bool,
+        typer.Option(
+            "--for-spreadsheets", help="Put ' before texts that a spreadsheet would compute."
+        ),
+    ] = False,
+    run_id: RunId = None,
+) -> None:
+    """Write a published table as one CSV or Parquet file.
+
+    The file appears whole, by one rename.
+    """
+    from mfspark.tables.export import export_table
+
+    rows = export_table(warehouse.root, name, file, run_id, for_spreadsheets=for_spreadsheets)
+    console().print(f"{count(rows, 'row')} in {file}", soft_wrap=True)
+
+
+@contextmanager
+def _writing(out: Path) -> Generator[None]:
+    """Turn an OSError into one that names the file of `--out` and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        message = f"cannot write {out}: {error.strerror or error}"
+        raise ConfigError(message, "choose another place: --out FILE") from error
+
+
+def _print_matrix(matrix: CompletedMatrix, mark: str, n: int, n_items: int) -> None:
+    from itertools import islice
+
+    from mfspark.queries.completed import wide_rows
+
+    names = matrix.names[:n_items]
+    rows = (row[: n_items + 1] for row in islice(wide_rows(matrix, mark), n))
+    shape = f"{count(len(matrix.users), 'user')} x {count(len(matrix.items), 'item')}"
+    known = f"{matrix.known.mean():.0%} known{f', marked {mark}' if mark else ''}"
+    out = console()
+    out.print(table(("user", *names), rows, title=f"{shape}, {known}", numbers=names))
+    if n < len(matrix.users) or n_items < len(matrix.items):
+        out.print(cell("the whole matrix: mfspark completed --out FILE", "dim"))

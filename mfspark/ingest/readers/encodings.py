@@ -1,0 +1,62 @@
+"""Bytes as text: UTF-8, Windows-1252, or UTF-8 with some bytes that are none."""
+
+from __future__ import annotations
+
+import codecs
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from mfspark.config.config import IngestOptions
+    from mfspark.ingest.readers.lines import Facts
+
+Encoding = Literal["utf-8", "windows-1252", "mixed"]
+"""`mixed`: UTF-8, and what is not UTF-8 is Windows-1252."""
+
+_WINDOWS = {b: ord(bytes([b]).decode("cp1252", "ignore") or chr(b)) for b in range(256)}
+_FIRST_OTHER, _LAST_OTHER = 0x80, 0x9F  # the bytes that ISO-8859-1 has for controls
+_HANDLER = "mfspark.windows_1252"
+_FEW = 0.1  # of the bytes above ASCII: Windows-1252 hardly ever looks like UTF-8
+
+
+def encoding_of(facts: Facts) -> Encoding:
+    """Tell the encoding from what the lines of a file hold.
+
+    A few bad lines do not make a file Windows-1252: only where hardly any line beyond ASCII is
+    valid UTF-8 it is.
+    """
+    if not facts.other_lines:
+        return "utf-8"
+    few = facts.utf8_bytes < _FEW * (facts.utf8_bytes + facts.other_bytes)
+    return "windows-1252" if few else "mixed"
+
+
+def chosen_encoding(options: IngestOptions, facts: Facts, utf8: Encoding = "utf-8") -> Encoding:
+    """Return the configured encoding, or what the lines show; `utf8` stands for "utf-8"."""
+    if options.encoding == "auto":
+        return encoding_of(facts)
+    return utf8 if options.encoding == "utf-8" else "windows-1252"
+
+
+def windows_1252(content: bytes) -> str:
+    """Decode Windows-1252, as what is called ISO-8859-1 mostly is; no byte is refused."""
+    data = np.frombuffer(content, np.uint8)
+    if not ((data >= _FIRST_OTHER) & (data <= _LAST_OTHER)).any():
+        return content.decode("iso-8859-1")  # many times as fast, and the same
+    return codecs.charmap_decode(content, "strict", _WINDOWS)[0]
+
+
+def decoded(content: bytes, encoding: Encoding) -> str:
+    """Decode bytes. Raises UnicodeDecodeError only for "utf-8"."""
+    if encoding == "windows-1252":
+        return windows_1252(content)
+    return content.decode("utf-8", "strict" if encoding == "utf-8" else _HANDLER)
+
+
+def _by_windows_1252(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    return windows_1252(error.object[error.start : error.end]), error.end
+
+
+codecs.register_error(_HANDLER, _by_windows_1252)

@@ -1,0 +1,95 @@
+"""Ids as text, so that one id is written in one way only.
+
+Surrounding blanks go, Unicode is in its composed form (NFC), and what exports write for "nothing"
+is blank. Where a number lost digits on its way (1.23457E+11) nobody knows the id any more.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+NULLS = pa.array(
+    ["NULL", "null", "\\N", "NaN", "nan", "None", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaT"]
+)
+"""What databases, pandas, R and Excel write for a missing value, in exactly these spellings."""
+
+_SCIENTIFIC = r"^-?\d(\.\d+)?[eE]\+\d{1,3}$|^-?\d\.\d+[eE]\d{1,3}$"
+_LONG_WHOLE = r"^-?\d{16,}\.0+$"
+_WHOLE = r"^-?(0|[1-9]\d*)\.0+$"
+_PLAIN = r"^(0|[1-9][0-9]{0,18})$"
+_EXACT = 2**53  # up to here floats hold every whole number
+_LAST_ASCII, _NINE = 127, ord("9")
+_PLUS, _POINT = ord("+"), ord(".")
+
+
+def clean_ids(values: pa.Array) -> tuple[pa.Array, pa.Array | None]:
+    """Return ids as text, and a mask of those whose digits are lost; None where none are.
+
+    Missing ids are "". Columns of digits alone, as most are, cost one look at their bytes.
+    """
+    text = stripped(values)
+    content = _bytes_of(text)
+    highest = int(content.max()) if len(content) else 0
+    if highest > _LAST_ASCII:
+        text = pc.utf8_normalize(text, form="NFC")
+    if highest > _NINE:  # there are letters
+        null = pc.is_in(text, NULLS)
+        text = pc.if_else(null, "", text) if pc.any(null).as_py() else text
+    lost = None
+    if ((content == _POINT) | (content == _PLUS)).any():
+        text, lost = _from_floats(text)
+    return text, lost
+
+
+def without_point_zero(ids: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Take the .0 off whole numbers where at least half of the ids are numbers."""
+    whole = pc.match_substring_regex(ids, _WHOLE)
+    n_whole = pc.sum(whole).as_py() or 0
+    plain = pc.sum(pc.match_substring_regex(ids, _PLAIN)).as_py() or 0
+    if not n_whole or 2 * (n_whole + plain) < len(ids):
+        return ids
+    return pc.if_else(whole, pc.replace_substring_regex(ids, r"\.0+$", ""), ids)
+
+
+def plain_integers(ids: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Return which ids are plain integers: digits, no leading zeros, within int64."""
+    digits = pc.match_substring_regex(ids, _PLAIN)
+    fits = pc.or_(pc.less(pc.utf8_length(ids), 19), pc.less_equal(ids, str(2**63 - 1)))
+    return pc.and_(digits, fits)
+
+
+def stripped(values: pa.Array) -> pa.Array:
+    """Return text without surrounding blanks; null becomes empty."""
+    filled = pc.fill_null(values, "") if values.null_count else values
+    return pc.utf8_trim_whitespace(filled)
+
+
+def _bytes_of(text: pa.Array) -> np.ndarray:
+    """Return the bytes of all texts; those of an array that is a slice may have more."""
+    content = text.buffers()[2]
+    return np.frombuffer(content, np.uint8) if content else np.empty(0, np.uint8)
+
+
+def _from_floats(text: pa.Array) -> tuple[pa.Array, pa.Array | None]:
+    """Write out numbers in scientific notation; say which lost digits, there or as floats."""
+    scientific = pc.match_substring_regex(text, _SCIENTIFIC)
+    long = pc.match_substring_regex(text, _LONG_WHOLE)
+    suspect = pc.or_(scientific, long)
+    if not pc.any(suspect).as_py():
+        return text, None
+    numbers = [_exactly(number) for number in text.filter(suspect).to_pylist()]
+    text = pc.replace_with_mask(text, suspect, pa.array(numbers, pa.string()))
+    lost = pc.is_null(text)
+    return pc.fill_null(text, "lost"), lost if pc.any(lost).as_py() else None
+
+
+def _exactly(text: str) -> str | None:
+    """Return the digits of a whole number, None where not all of them are written."""
+    number = Decimal(text)
+    exponent = number.as_tuple().exponent
+    whole = isinstance(exponent, int) and exponent <= 0 and number == number.to_integral_value()
+    return str(int(number)) if whole and abs(number) < _EXACT else None

@@ -1,0 +1,92 @@
+"""Compressed text files: what they are told by, and how they are unpacked as they are read."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import zipfile
+import zlib
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, cast
+
+import pyarrow as pa
+
+from mfspark.errors import InputError
+from mfspark.ingest.readers.files import open_input
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+_HEADS = {
+    "gzip": b"\x1f\x8b",
+    "bzip2": b"BZh",
+    "xz": b"\xfd7zXZ\x00",
+    "zstandard": b"\x28\xb5\x2f\xfd",
+    "zip": b"PK\x03\x04",
+}
+SUFFIXES = {"gzip": ".gz", "bzip2": ".bz2", "xz": ".xz", "zstandard": ".zst", "zip": ".zip"}
+"""The packings that are read, each with the end of such a file's name."""
+_UNREADABLE = {
+    "a 7-Zip archive": b"7z\xbc\xaf\x27\x1c",
+    "a RAR archive": b"Rar!\x1a\x07",
+    "an LZ4 file": b"\x04\x22\x4d\x18",
+    "a tar archive": b"",
+}
+_TAR = slice(257, 262)
+_DAMAGED = (
+    EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException,
+    OSError, RuntimeError,
+)  # fmt: skip
+
+
+def packing_of(head: bytes) -> str:
+    """Return the packing that the first bytes of a file show, "" where it is none that is read."""
+    return next((name for name, begins in _HEADS.items() if head.startswith(begins)), "")
+
+
+def unreadable_packing(head: bytes) -> str:
+    """Return what other archive the first bytes show, such as "a RAR archive", or ""."""
+    if head[_TAR] == b"ustar":
+        return "a tar archive"
+    return next((n for n, begins in _UNREADABLE.items() if begins and head.startswith(begins)), "")
+
+
+@contextmanager
+def unpacked(path: str, packing: str) -> Generator[IO[bytes]]:
+    """Open a file for reading its unpacked bytes, from the start.
+
+    Raises InputError, then or while it is read, where it is damaged or a zip of several files.
+    """
+    with open_input(path) as stream:
+        if not packing:
+            yield stream
+            return
+        try:
+            with _opened(path, stream, packing) as content:
+                yield content
+        except _DAMAGED as error:
+            raise InputError(
+                f"{path} is a broken {packing} file: {str(error).splitlines()[0]}",
+                "it may be cut off; copy it again",
+            ) from None
+
+
+def _opened(path: str, stream: IO[bytes], packing: str) -> IO[bytes]:
+    if packing == "gzip":
+        return cast("IO[bytes]", gzip.GzipFile(fileobj=stream))
+    if packing == "bzip2":
+        return cast("IO[bytes]", bz2.BZ2File(stream))
+    if packing == "xz":
+        return cast("IO[bytes]", lzma.LZMAFile(stream))
+    if packing == "zstandard":
+        return cast("IO[bytes]", pa.CompressedInputStream(pa.PythonFile(stream, "r"), "zstd"))
+    archive = zipfile.ZipFile(stream)
+    names = [m for m in archive.namelist() if not m.endswith("/") and not m.startswith("__MACOSX/")]
+    if len(names) != 1:
+        held = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        raise InputError(
+            f"{path} is a zip archive of {len(names)} files ({held or 'none'})",
+            "unpack it first and name the file that is meant",
+        )
+    return archive.open(names[0])

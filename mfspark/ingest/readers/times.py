@@ -1,0 +1,195 @@
+"""Timestamps over whole Arrow columns: numbers and texts to UTC microseconds.
+
+A number by itself does not say what it is: 20230114 is a day, or a second in August 1970. What most
+numbers of a column are decides for all of them, see `TimeForm`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mfspark.ingest.readers.id_text import NULLS, stripped
+from mfspark.schemas import TIMESTAMP
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TimeForm = Literal["epoch", "digits", "excel", "year"]
+"""What the numbers of a column are: `epoch` seconds since 1970, or milli-, micro- or nanoseconds by
+their size; `digits` such as 20230114, 202301141030 or 20230114103000; `excel` days since
+1899-12-30; `year`, which is no time."""
+
+DECIMAL = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+_ZONED = r"[T ]\d\d.*([Zz]|[+-]\d\d(:?\d\d)?)$"
+_UTC = r"(\d) ?(UTC|GMT)$"
+_LAST_MICROSECOND = 9_214_646_400_000_000 - 1  # the end of 2261 UTC
+_MICROSECONDS_PER_DAY = 86_400_000_000
+_MOSTLY = 0.9
+_YEARS = 1900, 2100
+_EXCEL_DAYS = 25_569, 80_000  # 1970 to 2119
+_EXCEL_DAY_OF_1970 = 25_569
+_FIRST_EPOCH = 1e8  # seconds, of 1973: what is below is no time in a column of other forms
+_IN_WORDS: dict[TimeForm, str] = {
+    "epoch": "",
+    "digits": ", times such as 20230114",
+    "excel": ", times as Excel's numbers of days",
+    "year": ", times are years, which are no times",
+}
+
+
+def parse_timestamps(
+    values: pa.Array, form: TimeForm = "epoch"
+) -> tuple[pa.Array, pa.Array | None]:
+    """Return UTC microseconds and, where any is bad, a mask of the bad ones.
+
+    Text that is no number is ISO 8601, UTC where no zone is given. Blank, or what exports write for
+    it, is null, which is not bad. Dates before 1970 or after 2261 are bad.
+    """
+    kind = values.type
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        times = _from_date(values)
+    elif pa.types.is_integer(kind):
+        times = _from_numbers(_numbers(values), pc.is_valid(values), form)
+    elif pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        numbers = pc.cast(values, pa.float64())
+        times = _from_numbers(_numbers(numbers), pc.is_valid(values), form)
+    else:
+        times = _from_text(values, form)
+        text = stripped(values)
+        blank = pc.or_(pc.equal(text, ""), pc.is_in(text, NULLS)) if times.null_count else None
+        values = values if blank is None else pc.if_else(blank, None, values)
+    bad = pc.and_(pc.is_null(times), pc.is_valid(values))
+    return times, bad if pc.any(bad).as_py() else None
+
+
+def form_of(values: Sequence[str]) -> TimeForm:
+    """Tell what the numbers of a column are from some of its values."""
+    text = stripped(pa.array(list(values), pa.string()))
+    is_number = pc.match_substring_regex(text, DECIMAL)
+    numbers = pc.cast(text.filter(is_number), pa.float64()).to_numpy(zero_copy_only=False)
+    if not len(numbers):
+        return "epoch"
+    enough = _MOSTLY * len(numbers)
+    whole = numbers == np.floor(numbers)
+    if (whole & (numbers >= _YEARS[0]) & (numbers <= _YEARS[1])).sum() >= enough:
+        return "year"
+    if ((numbers >= _EXCEL_DAYS[0]) & (numbers < _EXCEL_DAYS[1])).sum() >= enough:
+        return "excel"
+    return "digits" if _from_digits(numbers)[1].sum() >= enough else "epoch"
+
+
+def times_in_words(form: TimeForm) -> str:
+    """Say what the numbers of a column of times are, "" for the usual form."""
+    return _IN_WORDS[form]
+
+
+def looks_like_timestamp(values: Sequence[str]) -> bool:
+    """Return whether most of the values that are not blank are dates or epochs after 1990."""
+    times, _ = parse_timestamps(pa.array(list(values), pa.string()), form_of(values))
+    modern = pc.greater_equal(pc.cast(times, pa.int64()), 20 * 365 * _MICROSECONDS_PER_DAY)
+    filled = sum(1 for value in values if value.strip())
+    return 2 * (pc.sum(modern).as_py() or 0) > filled
+
+
+def _from_text(values: pa.Array, form: TimeForm) -> pa.Array:
+    try:
+        whole = pc.cast(values, pa.int64())
+        if not pc.any(
+            pc.match_substring(values, "x", ignore_case=True)
+        ).as_py():  # 0x1f is no epoch
+            return _from_numbers(_numbers(whole), pc.is_valid(whole), form)
+    except pa.ArrowInvalid:
+        pass
+    text = stripped(values)
+    is_number = pc.match_substring_regex(text, DECIMAL)
+    numbers = pc.cast(pc.if_else(is_number, text, None), pa.float64())
+    of_numbers = _from_numbers(_numbers(numbers), is_number, form)
+    if pc.all(pc.or_(is_number, pc.equal(text, ""))).as_py():
+        return of_numbers
+    text = pc.replace_substring_regex(text, _UTC, r"\1Z")
+    # apart, because pandas gives a time without a zone the zone of the one before it
+    zoned = pc.match_substring_regex(text, _ZONED)
+    with_zone = _iso_dates(pc.if_else(zoned, text, None))
+    without = _iso_dates(pc.if_else(pc.or_(zoned, is_number), None, text))
+    return pc.if_else(is_number, of_numbers, pc.coalesce(with_zone, without))
+
+
+def _iso_dates(texts: pa.Array) -> pa.Array:
+    parsed = pd.to_datetime(texts.to_pandas(), format="ISO8601", utc=True, errors="coerce")
+    return _from_date(pa.array(parsed))
+
+
+def _from_date(values: pa.Array) -> pa.Array:
+    if pa.types.is_date(values.type):
+        values = pc.cast(values, pa.timestamp("ms"))
+    micros = pc.cast(pc.cast(values, pa.timestamp("us", values.type.tz), safe=False), pa.int64())
+    inside = pc.and_(pc.greater_equal(micros, 0), pc.less_equal(micros, _LAST_MICROSECOND))
+    return pc.cast(pc.if_else(inside, micros, None), TIMESTAMP)
+
+
+def _numbers(values: pa.Array) -> np.ndarray:
+    """Return a numpy array of the same type (nulls would turn integers into floats)."""
+    return pc.fill_null(values, 0).to_numpy(zero_copy_only=False)
+
+
+def _from_numbers(values: np.ndarray, valid: pa.Array, form: TimeForm) -> pa.Array:
+    known = valid.to_numpy(zero_copy_only=False)
+    if form == "epoch":
+        return _from_epoch(values, known)
+    numbers = values.astype(np.float64)
+    micros, these = _from_digits(numbers) if form == "digits" else _from_excel(numbers)
+    if form == "year":
+        these[:] = False
+    inside = these & known & (micros >= 0) & (micros <= _LAST_MICROSECOND)
+    others = _from_epoch(values, known & ~these & (numbers >= _FIRST_EPOCH))
+    return pc.coalesce(pc.cast(pa.array(micros, mask=~inside), TIMESTAMP), others)
+
+
+def _from_excel(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return microseconds, to the next second, and which numbers are days of Excel."""
+    these = (numbers >= _EXCEL_DAYS[0]) & (numbers < _EXCEL_DAYS[1])
+    seconds = np.round(np.where(these, numbers - _EXCEL_DAY_OF_1970, 0) * 86_400)
+    return (seconds * 1e6).astype(np.int64), these
+
+
+def _from_digits(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return microseconds, and which numbers are digits of a date, and maybe of a time of day."""
+    whole, given = np.zeros(len(numbers), np.int64), np.zeros(len(numbers), bool)
+    for low, factor in ((1e7, 10**6), (1e11, 10**2), (1e13, 1)):  # a day, to the minute, the second
+        these = (numbers >= low) & (numbers < 10 * low) & (numbers == np.floor(numbers))
+        whole[these] = numbers[these].astype(np.int64) * factor
+        given |= these
+    day, rest = whole // 10**6, whole % 10**6
+    year, month, of_month = day // 10_000, day // 100 % 100, day % 100
+    hour, minute, second = rest // 10_000, rest // 100 % 100, rest % 100
+    given &= (year >= 1970) & (year <= 2261) & (month >= 1) & (month <= 12) & (of_month >= 1)
+    given &= (hour < 24) & (minute < 60) & (second < 60)
+    months = np.where(given, (year - 1970) * 12 + month - 1, 0).astype("datetime64[M]")
+    last = ((months + 1).astype("datetime64[D]") - months.astype("datetime64[D]")).astype(np.int64)
+    given &= of_month <= last
+    days = months.astype("datetime64[D]").astype(np.int64) + np.where(given, of_month - 1, 0)
+    seconds = days * 86_400 + hour * 3600 + minute * 60 + second
+    return np.where(given, seconds * 1_000_000, 0), given
+
+
+def _from_epoch(values: np.ndarray, valid: np.ndarray) -> pa.Array:
+    """Scale numbers to microseconds by their size; the ranges of the units do not meet."""
+    known = valid & (values >= 0) & (values < 9.3e18)
+    numbers = np.where(known, values, 0)
+    micros = np.zeros(len(numbers), np.int64)
+    for low, high, factor, divisor in (
+        (0, 1e11, 1_000_000, 1),  # seconds
+        (1e11, 1e14, 1_000, 1),
+        (1e14, 1e17, 1, 1),
+        (1e17, np.inf, 1, 1_000),
+    ):
+        these = (numbers >= low) & (numbers < high)
+        if these.any():
+            micros[these] = np.round(numbers[these] * factor).astype(np.int64) // divisor
+    known &= micros <= _LAST_MICROSECOND
+    return pc.cast(pa.array(micros, mask=~known), TIMESTAMP)

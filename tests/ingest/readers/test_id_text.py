@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from mfspark.ingest.readers.id_text import clean_ids, plain_integers, without_point_zero
+
+
+def test_plain_integers():
+    ids = [
+        "0",
+        "7",
+        "9223372036854775807",
+        "9223372036854775808",
+        "007",
+        "-1",
+        "+1",
+        "1.0",
+        "",
+        "٣",
+        "a",
+    ]
+    assert plain_integers(pa.array(ids)).to_pylist() == [True] * 3 + [False] * 8
+
+
+@pytest.mark.parametrize(
+    "null", ["NULL", "null", "\\N", "NaN", "nan", "None", "NA", "N/A", "#N/A", "<NA>", " NULL "]
+)
+def test_what_exports_write_for_nothing_is_no_id(null):
+    ids, lost = clean_ids(pa.array(["1", null, "x"]))
+    assert (ids.to_pylist(), lost) == (["1", "", "x"], None)
+
+
+def test_names_that_look_like_nothing_are_names():
+    names = ["Na", "Nan", "nana", "none", "Null", "NONE", "N", "NA1", "\\n"]
+    assert clean_ids(pa.array(names))[0].to_pylist() == names
+
+
+def test_ids_are_composed_and_without_blanks_around():
+    ids = pa.array([" Jose\u0301 ", "José", "\u00a0x", None])
+    assert clean_ids(ids)[0].to_pylist() == ["José", "José", "x", ""]
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("1.0E+5", None),
+        ("1.23457E+11", None),
+        ("1E+05", None),
+        ("1.2345678901234568e+18", None),
+        ("9007199254740992.0", None),
+        ("12345678901234567890.0", None),
+        ("1.2345678E7", "12345678"),
+        ("1.23450000E+4", "12345"),
+        ("9007199254740991.0", "9007199254740991"),
+        ("12345.0", "12345.0"),  # decided by the whole column
+        ("1e5", "1e5"),  # no export writes that; it is a code
+        ("7E10", "7E10"),
+        ("v1.0", "v1.0"),
+        ("+49 151", "+49 151"),
+    ],
+)
+def test_ids_that_lost_digits_are_not_known(text, whole):
+    ids, lost = clean_ids(pa.array(["a", text]))
+    if whole is None:
+        assert lost.to_pylist() == [False, True]
+    else:
+        assert (ids.to_pylist(), lost) == (["a", whole], None)
+
+
+def test_point_zero_goes_where_ids_are_numbers():
+    def without(*ids):
+        return without_point_zero(pa.chunked_array([ids])).to_pylist()
+
+    assert without("1.0", "2.0", "3") == ["1", "2", "3"]
+    assert without("1.0", "2", "x") == ["1", "2", "x"]
+    assert without("2.0", "Heat", "Up") == ["2.0", "Heat", "Up"]
+    assert without("1.5", "01.0") == ["1.5", "01.0"]
