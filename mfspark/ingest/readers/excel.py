@@ -70,7 +70,7 @@ class SheetSource:
         """Whether its rows are choices without ratings."""
         return without_ratings(self.columns.columns)
 
-    def read(self, split: Split) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
+    def read(self, _split: Split) -> Iterator[pa.RecordBatch]:
         """Yield the cleaned rows of the sheet, those below the header."""
         for records in read_sheet(self.path, self.sheet, self.max_cells, self.columns.n_columns):
             below = records.below(self.header_line)

@@ -31,7 +31,7 @@ class Source(Protocol):
     One whose rows may be choices without ratings says so by an attribute `holds_choices`.
     """
 
-    def read(self, split: Split) -> Iterator[pa.RecordBatch]:
+    def read(self, split: Split, /) -> Iterator[pa.RecordBatch]:
         """Yield the cleaned rows of a part, with the columns of `validate.CLEANED`."""
         ...
 
