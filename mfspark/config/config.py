@@ -55,6 +55,11 @@ class InputColumns(Section):
     rating: str = ""
     timestamp: str = ""
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _position_is_text(cls, value: Any) -> Any:
+        return str(value) if type(value) is int else value
+
 
 class IngestOptions(Section):
     """How ratings are read, cleaned and quarantined."""
@@ -64,10 +69,13 @@ class IngestOptions(Section):
     header: bool | None = None
     """Whether the first line names the columns; unset means detected."""
     columns: InputColumns = InputColumns()
+    feedback: Literal["auto", "explicit", "implicit"] = "auto"
+    """`implicit`: rows are choices, which count how often they are made; rating models are left
+    out. `auto`: so where the files hold users and items alone."""
     wide_extra_columns: tuple[str, ...] = ()
     """Columns of a wide sheet that are neither the user nor items; unset means detected (dates)."""
     sheet: str = ""
-    """Name of the Excel sheet; empty means the first."""
+    """Name of the Excel sheet; empty means the first that is not hidden."""
     delimiter: str = ""
     """The character between fields of text, such as "|"; " " is any run of blanks; empty means
     detected."""
@@ -79,6 +87,8 @@ class IngestOptions(Section):
     """Numbers that stand for "not rated", such as -1, 0 or 99; such rows are `not_rated`."""
     max_rejected_share: Share = 0.05
     """More than this share of rejected rows stops the run with exit status 3."""
+    max_superseded_share: Share = 0.2
+    """More than this share of rows whose pair is rated again stops the run with exit status 3."""
     merge: bool = False
     """The files hold only new and changed ratings: they are added to those of the last run."""
     split_mb: PositiveInt = 32

@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
+from mfspark.errors import InputError
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyspark.sql import Column, DataFrame
 
 SUPERSEDED = "superseded_duplicate"
@@ -46,6 +50,44 @@ def split_duplicates(accepted: DataFrame, path: str) -> tuple[DataFrame, DataFra
     ranked.write.mode("overwrite").parquet(path)
     written = accepted.sparkSession.read.schema(ranked.schema).parquet(path)
     return written.where("newest").drop("newest"), written.where("not newest").drop("newest")
+
+
+def count_repeats(accepted: DataFrame, n_files: int) -> int:
+    """Count the ratings of the first files whose pair comes again in one of them; a shuffle.
+
+    The base run's ratings do not count: what is delivered again or anew is what merging is for.
+    """
+    here = accepted.where(F.col("file").between(0, n_files - 1)).select("user_id", "item_id")
+    return here.count() - here.distinct().count()
+
+
+def too_many(
+    superseded: DataFrame, n_repeats: int, n_rows: int, names: Sequence[str]
+) -> InputError:
+    """Say how many rows repeat a pair, and show one; brings one row to the driver."""
+    place = F.struct("file", "line", "cell")
+    rows = as_rejected(superseded)
+    at = rows.agg(F.min_by(F.struct("file", "line", "raw"), place).alias("first")).first()
+    example = f", such as {names[at.first.file]}:{at.first.line}: {at.first.raw}" if at else ""
+    return InputError(
+        f"{n_repeats:,} of {n_rows:,} accepted rows ({n_repeats / n_rows:.1%}) are superseded: "
+        f"their user rated the same item again{example}",
+        "a wrong column may have been taken (see how each file was read; --set "
+        "ingest.columns.user=NAME, ingest.columns.item=NAME); if users do rate again and again, "
+        "raise ingest.max_superseded_share",
+    )
+
+
+def count_choices(accepted: DataFrame, path: str) -> DataFrame:
+    """Make one row of all choices of an item by a user: how many, and the latest; a shuffle.
+
+    Written to `path`, so that a retried task changes nothing.
+    """
+    counted = accepted.groupBy("user_id", "item_id").agg(
+        F.sum("rating").alias("rating"), F.max("rated_at").alias("rated_at")
+    )
+    counted.write.mode("overwrite").parquet(path)
+    return accepted.sparkSession.read.schema(counted.schema).parquet(path)
 
 
 def as_rejected(superseded: DataFrame) -> DataFrame:

@@ -23,8 +23,11 @@ from mfspark.ingest.counts import (
 from mfspark.ingest.duplicates import (
     SUPERSEDED,
     as_rejected,
+    count_choices,
+    count_repeats,
     is_of_base_run,
     split_duplicates,
+    too_many,
     with_base_ratings,
 )
 from mfspark.ingest.ids import SPARK_TYPE, decide_type, number_ids, without_point_zero
@@ -85,6 +88,7 @@ def ingest(
     write: Write,
     base: BaseRun | None = None,
     until: date | None = None,
+    n_test_files: int = 0,
 ) -> IngestReport:
     """Read, clean, number and describe one night's ratings, and write its tables.
 
@@ -92,8 +96,11 @@ def ingest(
     checks are its own. Parsed rows, and ids, are written once below `scratch` and read back.
     Where the base run gives its ratings, they are kept, but for pairs rated anew.
     `until`: ratings on later UTC dates are left for a later night.
+    `n_test_files`: how many of the ratings files, the last ones, hold test ratings, which may stand
+    among the others as well.
     Raises InputError for unusable files, when more than `ingest.max_rejected_share` of the rows
-    are rejected (the rejected rows are written first), and when nothing is accepted.
+    are rejected or more than `ingest.max_superseded_share` superseded (the rejected rows are
+    written first), and when nothing is accepted.
     """
     profiles = read_users(users_files, config.ingest)
     catalogue = read_items(items_files, config.ingest)
@@ -123,13 +130,25 @@ def ingest(
         accepted = with_base_ratings(accepted, _typed_ids(base_ratings.ratings, ids))
         n_carried = base_ratings.ratings.count()
         scale, step = together(counts, base_ratings.scale, base_ratings.step)
-    newest, superseded = split_duplicates(accepted, f"{scratch}/newest")
-    n_superseded = n_replaced = 0
+    superseded, n_superseded, n_replaced, n_counted = None, 0, 0, 0
+    if config.ingest.feedback == "implicit":
+        newest = count_choices(accepted, f"{scratch}/newest")
+        most, n_pairs = newest.agg(F.max("rating"), F.count("*")).collect()[0]
+        n_counted = n_accepted + n_carried - n_pairs
+        scale = (min(scale[0], 1.0), most)
+    else:
+        newest, superseded = split_duplicates(accepted, f"{scratch}/newest")
     if superseded is not None:
         n_replaced = superseded.where(is_of_base_run()).count() if base_ratings else 0
         superseded = superseded.where(~is_of_base_run())
         n_superseded = superseded.count()
         rejected = rejected.unionByName(as_rejected(superseded))
+        allowed = config.ingest.max_superseded_share * n_accepted
+        if n_superseded > allowed:
+            n_repeats = count_repeats(accepted, len(ratings_files) - n_test_files)
+            if n_repeats > allowed:
+                write(_named(rejected, names), "rejected_ratings")
+                raise too_many(superseded, n_repeats, n_accepted, names)
     n_merged = 0
     if config.items.merge_on == "title":
         catalogue, left_out = split_titles(catalogue)
@@ -158,7 +177,7 @@ def ingest(
     reasons = counts.rejected | ({SUPERSEDED: n_superseded} if n_superseded else {})
     return IngestReport(
         n_rows=counts.n_rows,
-        n_accepted=n_accepted + n_carried - n_superseded - n_replaced - n_merged,
+        n_accepted=n_accepted + n_carried - n_superseded - n_replaced - n_merged - n_counted,
         n_rejected=sum(reasons.values()),
         n_later=counts.by_kind.get(LATER, 0),
         rejected_by_reason=reasons,
@@ -173,6 +192,7 @@ def ingest(
         read_as=dict(zip(names, plan.read_as, strict=True)),
         n_carried=n_carried,
         n_replaced=n_replaced,
+        n_counted=n_counted,
         notes=[apart] if apart else [],
     )
 

@@ -24,7 +24,8 @@ class SideCounts:
 class IngestReport:
     """What came in.
 
-    n_rows + n_carried = n_accepted + n_rejected + n_later + n_merged + n_replaced.
+    n_rows + n_carried = n_accepted + n_rejected + n_later + n_merged + n_replaced
+    + n_counted.
     """
 
     n_rows: int
@@ -57,5 +58,7 @@ class IngestReport:
     """Ratings of the base run that tonight's were added to."""
     n_replaced: int = 0
     """Those of them that a newer rating of the same pair replaced."""
+    n_counted: int = 0
+    """Choices without ratings that were added to another one of the same pair."""
     notes: list[str] = field(default_factory=list)
     """What a reader of the summary should know of the input."""

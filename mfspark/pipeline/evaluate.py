@@ -52,7 +52,8 @@ def _measure(context: RunContext, dataset: Dataset, fits: Fits) -> Metrics:
     lists = recommend(fits, fits.names, "train", options.k, explained=False)
     _write_user_metrics(dataset, options, lists, test)
     users = dataset.read("user_metrics")
-    by_rating = rating_metrics(users.filter("n_test > 0"))
+    rated = context.config.ingest.feedback != "implicit"  # else there is nothing to predict
+    by_rating = rating_metrics(users.filter("n_test > 0").filter(F.lit(rated)))
     ranked = users.filter("n_relevant > 0")
     by_rank = ranking_metrics(lists, ranked, options.k, dataset.report.n_items)
     split = F.lit(options.split).alias("split")

@@ -90,6 +90,7 @@ def run(context: RunContext, files: InputFiles) -> IngestReport:
             write,
             _base_night(context),
             night.run_date,
+            len(files.test),
         )
 
     return context.once(INGEST, read_all)

@@ -12,6 +12,7 @@ from mfspark.config.loading import load_config, parse_run_date
 from mfspark.config.models import ModelName
 from mfspark.errors import ConfigError
 from mfspark.pipeline.sequence import Work, run
+from mfspark.pipeline.standard_input import spooled
 from mfspark.system.redaction import redact
 from mfspark.system.spark import spark_session
 from mfspark.tables.lock import hold_lock
@@ -85,13 +86,15 @@ def execute(request: Request, progress: Progress, only: Sequence[ModelName] = ()
     """
     from mfspark.models.records import INGEST
     from mfspark.pipeline.context import RunContext
+    from mfspark.pipeline.feedback import with_feedback
     from mfspark.pipeline.ingest import InputFiles
 
     config = request.load()
-    files = InputFiles.of(config)
     warehouse = Warehouse(config.warehouse)
     lock = None if request.stage == "run" else "-".join([request.stage, *only])
-    with hold_lock(warehouse, lock):
+    with spooled(config, warehouse.root) as read, hold_lock(warehouse, lock):
+        files = InputFiles.of(read)
+        config = with_feedback(config, files.ratings)
         night = Night.begin(warehouse, config, request.date(), files.fingerprints())
         if not night.published:
             if not night.finished(INGEST):

@@ -115,6 +115,12 @@ def _figures(
 def _notes(run: PublishedRun) -> Iterator[str]:
     """Say what was asked for and cannot be had, and what a reader might not expect."""
     ingest = ingest_of(run)
+    if run.manifest.config["ingest"].get("feedback") == "implicit":
+        yield (
+            "the files hold choices without ratings: models that predict ratings (als, "
+            "bayesian_mf, torch_mf, neighbors that rank by ratings) are left out, and every test "
+            "item is relevant"
+        )
     yield from _about_input(ingest)
     yield from _about_lists(run, ingest)
     yield from _about_filled_lists(run)
@@ -129,6 +135,8 @@ def _about_input(ingest: IngestReport) -> Iterator[str]:
     yield from ingest.notes
     if later := ingest.n_later:
         yield f"left for later nights: {count(later, 'rating')} made after the run date"
+    if again := ingest.n_counted:
+        yield f"counted: {count(again, 'choice')} of an item by a user who had chosen it before"
     if merged := ingest.n_merged:
         yield f"averaged: {count(merged, 'rating')} of items that share a title with another"
     users, items = ingest.described_users, ingest.described_items

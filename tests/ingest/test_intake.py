@@ -9,7 +9,7 @@ import pytest
 
 from mfspark.config.config import Config
 from mfspark.errors import ExitStatus, InputError
-from mfspark.ingest.intake import BaseRun, ingest
+from mfspark.ingest.intake import BaseRatings, BaseRun, ingest
 from mfspark.ingest.report import SideCounts
 from mfspark.schemas import IdTypes, check_schema
 
@@ -40,10 +40,11 @@ def night(spark, tmp_path):
         ids="auto",
         users=(),
         merge_on="id",
+        n_test_files=0,
         **options,
     ):
         tables = {} if tables is None else tables
-        options = {"max_rejected_share": 0.5, **options}
+        options = {"max_rejected_share": 0.5, "max_superseded_share": 0.5, **options}
         values = {"ingest": options, "ids": {"type": ids}, "items": {"merge_on": merge_on}}
         config = Config.model_validate(values)
 
@@ -51,7 +52,9 @@ def night(spark, tmp_path):
             tables[table] = frame.toArrow()
 
         files = [[str(path) for path in paths] for paths in (ratings, users, items)]
-        report = ingest(spark, *files, config, str(tmp_path / "scratch"), write, base, until)
+        report = ingest(
+            spark, *files, config, str(tmp_path / "scratch"), write, base, until, n_test_files
+        )
         for table, content in tables.items():
             check_schema(content.schema, table, report.ids)
         return report, {name: table.to_pylist() for name, table in tables.items()}
@@ -165,9 +168,40 @@ def test_too_many_rejected_stops_after_writing_them(night, file):
 
 def test_duplicates_do_not_count_as_rejected(night, file):
     lines = "user,item,rating\n" + "".join(f"a,b,{n % 5}\n" for n in range(9))
-    report, tables = night([file("r.csv", lines)], max_rejected_share=0.0)
+    report, tables = night([file("r.csv", lines)], max_rejected_share=0.0, max_superseded_share=0.9)
     assert (report.n_accepted, report.rejected_by_reason) == (1, {"superseded_duplicate": 8})
     assert tables["ratings"][0]["rating"] == 3.0
+
+
+def test_too_many_superseded_stops_after_writing_them(night, file):
+    """Of five rows three are a pair again: the columns are probably wrong."""
+    lines = "user,item,rating\na,x,1\na,x,2\na,x,3\nb,x,4\na,x,5\n"
+    tables = {}
+    with pytest.raises(InputError, match=r"3 of 5 accepted rows .60.0%. are superseded") as raised:
+        night([file("r.csv", lines)], tables=tables)
+    assert raised.value.status == ExitStatus.INPUT_UNUSABLE
+    assert "such as r.csv:2: a,x,1.0" in raised.value.message
+    assert "ingest.max_superseded_share" in raised.value.hint
+    assert {t: content.num_rows for t, content in tables.items()} == {"rejected_ratings": 3}
+    report, _ = night([file("r.csv", lines)], max_superseded_share=0.6)
+    assert report.n_accepted == 2
+
+
+def test_only_the_files_themselves_count_as_superseding(spark, night, file):
+    """Ratings of the base run, and test ratings that stand among the others, are no repeats."""
+    ids = [spark.createDataFrame([(k, 0)], "id string, idx int") for k in ("a", "x")]
+    old = spark.createDataFrame(
+        [("a", "x", 5.0, datetime(2030, 1, 1))],
+        "user_id string, item_id string, rating double, rated_at timestamp",
+    )
+    base = BaseRun(*ids, IdTypes("string", "string"), BaseRatings(old, (1.0, 5.0), 1.0))
+    rows = file("r.csv", "user,item,rating,timestamp\na,x,1,1000000000\nb,y,2,1000000000\n")
+    report, _ = night([rows], base=base, max_superseded_share=0.0)
+    assert report.rejected_by_reason == {"superseded_duplicate": 1}
+    report, _ = night([rows, rows], max_superseded_share=0.0, n_test_files=1)
+    assert report.rejected_by_reason == {"superseded_duplicate": 2}
+    with pytest.raises(InputError, match="2 of 4 accepted rows"):
+        night([rows, rows], max_superseded_share=0.4)
 
 
 def test_nothing_to_accept(night, file):

@@ -7,42 +7,44 @@ the rules in words.
 
 from __future__ import annotations
 
-import re
+import shlex
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mfspark.errors import InputError
+from mfspark.ingest.readers.shapes.cells import Cells
+from mfspark.ingest.readers.shapes.header import find_header
+from mfspark.ingest.readers.shapes.names import (
+    NAMES,
+    TIERS,
+    UNSURE,
+    best_named,
+    find_column,
+    named_twice,
+    plain_name,
+)
+from mfspark.ingest.readers.shapes.readings import (
+    FATAL,
+    Long,
+    is_clearly_long,
+    objections,
+    prefers_wide,
+    weight,
+)
+from mfspark.ingest.readers.shapes.wide import WideColumns, read_as_wide, title_of
 from mfspark.ingest.readers.times import looks_like_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mfspark.config.config import IngestOptions, InputColumns
+    from mfspark.ingest.readers.shapes.wide import Wide
 
-_NAMES: dict[str, frozenset[str]] = {
-    part: frozenset(names.split())
-    for part, names in {
-        "user": "user userid uid username useridx customer customerid member memberid reviewer "
-        "reviewerid respondent respondentid visitor visitorid account accountid name yourname "
-        "fullname",
-        "item": "item itemid iid itemidx movie movieid product productid asin isbn book bookid "
-        "song songid track trackid artist artistid business businessid game gameid anime "
-        "animeid sku",
-        "rating": "rating ratings score stars star overall bookrating ratingvalue starrating "
-        "userrating",
-        "timestamp": "timestamp time ts date datetime ratedat unixreviewtime createdat reviewdate "
-        "ratingtimestamp",
-    }.items()
-}
-HEADER_NAMES = frozenset({"id", "title", "genres"}).union(*_NAMES.values())
-"""Names that only a header has, of ratings or of items."""
-_CONTACT = frozenset({"email", "emailaddress", "mail"})
-_REMARKS = _CONTACT | {"comment", "comments", "remark", "remarks", "note", "notes", "feedback"}
-_NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*")
 SAMPLE_RECORDS = 1000
-_MOST_LONG_COLUMNS = 5  # a table of more columns whose names say nothing is wide
+_MOST_LONG_COLUMNS = 4  # whose names say nothing, and are read in the usual order
 _NO_TIMESTAMP = "-"
+_PARTS = ("user", "item", "rating")
 
 
 @dataclass(frozen=True)
@@ -52,30 +54,18 @@ class LongColumns:
     user: int
     item: int
     rating: int
-    timestamp: int = -1
-
-    def describe(self, names: Sequence[str]) -> str:
-        """Say which columns are read as what."""
-        parts = {"user": self.user, "item": self.item, "rating": self.rating}
-        parts |= {"timestamp": self.timestamp} if self.timestamp >= 0 else {}
-        return "long, " + ", ".join(f"{part} = {_title(names, i)}" for part, i in parts.items())
-
-
-@dataclass(frozen=True)
-class WideColumns:
-    """Positions (from 0) in a table with one row a user, and each item column with its title."""
-
-    user: int
-    items: tuple[tuple[int, str], ...]
+    """-1: there are no ratings, each row is a choice."""
     timestamp: int = -1
 
     def describe(self, names: Sequence[str]) -> str:
         """Say which columns are read as what, and which are ignored."""
-        used = {self.user, self.timestamp, *(i for i, _ in self.items)}
-        ignored = [_title(names, i) for i in range(len(names)) if i not in used]
-        when = f", timestamp = {_title(names, self.timestamp)}" if self.timestamp >= 0 else ""
-        rest = f", ignored: {', '.join(ignored)}" if ignored else ""
-        return f"wide, user = {_title(names, self.user)}, {len(self.items)} items{when}{rest}"
+        found = (self.user, self.item, self.rating, self.timestamp)
+        parts = {part: i for part, i in zip(TIERS, found, strict=True) if i >= 0}
+        words = [f"{part} = {title_of(names, i)}" for part, i in parts.items()]
+        words += [] if self.rating >= 0 else ["no ratings: each row is a choice"]
+        ignored = [title_of(names, i) for i in range(len(names)) if i not in parts.values()]
+        words += [f"ignored: {', '.join(ignored)}"] if ignored else []
+        return "long, " + ", ".join(words)
 
 
 @dataclass(frozen=True)
@@ -84,20 +74,44 @@ class FileColumns:
 
     columns: LongColumns | WideColumns
     skip: int
-    """Records before the first rating: blank ones and the header."""
+    """Records before the first rating: blank ones, titles and the header."""
     n_columns: int
     description: str
 
     @property
     def used(self) -> tuple[int, ...]:
         """Positions of all columns that are read."""
-        columns = self.columns
-        items = (
-            [i for i, _ in columns.items]
-            if isinstance(columns, WideColumns)
-            else [columns.item, columns.rating]
-        )
-        return tuple(i for i in (columns.user, *items, columns.timestamp) if i >= 0)
+        return used_columns(self.columns)
+
+
+def used_columns(columns: LongColumns | WideColumns) -> tuple[int, ...]:
+    """Return the positions of all columns that are read."""
+    items = (
+        [i for i, _ in columns.items]
+        if isinstance(columns, WideColumns)
+        else [columns.item, columns.rating]
+    )
+    return tuple(i for i in (columns.user, *items, columns.timestamp) if i >= 0)
+
+
+def without_ratings(columns: LongColumns | WideColumns) -> bool:
+    """Return whether rows are choices without ratings."""
+    return isinstance(columns, LongColumns) and columns.rating < 0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The first records of a table below its header, by column."""
+
+    path: str
+    names: Sequence[str]
+    """Empty where there is no header."""
+    columns: Sequence[Cells]
+
+    @property
+    def shown(self) -> str:
+        """The columns in words, for messages."""
+        return ", ".join(self.names) if self.names else f"{len(self.columns)} columns without names"
 
 
 def file_columns(sample: Sequence[Sequence[str]], options: IngestOptions, path: str) -> FileColumns:
@@ -110,177 +124,224 @@ def file_columns(sample: Sequence[Sequence[str]], options: IngestOptions, path: 
     if blank is None:
         raise InputError(f"{path} holds no rows", "check how it was exported")
     records = [[cell.strip() for cell in record] for record in sample[blank:]]
-    header = has_header(records, options)
-    body = [record for record in records[header:] if any(record)]
-    names = records[0] if header else []
-    width = len(names) if header else Counter(map(len, body)).most_common(1)[0][0]
+    names, skip = find_header(records, options)
+    body = [record for record in records[skip:] if any(record)]
+    width = len(names) or Counter(map(len, body)).most_common(1)[0][0]
     body = [record for record in body if len(record) == width]
-    if header and _is_wide(names, body, options):
-        columns: LongColumns | WideColumns = _wide(names, body, options, path)
-    else:
-        columns = find_long(names, width, body, options.columns, path)
-    description = columns.describe(names or [""] * width)
-    return FileColumns(columns, blank + header, width, description)
+    columns = list(zip(*body, strict=True)) or [()] * width
+    table = Sample(path, names, [Cells(cells) for cells in columns])
+    found = table_columns(table, options)
+    return FileColumns(found, blank + skip, width, found.describe(names or [""] * width))
 
 
-def has_header(records: Sequence[Sequence[str]], options: IngestOptions) -> bool:
-    """Return whether the first record names the columns.
+def table_columns(sample: Sample, options: IngestOptions) -> LongColumns | WideColumns:
+    """Choose the reading of a table: as configured, by known names, else by its values.
 
-    It does if it has a name we know, or if none of its cells is a number while later ones are.
+    Raises InputError where none is clearly best.
     """
-    if options.header is not None:
-        return options.header
-    if options.format == "wide_csv":
-        return True
-    if any(plain_name(cell) in HEADER_NAMES for cell in records[0]):
-        return True
-    later_number = any(_is_number(cell) for record in records[1:] for cell in record)
-    return later_number and not any(_is_number(cell) for cell in records[0])
-
-
-def find_long(
-    names: Sequence[str],
-    width: int,
-    body: Sequence[Sequence[str]],
-    columns: InputColumns,
-    path: str,
-) -> LongColumns:
-    """Find the parts of a long table: as configured, by known names, then by the usual order.
-
-    `names` is empty where there is no header. Raises InputError where a part stays unknown.
-    """
-    found: dict[str, int] = {}
-    for part in _NAMES:
-        wanted: str = getattr(columns, part)
-        if wanted and wanted != _NO_TIMESTAMP:
-            found[part] = find_column(wanted, names, width, f"ingest.columns.{part}", path)
-    for part, known in _NAMES.items():
-        free = [
-            i
-            for i, name in enumerate(names)
-            if plain_name(name) in known and i not in found.values()
-        ]
-        if free and part not in found and getattr(columns, part) != _NO_TIMESTAMP:
-            found[part] = free[0]
-    missing = [part for part in ("user", "item", "rating") if part not in found]
-    rest = [i for i in range(width) if i not in found.values()]
-    by_order = len(missing) == 3 and (not names or width <= 4)
-    if missing and (len(rest) == len(missing) == 1 or (by_order and len(rest) >= 3)):
-        found |= dict(zip(missing, rest, strict=False))
-        rest = rest[len(missing) :]
-    elif missing:
-        shown = ", ".join(names) if names else f"{width} columns without names"
-        raise InputError(
-            f"{path}: cannot tell which column is the {' or the '.join(missing)} (found: {shown})",
-            f'set ingest.columns.{missing[0]} = "NAME", or a position such as "1"; '
-            "if the delimiter is at fault, set ingest.format",
-        )
-    if "timestamp" not in found and not names and rest and columns.timestamp != _NO_TIMESTAMP:
-        values = [record[rest[0]] for record in body]
-        found |= {"timestamp": rest[0]} if looks_like_timestamp(values) else {}
-    return LongColumns(found["user"], found["item"], found["rating"], found.get("timestamp", -1))
-
-
-def find_column(wanted: str, names: Sequence[str], width: int, setting: str, path: str) -> int:
-    """Return the position (from 0) of a column given by its name or its 1-based position."""
-    stripped = wanted.strip()
-    for same in (
-        lambda name: name == stripped,
-        lambda name: plain_name(name) == plain_name(stripped),
-    ):
-        for i, name in enumerate(names):
-            if name and same(name):
-                return i
-    if stripped.isdecimal() and 1 <= int(stripped) <= width:
-        return int(stripped) - 1
-    shown = ", ".join(names) if names else f"positions 1 to {width}"
-    raise InputError(f'{path} has no column "{wanted}" (found: {shown})', f"correct {setting}")
-
-
-def _is_wide(names: Sequence[str], body: Sequence[Sequence[str]], options: IngestOptions) -> bool:
-    if options.format in ("wide_csv", "csv", "dat", "tab"):
-        return options.format == "wide_csv"
-    if options.columns.item or options.columns.rating:
-        return False
-    plain = [plain_name(name) for name in names]
-    if any(name in _NAMES["rating"] for name in plain):
-        return False
-    columns = list(zip(*body, strict=True)) or [()] * len(names)
-    numeric = [i for i, cells in enumerate(columns) if _mostly_numbers(cells)]
-    others = [i for i in numeric if plain[i] not in _NAMES["user"] | _NAMES["timestamp"]]
-    if len(others) < 2 or any(name in _NAMES["item"] for name in plain):
-        return False
-    if len(names) > _MOST_LONG_COLUMNS:
-        return True
-    first = next((i for i in range(len(names)) if plain[i] not in _NAMES["timestamp"]), 0)
-    return len(set(columns[first])) == len(body) > 1
-
-
-def _wide(
-    names: Sequence[str], body: Sequence[Sequence[str]], options: IngestOptions, path: str
-) -> WideColumns:
-    width, plain = len(names), [plain_name(name) for name in names]
-    columns = [list(cells) for cells in zip(*body, strict=True)] or [[] for _ in names]
     given = options.columns
-    extra = {
-        find_column(name, names, width, "ingest.wide_extra_columns", path)
-        for name in options.wide_extra_columns
-    }
-    texts = {i for i in range(width) if not _mostly_numbers(columns[i])}
-    timestamp = -1
-    if given.timestamp and given.timestamp != _NO_TIMESTAMP:
-        timestamp = find_column(given.timestamp, names, width, "ingest.columns.timestamp", path)
-    elif not given.timestamp:
-        times = [i for i in range(width) if plain[i] in _NAMES["timestamp"]]
-        timestamp = next((i for i in times if looks_like_timestamp(columns[i])), -1)
-    named = {i for i in range(width) if plain[i] in _NAMES["timestamp"] | _REMARKS}
-    remarks = extra if options.wide_extra_columns else named | texts
-    if given.user:
-        user = find_column(given.user, names, width, "ingest.columns.user", path)
-    else:
-        user = _user_column(plain, columns, texts, extra | {timestamp})
-    index = (
-        {0} if not names[0] and user != 0 else set[int]()
-    )  # an unnamed row index, as pandas writes
-    left_out = remarks | index | {user, timestamp}
-    items = tuple((i, names[i]) for i in range(width) if i not in left_out)
-    if not items:
+    if options.format == "wide_csv":
+        wide = read_as_wide(sample.names, sample.columns, options, sample.path)
+        if wide.columns.items:
+            return wide.columns
         raise InputError(
-            f"{path}: no column looks like an item (found: {', '.join(names)})",
+            f"{sample.path}: no column looks like an item (found: {sample.shown})",
             "a wide sheet has one row a user and one column an item; see docs/ingest.md",
         )
-    return WideColumns(user, items, timestamp)
+    found = _parts(sample, given)
+    if (choices := _choices(sample, found, options)) is not None:
+        return choices
+    if options.format in ("csv", "dat", "tab") or given.item or given.rating:
+        if any(part not in found for part in _PARTS):
+            found |= _left_over(sample, found) or _usual_order(sample, found)
+        if any(part not in found for part in _PARTS):
+            raise _unclear(sample, found, [])
+        return _long(sample, found, given)
+    if all(part in found for part in _PARTS) and (given.user or not _is_unsure(sample, found)):
+        return _long(sample, found, given)
+    return _by_values(sample, found, options)
 
 
-def _user_column(
-    plain: Sequence[str],
-    columns: Sequence[Sequence[str]],
-    texts: set[int],
-    taken: set[int],
-) -> int:
-    """Pick who rated: a name we know, an e-mail address, the first column of text, or the first."""
-    free = [i for i in range(len(plain)) if i not in taken]
-    by_name = [i for i in free if plain[i] in _NAMES["user"]]
-    by_mail = [i for i in free if plain[i] in _CONTACT]
-    by_text = [i for i in free if i in texts and plain[i] not in _REMARKS | _NAMES["timestamp"]]
-    by_text = [i for i in by_text if any(columns[i])]
-    return (by_name or by_mail or by_text or free or [0])[0]
+def _choices(sample: Sample, found: dict[str, int], options: IngestOptions) -> LongColumns | None:
+    """Return the columns of a table without ratings; None where it has some, or may have.
+
+    `auto`: there are names of a user and an item, and nothing else but times. `implicit`: a rating
+    that has a name counts as so many choices, other columns are ignored.
+    """
+    implicit = options.feedback == "implicit"
+    if "rating" in found or options.feedback == "explicit":
+        return None
+    parts = dict(found)
+    if implicit and "user" not in found and "item" not in found and not sample.names:
+        parts |= {"user": 0, "item": 1}
+    elif implicit:
+        parts |= _left_over(sample, found | {"rating": -1})
+    rest = _rest(sample, parts)
+    unsure = "user" in found and not options.columns.user and _is_unsure(sample, found)
+    if "user" not in parts or "item" not in parts or (not implicit and (rest or unsure)):
+        return None
+    return _long(sample, parts | {"rating": -1}, options.columns)
 
 
-def plain_name(name: str) -> str:
-    """Reduce a column name to its letters and digits: "User ID" and user_id are both userid."""
-    return "".join(c for c in name.lower() if c.isalnum())
+def _by_values(
+    sample: Sample, found: dict[str, int], options: IngestOptions
+) -> LongColumns | WideColumns:
+    """Choose between the long reading, if there is one, and the wide one by what they hold."""
+    missing = [part for part in _PARTS if part not in found]
+    guess = found | (_left_over(sample, found) or _usual_order(sample, found))
+    guess |= {} if all(part in guess for part in _PARTS) else _only_numbers(sample, found)
+    long = wide = None
+    if "rating" in missing and "rating" in guess and _is_id(sample, guess["rating"]):
+        guess = found
+    if all(part in guess for part in _PARTS):
+        user, item, rating = (sample.columns[guess[part]] for part in _PARTS)
+        others = [sample.columns[i] for i in _rest(sample, guess)]
+        rivals = () if missing else others
+        long = Long(
+            user, item, rating, others, rivals, 0 if sample.names else _n_without_time(sample)
+        )
+    if sample.names or len(sample.columns) > _MOST_LONG_COLUMNS + 1:
+        wide = read_as_wide(sample.names, sample.columns, options, sample.path)
+    if wide and prefers_wide(long, wide):
+        return wide.columns
+    if long and is_clearly_long(long, wide, missing):
+        return _long(sample, guess, options.columns)
+    readings = [(long, LongColumns(*(guess[part] for part in _PARTS)))] if long else []
+    readings += [(wide, wide.columns)] if wide else []
+    raise _unclear(sample, found, readings)
 
 
-def _title(names: Sequence[str], i: int) -> str:
-    return f"'{names[i]}'" if names[i] else f"column {i + 1}"
+def _parts(sample: Sample, given: InputColumns) -> dict[str, int]:
+    """Find the parts that are configured, or have known names. Raises InputError."""
+    found: dict[str, int] = {}
+    width, names = len(sample.columns), sample.names
+    for part in TIERS:
+        wanted: str = getattr(given, part)
+        if wanted and wanted != _NO_TIMESTAMP:
+            setting = f"ingest.columns.{part}"
+            found[part] = find_column(wanted, names, width, setting, sample.path)
+    for part in TIERS:
+        free = [i for i in range(width) if i not in found.values()]
+        if part not in found and getattr(given, part) != _NO_TIMESTAMP:
+            best = best_named(part, names, free)
+            if part == "timestamp":
+                times = [i for tier in TIERS[part] for i in free if _is_named(names, i, tier)]
+                best = [i for i in times if looks_like_timestamp(sample.columns[i].texts)] or best
+            found |= {part: best[0]} if best else {}
+    return found
 
 
-def _is_number(cell: str) -> bool:
-    return _NUMBER.fullmatch(cell) is not None
+def _is_named(names: Sequence[str], i: int, known: frozenset[str]) -> bool:
+    return bool(names) and plain_name(names[i]) in known
 
 
-def _mostly_numbers(cells: Sequence[str]) -> bool:
-    """Return whether at least half are; formulas and errors such as #N/A stand for numbers."""
-    filled = [cell for cell in cells if cell]
-    return 2 * sum(_is_number(c) or c[0] in "=#" for c in filled) >= len(filled)
+def _is_id(sample: Sample, i: int) -> bool:
+    return bool(sample.names) and plain_name(sample.names[i]).endswith("id")
+
+
+def _is_unsure(sample: Sample, found: dict[str, int]) -> bool:
+    return _is_named(sample.names, found["user"], UNSURE)
+
+
+def _rest(sample: Sample, found: dict[str, int]) -> list[int]:
+    """Return the columns that are neither found nor named as times."""
+    times = NAMES["timestamp"]
+    free = [i for i in range(len(sample.columns)) if i not in found.values()]
+    return [i for i in free if not _is_named(sample.names, i, times)]
+
+
+def _left_over(sample: Sample, found: dict[str, int]) -> dict[str, int]:
+    """Give the parts that are missing the columns that are left over, if they are as many."""
+    missing, rest = [p for p in _PARTS if p not in found], _rest(sample, found)
+    if len(missing) != len(rest) or len(missing) == len(_PARTS):
+        return {}
+    return dict(zip(missing, rest, strict=True))
+
+
+def _usual_order(sample: Sample, found: dict[str, int]) -> dict[str, int]:
+    """Take the first three columns in the usual order, where no name says anything."""
+    rest = _rest(sample, found)
+    few = not sample.names or len(sample.columns) <= _MOST_LONG_COLUMNS
+    if any(part in found for part in _PARTS) or len(rest) < len(_PARTS) or not few:
+        return {}
+    return dict(zip(_PARTS, rest, strict=False))
+
+
+def _only_numbers(sample: Sample, found: dict[str, int]) -> dict[str, int]:
+    """Take the only column of numbers that is left over as the rating, if that is all missing."""
+    rest = [i for i in _rest(sample, found) if sample.columns[i].mostly_numbers]
+    is_rating = "user" in found and "item" in found and "rating" not in found
+    return {"rating": rest[0]} if is_rating and len(rest) == 1 else {}
+
+
+def _n_without_time(sample: Sample) -> int:
+    """Return the number of columns, 0 where the fourth is a time as in a long table."""
+    fourth = sample.columns[len(_PARTS) : len(_PARTS) + 1]
+    is_time = any(looks_like_timestamp(cells.texts) for cells in fourth)
+    return 0 if is_time else len(sample.columns)
+
+
+def _long(sample: Sample, found: dict[str, int], given: InputColumns) -> LongColumns:
+    """Return a long table's columns. Raises InputError where two columns could be one part."""
+    for part in _PARTS:
+        if found[part] >= 0:
+            _check_alone(sample, part, found, given)
+    rest = _rest(sample, found)
+    timestamp = found.get("timestamp", -1)
+    if timestamp < 0 and not sample.names and rest and given.timestamp != _NO_TIMESTAMP:
+        timestamp = rest[0] if looks_like_timestamp(sample.columns[rest[0]].texts) else -1
+    return LongColumns(found["user"], found["item"], found["rating"], timestamp)
+
+
+def _check_alone(sample: Sample, part: str, found: dict[str, int], given: InputColumns) -> None:
+    """Raise InputError where another column is named as well as the one found.
+
+    Two columns with different names, each of whose values stands beside one of the other's, say the
+    same: an id and its index.
+    """
+    names, at = sample.names, found[part]
+    if getattr(given, part) or not names:
+        return
+    free = [i for i in range(len(names)) if i == at or i not in found.values()]
+    same = [i for i in free if plain_name(names[i]) == plain_name(names[at])]
+    tier = best_named(part, names, free)
+    rivals = [i for i in tier if at in tier and i != at and not _says_the_same(sample, i, at)]
+    if len(same) > 1 or rivals:
+        which = same if len(same) > 1 else [at, *rivals]
+        raise named_twice(names, which, f"ingest.columns.{part}", sample.path)
+
+
+def _says_the_same(sample: Sample, i: int, at: int) -> bool:
+    one, other = (sample.columns[n].texts for n in (i, at))
+    return len(set(zip(one, other, strict=True))) == len(set(one)) == len(set(other))
+
+
+def _unclear(
+    sample: Sample,
+    found: dict[str, int],
+    readings: Sequence[tuple[Long | Wide, LongColumns | WideColumns]],
+) -> InputError:
+    """Say what cannot be told, what speaks against each reading, and the options that decide."""
+    missing = [p for p in _PARTS if p not in found] or ["user"]
+    lines = [
+        f"{sample.path}: cannot tell which column is the {' or the '.join(missing)} "
+        f"(found: {sample.shown})"
+    ]
+    names = sample.names or [""] * len(sample.columns)
+    for reading, columns in readings:
+        if weight(reading) >= FATAL:
+            continue
+        against = "; ".join(text for text, _ in objections(reading)) or "another reading fits too"
+        short = replace(columns, left_out=()) if isinstance(columns, WideColumns) else columns
+        lines.append(f"  {short.describe(names).partition(', ignored')[0]}: {against}")
+    hint = f'set ingest.columns.{missing[0]} = "NAME", or a position such as "1"'
+    rest = _rest(sample, found)
+    if rest:
+        example = next((names[i] for i in rest if names[i]), str(rest[0] + 1))
+        hint += f" (--set ingest.columns.{missing[0]}={shlex.quote(example)})"
+    if missing == ["user"] and "user" not in found:
+        hint += "; ratings of one person alone (as exported by Goodreads) recommend nothing"
+    if missing == ["rating"] or len(sample.columns) < len(_PARTS):
+        hint += "; for choices without ratings, --set ingest.feedback=implicit"
+    hint += "; for one row a user and one column an item, --set ingest.format=wide_csv"
+    return InputError("\n".join(lines), hint + "; if the delimiter is at fault, set ingest.format")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mfspark.errors import InputError
-from mfspark.ingest.readers.columns import HEADER_NAMES, SAMPLE_RECORDS, plain_name
+from mfspark.ingest.readers.columns import SAMPLE_RECORDS
 from mfspark.ingest.readers.delimiters import BLANKS, is_quoted, separated, separator_of
 from mfspark.ingest.readers.encodings import chosen_encoding, decoded
 from mfspark.ingest.readers.excel import EXCEL
@@ -16,6 +16,7 @@ from mfspark.ingest.readers.lines import BYTE_ORDER_MARK, bytes_above_ascii
 from mfspark.ingest.readers.packings import SUFFIXES, packing_of, unpacked, unreadable_packing
 from mfspark.ingest.readers.parquet import PARQUET
 from mfspark.ingest.readers.quotes import mended_sample, shapes_of
+from mfspark.ingest.readers.shapes.names import HEADER_NAMES, plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

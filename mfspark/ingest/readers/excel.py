@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from python_calamine import CalamineError, CalamineWorkbook
+from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
 from mfspark.errors import InputError
-from mfspark.ingest.readers.columns import SAMPLE_RECORDS, file_columns
+from mfspark.ingest.readers.columns import SAMPLE_RECORDS, file_columns, without_ratings
 from mfspark.ingest.readers.files import open_input, size_of
 from mfspark.ingest.readers.melt import cleaned
 from mfspark.ingest.readers.source import TableFormat, TextTable, text_columns
@@ -65,6 +65,11 @@ class SheetSource:
     header_line: int
     rules: Rules
 
+    @property
+    def holds_choices(self) -> bool:
+        """Whether its rows are choices without ratings."""
+        return without_ratings(self.columns.columns)
+
     def read(self, _split: Split) -> Iterator[pa.RecordBatch]:
         """Yield the cleaned rows of the sheet, those below the header."""
         for records in read_sheet(self.path, self.sheet, self.max_cells, self.columns.n_columns):
@@ -73,7 +78,7 @@ class SheetSource:
 
 
 def read_sheet(path: str, sheet: str, max_cells: int, n_columns: int = 0) -> Iterator[Records]:
-    """Yield the rows of a sheet (the first where `sheet` is empty) as text, blank rows left out.
+    """Yield the rows of a sheet as text, blank rows left out; "" is the first that is not hidden.
 
     Whole numbers lose their ".0", dates become ISO 8601, a formula without a result keeps its text.
     All rows have `n_columns` fields where it is given (more raise no error: they are blank).
@@ -121,7 +126,34 @@ def _sheet_name(path: str, book: CalamineWorkbook, wanted: str) -> str:
             f'{path} has no sheet "{wanted}" (found: {", ".join(book.sheet_names)})',
             "correct ingest.sheet",
         )
-    return wanted or book.sheet_names[0]
+    return wanted or next(iter(_visible(book)), book.sheet_names[0])
+
+
+def _visible(book: CalamineWorkbook) -> list[str]:
+    """Return the sheets of cells that are not hidden; charts are sheets, too."""
+    return [
+        sheet.name
+        for sheet in book.sheets_metadata
+        if sheet.visible == SheetVisibleEnum.Visible and sheet.typ == SheetTypeEnum.WorkSheet
+    ]
+
+
+def _which_sheet(path: str, wanted: str) -> tuple[str, str]:
+    """Say which of several sheets is read and which are not, and how another one is named."""
+    with _workbook(path, _content(path)) as book:
+        name, visible = _sheet_name(path, book, wanted), _visible(book)
+        rest = [
+            f"'{sheet}'" + ("" if sheet in visible else " (hidden)")
+            for sheet in book.sheet_names
+            if sheet != name
+        ]
+    if not rest:
+        return "", ""
+    others = ", ".join(rest)
+    return (
+        f" sheet '{name}', sheets left out: {others}",
+        f"sheet '{name}' was looked at; for another, --set ingest.sheet=\"NAME\" ({others})",
+    )
 
 
 def _texts(rows: Any, hidden: Cells, width: int) -> Iterator[tuple[int, list[str]]]:
@@ -270,13 +302,18 @@ def _source(path: str, options: IngestOptions) -> tuple[SheetSource, str]:
         lines += records.lines.tolist()
         if len(sample) >= SAMPLE_RECORDS:
             break
-    columns = file_columns(sample[:SAMPLE_RECORDS], options, path)
+    sheet, remedy = _which_sheet(path, options.sheet)
+    try:
+        columns = file_columns(sample[:SAMPLE_RECORDS], options, path)
+    except InputError as error:
+        hint = f"{error.hint}; {remedy}" if remedy else error.hint
+        raise InputError(error.message, hint) from None
     header_line = lines[columns.skip - 1] if columns.skip else 0
     limits = options.sheet, options.max_sheet_cells
     cells = list(zip(*sample[columns.skip : SAMPLE_RECORDS], strict=True))
     rules = rules_of(options, ",", columns.columns.timestamp, cells)
     source = SheetSource(path, *limits, columns, header_line, rules)
-    return source, f"excel, {columns.description}{times_in_words(rules.times)}"
+    return source, f"excel{sheet}, {columns.description}{times_in_words(rules.times)}"
 
 
 def _table(path: str, options: IngestOptions) -> TextTable:

@@ -30,8 +30,9 @@ def find_files(patterns: Sequence[str]) -> list[str]:
     """Expand files, directories and globs into absolute paths, each once.
 
     Patterns keep their order (it decides which of two equal ratings is the later one); the files of
-    one pattern are sorted by name. A directory stands for the files in it, hidden ones and those
-    that begin with `_` left out. Raises InputError for a pattern that finds nothing readable.
+    one pattern are sorted by name. A directory stands for the files in it and in its subfolders,
+    hidden ones and those that begin with `_` left out. Raises InputError for a pattern that finds
+    nothing readable.
     """
     found: dict[str, None] = {}
     for pattern in patterns:
@@ -88,7 +89,8 @@ def _local_files(pattern: str) -> Iterator[str]:
         raise InputError(f"{kind} {pattern}", "check the path; relative paths start where you are")
     for match in matches:
         if os.path.isdir(match):
-            parts = [entry.path for entry in os.scandir(match) if entry.is_file()]
+            inside = [os.path.join(at, name) for at, _, names in os.walk(match) for name in names]
+            parts = [path for path in inside if os.path.isfile(path)]
             yield from map(os.path.abspath, _data_files(match, parts))
         elif not os.access(match, os.R_OK):
             raise InputError(f"{match} cannot be read: permission denied")
@@ -108,9 +110,9 @@ def _remote_files(pattern: str) -> Iterator[str]:
         if info.type == fs.FileType.NotFound:
             raise InputError(f"no such file: {pattern}", "check the path and the credentials")
         if info.type == fs.FileType.Directory:
-            inside = filesystem.get_file_info(fs.FileSelector(inner))
+            inside = filesystem.get_file_info(fs.FileSelector(inner, recursive=True))
             files = [entry.path for entry in inside if entry.type == fs.FileType.File]
-            yield from (prefix + path for path in _data_files(pattern, files))
+            yield from (prefix + path for path in _data_files(inner, files))
         else:
             yield prefix + inner
         return
@@ -123,12 +125,18 @@ def _remote_files(pattern: str) -> Iterator[str]:
 
 
 def _data_files(folder: str, paths: Sequence[str]) -> list[str]:
-    """Keep the data files of a folder, sorted; Spark's markers and hidden files are not data."""
-    kept = sorted(path for path in paths if posixpath.basename(path)[0] not in "._")
+    """Keep the data files of a folder and its subfolders, sorted.
+
+    Spark's markers, hidden files, and whatever lies in folders of such names, are not data.
+    """
+    below = len(folder.rstrip("/"))
+    kept = sorted(
+        path
+        for path in paths
+        if all(part[0] not in "._" for part in path[below:].split("/") if part)
+    )
     if not kept:
-        raise InputError(
-            f"the folder {folder} holds no files", "name a folder that directly holds them"
-        )
+        raise InputError(f"the folder {folder} holds no files", "name a folder that holds them")
     return kept
 
 

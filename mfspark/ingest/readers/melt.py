@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,12 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mfspark.ingest.readers.columns import LongColumns, WideColumns
+from mfspark.ingest.readers.shapes.wide import WideColumns, sums_up
 from mfspark.ingest.readers.validate import Fields, clean, rejected_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mfspark.ingest.readers.columns import LongColumns
     from mfspark.ingest.readers.text import Records
     from mfspark.ingest.readers.validate import Rules
 
@@ -27,6 +29,9 @@ def cleaned(
     """Yield the cleaned ratings of some records, and the records that are malformed."""
     if len(records.lines):
         if isinstance(columns, WideColumns):
+            records, totals = _without_totals(records, columns, rules.delimiter)
+            if totals:
+                yield rejected_records(totals, rules.delimiter, "totals_row")
             wide = replace(rules, blank_item="blank_item_header")
             yield clean(_melted(records, columns), wide)
         else:
@@ -41,10 +46,30 @@ def _long(records: Records, columns: LongColumns) -> Fields:
         lines=pa.array(records.lines),
         user=fields[columns.user],
         item=fields[columns.item],
-        rating=fields[columns.rating],
+        rating=fields[columns.rating] if columns.rating >= 0 else ones(len(records.lines)),
         timestamp=fields[columns.timestamp] if columns.timestamp >= 0 else None,
         others=fields,
     )
+
+
+def ones(n: int) -> pa.Array:
+    """Return n ratings of 1, which stand for choices."""
+    return pa.array(np.ones(n))
+
+
+def _without_totals(
+    records: Records, columns: WideColumns, delimiter: str
+) -> tuple[Records, list[tuple[int, str]]]:
+    """Take out the rows that are called Total, Average and the like; return them as text."""
+    if columns.user < 0:
+        return records, []
+    totals = sums_up(records.columns[columns.user])
+    if not pc.any(totals).as_py():
+        return records, []
+    rows = zip(*(c.filter(totals).to_pylist() for c in records.columns), strict=True)
+    lines = records.lines[totals.to_numpy(zero_copy_only=False)].tolist()
+    kept = records.filter(pc.invert(totals))
+    return kept, [(n, delimiter.join(row)) for n, row in zip(lines, rows, strict=True)]
 
 
 def _melted(records: Records, columns: WideColumns) -> Fields:
@@ -56,7 +81,13 @@ def _melted(records: Records, columns: WideColumns) -> Fields:
                                   Ravi  Dangal  3
     """
     cells = [pc.utf8_trim_whitespace(records.columns[i]) for i, _ in columns.items]
-    filled = [np.flatnonzero(pc.not_equal(c, "").to_numpy(zero_copy_only=False)) for c in cells]
+    blank = _blank_pattern(columns.not_rated)
+    filled = [
+        np.flatnonzero(~pc.match_substring_regex(c, blank).to_numpy(zero_copy_only=False))
+        if columns.not_rated
+        else np.flatnonzero(pc.not_equal(c, "").to_numpy(zero_copy_only=False))
+        for c in cells
+    ]
     row = np.concatenate(filled)
     item = np.repeat(np.arange(len(cells)), [len(f) for f in filled])
     order = np.argsort(row, kind="stable")  # by row, then by column
@@ -64,11 +95,20 @@ def _melted(records: Records, columns: WideColumns) -> Fields:
     values = pa.concat_arrays([c.take(pa.array(f)) for c, f in zip(cells, filled, strict=True)])
     positions = pa.array([i for i, _ in columns.items], pa.int32())
     has_time = columns.timestamp >= 0
+    users = records.columns[columns.user] if columns.user >= 0 else None
     return Fields(
         lines=pa.array(records.lines).take(rows),
-        user=records.columns[columns.user].take(rows),
+        user=(pc.cast(pa.array(records.lines), pa.string()) if users is None else users).take(rows),
         item=pa.array([title for _, title in columns.items], pa.string()).take(items),
         rating=values.take(pa.array(order)),
         timestamp=records.columns[columns.timestamp].take(rows) if has_time else None,
         cell=positions.take(items),
     )
+
+
+def _blank_pattern(not_rated: tuple[float, ...]) -> str:
+    """Return what matches a blank cell, and the numbers that stand for one: 99, 99.0, 99.00."""
+    codes = "|".join(
+        re.escape(f"{code:g}") + (r"\.?0*" if code % 1 == 0 else "0*") for code in not_rated
+    )
+    return rf"^(|\+?({codes}))$"

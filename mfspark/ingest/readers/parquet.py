@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -12,22 +13,33 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mfspark.errors import InputError
-from mfspark.ingest.readers.columns import SAMPLE_RECORDS, find_long
+from mfspark.ingest.readers.columns import (
+    SAMPLE_RECORDS,
+    Sample,
+    table_columns,
+    used_columns,
+    without_ratings,
+)
 from mfspark.ingest.readers.encodings import windows_1252
 from mfspark.ingest.readers.files import open_input
+from mfspark.ingest.readers.melt import cleaned, ones
+from mfspark.ingest.readers.shapes.cells import Cells
+from mfspark.ingest.readers.shapes.wide import WideColumns
 from mfspark.ingest.readers.source import TableFormat, TextTable
+from mfspark.ingest.readers.text import Records
 from mfspark.ingest.readers.times import times_in_words
 from mfspark.ingest.readers.validate import Fields, clean, rules_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Sequence
 
-    from mfspark.config.config import IngestOptions, InputColumns
+    from mfspark.config.config import IngestOptions
     from mfspark.ingest.readers.columns import LongColumns
     from mfspark.ingest.readers.source import Split
     from mfspark.ingest.readers.validate import Rules
 
 _ROWS_A_BATCH = 1 << 18
+_HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclass(frozen=True)
@@ -35,29 +47,61 @@ class ParquetSource:
     """A Parquet file and its columns."""
 
     path: str
-    columns: LongColumns
+    columns: LongColumns | WideColumns
+    names: tuple[str, ...]
+    """Of the file's columns, and then of those that its folders name (user=5)."""
     rules: Rules
 
+    @property
+    def holds_choices(self) -> bool:
+        """Whether its rows are choices without ratings."""
+        return without_ratings(self.columns)
+
     def read(self, split: Split) -> Iterator[pa.RecordBatch]:
-        """Yield the cleaned rows of some row groups."""
-        rows = read_row_groups(self.path, self.columns, split.start, split.end, split.first_line)
-        for fields in rows:
-            yield clean(fields, self.rules)
+        """Yield the cleaned rows of some row groups; the line is the row's number in the file."""
+        line, columns = split.first_line, self.columns
+        parts = used_columns(columns)
+        for found in _batches(self.path, self.names, parts, range(split.start, split.end)):
+            n = len(found[parts[0]])
+            lines = np.arange(line, line + n, dtype=np.int64)
+            line += n
+            if isinstance(columns, WideColumns):
+                none = pa.nulls(n, pa.string())
+                texts = [
+                    pc.fill_null(_as_id(found[i]), "") if i in found else none
+                    for i in range(len(self.names))
+                ]
+                yield from cleaned(Records(lines, texts), columns, self.rules)
+            else:
+                yield clean(_fields(found, columns, pa.array(lines)), self.rules)
 
 
-def parquet_columns(path: str, columns: InputColumns) -> tuple[LongColumns, list[str]]:
-    """Return which columns are the parts, and the names of all. Raises InputError."""
+def parquet_columns(path: str, options: IngestOptions) -> tuple[Sample, LongColumns | WideColumns]:
+    """Return the first rows, and which columns are the parts. Raises InputError."""
+    folders = folder_columns(path)
     with opened_parquet(path) as file:
         schema = file.schema_arrow
-    found = find_long(schema.names, len(schema.names), [], columns, path)
-    for i in (found.user, found.item, found.rating, found.timestamp):
-        kind = schema.field(i).type if i >= 0 else pa.string()
+        names = (*schema.names, *(name for name in folders if name not in schema.names))
+    parts = range(len(names))
+    first = next(_batches(path, names, parts, None, SAMPLE_RECORDS), None)
+    columns = [Cells(_texts(first[i]) if first else ()) for i in parts]
+    sample = Sample(path, names, columns)
+    found = table_columns(sample, options)
+    for i in used_columns(found):
+        kind = schema.field(i).type if i < len(schema.names) else pa.string()
         if pa.types.is_nested(kind):
             raise InputError(
-                f"{path}: column '{schema.names[i]}' is {kind}, not a single value",
+                f"{path}: column '{names[i]}' is {kind}, not a single value",
                 "name another column in ingest.columns",
             )
-    return found, list(schema.names)
+    return sample, found
+
+
+def folder_columns(path: str) -> dict[str, str | None]:
+    """Return the columns that the folders of a file name, as Hive and Spark write them: user=5."""
+    parts = (part.partition("=") for part in path.split("/")[:-1])
+    found = {unquote(name): unquote(value) for name, equals, value in parts if name and equals}
+    return {name: None if value == _HIVE_NULL else value for name, value in found.items()}
 
 
 def row_group_ranges(path: str, range_bytes: int) -> list[tuple[int, int, int]]:
@@ -75,20 +119,42 @@ def row_group_ranges(path: str, range_bytes: int) -> list[tuple[int, int, int]]:
     return [*ranges, (start, len(groups), first_line)] if groups else []
 
 
-def read_row_groups(
-    path: str, columns: LongColumns, start: int, end: int, first_line: int
-) -> Iterator[Fields]:
-    """Yield the parts of the rows of some row groups; the line is the row's number in the file."""
+def _batches(
+    path: str,
+    names: Sequence[str],
+    parts: Sequence[int],
+    groups: Sequence[int] | None,
+    rows: int = _ROWS_A_BATCH,
+) -> Iterator[dict[int, pa.Array]]:
+    """Yield some columns, by their position, of the rows of some row groups (None: of all)."""
+    folders = folder_columns(path)
     with opened_parquet(path) as file:
-        names = file.schema_arrow.names
-        parts = [columns.user, columns.item, columns.rating, columns.timestamp]
-        wanted = list(dict.fromkeys(names[i] for i in parts if i >= 0))
-        for batch in file.iter_batches(_ROWS_A_BATCH, list(range(start, end)), wanted):
-            user, item, rating = (batch.column(names[i]) for i in parts[:3])
-            time = _as_time(batch.column(names[columns.timestamp])) if parts[3] >= 0 else None
-            lines = pa.array(np.arange(first_line, first_line + batch.num_rows, dtype=np.int64))
-            first_line += batch.num_rows
-            yield Fields(lines, _as_id(user), _as_id(item), _as_number(rating), time)
+        stored = file.schema_arrow.names
+        wanted = {names[i] for i in parts if i < len(stored)}
+        read = [i for i, name in enumerate(stored) if name in wanted]  # two may have one name
+        for batch in file.iter_batches(rows, groups, list(dict.fromkeys(stored[i] for i in read))):
+            found = dict(zip(read, batch.columns, strict=True))
+            constant = {i: folders[names[i]] for i in parts if i >= len(stored)}
+            text = pa.string()
+            yield found | {
+                i: pa.repeat(pa.scalar(value, text), batch.num_rows)
+                for i, value in constant.items()
+            }
+
+
+def _fields(found: dict[int, pa.Array], columns: LongColumns, lines: pa.Array) -> Fields:
+    time = _as_time(found[columns.timestamp]) if columns.timestamp >= 0 else None
+    user, item = _as_id(found[columns.user]), _as_id(found[columns.item])
+    rating = _as_number(found[columns.rating]) if columns.rating >= 0 else ones(len(lines))
+    return Fields(lines, user, item, rating, time)
+
+
+def _texts(values: pa.Array) -> list[str]:
+    """Return a column as text for a look at it; what has no text, such as lists, is blank."""
+    try:
+        return [(text or "").strip() for text in _as_id(values).to_pylist()]
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return [""] * len(values)
 
 
 def as_text(values: pa.Array) -> pa.Array:
@@ -159,19 +225,11 @@ def opened_parquet(path: str) -> Generator[pq.ParquetFile]:
 
 
 def _source(path: str, options: IngestOptions) -> tuple[ParquetSource, str]:
-    columns, names = parquet_columns(path, options.columns)
-    at = columns.timestamp
-    times = [_first_times(path, names[at])] if at >= 0 else []
-    rules = rules_of(options, ",", min(at, 0), times)
-    source = ParquetSource(path, columns, rules)
-    return source, f"parquet {columns.describe(names)}{times_in_words(rules.times)}"
-
-
-def _first_times(path: str, column: str) -> list[str]:
-    with opened_parquet(path) as file:
-        batches = file.iter_batches(SAMPLE_RECORDS, columns=[column])
-        first = next(batches, None)
-    return [] if first is None else [str(v) for v in first.column(0).to_pylist() if v is not None]
+    sample, columns = parquet_columns(path, options)
+    texts = [cells.texts for cells in sample.columns]
+    rules = rules_of(options, ",", columns.timestamp, texts)
+    source = ParquetSource(path, columns, tuple(sample.names), rules)
+    return source, f"parquet {columns.describe(sample.names)}{times_in_words(rules.times)}"
 
 
 def _table(path: str, _: IngestOptions) -> TextTable:

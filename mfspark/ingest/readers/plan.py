@@ -7,7 +7,12 @@ from itertools import accumulate, islice
 from typing import TYPE_CHECKING
 
 from mfspark.errors import InputError
-from mfspark.ingest.readers.columns import FileColumns, LongColumns, file_columns
+from mfspark.ingest.readers.columns import (
+    FileColumns,
+    LongColumns,
+    file_columns,
+    without_ratings,
+)
 from mfspark.ingest.readers.delimiters import written
 from mfspark.ingest.readers.detect import recognise, sample_text
 from mfspark.ingest.readers.encodings import chosen_encoding
@@ -37,6 +42,11 @@ class TextSource:
     file: TextFile
     layout: FileColumns
     rules: Rules
+
+    @property
+    def holds_choices(self) -> bool:
+        """Whether its rows are choices without ratings."""
+        return without_ratings(self.layout.columns)
 
     def read(self, split: Split) -> Iterator[pa.RecordBatch]:
         """Yield the cleaned rows of a range of lines."""
@@ -85,6 +95,7 @@ def plan_read(
             texts.append((number, _ranges(source.file, split_bytes)))
         sources.append(source)
         read_as.append(description)
+    _check_alike([p for p in zip(files, sources, filled, strict=True) if p[2]], options)
     facts = iter(examine_all([found for _, ranges in texts for found in ranges]))
     for number, ranges in texts:
         here = list(islice(facts, len(ranges)))
@@ -95,6 +106,26 @@ def plan_read(
         read_as[number] += in_words(file, here)
         splits += _text_splits(number, ranges, here, file.multiline)
     return ReadPlan(tuple(sources), tuple(splits), tuple(read_as))
+
+
+def holds_choices(path: str, options: IngestOptions) -> bool:
+    """Look at a file and say whether its rows are choices without ratings. Raises InputError."""
+    if not size_of(path):
+        return False
+    found = recognise(path, options)
+    read = found.format.source(path, options) if found.format else _text(path, found, options)
+    return getattr(read[0], "holds_choices", False)
+
+
+def _check_alike(read: Sequence[tuple[str, Source, bool]], options: IngestOptions) -> None:
+    """Raise InputError where choices without ratings stand among ratings."""
+    choices = [path for path, source, _ in read if getattr(source, "holds_choices", False)]
+    if choices and options.feedback != "implicit" and len(choices) < len(read):
+        raise InputError(
+            f"{choices[0]} holds choices without ratings, other files hold ratings",
+            "name its rating with --set ingest.columns.rating=NAME, or take all rows as choices "
+            "with --set ingest.feedback=implicit",
+        )
 
 
 def examine_here(ranges: Sequence[Examine]) -> list[Facts]:

@@ -26,7 +26,10 @@ class Split:
 
 
 class Source(Protocol):
-    """A file of ratings and how it is read; goes to the tasks."""
+    """A file of ratings and how it is read; goes to the tasks.
+
+    One whose rows may be choices without ratings says so by an attribute `holds_choices`.
+    """
 
     def read(self, split: Split, /) -> Iterator[pa.RecordBatch]:
         """Yield the cleaned rows of a part, with the columns of `validate.CLEANED`."""

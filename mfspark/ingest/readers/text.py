@@ -62,6 +62,11 @@ class Records:
     malformed: list[tuple[int, str]] = field(default_factory=list)
     """Line and text of the records with too few or too many fields."""
 
+    def filter(self, mask: pa.Array) -> Records:
+        """Return the records that a mask keeps, and all malformed ones."""
+        kept = mask.to_numpy(zero_copy_only=False)
+        return Records(self.lines[kept], [c.filter(mask) for c in self.columns], self.malformed)
+
     def below(self, line: int) -> Records:
         """Return the records that begin below a line."""
         first = int(np.searchsorted(self.lines, line, side="right"))

@@ -113,8 +113,10 @@ def clean(fields: Fields, rules: Rules) -> pa.RecordBatch:
     return _batch([c.filter(kept) for c in columns] if kept is not None else columns)
 
 
-def rejected_records(malformed: Sequence[tuple[int, str]], delimiter: str) -> pa.RecordBatch:
-    """Turn (line, text) of records that could not be split into fields into rejected rows.
+def rejected_records(
+    malformed: Sequence[tuple[int, str]], delimiter: str, reason: str = "malformed_line"
+) -> pa.RecordBatch:
+    """Turn (line, text) of whole records, by default such as have other fields, into rejected rows.
 
     Lines of nothing but blanks and delimiters are dropped: a blank line is no row.
     """
@@ -124,7 +126,7 @@ def rejected_records(malformed: Sequence[tuple[int, str]], delimiter: str) -> pa
     nulls = [pa.nulls(n, CLEANED.field(name).type) for name in CLEANED.names[2:6]]
     raw = pa.array([text for _, text in kept], pa.string())
     cell = pa.array(np.zeros(n, np.int32))
-    return _batch([lines, cell, *nulls, raw, pa.array(["malformed_line"] * n, pa.string())])
+    return _batch([lines, cell, *nulls, raw, pa.array([reason] * n, pa.string())])
 
 
 def parse_ratings(values: pa.Array, rules: Rules) -> tuple[pa.Array, pa.Array | None]:

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mfspark.errors import InputError
-from mfspark.ingest.readers.columns import plain_name
 from mfspark.ingest.readers.files import open_input
+from mfspark.ingest.readers.shapes.names import plain_name
 from mfspark.ingest.side_tables.reader import SideTable, read_side_files, trimmed
 
 if TYPE_CHECKING:

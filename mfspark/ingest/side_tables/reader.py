@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mfspark.ingest.readers.columns import plain_name
 from mfspark.ingest.readers.detect import recognise, sample_text
 from mfspark.ingest.readers.files import size_of
 from mfspark.ingest.readers.id_text import clean_ids, without_point_zero
 from mfspark.ingest.readers.lines import examine
 from mfspark.ingest.readers.plan import examined
 from mfspark.ingest.readers.quotes import shapes_of
+from mfspark.ingest.readers.shapes.names import plain_name
 from mfspark.ingest.readers.source import TextTable, text_columns
 from mfspark.ingest.readers.text import TextFile, read_records
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mfspark.config.config import IngestOptions, InputColumns
@@ -137,3 +139,33 @@ def test_same_three_names_can_be_long_or_wide():
 def test_header_can_be_set():
     assert layout("user,item,rating", "a,b,3", header=False).skip == 0
     assert layout("1,2,3", "4,5,3", header=True).skip == 1
+
+
+@pytest.mark.parametrize(
+    ("lines", "options", "columns"),
+    [
+        (["user_id,item_id", "1,2"], {}, LongColumns(0, 1, -1)),
+        (["ts,song,listener_id,user", "964982703,2,3,1"], {}, None),  # another column: asked for
+        (["timestamp,item,user", "964982703,2,1"], {}, LongColumns(2, 1, -1, 0)),
+        (["user,item", "1,2"], {"feedback": "explicit"}, None),
+        (["1,2"], {}, None),
+        (["1,2", "3,4"], {"feedback": "implicit"}, LongColumns(0, 1, -1)),
+        (["user,item,page", "1,2,x"], {"feedback": "implicit"}, LongColumns(0, 1, -1)),
+        (["user,item,rating", "1,2,3"], {"feedback": "implicit"}, LongColumns(0, 1, 2)),
+    ],
+)
+def test_choices_without_ratings(lines, options, columns):
+    if columns:
+        assert layout(*lines, **options).columns == columns
+    else:
+        with pytest.raises(InputError, match=r"(?s)cannot tell which column is .*ingest.feedback"):
+            layout(*lines, **options)
+
+
+def test_choices_are_ones(read, ratings_of, file, tmp_path):
+    assert (
+        ratings_of(read(file("e.csv", "user,item,date\n1,2,2020-01-01\n1,2,2020-01-02\n")))
+        == [("1", "2", 1.0)] * 2
+    )
+    pq.write_table(pa.table({"user": [5], "item": [6]}), tmp_path / "p.parquet")
+    assert ratings_of(read(tmp_path / "p.parquet")) == [("5", "6", 1.0)]

@@ -8,6 +8,7 @@ from pathlib import Path
 import openpyxl
 import pytest
 
+from mfspark.config.config import IngestOptions
 from mfspark.errors import InputError
 from mfspark.ingest.readers import excel
 from mfspark.ingest.readers.excel import read_sheet
@@ -99,6 +100,30 @@ def test_sheets_by_name(tmp_path):
     assert cells(tmp_path / "a.xlsx", "Rätsel & co") == [(1, ("=1+1", "second"))]
     with pytest.raises(InputError, match=r'no sheet "Other" .found: Sheet, Rätsel & co'):
         cells(tmp_path / "a.xlsx", "Other")
+
+
+def test_hidden_sheets_are_not_read_and_others_are_named(read, ratings_of, tmp_path):
+    book = openpyxl.Workbook()
+    book.active.title = "notes"
+    book.active.sheet_state = "hidden"
+    for name, user in (("notes", "old"), ("Jan", "ann"), ("Feb", "cat")):
+        sheet = book.active if name == "notes" else book.create_sheet(name)
+        sheet.append(["user", "item", "rating"])
+        sheet.append([user, "Heat", 5])
+    book.save(tmp_path / "a.xlsx")
+    assert ratings_of(read(tmp_path / "a.xlsx")) == [("ann", "Heat", 5.0)]
+    assert ratings_of(read(tmp_path / "a.xlsx", sheet="notes")) == [("old", "Heat", 5.0)]
+    _, description = excel.EXCEL.source(str(tmp_path / "a.xlsx"), IngestOptions())
+    assert "sheet 'Jan', sheets left out: 'notes' (hidden), 'Feb'" in description
+
+
+def test_another_sheet_is_proposed_where_the_first_is_no_table(read, tmp_path):
+    book = openpyxl.Workbook()
+    book.active.append(["About"])
+    book.create_sheet("ratings").append(["user", "item", "rating"])
+    book.save(tmp_path / "a.xlsx")
+    with pytest.raises(InputError, match=r"--set ingest\.sheet=.NAME. .'ratings'"):
+        read(tmp_path / "a.xlsx")
 
 
 def test_stray_cell_in_the_far_corner_is_refused_before_it_is_opened(workbook):

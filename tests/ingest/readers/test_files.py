@@ -24,6 +24,18 @@ def test_folder_stands_for_its_data_files(tmp_path):
     assert find_files([f"file://{tmp_path}"]) == [f"file://{path}" for path in expected]
 
 
+def test_folder_stands_for_its_subfolders_too(tmp_path):
+    """As Spark and Hive write partitions, and people keep their months."""
+    for name in ("a.csv", "2023/01.csv", "2023/02.csv", "_temporary/0/x.csv", ".git/y.csv"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    expected = [str(tmp_path / name) for name in ("2023/01.csv", "2023/02.csv", "a.csv")]
+    assert find_files([str(tmp_path)]) == expected
+    assert find_files([f"{tmp_path}/"]) == expected
+    assert find_files([str(tmp_path / "20*")]) == expected[:2]
+    assert find_files([f"file://{tmp_path}"]) == [f"file://{path}" for path in expected]
+
+
 def test_name_with_brackets_is_a_name_first(tmp_path):
     path = tmp_path / "ratings[1].csv"
     path.write_text("x")

@@ -131,3 +131,51 @@ def test_a_column_name_that_is_no_text_is_damage(read, tmp_path):
     path.write_bytes(path.read_bytes().replace(b"rating", b"\x80ating"))
     with pytest.raises(InputError, match=r"r\.parquet is a broken Parquet file"):
         read(path)
+
+
+def test_folders_of_hive_are_columns(read, ratings_of, tmp_path):
+    pq.write_to_dataset(
+        pa.table({"user": ["a", "a", "b"], "item": ["x y", "z=1", "x y"], "rating": [4, 3, 5]}),
+        tmp_path / "out",
+        partition_cols=["item"],
+    )
+    files = sorted((tmp_path / "out").rglob("*.parquet"))
+    found = sorted(ratings_of(read(*files)))
+    assert found == [("a", "x y", 4.0), ("a", "z=1", 3.0), ("b", "x y", 5.0)]
+
+
+def test_the_null_folder_of_hive_is_a_missing_id(read, rejects_of, tmp_path):
+    folder = tmp_path / "user=__HIVE_DEFAULT_PARTITION__"
+    folder.mkdir()
+    pq.write_table(pa.table({"item": ["x"], "rating": [4]}), folder / "p.parquet")
+    assert rejects_of(read(folder / "p.parquet")) == [(1, "missing_user", ",x,4")]
+
+
+def test_two_columns_of_one_name_are_asked_for(read, ratings_of, tmp_path):
+    columns = [["a", "b"], ["x", "y"], [4, 5], [0, 1]]
+    names = ["user", "item", "rating", "rating"]
+    pq.write_table(
+        pa.Table.from_arrays([pa.array(c) for c in columns], names), tmp_path / "d.parquet"
+    )
+    with pytest.raises(InputError, match="column 3 'rating' and column 4 'rating'") as raised:
+        read(tmp_path / "d.parquet")
+    assert '--set ingest.columns.rating="3"' in raised.value.hint
+    found = read(tmp_path / "d.parquet", columns=InputColumns(rating="4"))
+    assert ratings_of(found) == [("a", "x", 0.0), ("b", "y", 1.0)]
+
+
+def test_wide_parquet(read, ratings_of, parquet):
+    """As pandas writes a pivoted table."""
+    n = 12
+    path = parquet(
+        {
+            "user": [f"u{k}" for k in range(n)],
+            **{
+                f"Film {m}": [1.0 + (k * m) % 5 if k % 3 else None for k in range(n)]
+                for m in range(6)
+            },
+        }
+    )
+    assert sorted(ratings_of(read(path))) == sorted(
+        (f"u{k}", f"Film {m}", 1.0 + (k * m) % 5) for k in range(n) if k % 3 for m in range(6)
+    )

@@ -1,0 +1,76 @@
+"""What the cells of a column in a sample show: numbers, their range, and how often they repeat."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*")
+_SCALE_LIMIT = 100  # ratings reach from -100 to 100, or have few values
+_FEW_VALUES = 12
+
+
+def is_number(cell: str) -> bool:
+    """Return whether a cell holds a decimal number, with point or comma."""
+    return _NUMBER.fullmatch(cell) is not None
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The cells of one column of a sample, as text without surrounding blanks."""
+
+    texts: Sequence[str]
+
+    @cached_property
+    def filled(self) -> list[str]:
+        """The cells that are not blank."""
+        return [text for text in self.texts if text]
+
+    @cached_property
+    def numbers(self) -> np.ndarray:
+        """float64 (n,): the cells as numbers, NaN where they are none."""
+        texts = [t.replace(",", ".") if is_number(t) else "nan" for t in self.texts]
+        return np.array(texts, dtype=np.float64)
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """float64: the numbers among the cells, in order."""
+        return self.numbers[np.isfinite(self.numbers)]
+
+    @cached_property
+    def mostly_numbers(self) -> bool:
+        """Whether at least half are; formulas and errors such as #N/A stand for numbers."""
+        return 2 * sum(is_number(c) or c[0] in "=#" for c in self.filled) >= len(self.filled)
+
+    @cached_property
+    def n_distinct(self) -> int:
+        """Number of different cells."""
+        return len(set(self.filled))
+
+    @property
+    def share_filled(self) -> float:
+        """Share of the cells that are not blank."""
+        return len(self.filled) / max(1, len(self.texts))
+
+    @property
+    def has_fractions(self) -> bool:
+        """Whether there are numbers that are not whole, as measurements have and ids do not."""
+        return bool((self.values % 1 != 0).any())
+
+    @property
+    def on_a_scale(self) -> bool:
+        """Whether the numbers may be ratings: of few values, or within -100 to 100."""
+        return self.n_distinct <= _FEW_VALUES or bool((np.abs(self.values) <= _SCALE_LIMIT).all())
+
+    @property
+    def ascends(self) -> bool:
+        """Whether the numbers never fall but rise, as the ids do by which a file is sorted."""
+        steps = np.diff(self.values)
+        return len(steps) > 3 and bool((steps >= 0).all() and (steps > 0).any())

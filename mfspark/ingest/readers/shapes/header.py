@@ -1,0 +1,63 @@
+"""Which record of a table names its columns, and which records above it are titles."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from mfspark.ingest.readers.shapes.cells import is_number
+from mfspark.ingest.readers.shapes.names import HEADER_NAMES, parts_named, plain_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mfspark.config.config import IngestOptions
+
+Record = list[str]
+_TITLES = 20  # records at the top that may be titles
+
+
+def find_header(records: Sequence[Record], options: IngestOptions) -> tuple[Record, int]:
+    """Return the names of the columns, none if there is no header, and how many records to skip.
+
+    A record that names two parts is the header, wherever it stands above the data. Otherwise it is
+    the first one below the titles, if it has a name we know, or if none of its cells is a number
+    while later ones are. A title fills at most half of its cells, and holds no number.
+    """
+    if options.header is not None:
+        return (records[0], 1) if options.header else ([], 0)
+    width = Counter(len(record) for record in records if any(record)).most_common(1)[0][0]
+    for n, record in enumerate(records[:_TITLES]):
+        if len(parts_named(record)) > 1:
+            return record, n + 1
+        if len(record) == width and all(record) and any(map(is_number, record)):
+            break
+    titles = 0
+    while titles < min(_TITLES, len(records)) and _may_be_title(records[titles], width):
+        titles += 1
+    if titles < len(records) and _names_columns(records[titles:]):
+        return records[titles], titles + 1
+    if _names_columns(records) and not _stand_above_data(records, titles, width):
+        return records[0], 1
+    if options.format == "wide_csv":
+        return records[0], 1
+    return [], titles if _stand_above_data(records, titles, width) else 0
+
+
+def _may_be_title(record: Record, width: int) -> bool:
+    filled = [cell for cell in record if cell]
+    return len(filled) <= max(1, width // 2) and not any(map(is_number, filled))
+
+
+def _stand_above_data(records: Sequence[Record], titles: int, width: int) -> bool:
+    """Return whether the titles are lines of one cell, right above rows of data."""
+    if not 0 < titles < len(records) or width < 3 or parts_named(records[0]):
+        return False
+    return all(sum(map(bool, title)) <= 1 for title in records[:titles]) and all(records[titles])
+
+
+def _names_columns(records: Sequence[Record]) -> bool:
+    if any(plain_name(cell) in HEADER_NAMES for cell in records[0]):
+        return True
+    later_number = any(is_number(cell) for record in records[1:] for cell in record)
+    return later_number and not any(map(is_number, records[0]))

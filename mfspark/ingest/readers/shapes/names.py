@@ -1,0 +1,109 @@
+"""What the names of columns say: which part a column plays, and how surely.
+
+The known names of a part are in tiers: an id column is a better user than one called `name`. Of two
+columns in one tier neither is better.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mfspark.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_TIERS: dict[str, tuple[str, ...]] = {
+    "user": (
+        "userid useridx uid",
+        "user customerid memberid reviewerid respondentid visitorid accountid viewerid readerid",
+        "customer member reviewer respondent visitor account",
+        "username",
+        "name yourname fullname",
+    ),
+    "item": (
+        "itemid itemidx iid",
+        "item movieid productid asin bookid songid trackid artistid businessid gameid animeid "
+        "videoid filmid jokeid articleid newsid recipeid",
+        "movie product isbn book song track artist business game anime sku",
+    ),
+    "rating": (
+        "rating ratings userrating myrating yourrating bookrating ratingvalue starrating",
+        "stars star score overall",
+    ),
+    "timestamp": (
+        "timestamp ratingtimestamp ratedat unixreviewtime",
+        "time ts datetime createdat",
+        "date reviewdate",
+    ),
+}
+TIERS = {part: tuple(frozenset(tier.split()) for tier in tiers) for part, tiers in _TIERS.items()}
+NAMES = {part: frozenset[str]().union(*tiers) for part, tiers in TIERS.items()}
+"""All known names of each part."""
+HEADER_NAMES = frozenset({"id", "title", "genres"}).union(*NAMES.values())
+"""Names that only a header has, of ratings or of items."""
+UNSURE = TIERS["user"][-1]
+"""Names that a person has, but a film or a product as well."""
+CONTACT = frozenset({"email", "emailaddress", "mail"})
+_REMARKS = (
+    "comment comments remark remarks note notes feedback age gender sex phone phoneno phonenumber "
+    "mobile mobilenumber telephone tel zip zipcode postcode pincode studentid rollno rollnumber "
+    "serialno srno sno"
+)
+REMARKS = CONTACT | frozenset(_REMARKS.split())
+"""Columns beside the items of a wide sheet that say something of the person."""
+_TOTALS = (
+    "total totals grandtotal subtotal sum sums average averages avg mean means median stddev stdev "
+    "std variance summe gesamt gesamtsumme durchschnitt mittelwert moyenne "
+    "promedio averagerating avgrating meanrating totalrating totalscore averagescore"
+)
+TOTALS = frozenset(_TOTALS.split())
+"""Names of rows and columns that sum up the others."""
+
+
+def plain_name(name: str) -> str:
+    """Reduce a column name to its letters and digits: "User ID" and user_id are both userid."""
+    return "".join(c for c in name.lower() if c.isalnum())
+
+
+def parts_named(record: Sequence[str]) -> set[str]:
+    """Return the parts that the cells of a record name."""
+    plain = {plain_name(cell) for cell in record}
+    return {part for part, known in NAMES.items() if plain & known}
+
+
+def best_named(part: str, names: Sequence[str], free: Sequence[int]) -> list[int]:
+    """Return those of the free columns that have the most specific name of a part."""
+    for tier in TIERS[part]:
+        if found := [i for i in free if i < len(names) and plain_name(names[i]) in tier]:
+            return found
+    return []
+
+
+def find_column(wanted: str, names: Sequence[str], width: int, setting: str, path: str) -> int:
+    """Return the position (from 0) of a column given by its name or its 1-based position.
+
+    Raises InputError for one that is not there, and for a name that several columns have.
+    """
+    stripped = wanted.strip()
+    for same in (
+        lambda name: name == stripped,
+        lambda name: plain_name(name) == plain_name(stripped),
+    ):
+        if found := [i for i, name in enumerate(names) if name and same(name)]:
+            if len(found) > 1:
+                raise named_twice(names, found, setting, path)
+            return found[0]
+    if stripped.isdecimal() and 1 <= int(stripped) <= width:
+        return int(stripped) - 1
+    shown = ", ".join(names) if names else f"positions 1 to {width}"
+    raise InputError(f'{path} has no column "{wanted}" (found: {shown})', f"correct {setting}")
+
+
+def named_twice(names: Sequence[str], found: Sequence[int], setting: str, path: str) -> InputError:
+    """Say that several columns could be meant, and how their position tells which."""
+    which = " and ".join(f"column {i + 1} '{names[i]}'" for i in found)
+    return InputError(
+        f"{path}: {which} could both be meant",
+        f'say which by its position: --set {setting}="{found[0] + 1}"',
+    )

@@ -1,0 +1,134 @@
+"""Readings of a table whose names do not say what is what, weighed against the values themselves.
+
+A reading is a guess: long with certain columns as user, item and rating, or wide. Each criterion of
+the tables below that the sample speaks against a reading adds its weight; the lightest reading is
+taken, where nothing comes near it. Otherwise nothing is taken, and the user is asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import permutations
+from typing import TYPE_CHECKING
+
+from mfspark.ingest.readers.shapes.wide import Wide, on_one_scale
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mfspark.ingest.readers.shapes.cells import Cells
+
+FATAL = 4
+_ROWS = 10  # in fewer, repetition may be chance
+_MOST_LONG_COLUMNS = 5  # a table of more columns without names is hardly long
+
+
+@dataclass(frozen=True)
+class Long:
+    """Columns as user, item and rating."""
+
+    user: Cells
+    item: Cells
+    rating: Cells
+    others: Sequence[Cells] = ()
+    """The columns left over, times aside."""
+    rivals: Sequence[Cells] = ()
+    """Columns that may be the user as well as the one called `name`."""
+    n_columns: int = 3
+    """Number of columns without names; 3 where they have names or the fourth is a time."""
+
+    @property
+    def same_scale(self) -> bool:
+        """Whether items could be ratings: both columns lie on one scale."""
+        return on_one_scale(self.item, self.rating)
+
+    @property
+    def share_of_pairs(self) -> float:
+        """Distinct pairs of user and item, as a share of the rows."""
+        return _share_of_pairs(self.user, self.item)
+
+    @property
+    def best_rival(self) -> float:
+        """The same share with the column left over that gives most."""
+        return max((_share_of_pairs(rival, self.item) for rival in self.rivals), default=0.0)
+
+
+def _share_of_pairs(user: Cells, item: Cells) -> float:
+    pairs = list(zip(user.texts, item.texts, strict=True))
+    return len(set(pairs)) / len(pairs) if len(pairs) >= _ROWS else 1.0
+
+
+LONG: tuple[tuple[str, int, Callable[[Long], bool]], ...] = (
+    (
+        "its ratings are no numbers",
+        FATAL,
+        lambda t: 2 * len(t.rating.values) < len(t.rating.filled),
+    ),
+    ("its pairs of user and item come again", FATAL, lambda t: t.share_of_pairs < 0.8),
+    (
+        "another column tells its pairs apart better",
+        FATAL,
+        lambda t: t.best_rival > t.share_of_pairs,
+    ),
+    ("its ratings lie on no scale", 2, lambda t: not t.rating.on_a_scale),
+    ("its ratings ascend like ids", 2, lambda t: t.rating.ascends),
+    ("its ids are fractions", 2, lambda t: t.user.has_fractions or t.item.has_fractions),
+    ("it has too many columns", FATAL, lambda t: t.n_columns > _MOST_LONG_COLUMNS),
+    (
+        "its cells are often blank",
+        1,
+        lambda t: min(c.share_filled for c in (t.user, t.item, t.rating)) < 0.9,
+    ),
+    ("its items lie on the scale of the ratings", 1, lambda t: t.same_scale),
+    (
+        "another column lies on the scale of the ratings",
+        1,
+        lambda t: any(on_one_scale(other, t.rating) for other in t.others),
+    ),
+)
+WIDE: tuple[tuple[str, int, Callable[[Wide], bool]], ...] = (
+    ("fewer than two of its columns lie on one scale", FATAL, lambda t: len(t.columns.items) < 2),
+    ("its columns of numbers lie on no common scale", FATAL, lambda t: t.share_inside < 0.5),
+    ("its columns share no range", FATAL, lambda t: not t.shares_range),
+    ("fewer columns are items than not", 2, lambda t: len(t.columns.items) < t.n_unexplained),
+    ("it is one row only", 2, lambda t: t.n_rows < 2 and len(t.names) <= _MOST_LONG_COLUMNS),
+    ("its users come again", 2, lambda t: t.share_of_users < 0.8),
+    ("its columns are named as of a long table", 2, lambda t: t.named_parts > 0),
+    (
+        "it may be long: ids, and two columns of numbers",
+        1,
+        lambda t: len(t.columns.items) == 2 and t.numbered_users >= _ROWS,
+    ),
+)
+
+
+def objections(reading: Long | Wide) -> list[tuple[str, int]]:
+    """Return what the sample says against a reading, with the weight of each."""
+    if isinstance(reading, Long):
+        return [(text, weight) for text, weight, speaks in LONG if speaks(reading)]
+    return [(text, weight) for text, weight, speaks in WIDE if speaks(reading)]
+
+
+def weight(reading: Long | Wide) -> int:
+    """Return how much speaks against a reading; 0 is a perfect fit."""
+    return sum(found for _, found in objections(reading))
+
+
+def prefers_wide(long: Long | None, wide: Wide) -> bool:
+    """Return whether a table is clearly wide."""
+    return weight(wide) < 2 and (long is None or weight(wide) < weight(long))
+
+
+def is_clearly_long(long: Long, wide: Wide | None, moving: Sequence[str]) -> bool:
+    """Return whether a table is long, and no other order of the `moving` parts fits much better."""
+    own = weight(long)
+    if own >= FATAL or (wide and weight(wide) <= own):
+        return False
+    parts = {"user": long.user, "item": long.item, "rating": long.rating}
+    for order in permutations(moving):
+        other = parts | {to: parts[part] for part, to in zip(moving, order, strict=True)}
+        moved = replace(long, **other)
+        margin = 2 if len(moving) == 3 else 0  # without any name the usual order has its say
+        if tuple(order) != tuple(moving) and weight(moved) + margin <= own:
+            return False
+    return True

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+
+from mfspark.config.config import IngestOptions
+from mfspark.ingest.readers.shapes.header import find_header
+
+
+@pytest.mark.parametrize(
+    ("lines", "names", "skip"),
+    [
+        (["userId,rating,movieId", "1,4,7"], "userId,rating,movieId", 1),
+        (["Ratings export,,", "rating,movieId,userId", "3,111,1"], "rating,movieId,userId", 2),
+        (["Ratings export", "rating,movieId,userId", "3,111,1"], "rating,movieId,userId", 2),
+        (["Ratings,,", "rating,movieId,userId", "3,111,1"], "rating,movieId,userId", 2),
+        (["By Bob, on Monday, all,x", "", "user,item,rating", "a,b,3"], "user,item,rating", 3),
+        (["2023 survey,,,", "by Bob,,,", "name,A,B,C", "x,1,2,3"], "name,A,B,C", 3),
+        (["Survey,,,", "who,A,B,C", "x,1,2,3"], "who,A,B,C", 2),  # no name is known
+        (["Ratings export,,", "1,111,3", "1,112,4"], "", 1),  # a title, and no header
+        (["196,242,3", "user,item,rating"], "", 0),  # what stands below data is no header
+        (["ann,4,,,,", "ben,,5,,,"], "", 0),  # half empty, but data
+        (["name,,,", "ann,4,5,1"], "name,,,", 1),  # a header with blank titles
+    ],
+)
+def test_header_below_titles(lines, names, skip):
+    records = [line.split(",") for line in lines]
+    found = find_header(records, IngestOptions())
+    assert (",".join(found[0]), found[1]) == (names, skip)
+
+
+def test_configured_header_is_the_first_line():
+    records = [["Title", "", ""], ["user", "item", "rating"], ["a", "b", "3"]]
+    assert find_header(records, IngestOptions(header=True)) == (records[0], 1)
+    assert find_header(records, IngestOptions(header=False)) == ([], 0)

@@ -1,0 +1,316 @@
+"""Which column is what: cases from files that people have, and random files of both shapes."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mfspark.config.config import IngestOptions, InputColumns
+from mfspark.errors import InputError
+from mfspark.ingest.readers.columns import file_columns
+from mfspark.ingest.readers.shapes.wide import WideColumns
+from tests.support.rounds import rounds
+
+PEOPLE, FILMS = range(1, 61), range(101, 131)
+
+
+def long_rows(seed=1):
+    """Eight ratings by each of 60 users of 30 items, as (user, item, rating)."""
+    chance = random.Random(seed)
+    return [(u, i, chance.randint(1, 5)) for u in PEOPLE for i in chance.sample(FILMS, 8)]
+
+
+def table(header, rows, delimiter=","):
+    return "\n".join([*header, *(delimiter.join(map(str, row)) for row in rows)]) + "\n"
+
+
+def truth(rows):
+    return sorted((str(u), str(i), float(r)) for u, i, r in rows)
+
+
+def test_title_row_swaps_no_columns(read, ratings_of, rejects_of, file):
+    rows = long_rows()
+    swapped = [(r, i, u) for u, i, r in rows]
+    for title in ("Ratings export,,", "Ratings export"):
+        found = read(file("r.csv", table([title, "rating,movieId,userId"], swapped)))
+        assert sorted(ratings_of(found)) == truth(rows)
+        assert rejects_of(found) == []
+
+
+@pytest.mark.parametrize(
+    ("header", "order"),
+    [
+        ("movieId,name,userId,rating", lambda u, i, r: (i, f"Film {i}", u, r)),
+        ("name,user_id,movie_id,rating", lambda u, i, r: (f"Mary {u % 7}", u, i, r)),
+        ("username,user_id,movie,rating", lambda u, i, r: ("x", u, i, r)),
+        ("score,item,user,rating", lambda u, i, r: (9, i, u, r)),
+        ("movie,movie_id,user_id,rating", lambda u, i, r: ("x", i, u, r)),
+        ("user_idx,user_id,item_id,rating", lambda u, i, r: (u, u, i, r)),  # they say the same
+    ],
+)
+def test_most_specific_name_wins(read, ratings_of, file, header, order):
+    rows = long_rows()
+    found = read(file("r.csv", table([header], [order(*row) for row in rows])))
+    assert sorted(ratings_of(found)) == truth(rows)
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("customer_id,member_id,item,rating", "'customer_id' and column 2 'member_id'"),
+        ("user,user,item,rating", "column 1 'user' and column 2 'user'"),
+    ],
+)
+def test_two_equally_good_names_are_asked_for(read, file, header, message):
+    path = file("r.csv", table([header], [(r, u, i, r) for u, i, r in long_rows()]))
+    with pytest.raises(InputError, match=message) as raised:
+        read(path)
+    assert '--set ingest.columns.user="1"' in raised.value.hint
+    assert len(read(path, columns=InputColumns(user="2"))) == 480
+
+
+def test_names_of_films_are_no_users(read, file):
+    rows = [(f"Film {i}", i, r) for _, i, r in long_rows()]
+    with pytest.raises(InputError, match="which column is the user") as raised:
+        read(file("r.csv", table(["name,movieId,rating"], rows)))
+    assert "ingest.columns.user" in raised.value.hint
+
+
+def test_event_log_is_asked_for(read, ratings_of, file):
+    chance = random.Random(1)
+    header = "user_id,video_id,play_duration,video_duration,date,timestamp,watch_ratio"
+    rows = [
+        (u, i, chance.randint(5000, 20000), chance.randint(5000, 20000), 20200705, 1593878904.4, r)
+        for u, i, r in long_rows()
+    ]
+    path = file("log.csv", table([header], rows))
+    with pytest.raises(InputError, match=r"which column is the rating .found: .*watch_ratio"):
+        read(path)
+    found = read(path, columns=InputColumns(rating="watch_ratio"))
+    assert sorted(ratings_of(found)) == truth(long_rows())
+
+
+def test_unknown_names_do_not_make_a_table_wide(read, ratings_of, file):
+    chance = random.Random(1)
+    rows = [(u, chance.randint(101, 140), chance.randint(1, 5)) for u in range(200)]
+    for header in ("uid,vid,value", "viewer,clip,liked", "who,what,how much"):
+        found = read(file("log.csv", table([header], rows)))
+        assert sorted(ratings_of(found)) == truth(rows)
+
+
+def jester(n_jokes=20):
+    chance = random.Random(1)
+    jokes = [[round(chance.uniform(-10, 10), 2) for _ in range(n_jokes)] for _ in range(60)]
+    return [[r if chance.random() < 0.6 else 99 for r in row] for row in jokes]
+
+
+def test_headerless_matrix_is_wide(read, ratings_of, file):
+    """Jester: the first column counts the ratings of a row, 99 is no rating."""
+    rows = jester()
+    path = file("j.csv", table([], [[sum(r != 99 for r in row), *row] for row in rows]))
+    found = ratings_of(read(path))
+    assert sorted(found) == sorted(
+        (str(user), str(joke), float(r))
+        for user, row in enumerate(rows, 1)
+        for joke, r in enumerate(row, 1)
+        if r != 99
+    )
+    named = file("k.csv", table([], [[f"u{n}", *row] for n, row in enumerate(rows)]))
+    assert {user for user, _, _ in ratings_of(read(named))} == {f"u{n}" for n in range(60)}
+
+
+def test_headerless_matrix_of_few_columns_is_refused(read, file):
+    chance = random.Random(1)
+    rows = [[chance.randint(1, 5) for _ in range(4)] for _ in range(40)]
+    with pytest.raises(InputError, match=r"its pairs|cannot tell which"):
+        read(file("m.csv", table([], rows)))
+
+
+SURVEY = "name,alter,Heat,Up,Big,Jaws,Ran,Summe,Mittel,handy"
+
+
+def survey(n=30):
+    chance = random.Random(1)
+    films = [[chance.randint(1, 5) for _ in range(5)] for _ in range(n)]
+    return [
+        (f"Person {k}", 20 + 7 * k % 30, *row, sum(row), f"{sum(row) / 5:.2f}", 5550000 + 37 * k)
+        for k, row in enumerate(films)
+    ]
+
+
+@pytest.mark.parametrize("header", [SURVEY, "name,age,Heat,Up,Big,Jaws,Ran,Total,Average,phone"])
+def test_totals_ages_and_phone_numbers_are_no_items(read, ratings_of, rejects_of, file, header):
+    """By their names, and where those say nothing by what they hold."""
+    rows = [*survey(), ("Average", 35, 3, 3, 3, 3, 3, 15, 3, "")]
+    found = read(file("s.csv", table([header], rows)))
+    assert {item for _, item, _ in ratings_of(found)} == {"Heat", "Up", "Big", "Jaws", "Ran"}
+    assert len(ratings_of(found)) == 150
+    assert rejects_of(found) == [(32, "totals_row", "Average,35,3,3,3,3,3,15,3,")]
+
+
+def test_columns_left_out_are_named_with_the_reason():
+    columns = file_columns(
+        [SURVEY.split(","), *([str(c) for c in row] for row in survey())], IngestOptions(), "s.csv"
+    )
+    assert columns.description == (
+        "wide, user = 'name', 5 items, ignored: 'alter' (outside the scale 1 to 5 of the others), "
+        "'Summe', 'Mittel' (the mean of the others), "
+        "'handy' (outside the scale 1 to 5 of the others)"
+    )
+
+
+def test_ignored_columns_of_long_tables_are_named():
+    epinions = "user_id,product_id,category_id,rating,helpfulness,timestamp"
+    row = ["1", "7", "3", "5", "4", "993945600"]
+    columns = file_columns([epinions.split(","), row], IngestOptions(), "e.csv")
+    assert columns.description == (
+        "long, user = 'user_id', item = 'product_id', rating = 'rating', timestamp = 'timestamp', "
+        "ignored: 'category_id', 'helpfulness'"
+    )
+
+
+def test_public_shapes_read_as_they_come(read, ratings_of, file):
+    crossing = 'User-ID;ISBN;Book-Rating\n"276725";"034545104X";"0"\n"276726";"0155061224";"5"\n'
+    assert ratings_of(read(file("bx.csv", crossing))) == [
+        ("276725", "034545104X", 0.0),
+        ("276726", "0155061224", 5.0),
+    ]
+    rows = long_rows()
+    assert sorted(ratings_of(read(file("film.tsv", table([], rows, "\t"))))) == truth(rows)
+
+
+def test_export_of_one_person_is_explained(read, file):
+    header = "Book Id,Title,Author,ISBN,My Rating,Average Rating,Number of Pages,Date Read"
+    rows = [
+        (k, f"Book {k}", "A. Author", f'"=""{k}"""', 3 + k % 3, 4.1, 300 + k, "") for k in FILMS
+    ]
+    with pytest.raises(InputError, match="which column is the user") as raised:
+        read(file("goodreads.csv", table([header], rows)))
+    assert "one person" in raised.value.hint
+
+
+def test_wide_without_header_can_be_set(read, ratings_of, file):
+    path = file("m.csv", "a,4,5\nb,3,\n")
+    found = ratings_of(read(path, format="wide_csv", header=False))
+    assert found == [("a", "1", 4.0), ("a", "2", 5.0), ("b", "1", 3.0)]
+
+
+# Random files of both shapes. What a file says is known from how it was made; a reading is right,
+# or the file is refused. Where names say all, it must not be refused.
+
+_KNOWN = {
+    "user": ["userId", "user_id", "User ID", "uid", "customer_id", "reviewerID"],
+    "item": ["movieId", "item_id", "asin", "ISBN", "product", "track id"],
+    "rating": ["rating", "Book-Rating", "stars", "score"],
+    "timestamp": ["timestamp", "ts", "date"],
+}
+_UNKNOWN = ["p", "q", "x1", "feld", "wert", "spalte", "col7"]
+_EXTRA = {
+    "genre": lambda c: c.choice(["Drama", "Crime"]),
+    "name": lambda c: c.choice(["Mary", "John", "Film 1"]),
+    "helpful": lambda c: c.randint(0, 5),
+    "price": lambda c: round(c.uniform(5, 500), 2),
+    "row": lambda c: c.randint(1, 10**6),
+}
+_SCALES = [
+    lambda c: c.randint(1, 5),
+    lambda c: c.randint(1, 10),
+    lambda c: c.randint(1, 10) / 2,
+    lambda c: round(c.uniform(-10, 10), 2),
+    lambda c: c.randint(0, 100),
+]
+
+
+def _ids(chance):
+    kind, start = chance.choice(["number", "text"]), chance.choice([0, 1, 100, 5000])
+    n = chance.randint(8, 60)
+    return [str(start + k) if kind == "number" else f"id{k}" for k in range(n)]
+
+
+def _random_long(chance):
+    """Return the lines of a long table, its ratings, and whether its names say all."""
+    users, items, scale = _ids(chance), _ids(chance), chance.choice(_SCALES)
+    pairs = [(u, i) for u in users for i in items]
+    pairs = chance.sample(pairs, min(len(pairs), chance.randint(20, 400)))
+    if chance.random() < 0.5:
+        pairs.sort()
+    rows = [(u, i, scale(chance)) for u, i in pairs]
+    columns = dict(zip(("user", "item", "rating"), zip(*rows, strict=True), strict=True))
+    if chance.random() < 0.4:
+        columns["timestamp"] = [chance.randint(10**9, 16 * 10**8) for _ in rows]
+    how = chance.choice(["known", "known", "some", "unknown", "none"])
+    names = {part: chance.choice(_KNOWN[part]) for part in columns}
+    extras = chance.sample(sorted(_EXTRA), chance.randint(0, 3)) if how != "none" else []
+    for name in extras:
+        columns[name] = [_EXTRA[name](chance) for _ in rows]
+        names[name] = name
+    order = list(columns)
+    if how == "known":
+        chance.shuffle(order)
+    unknown = chance.sample(_UNKNOWN, 3)
+    names |= {
+        part: other
+        for part, other in zip(("user", "item", "rating"), unknown, strict=True)
+        if how == "unknown" or (how == "some" and chance.random() < 0.5)
+    }
+    header = [] if how == "none" else [",".join(names[part] for part in order)]
+    if header and chance.random() < 0.3:
+        header.insert(0, "Export of ratings" + "," * chance.choice([0, len(order) - 1]))
+    cells = list(zip(*(columns[part] for part in order), strict=True))
+    return table(header, cells), truth(rows), how == "known"
+
+
+def _random_wide(chance):
+    """Return the lines of a wide table, its ratings, and whether it must be read."""
+    scale, n, m = chance.choice(_SCALES[:4]), chance.randint(12, 60), chance.randint(6, 15)
+    blank = chance.choice([0.0, 0.3, 0.6])
+    cells = [[scale(chance) if chance.random() > blank else "" for _ in range(m)] for _ in range(n)]
+    code = 99 if chance.random() < 0.2 and blank else ""
+    people, films = [f"Person {k}" for k in range(n)], [f"Film {k}" for k in range(m)]
+    rows = [
+        (who, film, r)
+        for who, row in zip(people, cells, strict=True)
+        for film, r in zip(films, row, strict=True)
+        if r != ""
+    ]
+    columns = {chance.choice(["name", "user", "Your name", "wer"]): people}
+    for k, film in enumerate(films):
+        columns[film] = [code if row[k] == "" else row[k] for row in cells]
+    if chance.random() < 0.4:
+        columns["mobil"] = [5 * 10**9 + chance.randint(0, 10**8) for _ in people]
+    if chance.random() < 0.4:
+        columns["summe"] = [sum(r for r in row if r != "") + 0.0 for row in cells]
+    if chance.random() < 0.4:
+        columns["Any comments"] = [chance.choice(["", "fine", "too long"]) for _ in people]
+    order = list(columns)
+    if chance.random() < 0.5:
+        chance.shuffle(order)
+    text = table([",".join(order)], zip(*(columns[name] for name in order), strict=True))
+    return text, truth(rows), True
+
+
+@pytest.mark.faults
+@settings(max_examples=rounds(1000, 10_000), deadline=None)
+@given(seed=st.integers(0, 2**40), wide=st.booleans())
+def test_random_tables_are_read_right_or_refused(read, ratings_of, tmp_path_factory, seed, wide):
+    chance = random.Random(seed)
+    text, expected, must_be_read = (_random_wide if wide else _random_long)(chance)
+    path = tmp_path_factory.getbasetemp() / "random.csv"
+    path.write_text(text)
+    try:
+        found = ratings_of(read(path))
+    except InputError:
+        if must_be_read:
+            raise
+        return
+    assert sorted(found) == expected, text[:300]
+
+
+def test_wide_columns_describe_what_is_not_rated():
+    columns = WideColumns(-1, ((1, "1"), (2, "2")), not_rated=(99.0,))
+    assert columns.describe(["", "", ""]) == (
+        "wide, user = number of the line, 2 items, 99 = not rated, ignored: column 1"
+    )
