@@ -9,7 +9,7 @@
 Folds are random, one seed, the same for all. Every model has its default options; predictions are
 kept inside 1..5, and ours are filled from `baseline` where they know nothing, as in a night. The
 data lie in $MFSPARK_TEST_DATA/ml-100k, or ../shared/data/ml-100k. The defaults of `als` were chosen
-on these very folds among others, so its figures are a little flattered. myFM needs setuptools<81.
+on validation ratings of u1.base and other sets (docs/decisions.md, 33). myFM needs setuptools<81.
 """
 
 from __future__ import annotations

@@ -145,9 +145,9 @@ class ALSOptions(AlternatingOptions):
     """Alternating least squares with biases, for ratings."""
 
     reg: PositiveFloat = 0.085
-    """L2 weight of a factor, in variances of the ratings and times (n_u + prior), so that one
-    value serves 5-star and 10-point scales, busy and quiet users."""
-    prior: NonNegativeFloat = 15.0
+    """L2 weight of a factor, in standard deviations of the ratings and times (n_u + prior), so that
+    one value serves 5-star and 10-point scales, busy and quiet users."""
+    prior: NonNegativeFloat = 40.0
     """Ratings every row is taken to have more, where its regularisation is weighed."""
     bias_damping: PositiveFloat = 2.0
     """Damping of the biases, in ratings, as the baseline has."""
@@ -302,7 +302,8 @@ class NMFOptions(ModelOptions):
 
     rank: PositiveInt = 32
     reg: NonNegativeFloat = 0.0
-    """L2 weight of the factors: of a row's, or with `masked` in variances and times (n + prior)."""
+    """L2 weight of the factors: of a row's, or with `masked` in standard deviations of the ratings
+    and times (n + prior)."""
     prior: NonNegativeFloat = 15.0
     """Ratings every row is taken to have more, where its regularisation is weighed (`masked`)."""
     unrated: Literal["zero", "masked"] = "zero"

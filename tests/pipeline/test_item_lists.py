@@ -1,15 +1,21 @@
-"""What `publish.allow_items`, `deny_items` and `similar_items` do to published tables."""
+"""What lists hold: what is allowed, what is alike, and what is popular where nothing is known."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
+from mfspark.queries.summary import summarise
 from mfspark.tables.night import Night
-from tests.support.nights import run_night, table
+from mfspark.tables.run import PublishedRun
+from tests.support.nights import check_lists, run_night, table
 
+LISTED = ("popularity", "svd", "nmf", "item_knn", "user_knn", "ials")
+"""Whose lists are looked at where they know nothing of a user."""
 MODELS = 'models.run=["popularity","user_knn","als"]'
 
 
@@ -69,3 +75,50 @@ def test_similar_items(night: Night) -> None:
         assert rows["rank"].tolist() == [1, 2, 3]
         assert rows.score.is_monotonic_decreasing
     assert set(similar.item_id) == set(run_items())
+
+
+@pytest.fixture(scope="module")
+def zeros(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ratings of 0 to 10 by 20 users, of whom 3 and 4 rated only zeros; svd reproduces them all."""
+    folder = tmp_path_factory.mktemp("zeros")
+    rng = np.random.default_rng(8)
+    users, items = np.nonzero(rng.random((20, 30)) < 0.4)
+    points = np.where(np.isin(users, [3, 4]), 0, rng.integers(1, 11, len(users)))
+    ratings = pd.DataFrame({"userId": users, "movieId": 100 + items, "rating": points})
+    ratings.to_csv(folder / "ratings.csv", index=False)
+    names = ",".join(f'"{name}"' for name in LISTED)
+    run_night(
+        spark,
+        folder / "wh",
+        f"models.run=[{names}]",
+        "models.nmf.rank=3",
+        'models.user_knn.rank_by="similarity"',
+        'evaluation.split="none"',
+        "completed.max_cells=0",
+        ratings=(folder / "ratings.csv",),
+    )
+    return folder / "wh"
+
+
+def test_who_rated_only_zeros_gets_what_is_popular(zeros: Path) -> None:
+    """Never the first ten items by their ids, all with a score of 0."""
+    lists = check_lists(zeros, n=10).set_index(["user_id", "model"])
+    for user in (3, 4):
+        popular = lists.loc[(user, "popularity")].item_id.tolist()
+        for name in LISTED:
+            found = lists.loc[(user, name)]
+            assert set(found.tier) == {"popularity"}, name
+            assert found.item_id.tolist() == popular, name
+            assert found.reason.isna().all(), name
+    others = lists.query("user_id not in [3, 4] and model not in ['popularity', 'svd']")
+    assert (others.tier == others.index.get_level_values("model")).mean() > 0.9
+
+
+def test_lists_of_rounding_are_those_of_popularity_and_noted(zeros: Path) -> None:
+    lists = table(zeros, "top_n").set_index(["user_id", "rank"])
+    svd, popular = (lists[lists.model == name] for name in ("svd", "popularity"))
+    assert (svd.item_id == popular.item_id).all()
+    assert set(svd.tier) == {"popularity"}
+    notes = "\n".join(summarise(PublishedRun(zeros)).notes)
+    assert "svd tells nothing of what 20 users did not rate: popular items are listed" in notes
+    assert "item_knn tells nothing of what 2 users did not rate" in notes

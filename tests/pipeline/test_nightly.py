@@ -195,6 +195,36 @@ def test_given_test_ratings(spark: SparkSession, synthetic: Path, tmp_path: Path
     assert len(table(tmp_path / "wh", "ratings")) == len(ratings)
 
 
+def test_given_test_ratings_are_the_labels_of_their_pairs(
+    spark: SparkSession, synthetic: Path, tmp_path: Path
+) -> None:
+    """A training file may have other ratings of the same pairs, and newer ones; some are later."""
+    ratings = pd.read_csv(synthetic / "ratings.csv")
+    test = ratings.sample(200, random_state=1)
+    old, late = test.assign(rating=0.5, timestamp=0), test[:1].assign(rating=0.5)
+    late["timestamp"] = 1_900_000_000  # after the night
+    again = pd.concat([test, old, late])
+    again.to_csv(tmp_path / "test.csv", index=False)
+    newer = ratings.timestamp + 7 * ratings.index.isin(test.index)
+    ratings.assign(rating=5.5 - ratings.rating, timestamp=newer).to_csv(
+        tmp_path / "train.csv", index=False
+    )
+    run_night(
+        spark,
+        tmp_path / "wh",
+        'evaluation.split="given"',
+        'models.run=["baseline"]',
+        ratings=(tmp_path / "train.csv",),
+        test=(tmp_path / "test.csv",),
+    )
+    keys = ["user_id", "item_id"]
+    predicted = table(tmp_path / "wh", "test_predictions").query("model == 'baseline'")
+    expected = test.rename(columns={"userId": "user_id", "movieId": "item_id"}).set_index(keys)
+    assert predicted.set_index(keys).rating.to_dict() == expected.rating.to_dict()
+    known = table(tmp_path / "wh", "ratings").set_index(keys).rating  # the newest of all
+    assert (known.loc[expected.index] == 5.5 - expected.rating).all()
+
+
 @pytest.mark.parametrize("split", ["temporal", "leave_last"])
 def test_splits_by_time(spark: SparkSession, synthetic: Path, tmp_path: Path, split: str) -> None:
     override = (f'evaluation.split="{split}"', 'models.run=["baseline"]')

@@ -62,10 +62,14 @@ def best_items(
 def telling_products(lists: RankedLists, users: Arrays, item_norms: Array) -> RankedLists:
     """Return lists of x_u . y_i up to the first that is nothing but rounding: items at random.
 
-    item_norms (items): |y_i| by global index.
+    item_norms (items): |y_i| by global index. Where no factor is negative a product of 0 is one
+    that was fitted; such a list is empty only where it has no other.
     """
     size = norms(users)[:, None] * item_norms[lists.indices]
-    return lists.until(np.abs(lists.scores) <= _NOTHING * size)
+    nothing = np.abs(lists.scores) <= _NOTHING * size
+    if users["factors"].min(initial=0.0) >= 0:
+        nothing &= nothing[:, :1]
+    return lists.until(nothing)
 
 
 def telling_scores(

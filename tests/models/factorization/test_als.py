@@ -84,7 +84,12 @@ class TestALSWithoutBiases(TestALS):
 
 class TestNonnegativeALS(FactorContract):
     name: ClassVar[ModelName] = "als"
-    options: ClassVar[dict[str, Any]] = {"rank": 4, "max_iter": 8, "nonnegative": True}
+    options: ClassVar[dict[str, Any]] = {
+        "rank": 4,
+        "prior": 5.0,
+        "max_iter": 8,
+        "nonnegative": True,
+    }
     planted_options: ClassVar[dict[str, Any]] = {
         "rank": 8,  # a sign is a column more
         "reg": 0.02,
