@@ -155,6 +155,7 @@ def test_the_summary_says_what_was_asked_for_beyond_what_there_is(survey: Publis
     assert "above the smaller side of the ratings (10), where a smaller rank fits" in notes
     assert "models.als.rank = 32, models.ials.rank = 64" in notes
     assert "evaluation.k = 10 reaches the whole catalogue (10 items)" in notes
-    assert (summary.n_rows, summary.n_accepted, summary.rejected) == (376, 376, {})
+    ingest = summary.ingest
+    assert (ingest.n_rows, ingest.n_accepted, ingest.rejected_by_reason) == (376, 376, {})
     assert summary.table_rows["completed"] == 450
     assert {model.model for model in summary.models} == set(survey.models)
