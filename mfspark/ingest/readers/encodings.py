@@ -17,16 +17,16 @@ Encoding = Literal["utf-8", "windows-1252", "mixed"]
 _WINDOWS = {b: ord(bytes([b]).decode("cp1252", "ignore") or chr(b)) for b in range(256)}
 _FIRST_OTHER, _LAST_OTHER = 0x80, 0x9F  # the bytes that ISO-8859-1 has for controls
 _HANDLER = "mfspark.windows_1252"
-_FEW = 0.1  # of the bytes above ASCII: Windows-1252 hardly ever looks like UTF-8
+_FEW = 0.1  # of the characters above ASCII: Windows-1252 hardly ever looks like UTF-8
 
 
 def encoding_of(facts: Facts) -> Encoding:
     """Tell the encoding from what the lines of a file hold.
 
-    A few bad lines do not make a file Windows-1252: only where hardly any line beyond ASCII is
+    A few bad bytes do not make a file Windows-1252: only where hardly any character beyond ASCII is
     valid UTF-8 it is.
     """
-    if not facts.other_lines:
+    if not facts.other_bytes:
         return "utf-8"
     few = facts.utf8_bytes < _FEW * (facts.utf8_bytes + facts.other_bytes)
     return "windows-1252" if few else "mixed"

@@ -22,8 +22,11 @@ _LONG_WHOLE = r"^-?\d{16,}\.0+$"
 _WHOLE = r"^-?(0|[1-9]\d*)\.0+$"
 _PLAIN = r"^(0|[1-9][0-9]{0,18})$"
 _EXACT = 2**53  # up to here floats hold every whole number
-_LAST_ASCII, _NINE = 127, ord("9")
+_ZERO, _NINE = ord("0"), ord("9")
 _PLUS, _POINT = ord("+"), ord(".")
+_LONGEST_NULL = 4
+_NOT_COMPOSED = (0xCC, 0xCE), (0xD2, 0xD2), (0xD6, 0xE3), (0xEA, 0xEA), (0xEF, 0xF4)
+"""First bytes in UTF-8, from and to, of all characters that the composed form may change."""
 
 
 def clean_ids(values: pa.Array) -> tuple[pa.Array, pa.Array | None]:
@@ -33,16 +36,13 @@ def clean_ids(values: pa.Array) -> tuple[pa.Array, pa.Array | None]:
     """
     text = stripped(values)
     content = _bytes_of(text)
-    highest = int(content.max()) if len(content) else 0
-    if highest > _LAST_ASCII:
+    if not len(content) or (content.min() >= _ZERO and content.max() <= _NINE):
+        return text, None
+    if any(((content >= low) & (content <= high)).any() for low, high in _NOT_COMPOSED):
         text = pc.utf8_normalize(text, form="NFC")
-    if highest > _NINE:  # there are letters
-        null = pc.is_in(text, NULLS)
-        text = pc.if_else(null, "", text) if pc.any(null).as_py() else text
-    lost = None
-    if ((content == _POINT) | (content == _PLUS)).any():
-        text, lost = _from_floats(text)
-    return text, lost
+    text = _without_nulls(text)
+    floats = (content == _POINT).any() or (content == _PLUS).any()
+    return _from_floats(text) if floats else (text, None)
 
 
 def without_point_zero(ids: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -72,6 +72,15 @@ def _bytes_of(text: pa.Array) -> np.ndarray:
     """Return the bytes of all texts; those of an array that is a slice may have more."""
     content = text.buffers()[2]
     return np.frombuffer(content, np.uint8) if content else np.empty(0, np.uint8)
+
+
+def _without_nulls(text: pa.Array) -> pa.Array:
+    """Return "" for NULLS; only short texts are compared."""
+    short = pc.less_equal(pc.binary_length(text), _LONGEST_NULL)
+    if not pc.any(short).as_py():
+        return text
+    null = pc.is_in(pc.if_else(short, text, None), NULLS)
+    return pc.if_else(null, "", text) if pc.any(null).as_py() else text
 
 
 def _from_floats(text: pa.Array) -> tuple[pa.Array, pa.Array | None]:

@@ -13,8 +13,6 @@ import re
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-import numpy as np
-
 from mfspark.errors import InputError
 from mfspark.ingest.readers.delimiters import is_quoted, separated, separator_of
 from mfspark.ingest.readers.packings import unpacked
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 CHUNK = 4 << 20  # bytes read at a time; a few times the processor's cache
 LONGEST_LINE = 64 << 20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_ABOVE_ASCII = re.compile(rb"[\x80-\xff]")
 
 
 @dataclass(frozen=True)
@@ -39,10 +36,9 @@ class Facts:
     open_quotes: bool = False
     """Whether some line leaves a quoted field open: then one may span lines."""
     utf8_bytes: int = 0
-    """Bytes above ASCII in lines that are UTF-8."""
+    """Bytes of UTF-8 characters beyond their first."""
     other_bytes: int = 0
-    """The same in lines that are not."""
-    other_lines: int = 0
+    """Bytes that are no UTF-8."""
 
     def __add__(self, more: Facts) -> Facts:
         return Facts(
@@ -51,7 +47,6 @@ class Facts:
             self.open_quotes or more.open_quotes,
             self.utf8_bytes + more.utf8_bytes,
             self.other_bytes + more.other_bytes,
-            self.other_lines + more.other_lines,
         )
 
 
@@ -113,27 +108,17 @@ def _quotes(chunk: bytes, delimiter: str) -> tuple[bool, bool]:
 
 
 def bytes_above_ascii(chunk: bytes) -> Facts:
-    """Count the bytes above ASCII in lines that are UTF-8, and in those that are not."""
-    n = int(np.count_nonzero(np.frombuffer(chunk, np.uint8) > 127))
+    """Count the characters above ASCII that are UTF-8, by their bytes but one, and other bytes."""
     try:
-        chunk.decode()
+        return Facts(utf8_bytes=len(chunk) - len(chunk.decode()))
     except UnicodeDecodeError:
-        bad = [line for line in chunk.splitlines() if not _is_utf8(line)]
-        others = sum(len(_ABOVE_ASCII.findall(line)) for line in bad)
-        return Facts(utf8_bytes=n - others, other_bytes=others, other_lines=len(bad))
-    return Facts(utf8_bytes=n)
-
-
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+        text = chunk.decode("utf-8", "ignore")
+    valid = len(text.encode())
+    return Facts(utf8_bytes=valid - len(text), other_bytes=len(chunk) - valid)
 
 
 def _without_marks(chunk: bytes) -> bytes:
-    if BYTE_ORDER_MARK not in chunk:
+    if chunk.isascii() or BYTE_ORDER_MARK not in chunk:
         return chunk
     return re.sub(rb"^(?:\xef\xbb\xbf)+", b"", chunk, flags=re.MULTILINE)
 

@@ -164,7 +164,7 @@ def _ranges(file: TextFile, split_bytes: int) -> list[Examine]:
 def examined(file: TextFile, facts: Sequence[Facts], options: IngestOptions) -> TextFile:
     """Fill in what only a pass over the whole file can tell: its encoding and its quotes."""
     all_facts = sum(facts, Facts())
-    if options.encoding == "utf-8" and all_facts.other_lines:
+    if options.encoding == "utf-8" and all_facts.other_bytes:
         raise InputError(
             f"{file.path} is not valid UTF-8", 'set ingest.encoding = "auto" or "windows-1252"'
         )
@@ -177,9 +177,9 @@ def in_words(file: TextFile, facts: Sequence[Facts]) -> str:
     """Say what was found beyond the layout: packing, encoding."""
     packed = f", {file.packing}" if file.packing else ""
     if file.encoding == "mixed":
-        n = sum(fact.other_lines for fact in facts)
-        lines = f"{n:,} line" + ("" if n == 1 else "s")
-        return f"{packed}, UTF-8 but for {lines}, there Windows-1252"
+        n = sum(fact.other_bytes for fact in facts)
+        some = f"{n:,} byte" + ("" if n == 1 else "s")
+        return f"{packed}, UTF-8 but for {some}, there Windows-1252"
     return packed + (", Windows-1252" if file.encoding == "windows-1252" else "")
 
 

@@ -74,20 +74,30 @@ def irregular_lines(chunk: bytes, separator: str) -> np.ndarray:
         return np.empty(0, np.int64)
     data = np.frombuffer(chunk, np.uint8)
     quotes = np.flatnonzero(data == _QUOTE)
-    line = np.searchsorted(_line_ends(chunk, data), quotes)
-    nth = np.arange(len(quotes))
-    if len(quotes) % 2 or (line[0::2] != line[1::2]).any():  # else each line has an even number
-        nth -= np.searchsorted(line, line)
-    closing = nth % 2 == 1
-    beside = quotes + np.where(closing, 1, -1)
-    inside = (beside >= 0) & (beside < len(data))
+    ends = _line_ends(chunk, data)
     plain = np.zeros(256, bool)
     plain[[_QUOTE, ord("\n"), ord("\r"), ord(separator)]] = True
+    even = not (np.searchsorted(quotes, ends) & 1).any() and len(quotes) % 2 == 0
+    backslashes = b'\\"' in chunk
+    if even and not backslashes and _in_order(data, quotes, plain):
+        return np.empty(0, np.int64)
+    line = np.searchsorted(ends, quotes)
+    closing = (np.arange(len(quotes)) - np.searchsorted(line, line)) % 2 == 1
+    beside = quotes + np.where(closing, 1, -1)
+    inside = (beside >= 0) & (beside < len(data))
     last = np.append(line[1:] != line[:-1], True)
     odd = (inside & ~plain[data.take(beside, mode="clip")]) | (last & ~closing)
-    if b'\\"' in chunk:
+    if backslashes:
         odd |= (quotes > 0) & (data.take(quotes - 1, mode="clip") == _BACKSLASH)
     return np.unique(line[odd])
+
+
+def _in_order(data: np.ndarray, quotes: np.ndarray, plain: np.ndarray) -> bool:
+    """Return whether quotes, an even number a line, stand where fields begin and end in turn."""
+    before, after = quotes[0::2] - 1, quotes[1::2] + 1
+    before = before[1:] if before[0] < 0 else before
+    after = after[:-1] if after[-1] == len(data) else after
+    return bool(plain[data[before]].all() and plain[data[after]].all())
 
 
 def fields_of(line: bytes, by: Grammar) -> list[bytes] | None:

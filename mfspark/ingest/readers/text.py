@@ -16,7 +16,7 @@ from mfspark.errors import InputError
 from mfspark.ingest.readers.delimiters import as_written, is_quoted, separated, separator_of
 from mfspark.ingest.readers.encodings import decoded
 from mfspark.ingest.readers.lines import line_chunks
-from mfspark.ingest.readers.quotes import LINE_END, Mender, count_lines
+from mfspark.ingest.readers.quotes import LINE_END, Mender
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -84,8 +84,7 @@ def read_records(
     """Parse the lines of a range; `first_line` is the number of the first one in the file.
 
     A record with a line end in a `used` column is malformed. Raises InputError where not every line
-    became a record, rejected or not, or where there are not `n_lines` of them, as were counted
-    before: then the file was changed meanwhile.
+    became a record, rejected or not: `n_lines` of them were counted before.
     """
     lines = _Lines(file, start, end, first_line, used)
     skip = first_line + file.skip if start == 0 else 0  # the first line that counts
@@ -101,10 +100,9 @@ def read_records(
             f"{file.path}: a line is longer than {BLOCK >> 20} MiB",
             "it is probably not a text table",
         ) from None
-    expected = lines.n_lines if n_lines is None else n_lines
-    if not n_read == lines.n_lines == expected:
+    if n_read != n_lines and n_lines is not None:
         raise InputError(
-            f"{file.path}: of {expected:,} lines {lines.n_lines:,} came and {n_read:,} were read",
+            f"{file.path}: of {n_lines:,} lines {n_read:,} were read",
             "the file is probably still being written; if it is not, please report this",
         )
 
@@ -203,8 +201,6 @@ class _Lines(io.RawIOBase):
         self._file = file
         self._chunks = line_chunks(file.path, start, end, file.packing)
         self._buffer = memoryview(b"")
-        self.n_lines = 0
-        """Lines as they came, before anything was done to them."""
         self.mender: Mender | None = None
         if file.odd_quotes and file.quoted:
             separator = separator_of(file.delimiter)
@@ -223,7 +219,6 @@ class _Lines(io.RawIOBase):
                 break
             if not chunk:
                 continue
-            self.n_lines += count_lines(chunk)
             chunk = self._transcoded(chunk)
             self._buffer = memoryview(self.mender.mend(chunk) if self.mender else chunk)
         size = len(self._buffer) if size < 0 else size

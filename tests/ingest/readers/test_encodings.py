@@ -48,7 +48,7 @@ def test_description_names_the_encoding(file):
     assert "Windows-1252" in read_as("\n".join(LINES).encode("cp1252"))[0]
     assert "UTF-8" not in read_as("\n".join(LINES).encode())[0]
     mixed = "\n".join(LINES).encode() + b"\n\xff,b,3"
-    assert read_as(mixed)[0].endswith("UTF-8 but for 1 line, there Windows-1252")
+    assert read_as(mixed)[0].endswith("UTF-8 but for 1 byte, there Windows-1252")
 
 
 def test_every_byte_has_a_character():

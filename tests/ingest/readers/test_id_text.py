@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import unicodedata
+
 import pyarrow as pa
 import pytest
 
@@ -39,6 +41,20 @@ def test_names_that_look_like_nothing_are_names():
 def test_ids_are_composed_and_without_blanks_around():
     ids = pa.array([" Jose\u0301 ", "José", "\u00a0x", None])
     assert clean_ids(ids)[0].to_pylist() == ["José", "José", "x", ""]
+
+
+def test_every_character_is_composed():
+    """Of each character its decomposed form, and marks in the wrong order."""
+    for code in range(0x80, 0x30000):
+        if 0xD800 <= code < 0xE000:
+            continue
+        apart = unicodedata.normalize("NFD", chr(code))
+        suspect = apart != chr(code) or unicodedata.combining(chr(code))
+        if suspect or code % 997 == 0:
+            texts = [f"a{apart}b", f"x{chr(code)}y", f"q\u0307{chr(code)}y"]
+            composed = [unicodedata.normalize("NFC", text) for text in texts]
+            for text, whole in zip(texts, composed, strict=True):
+                assert clean_ids(pa.array([text]))[0].to_pylist() == [whole]
 
 
 @pytest.mark.parametrize(

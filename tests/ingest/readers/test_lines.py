@@ -44,9 +44,9 @@ def test_small_reads_give_whole_lines(tmp_path, monkeypatch):
         (b'5" disc,c\n', Facts(1, odd_quotes=True)),
         (b'x"y,"z\n', Facts(1, odd_quotes=True, open_quotes=True)),
         (b'"a\\"b",c\n', Facts(1, odd_quotes=True)),
-        ("Amélie\n".encode(), Facts(1, utf8_bytes=2)),
-        ("Amélie\n".encode("iso-8859-1"), Facts(1, other_bytes=1, other_lines=1)),
-        ("Zoë\n".encode() + b"\x96\n", Facts(2, utf8_bytes=2, other_bytes=1, other_lines=1)),
+        ("Amélie\n".encode(), Facts(1, utf8_bytes=1)),
+        ("Amélie\n".encode("iso-8859-1"), Facts(1, other_bytes=1)),
+        ("Zoë\n".encode() + b"\x96\n", Facts(2, utf8_bytes=1, other_bytes=1)),
         (b"", Facts(0)),
     ],
 )

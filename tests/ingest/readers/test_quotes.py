@@ -188,5 +188,5 @@ def test_file_that_changes_while_it_is_read_is_named(tmp_path: Path) -> None:
 
     path = tmp_path / "r.csv"
     path.write_text("1,2,3\n" * 4)
-    with pytest.raises(InputError, match=r"r\.csv: of 5 lines 4 came and 4 were read"):
+    with pytest.raises(InputError, match=r"r\.csv: of 5 lines 4 were read"):
         list(read_records(TextFile(str(path), ",", 3), 0, 24, 1, n_lines=5))
