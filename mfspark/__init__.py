@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mfspark._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pyarrow.dataset as ds
 
 

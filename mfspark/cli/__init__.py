@@ -4,8 +4,6 @@ Modules that need pyspark, torch or pyarrow are imported by the commands that us
 and `mfspark path` answer at once.
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """Checks of the machine and the configuration, each with what to do about it."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 import platform

@@ -1,7 +1,5 @@
 """The closing summary of a night, as tables."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from rich.console import Console, RenderableType

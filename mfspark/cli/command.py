@@ -1,7 +1,5 @@
 """How a command is made of its body: shared options taken once, errors on one screen, a status."""
 
-from __future__ import annotations
-
 import inspect
 import sys
 from collections.abc import Callable, Collection

@@ -1,7 +1,5 @@
 """`mfspark doctor`: is everything there that a night needs?"""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

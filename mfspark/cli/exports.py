@@ -14,11 +14,11 @@ from mfspark.cli.options import RunId, opened_run, opened_warehouse
 from mfspark.cli.terminal import cell, console, table
 from mfspark.errors import ConfigError
 from mfspark.queries.summary import count
+from mfspark.tables.run import PublishedRun
+from mfspark.tables.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from mfspark.queries.completed import CompletedMatrix
-    from mfspark.tables.run import PublishedRun
-    from mfspark.tables.warehouse import Warehouse
 
 app = typer.Typer()
 

@@ -1,8 +1,6 @@
 """Commands that keep a warehouse in order: runs, status, verify, rollback, gc. No Spark."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -10,11 +8,9 @@ from mfspark.cli.command import KEEPING, command
 from mfspark.cli.options import opened_warehouse, parse_age
 from mfspark.cli.terminal import cell, console, table
 from mfspark.errors import ConfigError, MfsparkError, StaleError
+from mfspark.queries.runs import OpenNight, RunLine
 from mfspark.queries.summary import count
-
-if TYPE_CHECKING:
-    from mfspark.queries.runs import OpenNight, RunLine
-    from mfspark.tables.warehouse import Warehouse
+from mfspark.tables.warehouse import Warehouse
 
 app = typer.Typer()
 

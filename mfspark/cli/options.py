@@ -1,18 +1,14 @@
 """Options that several commands share, and what they open."""
 
-from __future__ import annotations
-
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from mfspark.errors import ConfigError
-
-if TYPE_CHECKING:
-    from mfspark.tables.run import PublishedRun
-    from mfspark.tables.warehouse import Warehouse
+from mfspark.tables.run import PublishedRun
+from mfspark.tables.warehouse import Warehouse
 
 WarehouseDir = Annotated[
     str | None,

@@ -1,7 +1,5 @@
 """Progress of a night on a terminal: stage, percentage, time left."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Callable, Generator, Mapping

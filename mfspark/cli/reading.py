@@ -1,9 +1,7 @@
 """Commands that read what was published: path, show, neighbors, predict, fold-in. No Spark."""
 
-from __future__ import annotations
-
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -12,12 +10,10 @@ from mfspark.cli.command import READING, command
 from mfspark.cli.options import opened_run
 from mfspark.cli.terminal import cell, console, name_of, table
 from mfspark.errors import ConfigError
+from mfspark.queries.lookup import Neighborhood, UserList
+from mfspark.queries.predict import Pair
 from mfspark.queries.summary import count
-
-if TYPE_CHECKING:
-    from mfspark.queries.lookup import Neighborhood, UserList
-    from mfspark.queries.predict import Pair
-    from mfspark.tables.run import PublishedRun
+from mfspark.tables.run import PublishedRun
 
 app = typer.Typer()
 

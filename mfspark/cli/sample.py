@@ -1,7 +1,5 @@
 """`mfspark sample`: data to try things out with."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """What the commands print: plain tables on standard output, never interpreting what data says."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Collection, Iterable, Sequence
 

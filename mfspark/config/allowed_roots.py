@@ -4,8 +4,6 @@ The environment variable MFSPARK_ALLOWED_ROOTS names directories, or prefixes of
 ';'. It is no part of the configuration: who writes that is who is limited. Unset: anywhere.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 Gates decide whether a night is published, not what it holds, so they are no part of its run id.
 """
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from pydantic import NonNegativeFloat, ValidationInfo, field_validator

@@ -3,8 +3,6 @@
 Everything is checked before Spark starts. Unknown keys are refused with the nearest known one.
 """
 
-from __future__ import annotations
-
 import difflib
 import json
 import tomllib

@@ -1,7 +1,5 @@
 """What every section of the configuration is made of."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 

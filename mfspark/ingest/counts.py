@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import Row
 
 from mfspark.errors import InputError
 from mfspark.ingest.ids import has_point_zero, is_plain_integer
@@ -15,12 +18,6 @@ from mfspark.ingest.readers.validate import NOT_RATED
 from mfspark.schemas import SIDES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import date
-
-    from pyspark.sql import Column, DataFrame
-    from pyspark.sql.types import Row
-
     from mfspark.config.config import IngestOptions
 
 ACCEPTED, LATER, _TALLY = "accepted", "later", "tally"

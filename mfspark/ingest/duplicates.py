@@ -4,19 +4,12 @@ Newest is the latest `rated_at` (none is the oldest), then the later file, line 
 of the base run come before all files, so that what is delivered again counts as delivered.
 """
 
-from __future__ import annotations
+from collections.abc import Sequence
 
-from typing import TYPE_CHECKING
-
-from pyspark.sql import Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from mfspark.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pyspark.sql import Column, DataFrame
 
 SUPERSEDED = "superseded_duplicate"
 _BASE_RUN = -1  # stands for the number of the file

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from mfspark.errors import InputError
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
-
     from mfspark.schemas import IdType, IdTypes, Side
 
 MAX_INDEX = 2**31 - 1

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from mfspark.ingest.counts import (
     ACCEPTED,
     LATER,
+    RowCounts,
     count_rows,
     kind_of,
     rating_apart,
@@ -37,21 +41,14 @@ from mfspark.ingest.readers.ratings import READ_SCHEMA, input_errors, plan_ratin
 from mfspark.ingest.report import IngestReport
 from mfspark.ingest.side_tables.items import read_items
 from mfspark.ingest.side_tables.join import Described
+from mfspark.ingest.side_tables.reader import SideTable
 from mfspark.ingest.side_tables.users import read_users
 from mfspark.ingest.statistics import with_statistics
 from mfspark.ingest.title_merge import merge_ratings, split_titles
-from mfspark.schemas import IdTypes
+from mfspark.schemas import IdTypes, Side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from datetime import date
-
-    from pyspark.sql import DataFrame, SparkSession
-
     from mfspark.config.config import Config
-    from mfspark.ingest.counts import RowCounts
-    from mfspark.ingest.side_tables.reader import SideTable
-    from mfspark.schemas import Side
 
     Write = Callable[[DataFrame, str], None]
 

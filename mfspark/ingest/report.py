@@ -1,7 +1,5 @@
 """What came in, as the night records it; read without Spark by whoever asks a published run."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from mfspark.schemas import IdTypes

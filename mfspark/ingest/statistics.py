@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
-
     from mfspark.schemas import Side
 
 _NUMBERS = ("mean", "std", "min", "q25", "median", "q75", "max")

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from mfspark.config.config import Config
 from mfspark.grid.block_store import ParquetStore
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import TileSet
 from mfspark.grid.runners import OnSpark
+from mfspark.tables.night import Night
+from mfspark.tables.records import RecordKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pyspark.sql import SparkSession
 
-    from mfspark.config.config import Config
-    from mfspark.tables.night import Night
-    from mfspark.tables.records import RecordKey
 
 T = TypeVar("T")
 

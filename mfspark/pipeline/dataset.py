@@ -1,12 +1,10 @@
 """The ratings of a night in subsets (train, test, all), each cut into tiles once."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from mfspark.errors import InputError
@@ -15,17 +13,12 @@ from mfspark.grid.cut import cut_frame
 from mfspark.grid.layout import GridLayout, TileSet
 from mfspark.ingest.counts import ACCEPTED, kind_of
 from mfspark.ingest.readers.ratings import read_ratings
+from mfspark.ingest.report import IngestReport
 from mfspark.kernels.arrays.rating_scale import RatingScale
 from mfspark.models.records import Cut, Subset, cut_key
-from mfspark.schemas import spark_schema
+from mfspark.pipeline.context import RunContext
+from mfspark.schemas import Side, spark_schema
 from mfspark.tables.writer import write_table
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-    from mfspark.ingest.report import IngestReport
-    from mfspark.pipeline.context import RunContext
-    from mfspark.schemas import Side
 
 _SMALL = 500_000  # ratings that are not worth cutting at all
 _FEWEST = 4  # blocks of ratings that are cut: tasks for four cores

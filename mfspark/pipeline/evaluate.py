@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from mfspark.config.config import EvaluationOptions
 from mfspark.evaluation.metrics import (
     ranking_metrics,
     rating_metrics,
@@ -17,15 +19,12 @@ from mfspark.evaluation.metrics import (
     user_ranks,
 )
 from mfspark.models.records import EVALUATE, EvaluationRecord
+from mfspark.pipeline.context import RunContext
+from mfspark.pipeline.fits import Fits
 from mfspark.pipeline.scoring import predict, recommend
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
-
-    from mfspark.config.config import EvaluationOptions
-    from mfspark.pipeline.context import RunContext
     from mfspark.pipeline.dataset import Dataset
-    from mfspark.pipeline.fits import Fits
 
 Metrics = list[dict[str, Any]]
 

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
+from mfspark.grid.block_store import BlockStore
+from mfspark.grid.layout import Blocks, GridLayout
 from mfspark.grid.runners import ReadEach
 from mfspark.kernels.arrays.top_n import NOBODY, RankedLists
+from mfspark.models.base import HasFactors
 from mfspark.models.registry import MODELS
-from mfspark.schemas import SIDES
+from mfspark.schemas import SIDES, Side
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pyspark.sql import DataFrame
 
-    from mfspark.grid.block_store import BlockStore
-    from mfspark.grid.layout import Blocks, GridLayout
-    from mfspark.models.base import HasFactors
     from mfspark.pipeline.dataset import Dataset
     from mfspark.pipeline.fits import Fits
-    from mfspark.schemas import Side
 
 _SIMILAR = pa.schema(
     [

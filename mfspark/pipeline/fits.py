@@ -6,18 +6,17 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from mfspark.models.base import FitContext
+from mfspark.config.models import ModelName
+from mfspark.models.base import FitContext, Model
+from mfspark.models.factor_model import FactorModel
 from mfspark.models.records import Fit, Subset, fit_key
 from mfspark.models.registry import REFERENCES, fit_model, load_model
+from mfspark.pipeline.context import RunContext
 from mfspark.pipeline.last_run import start_factors
 from mfspark.pipeline.side_features import side_features
 from mfspark.tables.lock import hold_in_turn
 
 if TYPE_CHECKING:
-    from mfspark.config.models import ModelName
-    from mfspark.models.base import Model
-    from mfspark.models.factor_model import FactorModel
-    from mfspark.pipeline.context import RunContext
     from mfspark.pipeline.dataset import Dataset
 
 

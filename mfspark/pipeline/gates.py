@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mfspark.config.config import Config
+from mfspark.config.gates import Gate
 from mfspark.evaluation import catalog
 from mfspark.evaluation.bootstrap import paired_change, worsening
-from mfspark.evaluation.catalog import RMSE
-from mfspark.evaluation.gates import of_change, of_fall, of_level, of_rise, skipped
+from mfspark.evaluation.catalog import RMSE, Metric
+from mfspark.evaluation.gates import Verdict, of_change, of_fall, of_level, of_rise, skipped
+from mfspark.ingest.report import IngestReport
+from mfspark.tables.manifest import Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mfspark.config.config import Config
-    from mfspark.config.gates import Gate
-    from mfspark.evaluation.catalog import Metric
-    from mfspark.evaluation.gates import Verdict
-    from mfspark.ingest.report import IngestReport
-    from mfspark.tables.manifest import Manifest
     from mfspark.tables.sql import Tables
 
 _FEWEST = 2  # users; below, a bootstrap says nothing

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mfspark.config.allowed_roots import check_allowed
+from mfspark.config.config import Config, IngestOptions
 from mfspark.ingest.intake import BaseRatings, BaseRun, ingest
 from mfspark.ingest.readers.detect import check_readable
 from mfspark.ingest.readers.files import find_files, fingerprint
+from mfspark.ingest.report import IngestReport
 from mfspark.ingest.side_tables.reader import beside_ratings
 from mfspark.models.records import INGEST
+from mfspark.pipeline.context import RunContext
 from mfspark.samples.survey import survey_files
-from mfspark.schemas import IdTypes
+from mfspark.schemas import IdType, IdTypes, Side
 from mfspark.tables.run import PublishedRun
 from mfspark.tables.writer import write_table
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyspark.sql import DataFrame
-
-    from mfspark.config.config import Config, IngestOptions
-    from mfspark.ingest.report import IngestReport
-    from mfspark.pipeline.context import RunContext
-    from mfspark.schemas import IdType, Side
 
 
 @dataclass(frozen=True)

@@ -6,28 +6,31 @@ A night that fails stays in scratch with everything it made; `why.json` beside i
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mfspark.errors import RefusedError
-from mfspark.evaluation.audits import ListContract, audit_counts, audit_lists, audit_tables
+from mfspark.evaluation.audits import (
+    AuditFinding,
+    ListContract,
+    audit_counts,
+    audit_lists,
+    audit_tables,
+)
 from mfspark.evaluation.gates import Verdict, of_audits
+from mfspark.pipeline.context import RunContext
 from mfspark.pipeline.gates import JudgedNight, compare
 from mfspark.tables.manifest import as_json, plain
-from mfspark.tables.night import WHY
+from mfspark.tables.night import WHY, Night
 from mfspark.tables.run import PublishedRun
 from mfspark.tables.sql import Tables
 from mfspark.tables.writer import parquet_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from mfspark.evaluation.audits import AuditFinding
-    from mfspark.pipeline.context import RunContext
     from mfspark.pipeline.dataset import Dataset
     from mfspark.pipeline.fits import Fits
-    from mfspark.tables.night import Night
 
 _SHOWN = 8  # reasons in the message; the file has all
 _log = logging.getLogger(__name__)

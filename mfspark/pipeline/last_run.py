@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
+from mfspark.config.models import ModelName
 from mfspark.grid.cut import cut_factors
-from mfspark.grid.layout import Blocks
+from mfspark.grid.layout import Blocks, BySide
 from mfspark.models.records import StartFactors, start_factors_key
+from mfspark.pipeline.context import RunContext
 from mfspark.schemas import SIDES
 from mfspark.tables.run import PublishedRun
 
 if TYPE_CHECKING:
-    from mfspark.config.models import ModelName
-    from mfspark.grid.layout import BySide
-    from mfspark.pipeline.context import RunContext
     from mfspark.pipeline.dataset import Dataset
 
 _log = logging.getLogger(__name__)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mfspark.models.records import LISTABLE_ITEMS, ListableItems
+from mfspark.pipeline.context import RunContext
 
 if TYPE_CHECKING:
-    from mfspark.pipeline.context import RunContext
     from mfspark.pipeline.dataset import Dataset
 
 _log = logging.getLogger(__name__)

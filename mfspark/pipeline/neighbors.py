@@ -7,25 +7,23 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from mfspark.config.models import ModelName
+from mfspark.grid.block_store import BlockStore
+from mfspark.grid.layout import Blocks, GridLayout
 from mfspark.grid.runners import frame_of_blocks
 from mfspark.kernels.arrays.top_n import NOBODY
+from mfspark.models.neighbors.knn import KNN
 from mfspark.models.neighbors.search import AmongChosen
 from mfspark.models.records import SIMILARITY, TableRows
-from mfspark.schemas import spark_schema
+from mfspark.pipeline.context import RunContext
+from mfspark.pipeline.fits import Fits
+from mfspark.schemas import Side, spark_schema
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-    from mfspark.config.models import ModelName
-    from mfspark.grid.block_store import BlockStore
-    from mfspark.grid.layout import Blocks, GridLayout
-    from mfspark.models.neighbors.knn import KNN
-    from mfspark.pipeline.context import RunContext
     from mfspark.pipeline.dataset import Dataset
-    from mfspark.pipeline.fits import Fits
-    from mfspark.schemas import Side
 
 _NEIGHBORS = pa.schema(
     [

@@ -1,15 +1,10 @@
 """Progress of long work: who is told when a step begins and ends."""
 
-from __future__ import annotations
-
 import logging
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
-    from contextlib import AbstractContextManager
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
 
 log = logging.getLogger("mfspark")
 

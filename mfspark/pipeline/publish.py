@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -11,22 +12,19 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from mfspark._version import __version__
+from mfspark.config.models import ModelName
 from mfspark.evaluation.catalog import RMSE
 from mfspark.grid.cut import cut_frame
 from mfspark.models.base import MOST_REASONS
+from mfspark.models.records import Subset
 from mfspark.pipeline.factor_tables import write_factors, write_similar_items
+from mfspark.pipeline.fits import Fits
 from mfspark.pipeline.listable_items import listable_items
 from mfspark.pipeline.scoring import predict, recommend
-from mfspark.schemas import spark_schema
+from mfspark.schemas import Side, spark_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mfspark.config.models import ModelName
-    from mfspark.models.records import Subset
     from mfspark.pipeline.dataset import Dataset
-    from mfspark.pipeline.fits import Fits
-    from mfspark.schemas import Side
 
 
 def write_tables(dataset: Dataset, fits: Fits, metrics: Sequence[Mapping[str, Any]]) -> None:

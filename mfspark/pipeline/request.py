@@ -1,30 +1,22 @@
 """From arguments to one pipeline call: shared by `mfspark` and by the spark-submit jobs."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import UTC, date, datetime, timedelta
 
 from mfspark.config.config import Config
 from mfspark.config.loading import load_config, parse_run_date
 from mfspark.config.models import ModelName
 from mfspark.errors import ConfigError
-from mfspark.pipeline.sequence import Work, run
+from mfspark.pipeline.progress import Progress
+from mfspark.pipeline.sequence import StageName, Work, run
 from mfspark.pipeline.standard_input import spooled
 from mfspark.system.redaction import redact
 from mfspark.system.spark import spark_session
 from mfspark.tables.lock import hold_lock
 from mfspark.tables.night import Night
 from mfspark.tables.warehouse import Warehouse
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-    from datetime import date
-
-    from mfspark.pipeline.progress import Progress
-    from mfspark.pipeline.sequence import StageName
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ filled with the most popular unseen items. The column `tier` says who made a row
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,22 +14,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mfspark.config.models import ModelName
+from mfspark.grid.block_store import BlockStore
+from mfspark.grid.layout import Blocks, TileSet
 from mfspark.grid.runners import ReadEach
 from mfspark.grid.views import RowTiles
+from mfspark.kernels.arrays.rating_scale import RatingScale
 from mfspark.kernels.arrays.top_n import NOBODY, RankedLists, top_up
 from mfspark.kernels.factorization.scores import bias_scores
+from mfspark.models.factor_model import FactorModel
+from mfspark.models.records import Subset
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pyspark.sql import DataFrame
 
-    from mfspark.config.models import ModelName
-    from mfspark.grid.block_store import BlockStore
-    from mfspark.grid.layout import Blocks, TileSet
-    from mfspark.kernels.arrays.rating_scale import RatingScale
-    from mfspark.models.factor_model import FactorModel
-    from mfspark.models.records import Subset
     from mfspark.pipeline.fits import Fits
 
 _PREDICTIONS = pa.schema(

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mfspark.grid.layout import Blocks
-from mfspark.kernels.factorization.side_features import item_attributes, user_attributes
+from mfspark.kernels.factorization.side_features import Features, item_attributes, user_attributes
 from mfspark.models.records import SideFeatures, side_features_key
+from mfspark.pipeline.context import RunContext
+from mfspark.schemas import Side
 
 if TYPE_CHECKING:
-    from mfspark.kernels.factorization.side_features import Features
-    from mfspark.pipeline.context import RunContext
     from mfspark.pipeline.dataset import Dataset
-    from mfspark.schemas import Side
 
 
 def side_features(context: RunContext, dataset: Dataset, side: Side) -> Blocks | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from mfspark.config.models import ModelName
+from mfspark.models.records import Subset
 
-    from mfspark.config.models import ModelName
-    from mfspark.models.records import Subset
+if TYPE_CHECKING:
     from mfspark.pipeline.fits import Fits
 
 

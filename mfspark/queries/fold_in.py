@@ -4,26 +4,18 @@ The same normal equations as a half step of the training, exactly solved, for on
 Spark and changes nothing in the warehouse.
 """
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mfspark.config.models import ALSOptions, IALSOptions
 from mfspark.errors import ConfigError, NotFoundError
-from mfspark.kernels.arrays.tile import Tile
+from mfspark.kernels.arrays.tile import Array, Arrays, Tile
 from mfspark.models.factorization import als, ials
 from mfspark.models.records import cut_key
-from mfspark.queries.lookup import as_id, scale_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mfspark.kernels.arrays.tile import Array, Arrays
-    from mfspark.queries.lookup import Id
-    from mfspark.tables.run import PublishedRun
+from mfspark.queries.lookup import Id, as_id, scale_of
+from mfspark.tables.run import PublishedRun
 
 FOLDING = ("ials", "als")
 """The models that can take in a user at once, the one that ranks first."""

@@ -3,22 +3,17 @@
 A run is opened once: the pointer is read then, and nights published meanwhile change no answer.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from mfspark.errors import NotFoundError
 from mfspark.evaluation.catalog import NDCG, REFERENCES
+from mfspark.ingest.report import IngestReport
 from mfspark.kernels.arrays.rating_scale import RatingScale
 from mfspark.models.records import INGEST, fit_key
-
-if TYPE_CHECKING:
-    from mfspark.ingest.report import IngestReport
-    from mfspark.schemas import Side
-    from mfspark.tables.run import PublishedRun
-    from mfspark.tables.sql import Row
+from mfspark.schemas import Side
+from mfspark.tables.run import PublishedRun
+from mfspark.tables.sql import Row
 
 Id = int | str
 

@@ -6,22 +6,16 @@ here for one pair, in float64). What a model knows nothing of gets the baseline'
 the night itself.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mfspark.errors import NotFoundError
-from mfspark.queries.lookup import look_up, look_up_item, near_items, near_matches, scale_of
+from mfspark.queries.lookup import Id, look_up, look_up_item, near_items, near_matches, scale_of
 from mfspark.queries.predict_knn import NeighborsOfPair
-
-if TYPE_CHECKING:
-    from mfspark.queries.lookup import Id
-    from mfspark.schemas import Side
-    from mfspark.tables.run import PublishedRun
-    from mfspark.tables.sql import Row
+from mfspark.schemas import Side
+from mfspark.tables.run import PublishedRun
+from mfspark.tables.sql import Row
 
 
 @dataclass(frozen=True)

@@ -3,26 +3,18 @@
 Only reads what was published, so the summary of an old run is the same as on its night.
 """
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from mfspark.evaluation import catalog
-from mfspark.evaluation.catalog import NDCG, REFERENCES, RMSE
-from mfspark.models.records import LISTABLE_ITEMS
+from mfspark.evaluation.catalog import NDCG, REFERENCES, RMSE, Metric
+from mfspark.ingest.report import IngestReport
+from mfspark.models.records import LISTABLE_ITEMS, ListableItems
 from mfspark.queries.lookup import ingest_of
-from mfspark.schemas import other
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from mfspark.evaluation.catalog import Metric
-    from mfspark.ingest.report import IngestReport
-    from mfspark.models.records import ListableItems
-    from mfspark.schemas import Side
-    from mfspark.tables.run import PublishedRun
+from mfspark.schemas import Side, other
+from mfspark.tables.run import PublishedRun
 
 _FEW = 5  # ids that a note names
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -32,14 +33,11 @@ from mfspark.ingest.readers.shapes.readings import (
     prefers_wide,
     weight,
 )
-from mfspark.ingest.readers.shapes.wide import WideColumns, read_as_wide, title_of
+from mfspark.ingest.readers.shapes.wide import Wide, WideColumns, read_as_wide, title_of
 from mfspark.ingest.readers.times import looks_like_timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from mfspark.config.config import IngestOptions, InputColumns
-    from mfspark.ingest.readers.shapes.wide import Wide
 
 SAMPLE_RECORDS = 1000
 _MOST_LONG_COLUMNS = 4  # whose names say nothing, and are read in the usual order

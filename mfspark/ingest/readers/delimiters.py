@@ -4,8 +4,6 @@ The parser takes one ASCII character. Where a file has another delimiter (`::`, 
 character beyond ASCII) it is replaced by one that texts do not hold.
 """
 
-from __future__ import annotations
-
 import re
 
 UNIT_SEPARATOR = "\x1f"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,12 +18,10 @@ from mfspark.ingest.readers.packings import SUFFIXES, packing_of, unpacked, unre
 from mfspark.ingest.readers.parquet import PARQUET
 from mfspark.ingest.readers.quotes import mended_sample, shapes_of
 from mfspark.ingest.readers.shapes.names import HEADER_NAMES, plain_name
+from mfspark.ingest.readers.source import TableFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from mfspark.config.config import IngestOptions
-    from mfspark.ingest.readers.source import TableFormat
 
 _NEARLY_ALL = 0.9
 HEAD = 256 << 10  # bytes looked at

@@ -12,6 +12,7 @@ import io
 import re
 import zipfile
 import zlib
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -23,21 +24,21 @@ import pyarrow as pa
 from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
 from mfspark.errors import InputError
-from mfspark.ingest.readers.columns import SAMPLE_RECORDS, file_columns, without_ratings
+from mfspark.ingest.readers.columns import (
+    SAMPLE_RECORDS,
+    FileColumns,
+    file_columns,
+    without_ratings,
+)
 from mfspark.ingest.readers.files import open_input, size_of
 from mfspark.ingest.readers.melt import cleaned
-from mfspark.ingest.readers.source import TableFormat, TextTable, text_columns
+from mfspark.ingest.readers.source import Split, TableFormat, TextTable, text_columns
 from mfspark.ingest.readers.text import Records
 from mfspark.ingest.readers.times import times_in_words
-from mfspark.ingest.readers.validate import rules_of
+from mfspark.ingest.readers.validate import Rules, rules_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
-
     from mfspark.config.config import IngestOptions
-    from mfspark.ingest.readers.columns import FileColumns
-    from mfspark.ingest.readers.source import Split
-    from mfspark.ingest.readers.validate import Rules
 
 MAX_FILE_BYTES = 256 << 20
 MAX_UNPACKED_BYTES = 2 << 30

@@ -4,23 +4,19 @@ A path is local, or a URL that pyarrow knows (`s3://`, `hdfs://`, `gs://`, `file
 Spark's name for S3, is taken as `s3://`.
 """
 
-from __future__ import annotations
-
 import fnmatch
 import glob
 import hashlib
 import io
 import os
 import posixpath
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, Any, cast
 
 from pyarrow import fs
 
 from mfspark.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 _WILDCARDS = "*?["
 _READ = 1 << 20  # bytes read at a time for a fingerprint

@@ -4,8 +4,6 @@ Surrounding blanks go, Unicode is in its composed form (NFC), and what exports w
 is blank. Where a number lost digits on its way (1.23457E+11) nobody knows the id any more.
 """
 
-from __future__ import annotations
-
 from decimal import Decimal
 
 import numpy as np

@@ -10,16 +10,14 @@ lose none:
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from mfspark.errors import InputError
 from mfspark.ingest.readers.delimiters import is_quoted, separated, separator_of
 from mfspark.ingest.readers.packings import unpacked
 from mfspark.ingest.readers.quotes import count_lines, fields_of, grammar, irregular_lines, is_open
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 CHUNK = 4 << 20  # bytes read at a time; a few times the processor's cache
 LONGEST_LINE = 64 << 20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,15 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mfspark.ingest.readers.columns import LongColumns
 from mfspark.ingest.readers.shapes.wide import WideColumns, sums_up
-from mfspark.ingest.readers.validate import Fields, clean, rejected_records
+from mfspark.ingest.readers.validate import Fields, Rules, clean, rejected_records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mfspark.ingest.readers.columns import LongColumns
     from mfspark.ingest.readers.text import Records
-    from mfspark.ingest.readers.validate import Rules
 
 
 def cleaned(

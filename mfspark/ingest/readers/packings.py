@@ -1,22 +1,18 @@
 """Compressed text files: what they are told by, and how they are unpacked as they are read."""
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import lzma
 import zipfile
 import zlib
+from collections.abc import Generator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, cast
 
 import pyarrow as pa
 
 from mfspark.errors import InputError
 from mfspark.ingest.readers.files import open_input
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
 
 _HEADS = {
     "gzip": b"\x1f\x8b",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 from mfspark.errors import InputError
 from mfspark.ingest.readers.columns import (
     SAMPLE_RECORDS,
+    LongColumns,
     Sample,
     table_columns,
     used_columns,
@@ -25,18 +27,13 @@ from mfspark.ingest.readers.files import open_input
 from mfspark.ingest.readers.melt import cleaned, ones
 from mfspark.ingest.readers.shapes.cells import Cells
 from mfspark.ingest.readers.shapes.wide import WideColumns
-from mfspark.ingest.readers.source import TableFormat, TextTable
+from mfspark.ingest.readers.source import Split, TableFormat, TextTable
 from mfspark.ingest.readers.text import Records
 from mfspark.ingest.readers.times import times_in_words
-from mfspark.ingest.readers.validate import Fields, clean, rules_of
+from mfspark.ingest.readers.validate import Fields, Rules, clean, rules_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
-
     from mfspark.config.config import IngestOptions
-    from mfspark.ingest.readers.columns import LongColumns
-    from mfspark.ingest.readers.source import Split
-    from mfspark.ingest.readers.validate import Rules
 
 _ROWS_A_BATCH = 1 << 18
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"

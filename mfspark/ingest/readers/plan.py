@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING
+
+import pyarrow as pa
 
 from mfspark.errors import InputError
 from mfspark.ingest.readers.columns import (
@@ -14,25 +17,19 @@ from mfspark.ingest.readers.columns import (
     without_ratings,
 )
 from mfspark.ingest.readers.delimiters import written
-from mfspark.ingest.readers.detect import recognise, sample_text
+from mfspark.ingest.readers.detect import Recognised, recognise, sample_text
 from mfspark.ingest.readers.encodings import chosen_encoding
 from mfspark.ingest.readers.files import size_of
 from mfspark.ingest.readers.lines import Facts, examine
 from mfspark.ingest.readers.melt import cleaned
 from mfspark.ingest.readers.quotes import shapes_of
-from mfspark.ingest.readers.source import Split
+from mfspark.ingest.readers.source import Source, Split
 from mfspark.ingest.readers.text import TextFile, read_records
 from mfspark.ingest.readers.times import times_in_words
 from mfspark.ingest.readers.validate import Rules, rules_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    import pyarrow as pa
-
     from mfspark.config.config import IngestOptions
-    from mfspark.ingest.readers.detect import Recognised
-    from mfspark.ingest.readers.source import Source
 
 
 @dataclass(frozen=True)

@@ -15,18 +15,13 @@ A record of several lines comes on its first line, with a character no text hold
 its other lines are left blank, so that lines keep their numbers.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
 
 LINE_END = "\ufdd0"
 """Stands for a line end inside a field; Unicode keeps it free for such uses."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -12,16 +13,13 @@ import pyarrow as pa
 
 from mfspark.errors import InputError
 from mfspark.ingest.readers.lines import Facts, examine
-from mfspark.ingest.readers.plan import ReadPlan, examine_here, plan_read
+from mfspark.ingest.readers.plan import Examine, ReadPlan, examine_here, plan_read
 from mfspark.ingest.readers.validate import CLEANED
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
-
     from pyspark.sql import DataFrame, SparkSession
 
     from mfspark.config.config import IngestOptions
-    from mfspark.ingest.readers.plan import Examine
 
 READ_SCHEMA = (
     "file int, line long, cell int, user_id string, item_id string, rating double, "

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, takewhile
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, cast
 
 import numpy as np
 import pyarrow as pa
@@ -14,14 +15,9 @@ import pyarrow.csv as pacsv
 
 from mfspark.errors import InputError
 from mfspark.ingest.readers.delimiters import as_written, is_quoted, separated, separator_of
-from mfspark.ingest.readers.encodings import decoded
+from mfspark.ingest.readers.encodings import Encoding, decoded
 from mfspark.ingest.readers.lines import line_chunks
 from mfspark.ingest.readers.quotes import LINE_END, Mender
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from mfspark.ingest.readers.encodings import Encoding
 
 BLOCK = 16 << 20  # bytes parsed at a time; the longest line
 

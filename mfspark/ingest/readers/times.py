@@ -4,9 +4,8 @@ A number by itself does not say what it is: 20230114 is a day, or a second in Au
 numbers of a column are decides for all of them, see `TimeForm`.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -15,9 +14,6 @@ import pyarrow.compute as pc
 
 from mfspark.ingest.readers.id_text import NULLS, stripped
 from mfspark.schemas import TIMESTAMP
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 TimeForm = Literal["epoch", "digits", "excel", "year"]
 """What the numbers of a column are: `epoch` seconds since 1970, or milli-, micro- or nanoseconds by

@@ -7,6 +7,7 @@ missing item, the rating, the timestamp.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,14 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mfspark.ingest.readers.id_text import clean_ids, stripped
-from mfspark.ingest.readers.times import DECIMAL, form_of, parse_timestamps
+from mfspark.ingest.readers.times import DECIMAL, TimeForm, form_of, parse_timestamps
 from mfspark.schemas import TIMESTAMP
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from mfspark.config.config import IngestOptions
-    from mfspark.ingest.readers.times import TimeForm
 
 CLEANED = pa.schema(
     [

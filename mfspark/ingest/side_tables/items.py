@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,13 +15,11 @@ import pyarrow.compute as pc
 from mfspark.errors import InputError
 from mfspark.ingest.readers.files import open_input
 from mfspark.ingest.readers.shapes.names import plain_name
+from mfspark.ingest.readers.source import TextTable
 from mfspark.ingest.side_tables.reader import SideTable, read_side_files, trimmed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from mfspark.config.config import IngestOptions
-    from mfspark.ingest.readers.source import TextTable
 
 ITEM_SCHEMA = pa.schema(
     [("item_id", pa.string()), ("title", pa.string()), ("genres", pa.list_(pa.string()))]

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from mfspark.errors import InputError
 from mfspark.ingest.ids import SPARK_TYPE
 from mfspark.ingest.readers.files import display_names
 from mfspark.ingest.report import SideCounts
+from mfspark.schemas import IdTypes, Side
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pyspark.sql import DataFrame, SparkSession
-
     from mfspark.ingest.side_tables.reader import SideTable
-    from mfspark.schemas import IdTypes, Side
 
 
 @dataclass(frozen=True)

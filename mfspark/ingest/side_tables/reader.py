@@ -7,6 +7,7 @@ business of `ingest.side_tables.items` and `ingest.side_tables.users`.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,6 @@ from mfspark.ingest.readers.source import TextTable, text_columns
 from mfspark.ingest.readers.text import TextFile, read_records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence, Set
-
     from mfspark.config.config import IngestOptions
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,13 +11,11 @@ import pyarrow.compute as pc
 
 from mfspark.errors import InputError
 from mfspark.ingest.readers.shapes.names import plain_name
+from mfspark.ingest.readers.source import TextTable
 from mfspark.ingest.side_tables.reader import SideTable, read_side_files, trimmed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from mfspark.config.config import IngestOptions
-    from mfspark.ingest.readers.source import TextTable
 
 USER_SCHEMA = pa.schema([("user_id", pa.string()), ("attributes", pa.list_(pa.string()))])
 _IDS = {"id", "userid", "user", "customerid", "customer", "memberid", "member", "respondent"}

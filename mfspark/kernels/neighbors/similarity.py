@@ -3,8 +3,6 @@
 A row is never its own neighbor. Ties go to the lower index.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 

@@ -1,16 +1,11 @@
 """What the cells of a column in a sample show: numbers, their range, and how often they repeat."""
 
-from __future__ import annotations
-
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*")
 _SCALE_LIMIT = 100  # ratings reach from -100 to 100, or have few values

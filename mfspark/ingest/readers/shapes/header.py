@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mfspark.ingest.readers.shapes.cells import is_number
 from mfspark.ingest.readers.shapes.names import HEADER_NAMES, parts_named, plain_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from mfspark.config.config import IngestOptions
 
 Record = list[str]

@@ -4,14 +4,9 @@ The known names of a part are in tiers: an id column is a better user than one c
 columns in one tier neither is better.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from mfspark.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _TIERS: dict[str, tuple[str, ...]] = {
     "user": (

@@ -5,18 +5,12 @@ the tables below that the sample speaks against a reading adds its weight; the l
 taken, where nothing comes near it. Otherwise nothing is taken, and the user is asked.
 """
 
-from __future__ import annotations
-
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
-from typing import TYPE_CHECKING
 
+from mfspark.ingest.readers.shapes.cells import Cells
 from mfspark.ingest.readers.shapes.wide import Wide, on_one_scale
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from mfspark.ingest.readers.shapes.cells import Cells
 
 FATAL = 4
 _ROWS = 10  # in fewer, repetition may be chance

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mfspark.ingest.readers.shapes.cells import Cells
 from mfspark.ingest.readers.shapes.names import (
     CONTACT,
     NAMES,
@@ -22,10 +24,7 @@ from mfspark.ingest.readers.shapes.names import (
 from mfspark.ingest.readers.times import looks_like_timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from mfspark.config.config import IngestOptions
-    from mfspark.ingest.readers.shapes.cells import Cells
 
 _FEWEST_ROWS = 6  # below, what columns have in common may be chance
 _MANY = 50  # values; among fewer, one is a good part
