@@ -19,8 +19,8 @@ from mfspark.tables.night import Night
 from tests.support.rounds import LONG
 
 # Short forms try the same examples every time, so that a change is judged by what it changed.
-settings.register_profile("short", derandomize=True)
-settings.register_profile("long", derandomize=False)
+settings.register_profile("short", derandomize=True, deadline=None)
+settings.register_profile("long", derandomize=False, deadline=None)
 settings.load_profile("long" if LONG else "short")
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ def test_a_published_night_is_summarised(
     assert "ratings.csv: text split by ','" in result.stdout
     assert "note: publish.n = 4 asked, only 2 to 3 unseen items" in result.stdout
     (run_id,) = Warehouse(tmp_path).run_ids()
-    assert f"run {run_id} is published in {tmp_path}/runs/{run_id} (0 s)" in result.stdout
+    assert f"run {run_id} is published in {tmp_path}/runs/{run_id} (" in result.stdout
     assert f"mfspark show 1 --warehouse {tmp_path}" in result.stdout
 
 
@@ -98,8 +99,8 @@ def test_steps_are_lines_on_standard_error_and_in_the_log_file(
     result = mfspark("run", "--warehouse", tmp_path, "--run-date", "2026-11-22")
     log = (tmp_path / "logs" / "2026-11-22.log").read_text()
     for text in (result.stderr, log):
-        assert "1/2 ingest: 0.0 s" in text
-        assert "2/2 publish: 0." in text
+        assert re.search(r"1/2 ingest: \d+\.\d s", text)
+        assert re.search(r"2/2 publish: \d+\.\d s", text)
     assert "no --ratings: the embedded survey is used" in result.stderr
     assert "run of run " in log.splitlines()[-1]
     assert logging.getLogger("mfspark").handlers == []

@@ -28,6 +28,9 @@ from mfspark.kernels.factorization.spectrum import FLOAT64_NOTHING, eigenpairs, 
 from mfspark.schemas import Side, other
 
 OVERSAMPLING = 16
+_NO_ROW = 1e-12
+"""Length of a row of orthonormal vectors, float64, below which it is rounding: a row of zeros has
+no part in any of them, and nor has one that shares no column with those that have."""
 Entries = Callable[[Tile, Arrays, Arrays, Side], Array]
 """Gives an entry for each rating of a tile, float32 (n), from what is known of its rows and its
 columns; the side is that of its rows."""
@@ -271,6 +274,7 @@ class _ExactSpectrum:
         values, vectors = eigenpairs(gram, FLOAT64_NOTHING)
         vectors = vectors[:, : self.n_kept(values)]
         vectors = vectors * signs(vectors.sum(0))
+        vectors[np.linalg.norm(vectors, axis=1) < _NO_ROW] = 0.0
         identity = np.eye(vectors.shape[1])
         return {"values": values, "vectors": vectors, "rows": identity, "columns": identity}
 

@@ -83,6 +83,20 @@ def test_what_reproduces_all_ratings_has_no_lists(tmp_path: Path, solver: str, u
     assert all(most.lists(10))
 
 
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("rank", [5, 40])
+def test_rows_of_zeros_have_no_factors(tmp_path: Path, wide: bool, rank: int) -> None:
+    """Not 1e-17, whose products are as good as any."""
+    ratings = WIDE if wide else Ratings(WIDE.items, WIDE.users, WIDE.values, 70, 30)
+    zeros = (ratings.users % 9 == 4) | (ratings.items % 7 == 2)
+    values = np.where(zeros, 0.0, ratings.values)
+    fitted = fitted_svd(tmp_path, replace(ratings, values=values), 2, rank=rank)
+    U, _, Y = triplets(fitted)
+    assert not U[4::9].any()
+    assert not Y[2::7].any()
+    assert not any(fitted.lists(9)[4::9])
+
+
 def test_a_list_ends_where_scores_are_rounding(tmp_path: Path) -> None:
     """Two groups of users and items that never meet: nobody is told of the other group's items."""
     few, many = np.kron([[1, 0], [1, 1]], np.ones((4, 4))), stars(2, 12, 10, 0.6).dense
