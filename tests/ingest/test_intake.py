@@ -7,9 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mfspark.config.config import Config
+from mfspark.config.config import Config, IngestOptions
 from mfspark.errors import ExitStatus, InputError
+from mfspark.ingest.counts import IdForms, RowCounts, count_rows, rating_apart
 from mfspark.ingest.intake import BaseRatings, BaseRun, ingest
+from mfspark.ingest.readers.ratings import plan_ratings, read_planned
 from mfspark.ingest.report import SideCounts
 from mfspark.schemas import IdTypes, check_schema
 
@@ -299,3 +301,86 @@ def test_items_of_one_title_are_averaged_into_the_first_listed(night, file):
     assert sorted(row["item_id"] for row in tables["items"]) == [20, 30, 40, 50]
     emma = by(tables["items"], "item_id")[30]
     assert (emma["title"], emma["n_ratings"], emma["mean"]) == ("Emma", 2, 2.25)
+
+
+def test_ids_with_and_without_point_zero_are_one(night, file):
+    jan = file("jan.csv", "user,item,rating\n" + "".join(f"{n},{n % 3},4\n" for n in range(9)))
+    feb = file("feb.csv", "user,item,rating\n" + "".join(f"{n}.0,1{n % 3}.0,5\n" for n in range(9)))
+    items = file("items.csv", "itemId,title\n" + "".join(f"{n}.0,T{n}\n" for n in (0, 1, 2, 10)))
+    report, tables = night([jan, feb], [items])
+    assert (report.ids, report.n_users, report.n_items) == (IdTypes("integer", "integer"), 9, 6)
+    assert by(tables["items"], "item_id")[10]["title"] == "T10"
+
+
+def test_newer_day_written_as_digits_wins(night, file):
+    new = file("new.csv", "user,item,rating,date\n1,10,5,20230225\n2,10,4,20230226\n")
+    old = file("old.csv", "user,item,rating,date\n1,10,1,2019-05-05\n")
+    _, tables = night([new, old])
+    found = {(row["user_id"], row["item_id"]): row for row in tables["ratings"]}[1, 10]
+    assert (found["rating"], found["rated_at"]) == (5.0, datetime(2023, 2, 25, tzinfo=UTC))
+
+
+def test_ratings_apart_are_noted_and_can_be_left_out(night, file):
+    lines = [f"{n},{n % 9},{-1 if n % 4 == 0 else n % 10 + 1}" for n in range(400)]
+    path = file("r.csv", "user,item,rating\n" + "\n".join(lines))
+    report, _ = night([path])
+    assert report.rating_scale == (-1, 10)
+    assert report.notes == [
+        "rating -1 (100 of 400) stands apart from all others (1 to 10): if it means "
+        '"not rated", set ingest.missing_ratings = [-1]'
+    ]
+    report, tables = night([path], missing_ratings=(-1,), max_rejected_share=0.0)
+    assert (report.n_rows, report.n_accepted, report.rating_scale) == (400, 300, (1, 10))
+    assert report.rejected_by_reason == {"not_rated": 100}
+    assert report.notes == []
+    assert len(tables["rejected_ratings"]) == 100
+
+
+@pytest.mark.parametrize(
+    ("values", "noted"),
+    [
+        ([0, 6, 7, 8, 9, 10], "rating 0 "),
+        ([-9.5, -3.25, 0.11, 8.88, 99], "rating 99 "),
+        ([0, 0, 1, 2, 3], "rating 0 "),
+        ([0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5], ""),
+        ([0.5, 1, 3.5, 5], ""),
+        ([1, 2, 3, 4, 5], ""),
+        ([0, 1], ""),
+        ([-10, -5.5, 0.25, 9.75], ""),
+    ],
+)
+def test_which_ratings_stand_apart(spark, values, noted):
+    rows = [(float(value),) for value in values * 60]
+    low, high = min(values), max(values)
+    step = None if any(v % 0.5 for v in values) else (0.5 if any(v % 1 for v in values) else 1.0)
+    none = IdForms(0, 0, 0)
+    counts = RowCounts(len(rows), {}, {}, low, high, step, none, none)
+    found = rating_apart(spark.createDataFrame(rows, "rating double"), counts)
+    assert found.startswith(noted)
+    assert bool(found) == bool(noted)
+
+
+def test_rows_that_do_not_arrive_are_missed(spark, file):
+    plan = plan_ratings(spark, [str(file("r.csv", "1,10,4\n2,20,5\n3,30,1\n"))], IngestOptions())
+    rows = read_planned(spark, plan)
+    assert count_rows(rows, None, len(plan.splits)).n_rows == 3
+    with pytest.raises(InputError, match="1 of them wrote 3 rows, and 2 are there"):
+        count_rows(rows.where("line <> 2 or cell < 0"), None, len(plan.splits))
+    with pytest.raises(InputError, match="0 of them wrote 0 rows, and 3 are there"):
+        count_rows(rows.where("cell >= 0"), None, len(plan.splits))
+
+
+def test_stray_quotes_of_a_night_cost_their_own_lines(night, file):
+    lines = [f"{n},{n % 9},{n % 5},fine" for n in range(1000)]
+    lines[100], lines[500] = '100,1,0,"best film', '"500,5,0,fine'
+    movies = [f"{n},Film {n},Drama" for n in range(9)]
+    movies[4] = '4,"Film 4,Drama'
+    report, tables = night(
+        [file("r.csv", "user,item,rating,review\n" + "\n".join(lines))],
+        [file("m.csv", "movieId,title,genres\n" + "\n".join(movies))],
+        max_rejected_share=0.002,
+    )
+    assert (report.n_rows, report.n_accepted) == (1000, 998)
+    assert report.rejected_by_reason == {"malformed_line": 2}
+    assert (report.described_items.n, report.described_items.n_skipped) == (8, 1)
+    assert [row["title"] for row in tables["items"]].count(None) == 1

@@ -48,7 +48,8 @@ def without_point_zero(ids: pa.ChunkedArray) -> pa.ChunkedArray:
     whole = pc.match_substring_regex(ids, _WHOLE)
     n_whole = pc.sum(whole).as_py() or 0
     plain = pc.sum(pc.match_substring_regex(ids, _PLAIN)).as_py() or 0
-    if not n_whole or 2 * (n_whole + plain) < len(ids):
+    n = pc.sum(pc.not_equal(ids, "")).as_py() or 0
+    if not n_whole or 2 * (n_whole + plain) < n:
         return ids
     return pc.if_else(whole, pc.replace_substring_regex(ids, r"\.0+$", ""), ids)
 

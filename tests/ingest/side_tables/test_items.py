@@ -121,3 +121,30 @@ def test_public_item_files(data_set):
         "Fantômas - À l'ombre de la guillotine (1913)",
     )
     assert len(tweets) == 10_506
+
+
+@pytest.mark.parametrize(
+    ("texts", "genres"),
+    [
+        (["A|B", "C, D", "B"], [["A", "B"], ["C, D"], ["B"]]),
+        (["A, B", "C", "B,C"], [["A", "B"], ["C"], ["B", "C"]]),
+        (["A; B", "C", ""], [["A", "B"], ["C"], []]),
+        (["Health, Beauty", "Toys", "Health, Beauty"], [["Health, Beauty"], ["Toys"]] * 2),
+        (["(no genres listed)", "Drama"], [[], ["Drama"]]),
+    ],
+)
+def test_genres_are_split_by_what_the_column_shows(file, texts, genres):
+    lines = [f'{n},T{n},"{text}"' for n, text in enumerate(texts)]
+    path = file("m.csv", "\n".join(["movieId,title,genres", *lines]))
+    found = read_items([str(path)], IngestOptions()).table["genres"].to_pylist()
+    assert found == genres[: len(texts)]
+
+
+def test_ids_are_those_of_ratings(file):
+    """Null literals and ids that lost digits are skipped; floats and Unicode forms are one."""
+    lines = ["NULL,a", "1.5E+10,b", "7.0,c", "8,d", "Jose\u0301,Ame\u0301lie"]
+    path = file("m.csv", "\n".join(["movieId,title", *lines]))
+    found = read_items([str(path)], IngestOptions())
+    assert found.n_skipped == 2
+    assert found.table["item_id"].to_pylist() == ["7", "8", "José"]
+    assert found.table["title"].to_pylist() == ["c", "d", "Amélie"]
