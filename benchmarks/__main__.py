@@ -43,6 +43,10 @@ class MeasuredProgress:
         self.steps.append((label, time.perf_counter() - began, peak.gib))
         print(f"{label}: {self.steps[-1][1]:.1f} s", file=sys.stderr, flush=True)
 
+    def note(self, text: str) -> None:
+        """Print it."""
+        print(f"note: {text}", file=sys.stderr, flush=True)
+
 
 def measure(n_ratings: int, overrides: tuple[str, ...]) -> list[tuple[str, float, float]]:
     """Run one night on synthetic ratings and return (step, seconds, GiB)."""

@@ -1,40 +1,44 @@
 """The closing summary of a night, as tables."""
 
-from pathlib import Path
+from collections.abc import Iterable
 
 from rich.console import Console, RenderableType
 from rich.text import Text
 
 from mfspark.cli.terminal import cell, table
-from mfspark.queries.summary import Figure, Summary, count
+from mfspark.ingest.account import account_of
+from mfspark.ingest.report import IngestReport
+from mfspark.queries.summary import Figure, Summary
+from mfspark.system.command_line import command_line
+from mfspark.tables.night import Night
 
 _NARROW = 110  # columns; below it an interval goes under its figure
 
 
-def print_summary(out: Console, summary: Summary, warehouse: Path, seconds: float) -> None:
-    """Print what a published night amounts to."""
+def print_summary(out: Console, summary: Summary, night: Night, seconds: float) -> None:
+    """Print what a published night amounts to, and how to look at it."""
+    root, current = night.warehouse.root, night.warehouse.current()
     if summary.models:
         out.print(_metrics(summary, narrow=out.width < _NARROW))
     out.print(table(("table", "rows"), _table_rows(summary), title="Tables", numbers=("rows",)))
-    ingest = summary.ingest
-    read = f"{count(ingest.n_rows, 'row')} read, {ingest.n_accepted:,} accepted"
-    rejected = [(reason, f"{n:,}") for reason, n in ingest.rejected_by_reason.items()]
-    if rejected:
-        title = f"Rejected ({read}); the rows are in table rejected_ratings"
-        out.print(table(("reason", "rows"), rejected, title=title, numbers=("rows",)))
-    else:
-        out.print(cell(f"{read}, none rejected"))
-    for file, how in ingest.read_as.items():
-        out.print(cell(f"{file}: {how}"), soft_wrap=True)
-    for note in summary.notes:
-        out.print(Text("note: ", style="yellow") + cell(note), soft_wrap=True)
+    print_account(out, summary.ingest, summary.notes)
     out.print()
     out.print(
         Text(f"run {summary.run_id}", style="bold green"),
         cell(f"is published in {summary.directory} ({seconds:.0f} s)"),
         soft_wrap=True,
     )
-    out.print(cell(f"  {_next_step(summary, warehouse)}"), soft_wrap=True)
+    seen = current == night.run_id
+    where = {"warehouse": root, "run_id": None if seen else night.run_id}
+    show = command_line("show", summary.example_user or "USER", **where)
+    report = command_line("report", **where)
+    out.print(cell(f"  see a list: {show}; the whole night: {report}"), soft_wrap=True)
+    if not seen:
+        there = command_line("rollback", night.run_id, warehouse=root)
+        out.print(
+            cell(f"readers still see run {current}; to send them to this one: {there}"),
+            soft_wrap=True,
+        )
 
 
 def _metrics(summary: Summary, *, narrow: bool) -> RenderableType:
@@ -65,8 +69,9 @@ def _table_rows(summary: Summary) -> list[tuple[str, str]]:
     return [(name, f"{rows:,}") for name, rows in summary.table_rows.items()]
 
 
-def _next_step(summary: Summary, warehouse: Path) -> str:
-    user = summary.example_user or "USER"
-    quoted = f'"{user}"' if " " in user else user
-    show = f"see a list: mfspark show {quoted} --warehouse {warehouse}"
-    return f"{show}; the whole night: mfspark report --warehouse {warehouse}"
+def print_account(out: Console, report: IngestReport, notes: Iterable[str]) -> None:
+    """Print what came in, and what is worth knowing about it or the whole night."""
+    for line in account_of(report):
+        out.print(cell(line), soft_wrap=True)
+    for note in notes:
+        out.print(Text("note: ", style="yellow") + cell(note), soft_wrap=True)

@@ -1,13 +1,17 @@
 """How a command is made of its body: shared options taken once, errors on one screen, a status."""
 
 import inspect
+import re
+import shlex
 import sys
 from collections.abc import Callable, Collection
 from io import TextIOWrapper
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
+from typer.core import TyperCommand
 
+from mfspark.errors import ExitStatus, printable
 from mfspark.system.exit import guarded
 
 READING, KEEPING = "Reading what was published", "Keeping a warehouse"
@@ -19,6 +23,35 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show full stack traces.")]
 _DEBUG = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Debug)
 # Annotations of what bodies are given; the classes are imported by the commands that need them.
 _LATE = {"PublishedRun": object, "Request": object, "Warehouse": object}
+
+_NEGATIVE = re.compile(r"-[0-9].*", re.DOTALL)
+
+
+class _Command(TyperCommand):
+    """A command that says how ids like -5 are given, which look like options."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse, but end with the line that works where a negative number is no option's value."""
+        takes = [one for one in self.params if not getattr(one, "is_flag", False)]
+        before_value = {name for one in takes for name in one.opts if name.startswith("-")}
+        before = ["", *args]
+        plain = args[: args.index("--")] if "--" in args else args
+        ids = [
+            word
+            for word, last in zip(plain, before, strict=False)
+            if _NEGATIVE.fullmatch(word) and last not in before_value
+        ]
+        if ids:
+            others = [word for word in plain if word not in ids]
+            words = [*ctx.command_path.split(), *others, "--", *ids, *args[len(plain) + 1 :]]
+            print(
+                f"mfspark: {' and '.join(ids)}: what begins with - is taken for an option\n"
+                f"  ids that do stand after --: {printable(shlex.join(words))}",
+                file=sys.stderr,
+            )
+            ctx.exit(ExitStatus.USAGE)
+        return super().parse_args(ctx, args)
+
 
 Body = TypeVar("Body", bound="Callable[..., int | None]")
 
@@ -57,7 +90,8 @@ def command(
         invoke.__signature__ = inspect.Signature(list(options.values()))  # pyright: ignore[reportFunctionMemberAccess]
         invoke.__annotations__ = {key: option.annotation for key, option in options.items()}
         shown = name or body.__name__.replace("_", "-")
-        app.command(shown, help=text or inspect.getdoc(body), rich_help_panel=panel)(invoke)
+        about = text or inspect.getdoc(body)
+        app.command(shown, cls=_Command, help=about, rich_help_panel=panel)(invoke)
         return body
 
     return register

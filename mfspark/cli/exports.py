@@ -13,7 +13,8 @@ from mfspark.cli.command import KEEPING, READING, command
 from mfspark.cli.options import RunId, opened_run, opened_warehouse
 from mfspark.cli.terminal import cell, console, table
 from mfspark.errors import ConfigError
-from mfspark.queries.summary import count
+from mfspark.system.command_line import command_line
+from mfspark.system.words import count
 from mfspark.tables.run import PublishedRun
 from mfspark.tables.warehouse import Warehouse
 
@@ -44,6 +45,10 @@ def completed(
     matrix, mark = completed_matrix(run), "" if plain else KNOWN
     if out is None:
         _print_matrix(matrix, mark, n, n_items)
+        if n < len(matrix.users) or n_items < len(matrix.items):
+            options = {"out": "completed.csv", "warehouse": run.warehouse.root}
+            line = command_line("completed", **options, run_id=run.run_id)
+            console().print(cell(f"the whole matrix: {line}", "dim"), soft_wrap=True)
         return
     with _writing(out):
         if long:
@@ -121,5 +126,3 @@ def _print_matrix(matrix: CompletedMatrix, mark: str, n: int, n_items: int) -> N
     known = f"{matrix.known.mean():.0%} known{f', marked {mark}' if mark else ''}"
     out = console()
     out.print(table(("user", *names), rows, title=f"{shape}, {known}", numbers=names))
-    if n < len(matrix.users) or n_items < len(matrix.items):
-        out.print(cell("the whole matrix: mfspark completed --out FILE", "dim"))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import typer
 
 from mfspark.cli.command import HELP, command, start
-from mfspark.cli.stages import requested
+from mfspark.cli.stages import requested, work_of
 from mfspark.config.models import ModelName
 from mfspark.pipeline.request import Request
 from mfspark.pipeline.sequence import STAGES, StageName
@@ -29,9 +29,12 @@ def job(stage: StageName, only: Sequence[ModelName] = ()) -> None:
         for handler in logging.getLogger().handlers:
             handler.setFormatter(RedactingFormatter("%(asctime)s %(name)s %(message)s"))
         logging.getLogger("py4j").setLevel(logging.WARNING)
-        night = execute(request, LoggedProgress(), only)
+        progress = LoggedProgress()
+        night = execute(request, progress, only)
         done, root = logging.getLogger("mfspark"), night.warehouse.root
-        done.info("%s of run %s done in %s", stage, night.run_id, root)
+        if not progress.n_steps:
+            done.info("run %s was already published; there was nothing left to do", night.run_id)
+        done.info("%s done in %s", work_of(stage, night.run_id), root)
 
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings=HELP)
     command(app, text=STAGES[stage].help, given=requested(stage))(work)

@@ -3,13 +3,15 @@
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from mfspark.cli.command import KEEPING, command
 from mfspark.cli.options import opened_warehouse, parse_age
 from mfspark.cli.terminal import cell, console, table
 from mfspark.errors import ConfigError, MfsparkError, StaleError
 from mfspark.queries.runs import OpenNight, RunLine
-from mfspark.queries.summary import count
+from mfspark.system.command_line import command_line
+from mfspark.system.words import count
 from mfspark.tables.warehouse import Warehouse
 
 app = typer.Typer()
@@ -22,11 +24,15 @@ def runs(warehouse: Warehouse) -> None:
 
     root, out = warehouse.root, console()
     columns = ("run", "date", "age", "ratings", "rejected", "best RMSE", "")
-    lines = [_run_cells(line) for line in published_runs(root)]
-    out.print(table(columns, lines, numbers=("age", "ratings", "rejected")))
-    if nights := open_nights(root):
+    nights = open_nights(root)
+    if not nights or warehouse.current():
+        lines = [_run_cells(line) for line in published_runs(root)]
+        out.print(table(columns, lines, numbers=("age", "ratings", "rejected")))
+    if nights:
         shown = [(night.run_id, _state(night)) for night in nights]
         out.print(table(("run", "state"), shown, title="Not published"))
+    for night in nights:
+        _print_command(out, night)
 
 
 @command(app, panel=KEEPING, given=opened_warehouse)
@@ -48,10 +54,12 @@ def status(
         out.print(cell(line.problem, "red"), soft_wrap=True)
     for night in open_nights(root):
         out.print(cell(f"run {night.run_id}: {_state(night)}"), soft_wrap=True)
+        _print_command(out, night)
     if limit is not None and (hours is None or hours * 3600 > limit.total_seconds()):
         raise StaleError(
             f"run {line.run_id} is {_age(hours)} old, more than {max_age}",
-            f"see what happened to the last night: mfspark runs, and the log in {root / 'logs'}",
+            f"see what happened to the last night: {command_line('runs', warehouse=root)}, and the "
+            f"log in {root / 'logs'}",
         )
 
 
@@ -83,7 +91,8 @@ def verify(
     if damaged:
         raise MfsparkError(
             f"run {' and run '.join(damaged)} {'is' if len(damaged) == 1 else 'are'} damaged",
-            "send readers to a run that is whole (mfspark rollback RUN), or restore the files",
+            "restore the files, or send readers to a run that is whole: "
+            + command_line("rollback", "RUN", warehouse=warehouse.root),
         )
 
 
@@ -124,6 +133,11 @@ def gc(
     for run in (*removed.runs, *removed.scratch):
         out.print(f"removed {run}", soft_wrap=True)
     out.print(f"{count(len(warehouse.run_ids()), 'run')} kept")
+
+
+def _print_command(out: Console, night: OpenNight) -> None:
+    if night.go_on:
+        out.print(cell(f"to go on with run {night.run_id}: {night.go_on}"), soft_wrap=True)
 
 
 def _state(night: OpenNight) -> str:

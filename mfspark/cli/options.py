@@ -55,7 +55,8 @@ def opened_warehouse(warehouse: WarehouseDir = None, config: ConfigFile = None) 
     from mfspark.config.loading import load_config
     from mfspark.tables.warehouse import Warehouse
 
-    return Warehouse(warehouse or load_config(config).warehouse)
+    root = warehouse if warehouse and not config else load_config(config).warehouse
+    return Warehouse(root if warehouse is None else warehouse)
 
 
 def opened_run(

@@ -16,7 +16,9 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
+from mfspark.cli.terminal import cell
 from mfspark.pipeline.progress import LoggedProgress
 
 _NOTEWORTHY = 0.1  # seconds; a step below it was probably found finished
@@ -77,6 +79,11 @@ class TerminalProgress(LoggedProgress):
             yield
         self.taken[label] = self._bar.get_time() - began
         self._bar.advance(self._task, self._known.get(label, 0.0) if self._known else 1.0)
+
+    def note(self, text: str) -> None:
+        """Print it above the bar, and log it."""
+        super().note(text)
+        self._bar.console.print(Text("note: ", style="yellow") + cell(text), soft_wrap=True)
 
 
 def read_step_times(path: Path) -> dict[str, float]:

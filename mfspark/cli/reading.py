@@ -9,13 +9,15 @@ from rich.text import Text
 from mfspark.cli.command import READING, command
 from mfspark.cli.options import opened_run
 from mfspark.cli.terminal import cell, console, name_of, table
-from mfspark.errors import ConfigError
+from mfspark.errors import ConfigError, InputError
 from mfspark.queries.lookup import Neighborhood, UserList
 from mfspark.queries.predict import Pair
-from mfspark.queries.summary import count
+from mfspark.system.words import count
 from mfspark.tables.run import PublishedRun
 
 app = typer.Typer()
+
+_FEW = 5  # unknown items for which others are proposed
 
 User = Annotated[str, typer.Argument(metavar="USER", help="A user id.", show_default=False)]
 
@@ -63,14 +65,21 @@ def predict(
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="One model. Default: all of them.")
     ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End with 3 where user or item is unknown.")
+    ] = False,
 ) -> None:
     """Predict one rating by every model, beside the known rating.
 
-    Users and items that nobody knows are answered too, from what is known of the other one.
+    Users and items that nobody knows are marked as such, and answered from what is known of the
+    other one; with --strict they are an error.
     """
     from mfspark.queries.predict import predict_pair
 
-    _print_pair(predict_pair(run, user, item, model))
+    pair = predict_pair(run, user, item, model)
+    if strict and pair.unknown:
+        raise InputError(f"run {run.run_id}: {' and '.join(pair.notes[: len(pair.unknown)])}")
+    _print_pair(pair)
 
 
 @command(app, panel=READING, given=opened_run)
@@ -78,7 +87,11 @@ def fold_in(
     run: PublishedRun,
     rates: Annotated[
         list[str],
-        typer.Argument(metavar="ITEM=RATING...", help="What the user rated.", show_default=False),
+        typer.Argument(
+            metavar="ITEM=RATING...",
+            help="What the user rated: ids or exact titles.",
+            show_default=False,
+        ),
     ],
     n: Annotated[int, typer.Option("-n", min=1, help="Rows to show.")] = 10,
     model: Annotated[
@@ -87,9 +100,12 @@ def fold_in(
 ) -> None:
     """Recommend for somebody new, by what they rated; nothing is stored."""
     from mfspark.queries.fold_in import fold_in as fold
+    from mfspark.queries.lookup import near_items
 
-    found = fold(run, dict(_as_rating(text) for text in rates), model, n)
+    found = fold(run, [_as_rating(text) for text in rates], model, n)
     out = console()
+    for note in found.notes:
+        out.print(Text("note: ", style="yellow") + cell(note), soft_wrap=True)
     rows = [
         (rank, name_of(item, title), f"{score:.3f}")
         for rank, (item, title, score) in enumerate(found.items, 1)
@@ -97,17 +113,21 @@ def fold_in(
     title = f"For {count(len(rates), 'rating')}, by {found.model} of run {run.run_id}"
     columns, numbers = ("rank", "item", "score"), ("rank", "score")
     out.print(table(columns, rows, title=title, numbers=numbers))
+    if len(found.items) < n:
+        out.print(cell("there are no further items to list", "dim"))
     if found.unknown:
-        out.print(f"unknown items, left out: {', '.join(found.unknown)}")
+        near = [f"{item} ({near_items(run, item)})" for item in found.unknown[:_FEW]]
+        near += found.unknown[_FEW:]
+        out.print(cell(f"unknown items, left out: {', '.join(near)}"), soft_wrap=True)
 
 
 def _as_rating(text: str) -> tuple[str, float]:
     item, equals, value = text.rpartition("=")
     try:
-        rating = float(value)
+        rating = float(value) if "_" not in value else math.nan  # Python takes 4_5 for 45
     except ValueError:
         rating = math.nan
-    if not equals or not item or not math.isfinite(rating):
+    if not equals or not item.strip() or not math.isfinite(rating):
         raise ConfigError(f"'{text}' is not ITEM=RATING", "write it as 318=4.5")
     return item, rating
 
@@ -201,6 +221,9 @@ def _print_pair(pair: Pair) -> None:
         )
         for opinion in pair.opinions
     ]
-    title = f"{pair.user}, {name_of(pair.item, pair.title)}: {known}"
+    user, item = (f" (unknown {side})" * (side in pair.unknown) for side in ("user", "item"))
+    title = f"{pair.user}{user}, {name_of(pair.item, pair.title)}{item}: {known}"
+    if pair.unknown:
+        title += "; averages, not a prediction for this pair"
     columns = ("model", "prediction", "rating", "tier", "from")
     out.print(table(columns, rows, title=title, numbers=("prediction", "rating")))

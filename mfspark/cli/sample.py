@@ -1,5 +1,6 @@
 """`mfspark sample`: data to try things out with."""
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +9,7 @@ import typer
 
 from mfspark.cli.command import command
 from mfspark.cli.terminal import console
-from mfspark.queries.summary import count
+from mfspark.system.words import count
 
 app = typer.Typer(help="Write data to try things out with.", no_args_is_help=True)
 
@@ -93,5 +94,6 @@ def _say_written(files: list[Path]) -> None:
 
 
 def _say_next(ratings: list[Path], items: list[Path]) -> None:
-    options = [f"--ratings '{path}'" for path in ratings] + [f"--items '{path}'" for path in items]
-    console(stderr=True).print(f"next: mfspark run {' '.join(options)}", soft_wrap=True)
+    options = [("--ratings", path) for path in ratings] + [("--items", path) for path in items]
+    line = shlex.join(["mfspark", "run", *(str(word) for option in options for word in option)])
+    console(stderr=True).print(f"next: {line}", soft_wrap=True)

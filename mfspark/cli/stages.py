@@ -24,6 +24,9 @@ from mfspark.tables.night import Night
 app = typer.Typer()
 log = logging.getLogger("mfspark")
 
+_ACCOUNT = "mfspark.pipeline.ingest"
+"""Logs what came in, for the log file; the closing lines on standard output say it too."""
+
 
 def requested(stage: StageName) -> Callable[..., Request]:
     """Return what makes a request for a stage of the options that all stages take."""
@@ -61,9 +64,9 @@ def requested(stage: StageName) -> Callable[..., Request]:
             ),
         ] = None,
         models: Annotated[
-            str,
+            str | None,
             typer.Option("--models", "-m", metavar="A,B", help="Only these, such as als,torch_mf."),
-        ] = "",
+        ] = None,
         config: ConfigFile = None,
         overrides: Overrides = None,
     ) -> Request:
@@ -78,11 +81,17 @@ def requested(stage: StageName) -> Callable[..., Request]:
             tuple(test or ()),
             warehouse,
             run_date,
-            tuple(name.strip() for name in models.split(",") if name.strip()),
+            _names_in(models),
             tuple(overrides or ()),
         )
 
     return request
+
+
+def _names_in(models: str | None) -> tuple[str, ...]:
+    """Split `--models`; where it names nothing that stays to be seen, and is refused."""
+    names = tuple(name.strip() for name in (models or "").split(",") if name.strip())
+    return names if names or models is None else ("",)
 
 
 def run_stage(request: Request) -> None:
@@ -90,7 +99,9 @@ def run_stage(request: Request) -> None:
     from mfspark.cli.terminal import console
     from mfspark.pipeline.request import execute
 
+    request = request.dated()
     config, run_date = request.load(), request.date()  # whatever is wrong with them, first
+    request.check(config)
     out = console(stderr=True)
     if not config.inputs.ratings:
         out.print("no --ratings: the embedded survey is used", style="dim")
@@ -98,7 +109,7 @@ def run_stage(request: Request) -> None:
         began = time.monotonic()
         night = execute(request, progress)
         seconds = time.monotonic() - began
-        log.info("%s of run %s is done", request.stage, night.run_id)
+        log.info("%s is done", work_of(request.stage, night.run_id))
     if not progress.n_steps:
         out.print(f"run {night.run_id} was already published; there was nothing left to do")
     _conclude(request, night, seconds)
@@ -133,26 +144,31 @@ def backfill(
             console().print(f"run {night.run_id} is published", soft_wrap=True)
 
 
+def work_of(stage: str, run_id: str) -> str:
+    """Name what a command did: a stage of a run, or the run."""
+    return f"run {run_id}" if stage == "run" else f"{stage} of run {run_id}"
+
+
 def _conclude(request: Request, night: Night, seconds: float) -> None:
-    from mfspark.cli.closing import print_summary
+    from mfspark.cli.closing import print_account, print_summary
     from mfspark.cli.terminal import console
+    from mfspark.ingest.account import notes_on
+    from mfspark.models.records import INGEST
     from mfspark.queries.summary import summarise
     from mfspark.tables.run import PublishedRun
 
+    out = console()
     if night.published:
         summary = summarise(PublishedRun(night.warehouse.root, night.run_id))
-        print_summary(console(), summary, night.warehouse.root, seconds)
-        current = night.warehouse.current()
-        if current != night.run_id:
-            console().print(
-                f"readers still see run {current}; to send them to this one: "
-                f"mfspark rollback {night.run_id}",
-                soft_wrap=True,
-            )
+        print_summary(out, summary, night, seconds)
         return
-    console().print(
-        f"{request.stage} of run {night.run_id} is done in {seconds:.0f} s; its tables so far are "
-        f"in {night.scratch('tables')}, and readers see them after: mfspark publish",
+    if night.finished(INGEST):
+        report = night.record(INGEST)
+        print_account(out, report, notes_on(report))
+    publish = request.asked(request.load()).of("publish")
+    out.print(
+        f"{work_of(request.stage, night.run_id)} is done in {seconds:.0f} s; its tables so far are "
+        f"in {night.scratch('tables')}; readers see them after:\n  {publish}",
         soft_wrap=True,
     )
 
@@ -174,7 +190,9 @@ def _reported(stage: str, config: Config, run_date: date) -> Generator[LoggedPro
         logs.mkdir(parents=True, exist_ok=True)
         file = logging.FileHandler(logs / f"{run_date}.log")
     if not terminal.is_terminal:
-        with _logging_to(file, logging.StreamHandler()):
+        stream = logging.StreamHandler()
+        stream.addFilter(lambda record: record.name != _ACCOUNT)
+        with _logging_to(file, stream):
             yield LoggedProgress()
         return
     times = logs / f"steps-{stage}.json"

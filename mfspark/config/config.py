@@ -34,7 +34,7 @@ class InputOptions(Section):
     """
 
     ratings: tuple[str, ...] = ()
-    """Files or globs of ratings; empty means the embedded survey."""
+    """Files or globs of ratings; empty means the embedded survey, in a warehouse of its own."""
     items: tuple[str, ...] = ()
     """Files or globs with titles and genres."""
     users: tuple[str, ...] = ()

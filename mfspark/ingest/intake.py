@@ -105,14 +105,13 @@ def ingest(
         plan = plan_ratings(spark, ratings_files, config.ingest)
         read_planned(spark, plan).write.mode("overwrite").parquet(f"{scratch}/read")
     names = display_names(ratings_files)
-    for name, how in zip(names, plan.read_as, strict=True):
-        log.info("%s: %s", name, how)
     rows = spark.read.schema(READ_SCHEMA).parquet(f"{scratch}/read")
     counts = count_rows(rows, until, len(plan.splits))
     rejected = rows.where("reason is not null")
     base_ratings = base.ratings if base else None
     n_accepted = counts.by_kind.get(ACCEPTED, 0)
     if too_many_rejected(counts, config.ingest) or not (n_accepted or base_ratings):
+        _log_how_read(names, plan.read_as)
         write(_named(rejected, names), "rejected_ratings")
         raise unusable(counts, names, config.ingest, until)
 
@@ -144,6 +143,7 @@ def ingest(
         if n_superseded > allowed:
             n_repeats = count_repeats(accepted, len(ratings_files) - n_test_files)
             if n_repeats > allowed:
+                _log_how_read(names, plan.read_as)
                 write(_named(rejected, names), "rejected_ratings")
                 raise too_many(superseded, n_repeats, n_accepted, names)
     n_merged = 0
@@ -192,6 +192,12 @@ def ingest(
         n_counted=n_counted,
         notes=[apart] if apart else [],
     )
+
+
+def _log_how_read(names: Sequence[str], read_as: Sequence[str]) -> None:
+    """Log how files were understood, where the night ends here; otherwise its report says it."""
+    for name, how in zip(names, read_as, strict=True):
+        log.info("%s: %s", name, how)
 
 
 def _types(

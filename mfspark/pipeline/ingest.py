@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from mfspark.config.allowed_roots import check_allowed
 from mfspark.config.config import Config, IngestOptions
+from mfspark.ingest.account import account_of, notes_on
 from mfspark.ingest.intake import BaseRatings, BaseRun, ingest
 from mfspark.ingest.readers.detect import check_readable
 from mfspark.ingest.readers.files import find_files, fingerprint
@@ -22,6 +24,8 @@ from mfspark.tables.writer import write_table
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class InputFiles:
@@ -36,6 +40,7 @@ class InputFiles:
     def of(cls, config: Config) -> InputFiles:
         """Expand the configured patterns; no ratings at all means the embedded survey.
 
+        Whether that can be meant is for whoever takes the request to say (`Request.check`).
         Raises InputError for a pattern that matches nothing, ConfigError for a file outside of what
         is allowed.
         """
@@ -67,7 +72,8 @@ def _allowed_files(patterns: tuple[str, ...]) -> tuple[str, ...]:
 def run(context: RunContext, files: InputFiles) -> IngestReport:
     """Ingest once a night; test ratings are ingested with the others and taken out by the split.
 
-    Ratings made after the run date are left for a later night.
+    Ratings made after the run date are left for a later night. What came in is logged, also where
+    it was ingested before.
     Raises InputError when the input is unusable or too much of it was rejected.
     """
     night = context.night
@@ -89,7 +95,10 @@ def run(context: RunContext, files: InputFiles) -> IngestReport:
             len(files.test),
         )
 
-    return context.once(INGEST, read_all)
+    report = context.once(INGEST, read_all)
+    for line in (*account_of(report), *(f"note: {note}" for note in notes_on(report))):
+        log.info("%s", line)
+    return report
 
 
 def _ids_of(frame: DataFrame) -> IdTypes:

@@ -120,7 +120,10 @@ def _refuse(night: Night, verdicts: list[Verdict]) -> RefusedError:
     }
     night.warehouse.file_system.replace_file(path, as_json(plain(why)))
     gates = sorted({verdict.gate for verdict in refusing})
-    settings = " ".join(f"--set gates.{gate}.mode=warn" for gate in gates)
+    settings = [word for gate in gates for word in ("--set", f"gates.{gate}.mode=warn")]
+    again = f"run the same command with {' '.join(settings)}"
+    if night.asked:
+        again = night.asked.of("publish", *settings)
     seen = night.warehouse.current()
     shown = [f"  - {reason}" for reason in reasons[:_SHOWN]]
     if len(refusing) > _SHOWN:
@@ -128,6 +131,6 @@ def _refuse(night: Night, verdicts: list[Verdict]) -> RefusedError:
     return RefusedError(
         "\n".join([f"run {night.run_id} was not published:", *shown]),
         f"readers still see {f'run {seen}' if seen else 'nothing'}; every figure is in {path}, the "
-        f"tables are in {night.scratch('tables')}\n  to publish it all the same, run the same "
-        f"command with {settings}: it goes on from here",
+        f"tables are in {night.scratch('tables')}\n"
+        f"  to publish it all the same, from where it is: {again}",
     )

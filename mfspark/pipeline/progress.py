@@ -20,6 +20,10 @@ class Progress(Protocol):
         """Surround one step."""
         ...
 
+    def note(self, text: str) -> None:
+        """Say what whoever started the night should know now, not at its end."""
+        ...
+
 
 class LoggedProgress:
     """One line a step in the log: its number, name and seconds."""
@@ -45,3 +49,7 @@ class LoggedProgress:
         self._done += 1
         seconds = time.perf_counter() - began
         log.info("%d/%d %s: %.1f s", self._done, self.n_steps, label, seconds)
+
+    def note(self, text: str) -> None:
+        """Log it."""
+        log.warning("note: %s", text)

@@ -125,9 +125,9 @@ STAGES: dict[str, Stage] = {
         lambda _: (),
         ("publish",),
         "The whole night: read ratings, fit, measure, publish.\n\n"
-        "Without --ratings the embedded survey is used. A night is a date, a configuration and "
-        "inputs: the same three again go on where they were interrupted, or find the night "
-        "published.",
+        "Without --ratings the embedded survey is used, in a warehouse that holds no other data. "
+        "A night is a date, a configuration and inputs: the same three again go on where they were "
+        "interrupted, or find the night published.",
     ),
     "ingest": Stage(
         lambda work: [Step("ingest", lambda: work.dataset)],

@@ -4,7 +4,7 @@ The same normal equations as a half step of the training, exactly solved, for on
 Spark and changes nothing in the warehouse.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +14,18 @@ from mfspark.errors import ConfigError, NotFoundError
 from mfspark.kernels.arrays.tile import Array, Arrays, Tile
 from mfspark.models.factorization import als, ials
 from mfspark.models.records import cut_key
-from mfspark.queries.lookup import Id, as_id, scale_of
+from mfspark.queries.lookup import (
+    Id,
+    as_id,
+    check_named,
+    ingest_of,
+    look_up_item,
+    near_items,
+    scale_of,
+)
 from mfspark.tables.run import PublishedRun
 
+POPULARITY = "popularity"
 FOLDING = ("ials", "als")
 """The models that can take in a user at once, the one that ranks first."""
 
@@ -26,41 +35,99 @@ class FoldedIn:
     """The list of a new user."""
 
     model: str
+    """Who made it: popularity where the ratings say nothing that the model goes by."""
     items: list[tuple[Id, str | None, float]]
     """Item id, title and score, the best first."""
     unknown: list[str]
     """Rated items that the model knows nothing of; they count for nothing."""
+    notes: list[str]
+    """What is odd about the ratings."""
 
 
 def fold_in(
-    run: PublishedRun, ratings: Mapping[str, float], model: str | None = None, n: int = 10
+    run: PublishedRun,
+    ratings: Mapping[str, float] | list[tuple[str, float]],
+    model: str | None = None,
+    n: int = 10,
 ) -> FoldedIn:
-    """Return the n best items for somebody with these ratings by item id.
+    """Return the n best items for somebody with these ratings by item id or exact title.
 
-    Rated items are left out. Raises NotFoundError where the run has no model that can do it,
-    ConfigError where no rated item is known.
+    Rated items are left out, and those that no list of the run may hold. Raises NotFoundError where
+    the run has no model that can do it and for a title that several items have, ConfigError where
+    no rated item is known or one is rated twice.
     """
     name = _model_of(run, model)
     ids, titles, items = _items_of(run, name)
+    pairs = ratings if isinstance(ratings, list) else list(ratings.items())
     column = {key: i for i, key in enumerate(ids)}
-    known = {key: value for key, value in ratings.items() if as_id(run, "item", key) in column}
+    known, unknown = _found(run, column, pairs)
     if not known:
         raise ConfigError(
-            f"model '{name}' knows none of the {len(ratings)} rated items",
-            "name items by the ids of table items",
+            f"model '{name}' knows none of the {len(unknown)} rated items",
+            f"name items by the ids or titles of table items; {near_items(run, unknown[0])}",
         )
-    rated = np.array([column[as_id(run, "item", key)] for key in known])  # type: ignore[index]
+    notes = _off_the_scale(run, pairs)
+    rated = np.array(list(known))
     tile = Tile.from_triples(
         np.zeros(len(rated), int), rated, np.array(list(known.values())), 1, len(ids)
     )
     scores = _scores(run, name, tile, items)
+    if scores is None:
+        notes.append(
+            f"{name} goes by what was chosen, and no rating here is a choice ({_choices(run)}); "
+            "this is the list of popularity, as the night's own for such a user"
+        )
+        name, scores = POPULARITY, items["n_ratings"].astype(np.float64)
+    adjust = scale_of(run).adjust if name == "als" else np.asarray  # the others score no ratings
     scores[rated] = -np.inf
-    best = np.argsort(-scores, kind="stable")[: min(n, len(ids) - len(rated))]
-    return FoldedIn(
-        name,
-        [(ids[i], titles[i], float(scores[i])) for i in best],
-        sorted(ratings.keys() - known.keys()),
-    )
+    scores[~_listable(run, ids)] = -np.inf
+    best = np.argsort(-scores, kind="stable")[: min(n, int((scores > -np.inf).sum()))]
+    shown = adjust(scores[best])  # after ranking: what lies beyond the scale is not all alike
+    listed = [(ids[i], titles[i], float(s)) for i, s in zip(best, shown, strict=True)]
+    return FoldedIn(name, listed, sorted(unknown), notes)
+
+
+def _found(
+    run: PublishedRun, column: Mapping[Id, int], pairs: Iterable[tuple[str, float]]
+) -> tuple[dict[int, float], list[str]]:
+    """Return ratings by column, and the items that have none. Raises ConfigError for one twice."""
+    found: dict[int, float] = {}
+    named: dict[int, str] = {}
+    unknown: list[str] = []
+    for text, value in pairs:
+        check_named("item", text)
+        key = as_id(run, "item", text)
+        if key not in column:  # a title, or spelled in another way
+            row = look_up_item(run, text)
+            key = row["id"] if row else None
+        if key is None or key not in column:
+            unknown.append(text)
+            continue
+        place = column[key]
+        if place in found:
+            twice = f"{named[place]}={found[place]:g} and {text}={value:g}"
+            raise ConfigError(f"item {key} is rated twice: {twice}", "give each item one rating")
+        found[place], named[place] = value, text
+    return found, unknown
+
+
+def _off_the_scale(run: PublishedRun, pairs: Iterable[tuple[str, float]]) -> list[str]:
+    low, high = ingest_of(run).rating_scale
+    off = ", ".join(f"{text}={value:g}" for text, value in pairs if not low <= value <= high)
+    return [f"off the night's scale, {low:g} to {high:g}: {off}"] if off else []
+
+
+def _choices(run: PublishedRun) -> str:
+    threshold = run.manifest.config["models"]["ials"].get("threshold")
+    return "above 0" if threshold is None else f"models.ials.threshold = {threshold:g} or above"
+
+
+def _listable(run: PublishedRun, ids: list[Id]) -> Array:
+    """Return which items lists may hold (publish.allow_items, deny_items), bool (items)."""
+    options = run.manifest.config["publish"]
+    allowed, denied = (set(options.get(f"{name}_items", ())) for name in ("allow", "deny"))
+    names = [str(key) for key in ids]
+    return np.array([(not allowed or i in allowed) and i not in denied for i in names], bool)
 
 
 def _model_of(run: PublishedRun, model: str | None) -> str:
@@ -77,7 +144,8 @@ def _model_of(run: PublishedRun, model: str | None) -> str:
 def _items_of(run: PublishedRun, name: str) -> tuple[list[Id], list[str | None], Arrays]:
     """Return ids, titles and factors of the items that a model was fitted on, by id."""
     rows = run.rows(
-        "select item_id, title, bias, factors from {item_factors} f"
+        "select item_id, title, coalesce(n_ratings, 0) as n_ratings, bias, factors"
+        " from {item_factors} f"
         " join {items} i using (item_id) where model = ? order by item_id",
         name,
     )
@@ -85,16 +153,22 @@ def _items_of(run: PublishedRun, name: str) -> tuple[list[Id], list[str | None],
     arrays = {
         "factors": np.array([row["factors"] for row in rows], np.float32),
         "bias": np.array([row["bias"] for row in rows], np.float32),
+        "n_ratings": np.array([row["n_ratings"] for row in rows], np.int64),
     }
     return [row["item_id"] for row in rows], [row["title"] for row in rows], arrays
 
 
-def _scores(run: PublishedRun, name: str, tile: Tile, items: Arrays) -> Array:
-    """Return the scores of all items for the one row of a tile, float64 (items)."""
+def _scores(run: PublishedRun, name: str, tile: Tile, items: Arrays) -> Array | None:
+    """Return the scores of all items for the one row of a tile, float64 (items), as they come.
+
+    None where the model goes by choices and the tile holds none.
+    """
     Y, options = items["factors"], run.manifest.config["models"][name]
     if name == "ials":
         chosen = IALSOptions.of_run(options | {"solver": "cholesky"})
         part, solver = ials.rating_block_of(chosen, tile, items), ials.solver_of(chosen, len(Y))
+        if not (part.targets > 1).any():  # 1 + the weight of a choice
+            return None
         x, _ = solver.solve([part], np.zeros((1, Y.shape[1]), np.float32), Y.T @ Y)
         return (Y @ x[0]).astype(np.float64)
     explicit = ALSOptions.of_run(options | {"solver": "cholesky"})
@@ -105,5 +179,4 @@ def _scores(run: PublishedRun, name: str, tile: Tile, items: Arrays) -> Array:
     solver, ratings = als.solver_of(explicit), [(tile, items)]
     block, _ = als.solved(solver, nobody, ratings, tiles.mean, tiles.std, biases=explicit.biases)
     x, bias = block["factors"][0], float(block["bias"][0])
-    scores = tiles.mean + bias + items["bias"].astype(np.float64) + Y @ x
-    return scale_of(run).adjust(scores)
+    return tiles.mean + bias + items["bias"].astype(np.float64) + Y @ x

@@ -4,6 +4,7 @@ A run is opened once: the pointer is read then, and nights published meanwhile c
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 from mfspark.errors import NotFoundError
@@ -17,7 +18,8 @@ from mfspark.tables.sql import Row
 
 Id = int | str
 
-_INTEGER = re.compile(r"-?\d{1,18}")
+_INTEGER = re.compile(r"-?[0-9]{1,99}")
+_INT64 = range(-(2**63), 2**63)
 
 
 def ingest_of(run: PublishedRun) -> IngestReport:
@@ -38,16 +40,26 @@ def as_id(run: PublishedRun, side: Side, text: str) -> Id | None:
     """Return an id in the type of the run's tables; None where the text cannot be one of them."""
     text = text.strip()
     if run.manifest.ids.of(side) == "string":
-        return text
-    return int(text) if _INTEGER.fullmatch(text) else None
+        return text or None
+    if not _INTEGER.fullmatch(text):
+        return None
+    number = int(text)
+    return number if number in _INT64 else None
 
 
 def find_user(run: PublishedRun, text: str) -> Row:
     """Return a user's row of table `users`. Raises NotFoundError that names near matches."""
+    check_named("user", text)
     found = look_up(run, "user", text)
     if found is None:
         raise NotFoundError(f"run {run.run_id} has no user '{text}'", near_matches(run, text))
     return found
+
+
+def check_named(side: Side, text: str) -> None:
+    """Raise NotFoundError for an empty id: a variable of the shell that is not set, say."""
+    if not text.strip():
+        raise NotFoundError(f"no {side} is named: the id is empty", f"say which {side} is meant")
 
 
 def look_up(run: PublishedRun, side: Side, text: str) -> Row | None:
@@ -58,8 +70,12 @@ def look_up(run: PublishedRun, side: Side, text: str) -> Row | None:
     columns = f"{side}_id as id, coalesce(n_ratings, 0) as n_ratings, mean" + (
         ", title" if side == "item" else ""
     )
-    rows = run.rows(f"select {columns} from {{{side}s}} where {side}_id = ?", key)
-    return rows[0] if rows else None
+    spelled: list[Id] = [key]
+    if isinstance(key, str):  # ids are stored as NFC, and by older versions as they came
+        spelled.append(unicodedata.normalize("NFC", key))
+    query = f"select {columns} from {{{side}s}} where {side}_id = ?"
+    found = (row for one in spelled for row in run.rows(query, one))
+    return next(found, None)
 
 
 def look_up_item(run: PublishedRun, text: str) -> Row | None:
@@ -72,7 +88,7 @@ def look_up_item(run: PublishedRun, text: str) -> Row | None:
         return found
     rows = run.rows(
         """select item_id as id, coalesce(n_ratings, 0) as n_ratings, mean, title from {items}
-           where title = ? order by id""",
+           where nfc_normalize(title) = nfc_normalize(?) order by id""",
         text.strip(),
     )
     if len(rows) > 1:

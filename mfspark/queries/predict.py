@@ -11,9 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from mfspark.errors import NotFoundError
-from mfspark.queries.lookup import Id, look_up, look_up_item, near_items, near_matches, scale_of
+from mfspark.queries.lookup import (
+    Id,
+    check_named,
+    look_up,
+    look_up_item,
+    near_items,
+    near_matches,
+    scale_of,
+)
 from mfspark.queries.predict_knn import NeighborsOfPair
-from mfspark.schemas import Side
+from mfspark.schemas import SIDES, Side
 from mfspark.tables.run import PublishedRun
 from mfspark.tables.sql import Row
 
@@ -41,6 +49,8 @@ class Pair:
     """The known rating."""
     opinions: list[Opinion]
     notes: list[str]
+    unknown: tuple[Side, ...] = ()
+    """Which of the two nobody knows: what is said is then no prediction for them."""
 
 
 def predict_pair(
@@ -49,8 +59,11 @@ def predict_pair(
     """Predict one pair with every rating model of a run, or with one.
 
     An unknown user or item is no error: what is known of the other one still counts. Raises
-    NotFoundError for a model that predicts no ratings, and for a title that several items have.
+    NotFoundError for a model that predicts no ratings, a title that several items have and an
+    empty name.
     """
+    check_named("user", user_text)
+    check_named("item", item_text)
     user, item = look_up(run, "user", user_text), look_up_item(run, item_text)
     notes: list[str] = []
     if user is None:
@@ -67,6 +80,7 @@ def predict_pair(
         scorer.known_rating(),
         [scorer.opinion(name) for name in _asked_for(run, model)],
         notes,
+        tuple(side for side, row in zip(SIDES, (user, item), strict=True) if row is None),
     )
 
 

@@ -1,7 +1,7 @@
 """The published runs of a warehouse, from their manifests alone; needs no Spark."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from mfspark.errors import MfsparkError
 from mfspark.evaluation.catalog import RMSE
 from mfspark.tables.night import WHY
 from mfspark.tables.retention import scratch_nights
+from mfspark.tables.waiting import waiting_nights
 from mfspark.tables.warehouse import Warehouse
 
 
@@ -56,12 +57,19 @@ class OpenNight:
     reasons: tuple[str, ...]
     why: Path | None
     """The file with every figure, where it was refused."""
+    go_on: str = ""
+    """The command that goes on with it, where it can still be published and that is known."""
 
 
 def open_nights(warehouse: str | Path) -> list[OpenNight]:
     """Return the nights in scratch, the latest date first."""
     opened = Warehouse(warehouse)
-    found = [_open(opened, run, note) for run, note in scratch_nights(opened).items()]
+    waiting = (night for night in waiting_nights(opened) if night.asked)
+    commands = {night.run_id: night.command("run") for night in waiting}
+    found = [
+        replace(_open(opened, run, note), go_on=commands.get(run, ""))
+        for run, note in scratch_nights(opened).items()
+    ]
     return sorted(found, key=lambda night: night.run_id, reverse=True)
 
 

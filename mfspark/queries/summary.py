@@ -10,10 +10,12 @@ from typing import Any
 
 from mfspark.evaluation import catalog
 from mfspark.evaluation.catalog import NDCG, REFERENCES, RMSE, Metric
+from mfspark.ingest.account import notes_on
 from mfspark.ingest.report import IngestReport
 from mfspark.models.records import LISTABLE_ITEMS, ListableItems
 from mfspark.queries.lookup import ingest_of
 from mfspark.schemas import Side, other
+from mfspark.system.words import count
 from mfspark.tables.run import PublishedRun
 
 _FEW = 5  # ids that a note names
@@ -57,11 +59,6 @@ class Summary:
     example_user: str | None
     """A user of the run, for `mfspark show`."""
     notes: list[str]
-
-
-def count(n: int, noun: str) -> str:
-    """Return such as `1 rating` or `1,000 ratings`."""
-    return f"{n:,} {noun}" + ("" if n == 1 else "s")
 
 
 def summarise(run: PublishedRun) -> Summary:
@@ -113,7 +110,7 @@ def _notes(run: PublishedRun) -> Iterator[str]:
             "bayesian_mf, torch_mf, neighbors that rank by ratings) are left out, and every test "
             "item is relevant"
         )
-    yield from _about_input(ingest)
+    yield from notes_on(ingest)
     yield from _about_lists(run, ingest)
     yield from _about_filled_lists(run)
     yield from _about_sizes(run, ingest)
@@ -121,26 +118,6 @@ def _notes(run: PublishedRun) -> Iterator[str]:
     for verdict in run.manifest.verdicts:
         if verdict["outcome"] == "failed":
             yield f"gate {verdict['gate']} fails for {verdict['subject']}: {verdict['why']}"
-
-
-def _about_input(ingest: IngestReport) -> Iterator[str]:
-    yield from ingest.notes
-    if later := ingest.n_later:
-        yield f"left for later nights: {count(later, 'rating')} made after the run date"
-    if again := ingest.n_counted:
-        yield f"counted: {count(again, 'choice')} of an item by a user who had chosen it before"
-    if merged := ingest.n_merged:
-        yield f"averaged: {count(merged, 'rating')} of items that share a title with another"
-    users, items = ingest.described_users, ingest.described_items
-    if unrated := users.n_unrated:
-        yield f"{count(unrated, 'user')} of the user files rated nothing and are in no table"
-    if unrated := items.n_unrated:
-        yield f"nobody rated {count(unrated, 'item')} of the catalogue"
-    for side, described in (("user", users), ("item", items)):
-        if twice := described.n_duplicates:
-            yield f"passed over: {count(twice, 'row')} of {side} files that list a {side} again"
-        if skipped := described.n_skipped:
-            yield f"passed over: {count(skipped, 'row')} of {side} files that cannot be read"
 
 
 def _about_lists(run: PublishedRun, ingest: IngestReport) -> Iterator[str]:

@@ -17,6 +17,7 @@ from mfspark._version import __version__
 from mfspark.errors import MfsparkError
 from mfspark.schemas import SORTED_BY, IdType, IdTypes, check_schema
 from mfspark.storage.file_system import FileSystem
+from mfspark.system.command_line import command_line
 from mfspark.system.redaction import REDACTED, names_secret, redact
 
 MANIFEST = "manifest.json"
@@ -88,7 +89,8 @@ def parse_manifest(content: bytes, where: Path) -> Manifest:
         first = error.errors(include_url=False)[0]
         raise MfsparkError(
             f"the manifest {where} is damaged: {'.'.join(map(str, first['loc']))}: {first['msg']}",
-            "restore it from a backup, or roll back to another run: mfspark rollback RUN_ID",
+            "restore it from a backup, or roll back to another one of: "
+            + command_line("runs", warehouse=where.parents[2]),
         ) from None
 
 

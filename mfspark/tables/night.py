@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from mfspark.config.config import Config
 from mfspark.errors import ConfigError, MfsparkError
+from mfspark.system.command_line import CommandLine
 from mfspark.tables.lock import hold_pointer_lock
 from mfspark.tables.manifest import Manifest, as_json, plain
 from mfspark.tables.records import RecordKey
@@ -41,10 +42,17 @@ class Night:
     current_run: str | None = None
     base_run: str | None = None
     published: bool = False
+    asked: CommandLine | None = None
+    """What it was asked for with, for hints: this time; noted for others when it first begins."""
 
     @classmethod
     def begin(
-        cls, warehouse: Warehouse, config: Config, run_date: date, inputs: list[dict[str, Any]]
+        cls,
+        warehouse: Warehouse,
+        config: Config,
+        run_date: date,
+        inputs: list[dict[str, Any]],
+        asked: CommandLine | None = None,
     ) -> Night:
         """Start a night, go on with one that was interrupted, or recognise one already published.
 
@@ -52,7 +60,7 @@ class Night:
         being published by another process.
         """
         run_id = name_run(config, run_date, inputs)
-        night = cls(warehouse, config, run_date, run_id, plain(inputs))
+        night = cls(warehouse, config, run_date, run_id, plain(inputs), asked=asked)
         # A kill may have left the run directory moved but not published, or scratch not removed.
         if warehouse.file_system.is_dir(warehouse.run_dir(run_id)):
             with hold_pointer_lock(warehouse):
@@ -151,6 +159,7 @@ class Night:
             "begun_at": datetime.now(UTC).isoformat(),
             "config": plain(self.config.content()),
             "inputs": self.inputs,
+            "asked": asdict(self.asked) if self.asked else None,
         }
         self.warehouse.file_system.replace_file(path, as_json(note))
         return current, base

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from mfspark.errors import MfsparkError, RefusedError
 from mfspark.schemas import SORTED_BY, IdTypes, table_schema
 from mfspark.storage.file_system import explain_os_errors
+from mfspark.system.command_line import command_line
 from mfspark.tables.lock import hold_pointer_lock
 from mfspark.tables.manifest import (
     MANIFEST,
@@ -114,7 +115,7 @@ def rollback(warehouse: Warehouse, run_id: str) -> Manifest:
         if damage:
             raise MfsparkError(
                 f"run {run_id} is damaged: {damage}; readers stay where they are",
-                "roll back to another run: mfspark runs",
+                "roll back to another one of: " + command_line("runs", warehouse=warehouse.root),
             )
         manifest = warehouse.manifest(run_id)
         if (warehouse.root / "exports" / f"{EXPORTED}.parquet").exists():

@@ -23,6 +23,7 @@ from typing import Any
 
 from mfspark.errors import ConfigError, MfsparkError, NotFoundError
 from mfspark.storage.file_system import FileSystem, LocalFileSystem
+from mfspark.system.command_line import command_line
 from mfspark.tables.manifest import MANIFEST, Manifest, as_json, parse_manifest
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -122,13 +123,15 @@ class Warehouse:
         if not self.root.is_dir():
             raise NotFoundError(
                 f"there is no warehouse at {self.root}",
-                "give the right one with --warehouse DIR, or make one: mfspark run --warehouse DIR",
+                "give the right one with --warehouse DIR, or make one of the embedded survey: "
+                + command_line("run", warehouse=self.root),
             )
         pointed = self.pointed()
         if pointed.run_id is None:
-            raise NotFoundError(
-                f"nothing was published in {self.root} yet", "publish a night first: mfspark run"
-            )
+            begun = self.file_system.names(self.root / "scratch")
+            hint = "see which nights wait there, and go on with one" if begun else "publish a night"
+            line = command_line("runs" if begun else "run", warehouse=self.root)
+            raise NotFoundError(f"nothing was published in {self.root} yet", f"{hint}: {line}")
         if run_id is None:
             return pointed.run_id
         if check_name(run_id, "run") not in pointed.runs:

@@ -28,7 +28,9 @@ fi
 export AIRFLOW_HOME=$work/airflow
 export AIRFLOW__CORE__DAGS_FOLDER=$root/conf/airflow AIRFLOW__CORE__LOAD_EXAMPLES=False
 export MFSPARK_HOME=$root MFSPARK_WAREHOUSE=$work/warehouse
-unset MFSPARK_RATINGS MFSPARK_USERS MFSPARK_ITEMS MFSPARK_CONFIG
+unset MFSPARK_USERS MFSPARK_ITEMS MFSPARK_CONFIG
+mfspark sample survey --out "$work/survey" >/dev/null 2>&1 || fail "the survey cannot be copied"
+export MFSPARK_RATINGS=$work/survey/survey.xlsx
 
 # Airflow runs with its own environment only, as on a worker where mfspark is not installed.
 airflow() {

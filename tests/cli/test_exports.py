@@ -10,6 +10,7 @@ import pytest
 
 from mfspark.queries import completed as matrices
 from mfspark.queries.completed import CompletedMatrix
+from mfspark.tables.warehouse import Warehouse
 from tests.cli.conftest import Command
 from tests.support import made_run as made
 from tests.support.made_run import EVIL
@@ -41,7 +42,9 @@ def test_known_ratings_are_marked_and_printed_beside_predictions(
     assert "2 users x 3 items, 33% known, marked *" in out
     plain = mfspark("completed", "-w", matrix, "--plain", "-n", "1", "--items", "1").stdout
     assert ["=HYPERLINK()", "5"] in [line.split() for line in plain.splitlines()]
-    assert "the whole matrix: mfspark completed --out FILE" in plain
+    (run_id,) = Warehouse(matrix).run_ids()
+    whole = f"mfspark completed --out completed.csv --warehouse {matrix} --run-id {run_id}"
+    assert f"the whole matrix: {whole}" in plain
 
 
 def test_files_hold_all_of_it_and_run_nothing_in_a_spreadsheet(

@@ -74,6 +74,7 @@ def test_every_option_reaches_the_pipeline_and_steps_are_lines(
     assert re.search(r"^[\d-]+ [\d:,]+ mfspark 1/1 train: \d+\.\d s$", log, re.MULTILINE)
     assert "reading ftp://***@host/r.csv" in log
     assert f"mfspark train of run 2026-11-22-0 done in {tmp_path}" in log
+    assert "published" not in log
 
 
 def test_a_failure_ends_with_its_status(

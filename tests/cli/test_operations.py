@@ -11,6 +11,7 @@ import pytest
 from mfspark.cli.options import parse_age
 from mfspark.config.config import Config
 from mfspark.errors import ConfigError
+from mfspark.system.command_line import CommandLine
 from mfspark.tables.night import Night
 from mfspark.tables.run import PublishedRun
 from mfspark.tables.warehouse import Warehouse
@@ -89,6 +90,18 @@ def test_refused_and_interrupted_nights_are_listed(mfspark: Command, tmp_path: P
         assert f"{nights[0].run_id}" in shown
         assert "interrupted or running" in shown
         assert "refused: rating, als: RMSE is worse, and 1 more; see" in shown
+
+
+def test_nights_that_wait_come_with_their_command(mfspark: Command, tmp_path: Path) -> None:
+    asked = CommandLine(("--ratings", "my r.csv"), str(Path.cwd()))
+    night = Night.begin(Warehouse(tmp_path), Config(), date(2026, 11, 23), [], asked)
+    line = f"to go on with run {night.run_id}: mfspark run --ratings 'my r.csv'"
+    first = mfspark("runs", "-w", tmp_path)
+    assert (first.exit_code, line in first.stdout) == (0, True), "nothing was published yet"
+    assert f"mfspark runs --warehouse {tmp_path}" in mfspark("show", "1", "-w", tmp_path).stderr
+    made.publish_run(tmp_path)
+    for command in ("runs", "status"):
+        assert line not in mfspark(command, "-w", tmp_path).stdout, "it was begun before"
 
 
 def test_verify_finds_one_changed_bit_in_any_run(mfspark: Command, tmp_path: Path) -> None:

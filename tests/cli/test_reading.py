@@ -145,6 +145,62 @@ def test_predict_answers_for_unknown_users_and_items(
     assert "note: user '77' is unknown" in result.stdout
     assert "note: item 'nothing' is unknown" in result.stdout
     assert lines(result.stdout)[-1] == ["baseline", "3.38", "-", "baseline", "3.38", "mean"]
+    title = "77 (unknown user), nothing (unknown item): not rated; averages, not a prediction"
+    assert title in result.stdout
+    known = mfspark("predict", "1", "i1", "-w", made_warehouse, "--strict")
+    assert (known.exit_code, "unknown" in known.stdout) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("user", "item", "names"),
+    [("77", "i1", ["user '77'"]), ("1", "x", ["item 'x'"]), ("77", "x", ["user '77'", "item 'x'"])],
+)
+def test_predict_strictly_ends_with_3_for_unknown_ones(
+    mfspark: Command, made_warehouse: Path, user: str, item: str, names: list[str]
+) -> None:
+    result = mfspark("predict", user, item, "--strict", "-w", made_warehouse)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert all(f"{name} is unknown (near: " in result.stderr for name in names)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("show", "-5", "-n", "3"), "show -n 3 -- -5"),
+        (("neighbors", "-5"), "neighbors -- -5"),
+        (("predict", "1", "-7 b"), "predict 1 -- '-7 b'"),
+        (("predict", "--strict", "-5", "-7"), "predict --strict -- -5 -7"),
+        (("fold-in", "-5=3", "7=1"), "fold-in 7=1 -- -5=3"),
+        (("show", "-5", "--", "x"), "show -- -5 x"),
+    ],
+)
+def test_ids_that_look_like_options_are_told_how_they_are_given(
+    mfspark: Command, arguments: tuple[str, ...], line: str
+) -> None:
+    result = mfspark(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert " is taken for an option\n  ids that do stand after --: " in result.stderr
+    assert result.stderr.endswith(f" {line}\n")
+
+
+def test_negative_ids_stand_after_two_dashes(mfspark: Command, made_warehouse: Path) -> None:
+    result = mfspark("show", "-w", made_warehouse, "--", "-5")
+    assert result.exit_code == 2
+    assert "has no user '-5'\n  near: " in result.stderr
+    assert "Invalid value for '-n'" in mfspark("show", "1", "-n", "-5").stderr
+
+
+@pytest.mark.parametrize("command", ["show", "neighbors"])
+def test_an_empty_id_is_told(mfspark: Command, made_warehouse: Path, command: str) -> None:
+    result = mfspark(command, "", "-w", made_warehouse)
+    assert result.exit_code == 2
+    assert "no user is named: the id is empty" in result.stderr
+
+
+def test_an_empty_warehouse_is_never_the_default(mfspark: Command) -> None:
+    result = mfspark("show", "1", "-w", "")
+    assert result.exit_code == 2
+    assert "the warehouse is an empty path" in result.stderr
 
 
 def test_predict_by_one_model(mfspark: Command, made_warehouse: Path) -> None:
@@ -169,3 +225,20 @@ def test_piped_tables_are_not_folded_to_eighty_columns(
     result = mfspark("predict", "1", "First (1999)", "-w", made_warehouse)
     (line,) = [line for line in result.stdout.splitlines() if line.split()[:1] == ["als"]]
     assert "3.38 mean +0.50 user +0.25 item +0.50 taste" in line
+
+
+def test_fold_in_says_what_is_odd(mfspark: Command, tmp_path: Path) -> None:
+    root = made.publish_ials(tmp_path)
+    result = mfspark("fold-in", "First (1999)=0", "Frst=9", "-w", root)
+    assert result.exit_code == 0
+    notes = [line for line in result.stdout.splitlines() if line.startswith("note: ")]
+    assert "off the night's scale, 1 to 5: First (1999)=0, Frst=9" in notes[0]
+    assert "this is the list of popularity" in notes[1]
+    assert "by popularity of run" in result.stdout
+    assert "there are no further items to list" in result.stdout
+    assert "unknown items, left out: Frst (near: " in result.stdout
+    twice = mfspark("fold-in", "i1=5", "i1=3", "-w", root)
+    assert (twice.exit_code, twice.stdout) == (2, "")
+    assert "item i1 is rated twice: i1=5 and i1=3" in twice.stderr
+    for text in ("i1=4_5", " =4", "i1=inf"):
+        assert f"'{text}' is not ITEM=RATING" in mfspark("fold-in", text, "-w", root).stderr

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
+import shlex
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,10 @@ import pytest
 
 from mfspark.config.config import Config
 from mfspark.errors import ConfigError, InputError, LockedError, MfsparkError, RefusedError
+from mfspark.ingest.report import IngestReport, SideCounts
+from mfspark.models.records import INGEST
 from mfspark.pipeline import request as entry
+from mfspark.schemas import IdTypes
 from mfspark.tables.night import Night
 from mfspark.tables.warehouse import Warehouse
 from tests.cli.conftest import Command
@@ -102,7 +107,8 @@ def test_steps_are_lines_on_standard_error_and_in_the_log_file(
         assert re.search(r"1/2 ingest: \d+\.\d s", text)
         assert re.search(r"2/2 publish: \d+\.\d s", text)
     assert "no --ratings: the embedded survey is used" in result.stderr
-    assert "run of run " in log.splitlines()[-1]
+    (run_id,) = Warehouse(tmp_path).run_ids()
+    assert log.splitlines()[-1].endswith(f" run {run_id} is done")
     assert logging.getLogger("mfspark").handlers == []
 
 
@@ -126,6 +132,66 @@ def test_a_single_stage_says_where_its_tables_are(
     assert result.exit_code == 0
     assert f"{root}/scratch/2026-11-22-0/tables" in result.stdout
     assert "survey" not in result.stderr
+
+
+def test_a_single_stage_says_what_came_in_and_the_whole_command_that_publishes(
+    mfspark: Command, stand_in: Callable[[Work], list[entry.Request]], tmp_path: Path
+) -> None:
+    report = IngestReport(
+        *(9, 8, 1, 0, {"missing_user": 1}, (1.0, 5.0), 1.0, IdTypes("integer", "integer"), 4, 5),
+        read_as={"r.csv": "text split by ','"},
+        described_items=SideCounts(5, 2),
+    )
+
+    def ingested(request: entry.Request, _: Any) -> Night:
+        night = _night(request, "2026-11-22-0", published=False)
+        night.finish(INGEST, report)
+        return night
+
+    stand_in(ingested)
+    options = ["--ratings", "my r.csv", "--models", "als,nmf", "--set", "seed=8"]
+    where = ["--warehouse", str(tmp_path), "--run-date", "2026-11-22"]
+    result = mfspark("ingest", *options, *where, "--debug")
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[:-2] == [
+        "9 rows read, 8 accepted, 1 rejected, see table rejected_ratings:",
+        "  missing_user  1",
+        "r.csv: text split by ','",
+        "note: nobody rated 2 items of the catalogue",
+    ]
+    assert lines[-2].startswith("ingest of run 2026-11-22-0 is done")
+    words = shlex.split(lines[-1])
+    assert words[:2] == ["mfspark", "publish"]
+    assert sorted(words[2:]) == sorted([*options, *where])
+    assert mfspark("publish", *words[2:]).exit_code == 0
+
+
+def test_what_came_in_is_said_once_on_the_terminal_and_once_in_the_log(
+    mfspark: Command, stand_in: Callable[[Work], list[entry.Request]], tmp_path: Path
+) -> None:
+    def work(request: entry.Request, progress: Any) -> Night:
+        logging.getLogger("mfspark.pipeline.ingest").info("9 rows read")
+        progress.note("another night waits")
+        return publish(request, progress)
+
+    stand_in(work)
+    result = mfspark("run", "--warehouse", tmp_path, "--run-date", "2026-11-22")
+    log = (tmp_path / "logs" / "2026-11-22.log").read_text()
+    assert (log.count("9 rows read"), result.output.count("9 rows read")) == (1, 0)
+    assert (log.count("another night"), result.output.count("another night")) == (1, 1)
+
+
+def test_a_night_behind_what_readers_see_is_shown_by_its_id(
+    mfspark: Command, stand_in: Callable[[Work], list[entry.Request]], tmp_path: Path
+) -> None:
+    older = made.publish_run(tmp_path)
+    newer = made.publish_run(tmp_path, date(2026, 11, 23))
+    stand_in(lambda request, _: _night(request, older, published=True))
+    out = mfspark("run", "--warehouse", tmp_path, "--run-date", "2026-11-22").stdout
+    assert f"mfspark show 1 --warehouse {tmp_path} --run-id {older};" in out
+    there = f"mfspark rollback {older} --warehouse {tmp_path}"
+    assert f"readers still see run {newer}; to send them to this one: {there}" in out
 
 
 @pytest.mark.parametrize(
@@ -180,6 +246,11 @@ def test_debug_shows_the_stack(
         (("--set", "publish.m=3"), "unknown key 'publish.m'"),
         (("--set", "models.als.rank=-1"), "models.als.rank = -1"),
         (("--models", "als,sdv"), "models.run"),
+        (("--models", ""), "--models is empty"),
+        (("--models", " , "), "--models is empty"),
+        (("--ratings", ""), "--ratings is empty"),
+        (("--warehouse", ""), "--warehouse is empty"),
+        (("--items", "movies.csv"), "the embedded survey stands alone, without items"),
         (("--run-date", "tomorrow"), "run date 'tomorrow' is not a date"),
         (("--warehouse", "s3://bucket/w"), "not on a local file system"),
     ],

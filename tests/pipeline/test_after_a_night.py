@@ -121,6 +121,17 @@ def check(found: list, scores: dict[str, float], ratings: dict[str, float]) -> N
     assert len({i for i, _, _ in found}) == min(5, len(unseen))
 
 
+def test_beyond_the_scale_items_are_still_ranked(first: Night) -> None:
+    """Clamped first, all would be 5 and stand in the order of their ids."""
+    run = PublishedRun(first.warehouse.root, first.run_id)
+    item = run.rows("select item_id from {items} order by item_id")[0]["item_id"]
+    found = fold_in(run, {item: 9999.0}, "als")
+    assert found.notes == [f"off the night's scale, 1 to 5: {item}=9999"]
+    ids = [one for one, _, score in found.items if score == 5.0]
+    assert len(ids) > 2
+    assert ids != sorted(ids)
+
+
 def test_taking_in_says_what_it_cannot_use(first: Night) -> None:
     run = PublishedRun(first.warehouse.root, first.run_id)
     item = run.rows("select item_id from {items} limit 1")[0]["item_id"]

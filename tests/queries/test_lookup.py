@@ -18,6 +18,7 @@ from mfspark.queries.lookup import (
     near_items,
     neighborhood,
 )
+from mfspark.queries.predict import predict_pair
 from mfspark.tables.run import PublishedRun
 from tests.support import made_run as made
 
@@ -37,12 +38,44 @@ def run(root: Path) -> PublishedRun:
 @pytest.mark.parametrize(
     ("side", "text", "expected"),
     [("user", " 12 ", 12), ("user", "x", None), ("user", "1.0", None), ("user", "9" * 30, None),
-     ("item", "007", "007"), ("item", " i1 ", "i1")],
+     ("user", "9223372036854775807", 2**63 - 1), ("user", "-9223372036854775808", -(2**63)),
+     ("user", "9223372036854775808", None), ("user", "1000000000000000000", 10**18),
+     ("user", "0" * 50 + "7", 7), ("user", "", None), ("user", "9" * 5000, None),
+     ("item", "007", "007"), ("item", " i1 ", "i1"), ("item", " ", None)],
 )  # fmt: skip
 def test_ids_are_compared_in_the_type_of_the_tables(
     run: PublishedRun, side: str, text: str, expected: object
 ) -> None:
     assert as_id(run, side, text) == expected  # pyright: ignore[reportArgumentType]
+
+
+def test_ids_of_nineteen_digits_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    big = {4: 2**63 - 1, 3: 10**18}
+    monkeypatch.setattr(made, "RATINGS", [(big.get(u, u), i, r) for u, i, r in made.RATINGS])
+    monkeypatch.setattr(made, "NEIGHBORS", [(big[4], 1, 1, 0.5, 1), (big[3], 1, 1, 0.5, 1)])
+    for name in ("USER_FACTORS", "USER_BIAS"):
+        renamed = {big.get(u, u): value for u, value in getattr(made, name).items()}
+        monkeypatch.setattr(made, name, renamed)
+    run = PublishedRun(tmp_path, made.publish_run(tmp_path))
+    for user in big.values():
+        assert find_user(run, str(user))["id"] == user
+        assert neighborhood(run, str(user), 1, 1).neighbors[0]["id"] == 1
+        assert list_of(run, str(user), "als", 1).favourites
+        assert predict_pair(run, str(user), "i1").unknown == ()
+
+
+def test_names_are_found_in_either_unicode_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Mac's keyboard decomposes what is stored composed."""
+    composed, decomposed = "Am\u00e9lie", "Ame\u0301lie"
+    monkeypatch.setattr(made, "TITLES", {**made.TITLES, "i1": f"{composed} (2001)", composed: None})
+    run = PublishedRun(tmp_path, made.publish_run(tmp_path))
+    given = {decomposed: composed, f"{decomposed} (2001)": "i1", composed: composed}
+    for text, item in given.items():
+        found = look_up_item(run, text)
+        assert found is not None
+        assert found["id"] == item
 
 
 def test_an_unknown_user_is_told_the_nearest_ids(run: PublishedRun) -> None:

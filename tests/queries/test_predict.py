@@ -115,6 +115,13 @@ def test_unknown_users_and_items_are_answered_from_what_is_known(
     assert pair.rating is None
     unknown = [f"user '{user}'"] * (user != "1") + [f"item '{item}'"] * (item != "i1")
     assert [note.partition(" is unknown (near: ")[0] for note in pair.notes] == unknown
+    assert pair.unknown == ("user",) * (user != "1") + ("item",) * (item != "i1")
+
+
+@pytest.mark.parametrize(("user", "item"), [("", "i1"), ("1", " ")])
+def test_an_empty_name_is_never_an_unknown_one(run: PublishedRun, user: str, item: str) -> None:
+    with pytest.raises(NotFoundError, match="the id is empty"):
+        predict_pair(run, user, item)
 
 
 def test_predictions_are_clamped_to_the_rating_scale(run: PublishedRun) -> None:

@@ -75,12 +75,14 @@ def publish_run(
     ndcg: dict[str, float] | None = None,
     facts: dict[str, Any] | None = None,
     filled: tuple[str, ...] = (),
+    inputs: list[dict[str, Any]] | None = None,
+    factors_of: str = "als",
     **config: Any,
 ) -> str:
     """Publish the made run and return its id; `mark` makes another run of the same tables.
 
     `ndcg` gives models another figure than 0.5, `facts` what further stages recorded; the lists of
-    the models `filled` are popularity's.
+    the models `filled` are popularity's. `inputs` are the fingerprints of what was read.
     """
     options: dict[str, Any] = {
         "publish": {"n": 4},
@@ -92,8 +94,9 @@ def publish_run(
         },
         **config,
     }
-    night = Night.begin(Warehouse(root), Config.model_validate(options), run_date, [{"mark": mark}])
-    for table, rows in _tables(filled).items():
+    read = inputs or [{"mark": mark}]
+    night = Night.begin(Warehouse(root), Config.model_validate(options), run_date, read)
+    for table, rows in _tables(filled, factors_of).items():
         directory = night.table_dir(table)
         directory.mkdir(parents=True)
         schema = table_schema(table, IDS)
@@ -102,6 +105,13 @@ def publish_run(
     for stage, recorded in (_stages(night.config) | (facts or {})).items():
         night.finish(raw(stage), recorded)
     return publish(night, IDS, _metrics(ndcg or {}), []).run_id
+
+
+def publish_ials(root: Path, **config: Any) -> Path:
+    """Publish the made run with the factors of als as those of ials, and return its warehouse."""
+    models = {"run": ("ials",), **config.pop("models", {})}
+    publish_run(root, factors_of="ials", models=models, **config)
+    return root
 
 
 def with_former_names(root: Path, run_id: str) -> None:
@@ -120,7 +130,7 @@ def with_former_names(root: Path, run_id: str) -> None:
     path.write_text(json.dumps(manifest))
 
 
-def _tables(filled: tuple[str, ...]) -> dict[str, list[dict[str, Any]]]:
+def _tables(filled: tuple[str, ...], factors_of: str) -> dict[str, list[dict[str, Any]]]:
     return {
         "ratings": [{"user_id": u, "item_id": i, "rating": r} for u, i, r in RATINGS],
         "rejected_ratings": [],
@@ -134,8 +144,8 @@ def _tables(filled: tuple[str, ...]) -> dict[str, list[dict[str, Any]]]:
         ],
         "user_neighbors": [_neighbor("user", row) for row in NEIGHBORS],
         "item_neighbors": [_neighbor("item", row) for row in ITEM_NEIGHBORS],
-        "user_factors": _factors("user_id", USER_FACTORS, USER_BIAS),
-        "item_factors": _factors("item_id", ITEM_FACTORS, ITEM_BIAS),
+        "user_factors": _factors(factors_of, "user_id", USER_FACTORS, USER_BIAS),
+        "item_factors": _factors(factors_of, "item_id", ITEM_FACTORS, ITEM_BIAS),
         "top_n": [
             {"model": model, "user_id": 1, "rank": rank, "item_id": item, "score": 5.0 - rank,
              "tier": "popularity" if model in filled else model, "title": TITLES[item],
@@ -158,8 +168,10 @@ def _neighbor(side: str, row: tuple[Any, ...]) -> dict[str, Any]:
     return dict(zip(names, row, strict=True))
 
 
-def _factors(key: str, als: dict[Any, Any], biases: dict[Any, float]) -> list[dict[str, Any]]:
-    rows = [{"model": "als", key: k, "bias": b, "factors": f} for k, (b, f) in als.items()]
+def _factors(
+    model: str, key: str, factors: dict[Any, Any], biases: dict[Any, float]
+) -> list[dict[str, Any]]:
+    rows = [{"model": model, key: k, "bias": b, "factors": f} for k, (b, f) in factors.items()]
     return rows + [
         {"model": "baseline", key: k, "bias": b, "factors": list[float]()}
         for k, b in biases.items()

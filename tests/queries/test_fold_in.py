@@ -1,0 +1,86 @@
+"""Newcomers with odd ratings: none that counts, off the scale, twice, by title; no Spark.
+
+That lists are what a half step of the training gives is tested in tests/pipeline.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mfspark.errors import ConfigError, NotFoundError
+from mfspark.queries.fold_in import FoldedIn, fold_in
+from mfspark.tables.run import PublishedRun
+from tests.support import made_run as made
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> PublishedRun:
+    return PublishedRun(made.publish_ials(tmp_path))
+
+
+def listed(found: FoldedIn) -> list[object]:
+    return [item for item, _, _ in found.items]
+
+
+@pytest.mark.parametrize("rating", [0.0, -5.0])
+def test_who_chose_nothing_gets_the_list_of_popularity_and_is_told(
+    run: PublishedRun, rating: float
+) -> None:
+    found = fold_in(run, {"i2": rating})
+    assert (found.model, listed(found)) == ("popularity", ["i1", "i3", "i4"])
+    assert [score for _, _, score in found.items] == [3, 2, 1]
+    assert "no rating here is a choice (above 0); this is the list of popularity" in found.notes[-1]
+
+
+def test_a_choice_is_what_the_night_counted_as_one(tmp_path: Path) -> None:
+    models = {"ials": {"threshold": 4.0}}
+    run = PublishedRun(made.publish_ials(tmp_path, models=models))
+    assert fold_in(run, {"i1": 4.0}).model == "ials"
+    found = fold_in(run, {"i1": 3.5})
+    assert found.model == "popularity"
+    assert "models.ials.threshold = 4 or above" in found.notes[-1]
+
+
+def test_ratings_off_the_scale_are_noted(run: PublishedRun) -> None:
+    found = fold_in(run, {"i1": 9999.0, "i2": 5.0, "i3": 0.5})
+    assert found.model == "ials"
+    assert found.notes == ["off the night's scale, 1 to 5: i1=9999, i3=0.5"]
+    assert fold_in(run, {"i1": 1.0, "i2": 5.0}).notes == []
+
+
+def test_items_are_known_by_id_or_title(run: PublishedRun) -> None:
+    by_id = fold_in(run, {"i1": 5.0, "i4": 2.0})
+    by_title = fold_in(run, {" First (1999) ": 5.0, made.ODD_TITLE: 2.0})
+    assert by_title == by_id
+    assert by_id.unknown == []
+    with pytest.raises(NotFoundError, match="2 items have the title 'Twice'"):
+        fold_in(run, {"Twice": 5.0})
+
+
+@pytest.mark.parametrize(
+    "twice", [[("i1", 5.0), ("i1", 3.0)], [("i1", 5.0), ("First (1999)", 5.0)]], ids=["id", "title"]
+)
+def test_an_item_has_one_rating(run: PublishedRun, twice: list[tuple[str, float]]) -> None:
+    with pytest.raises(ConfigError, match=r"item i1 is rated twice: i1=5 and "):
+        fold_in(run, [("i2", 1.0), *twice])
+
+
+def test_unknown_items_are_named_with_near_ones(run: PublishedRun) -> None:
+    assert fold_in(run, {"i1": 5.0, "Nosuch": 1.0, "i5": 4.0}).unknown == ["Nosuch", "i5"]
+    with pytest.raises(ConfigError, match=r"none of the 1 rated items\n.*near: First"):
+        fold_in(run, {"Frst (1999)": 5.0})
+    with pytest.raises(NotFoundError, match="no item is named"):
+        fold_in(run, {" ": 5.0})
+
+
+@pytest.mark.parametrize(
+    ("limits", "left"), [({"deny_items": ["i3"]}, {"i1", "i4"}), ({"allow_items": ["i3"]}, {"i3"})]
+)
+def test_lists_hold_what_the_night_s_lists_may(
+    tmp_path: Path, limits: dict[str, list[str]], left: set[str]
+) -> None:
+    run = PublishedRun(made.publish_ials(tmp_path, publish={"n": 4, **limits}))
+    for rating in (5.0, 0.0):
+        assert set(listed(fold_in(run, {"i2": rating}))) == left
