@@ -117,7 +117,7 @@ def test_a_night_without_news(spark: SparkSession, merged: Path, tmp_path: Path)
     report = run(spark, merged, 5, write(tmp_path / "5.csv")).record(INGEST)
     assert ratings_of(merged) == before
     assert (report.n_rows, report.n_carried, report.n_accepted) == (0, 8, 8)
-    assert (report.rating_scale, report.rating_step) == ([1.0, 5.0], 0.5)
+    assert (report.rating_scale, report.rating_step) == ((1.0, 5.0), 0.5)
     assert table(merged, "users").user_id.dtype == "int64"
     with pytest.raises(InputError, match="no ratings"):
         run(spark, tmp_path / "new", 2, tmp_path / "5.csv")
