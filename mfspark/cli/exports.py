@@ -15,11 +15,11 @@ from mfspark.cli.terminal import cell, console, table
 from mfspark.errors import ConfigError
 from mfspark.system.command_line import command_line
 from mfspark.system.words import count
-from mfspark.tables.run import PublishedRun
-from mfspark.tables.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from mfspark.queries.completed import CompletedMatrix
+    from mfspark.tables.run import PublishedRun
+    from mfspark.tables.warehouse import Warehouse
 
 app = typer.Typer()
 

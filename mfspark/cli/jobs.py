@@ -1,17 +1,22 @@
 """The stages as programs of their own, for spark-submit: what stands behind `jobs/`."""
 
+from __future__ import annotations
+
 import logging
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
 from mfspark.cli.command import HELP, command, start
 from mfspark.cli.stages import requested, work_of
-from mfspark.config.models import ModelName
-from mfspark.pipeline.request import Request
 from mfspark.pipeline.sequence import STAGES, StageName
 from mfspark.system.redaction import RedactingFormatter
+
+if TYPE_CHECKING:
+    from mfspark.config.models import ModelName
+    from mfspark.pipeline.request import Request
 
 
 def job(stage: StageName, only: Sequence[ModelName] = ()) -> None:

@@ -1,6 +1,8 @@
 """Commands that keep a warehouse in order: runs, status, verify, rollback, gc. No Spark."""
 
-from typing import Annotated
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -9,10 +11,12 @@ from mfspark.cli.command import KEEPING, command
 from mfspark.cli.options import opened_warehouse, parse_age
 from mfspark.cli.terminal import cell, console, table
 from mfspark.errors import ConfigError, MfsparkError, StaleError
-from mfspark.queries.runs import OpenNight, RunLine
 from mfspark.system.command_line import command_line
 from mfspark.system.words import count
-from mfspark.tables.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from mfspark.queries.runs import OpenNight, RunLine
+    from mfspark.tables.warehouse import Warehouse
 
 app = typer.Typer()
 

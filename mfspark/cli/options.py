@@ -1,14 +1,18 @@
 """Options that several commands share, and what they open."""
 
+from __future__ import annotations
+
 import re
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mfspark.errors import ConfigError
-from mfspark.tables.run import PublishedRun
-from mfspark.tables.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from mfspark.tables.run import PublishedRun
+    from mfspark.tables.warehouse import Warehouse
 
 WarehouseDir = Annotated[
     str | None,

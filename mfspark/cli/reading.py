@@ -1,7 +1,9 @@
 """Commands that read what was published: path, show, neighbors, predict, fold-in. No Spark."""
 
+from __future__ import annotations
+
 import math
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -10,10 +12,12 @@ from mfspark.cli.command import READING, command
 from mfspark.cli.options import opened_run
 from mfspark.cli.terminal import cell, console, name_of, table
 from mfspark.errors import ConfigError, InputError
-from mfspark.queries.lookup import Neighborhood, UserList
-from mfspark.queries.predict import Pair
 from mfspark.system.words import count
-from mfspark.tables.run import PublishedRun
+
+if TYPE_CHECKING:
+    from mfspark.queries.lookup import Neighborhood, UserList
+    from mfspark.queries.predict import Pair
+    from mfspark.tables.run import PublishedRun
 
 app = typer.Typer()
 

@@ -1,5 +1,7 @@
 """`mfspark run` and the single stages: arguments -> one pipeline call -> the closing summary."""
 
+from __future__ import annotations
+
 import logging
 import os
 import time
@@ -7,19 +9,21 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import date
 from importlib import resources
-from typing import Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from mfspark.cli.command import NIGHTS, command
 from mfspark.cli.options import ConfigFile, Overrides, WarehouseDir
-from mfspark.config.config import Config
-from mfspark.pipeline.progress import LoggedProgress
-from mfspark.pipeline.request import Request
 from mfspark.pipeline.sequence import STAGES, StageName
 from mfspark.system.exit import first_line
 from mfspark.system.redaction import RedactingFormatter
-from mfspark.tables.night import Night
+
+if TYPE_CHECKING:
+    from mfspark.config.config import Config
+    from mfspark.pipeline.progress import LoggedProgress
+    from mfspark.pipeline.request import Request
+    from mfspark.tables.night import Night
 
 app = typer.Typer()
 log = logging.getLogger("mfspark")

@@ -16,17 +16,16 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from mfspark.config.models import ModelName
-from mfspark.models.records import Subset
-from mfspark.pipeline.context import RunContext
-from mfspark.pipeline.progress import Progress
-from mfspark.tables.manifest import Manifest
-
 if TYPE_CHECKING:
+    from mfspark.config.models import ModelName
+    from mfspark.models.records import Subset
+    from mfspark.pipeline.context import RunContext
     from mfspark.pipeline.dataset import Dataset
     from mfspark.pipeline.evaluate import Metrics
     from mfspark.pipeline.fits import Fits
     from mfspark.pipeline.ingest import InputFiles
+    from mfspark.pipeline.progress import Progress
+    from mfspark.tables.manifest import Manifest
 
 StageName = Literal["run", "ingest", "similarity", "train", "evaluate", "publish"]
 """Stages that can be asked for."""

@@ -69,6 +69,12 @@ def test_quick_commands_import_neither_spark_nor_torch(made_warehouse: Path) -> 
         assert result.stdout.splitlines()[-1] == "[]", result
 
 
+def test_help_loads_no_library_of_the_commands() -> None:
+    code = "import sys, mfspark.cli; print([m for m in sys.argv[1:] if m in sys.modules])"
+    libraries = ("pyspark", "torch", "pandas", "scipy", "pyarrow", "numpy", "duckdb", "pydantic")
+    assert python(code, *libraries).stdout.strip() == "[]"
+
+
 def test_the_console_script_ends_with_the_status(made_warehouse: Path) -> None:
     code = "from mfspark.cli import main; main()"
     result = python(code, "path", "ratings", "-w", str(made_warehouse))
