@@ -116,7 +116,7 @@ def run_stage(request: Request) -> None:
         log.info("%s is done", work_of(request.stage, night.run_id))
     if not progress.n_steps:
         out.print(f"run {night.run_id} was already published; there was nothing left to do")
-    _conclude(request, night, seconds)
+    _conclude(request, config, night, seconds)
 
 
 for stage in get_args(StageName):
@@ -153,7 +153,7 @@ def work_of(stage: str, run_id: str) -> str:
     return f"run {run_id}" if stage == "run" else f"{stage} of run {run_id}"
 
 
-def _conclude(request: Request, night: Night, seconds: float) -> None:
+def _conclude(request: Request, config: Config, night: Night, seconds: float) -> None:
     from mfspark.cli.closing import print_account, print_summary
     from mfspark.cli.terminal import console
     from mfspark.ingest.account import notes_on
@@ -169,7 +169,7 @@ def _conclude(request: Request, night: Night, seconds: float) -> None:
     if night.finished(INGEST):
         report = night.record(INGEST)
         print_account(out, report, notes_on(report))
-    publish = request.asked(request.load()).of("publish")
+    publish = request.asked(config).of("publish")
     out.print(
         f"{work_of(request.stage, night.run_id)} is done in {seconds:.0f} s; its tables so far are "
         f"in {night.scratch('tables')}; readers see them after:\n  {publish}",
