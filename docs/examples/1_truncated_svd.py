@@ -14,6 +14,7 @@ import numpy as np
 from nights import BLUE, GREY, ORANGE, nights, save
 
 from mfspark.kernels.factorization.spectrum import n_within
+from mfspark.models.records import INGEST, fit_key
 from mfspark.queries.completed import completed_matrix
 from mfspark.queries.lookup import list_of
 from mfspark.samples.synthetic import SyntheticSpec, write_synthetic
@@ -38,18 +39,17 @@ with nights() as (run_night, folder):
         ratings, *SVD, "models.svd.energy=0.9", 'items.merge_on="title"', items=(items,)
     )
     for run in (by_id, whole):
-        ingest = run.facts("ingest")
-        print(
-            f"{ingest['n_users']} users x {ingest['n_items']} items, {ingest['n_accepted']} ratings"
-        )
+        ingest = run.record(INGEST)
+        print(f"{ingest.n_users} users x {ingest.n_items} items, {ingest.n_accepted} ratings")
 
     # %% [markdown]
     # ## The spectrum, and where 90% is reached
 
     # %%
-    record = whole.facts("fit-all-svd")["record"]
+    fit = fit_key("all", "svd")
+    record = whole.record(fit).record
     values = np.array(record["singular_values"])
-    kept = len(part.facts("fit-all-svd")["record"]["singular_values"])
+    kept = len(part.record(fit).record["singular_values"])
     assert kept == n_within(0.9, values, values.sum())
     print(f"{len(values)} singular values, the largest {values[:3].round(1)}; {kept} are kept")
 

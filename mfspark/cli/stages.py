@@ -166,8 +166,7 @@ def _conclude(request: Request, config: Config, night: Night, seconds: float) ->
         summary = summarise(PublishedRun(night.warehouse.root, night.run_id))
         print_summary(out, summary, night, seconds)
         return
-    if night.finished(INGEST):
-        report = night.record(INGEST)
+    if report := night.find(INGEST):
         print_account(out, report, notes_on(report))
     publish = request.asked(config).of("publish")
     out.print(

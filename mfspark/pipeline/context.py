@@ -49,6 +49,8 @@ class RunContext:
 
     def once(self, key: RecordKey[T], make: Callable[[], T]) -> T:
         """Return what a stage recorded; it runs now, unless this night finished it before."""
-        if not self.night.finished(key):
+        found = self.night.find(key)
+        if found is None:
             self.night.finish(key, make())
-        return self.night.record(key)
+            found = self.night.record(key)
+        return found

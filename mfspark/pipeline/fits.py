@@ -36,10 +36,11 @@ class Fits:
     def model(self, name: ModelName, subset: Subset) -> Model:
         """Return a model fitted on a subset; fitted now unless this night did so before."""
         key = fit_key(subset, name)
-        if not self.context.night.finished(key):  # two trainers at once may need the same baseline
+        fit = self.context.night.find(key)
+        if fit is None:  # two trainers at once may need the same baseline
             with hold_in_turn(self.context.night.warehouse, key.stage):
-                self.context.once(key, lambda: self._fit(name, subset))
-        return load_model(name, self.context.night.record(key).record)
+                fit = self.context.once(key, lambda: self._fit(name, subset))
+        return load_model(name, fit.record)
 
     def finished(self, name: ModelName, subset: Subset) -> bool:
         """Return whether a model was fitted on a subset."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mfspark.errors import NotFoundError
+from mfspark.models.records import fit_key
 from mfspark.queries.lookup import (
     Id,
     check_named,
@@ -104,7 +105,8 @@ def _asked_for(run: PublishedRun, model: str | None) -> list[str]:
 
 
 def _record(run: PublishedRun, model: str) -> Row:
-    return run.facts(f"fit-{run.subset}-{model}").get("record", {})
+    fit = run.record(fit_key(run.subset, model))
+    return {} if fit is None else fit.record
 
 
 @dataclass(frozen=True)

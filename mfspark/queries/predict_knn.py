@@ -6,6 +6,7 @@ import numpy as np
 
 from mfspark.config.models import KNNOptions
 from mfspark.kernels.neighbors.aggregation import Aggregation, Centering
+from mfspark.models.records import cut_key
 from mfspark.queries.lookup import Id
 from mfspark.schemas import Side, other
 from mfspark.tables.run import PublishedRun
@@ -89,9 +90,10 @@ class NeighborsOfPair:
             *ids,
         )
         found = {row["id"]: row for row in rows}
-        overall = self.run.facts(f"cut-{self.run.subset}")["tiles"]["variance"] ** 0.5 or 1.0
+        cut = self.run.record(cut_key(self.run.subset))
+        assert cut is not None
         means = np.array([found[key]["mean"] for key in ids])
-        return means, np.array([found[key]["spread"] or overall for key in ids])
+        return means, np.array([found[key]["spread"] or cut.tiles.std for key in ids])
 
     def _basis(self, rated: list[Row], weights: np.ndarray) -> str:
         side = self._side

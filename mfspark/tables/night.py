@@ -100,12 +100,17 @@ class Night:
 
     def record(self, key: RecordKey[T]) -> T:
         """Return what a finished stage recorded. Raises MfsparkError when it has not finished."""
-        recorded = self._recorded(key.stage)
-        if recorded is None:
+        found = self.find(key)
+        if found is None:
             raise MfsparkError(
                 f"stage '{key.stage}' of run {self.run_id} has not finished", "run it first"
             )
-        return key.parse(recorded, self.run_id)
+        return found
+
+    def find(self, key: RecordKey[T]) -> T | None:
+        """Return what a stage recorded; None where it has not finished."""
+        recorded = self._recorded(key.stage)
+        return None if recorded is None else key.parse(recorded, self.run_id)
 
     def finish(self, key: RecordKey[T], record: T) -> None:
         """Record, durably and at once, that a stage is done.

@@ -58,10 +58,6 @@ class PublishedRun:
         content = self.manifest.stages.get(key.stage)
         return None if content is None else key.parse(content, self.run_id)
 
-    def facts(self, stage: str) -> Row:
-        """Return what a stage recorded; empty where it did not run."""
-        return self.manifest.stages.get(stage, {})
-
     def figures(self, metric: str) -> dict[str, float | None]:
         """Return a metric of every model that was measured by it; None where it has no value."""
         return {m["model"]: m["value"] for m in self.manifest.metrics if m["metric"] == metric}
