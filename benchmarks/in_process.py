@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -24,6 +23,7 @@ from mfspark.models.base import FitContext, Model
 from mfspark.models.factor_model import FactorModel
 from mfspark.models.registry import fit_model
 from mfspark.schemas import Side
+from mfspark.storage.posix import PosixStorage
 
 Array = np.ndarray
 
@@ -38,8 +38,7 @@ class InProcessContext(FitContext):
         return Grid(self.tiles, self.store, InProcess())
 
     def train(self, algorithm: Algorithm) -> State:
-        checkpoint = Checkpoint(self.state_path, self.fingerprint, every_seconds=2.0)
-        return train(self.grid, algorithm, self.name, checkpoint)
+        return train(self.grid, algorithm, self.name, self.checkpoint)
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,8 @@ def fit(
         known[side] = Blocks(side, (f"features/{side}",))
 
     def baseline() -> FactorModel:
-        state_path = context.state_path.with_name("baseline.json")
-        own = replace(context, name="baseline", state_path=state_path)
+        checkpoint = replace(context.checkpoint, key="baseline.json")
+        own = replace(context, name="baseline", checkpoint=checkpoint)
         return cast("FactorModel", fit_model("baseline", own, models))
 
     with tempfile.TemporaryDirectory(prefix="mfspark-bench-") as folder:
@@ -91,8 +90,7 @@ def fit(
             name="fit",
             seed=42,
             grid_options=GridOptions(),
-            state_path=Path(folder, "state.json"),
-            fingerprint="benchmark",
+            checkpoint=Checkpoint(PosixStorage(folder), "state.json", "benchmark", 2.0),
             baseline=baseline,
             attributes=known.get,
         )

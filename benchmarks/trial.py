@@ -24,12 +24,14 @@ from mfspark.grid.cut import cut_frame
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, GridLayout, TileSet
 from mfspark.grid.runners import OnSpark
+from mfspark.grid.training import Checkpoint
 from mfspark.grid.views import RowTiles
 from mfspark.models.base import FitContext, Model
 from mfspark.models.factor_model import FactorModel
 from mfspark.models.registry import fit_model
 from mfspark.pipeline.dataset import layout_for
 from mfspark.samples.synthetic import SyntheticSpec, write_synthetic
+from mfspark.storage.posix import PosixStorage
 from mfspark.system.spark import spark_session
 
 Array = np.ndarray
@@ -103,9 +105,17 @@ class Trial:
         return next(columns), next(columns), next(columns)
 
     @property
+    def storage(self) -> PosixStorage:
+        """The folder."""
+        return PosixStorage(str(self.folder))
+
+    def _checkpoint(self) -> Checkpoint:
+        return Checkpoint(self.storage, f"state/{time.monotonic_ns()}.json", "benchmark", 2.0)
+
+    @property
     def store(self) -> ParquetStore:
         """Where blocks lie."""
-        return ParquetStore(self.folder / "blocks")
+        return ParquetStore(self.storage, "blocks")
 
     @cached_property
     def layout(self) -> GridLayout:
@@ -136,8 +146,7 @@ class Trial:
         models = Models.model_validate({name: options})
 
         def baseline() -> FactorModel:
-            state_path = self.folder / "state" / f"{time.monotonic_ns()}.json"
-            own = replace(context, name=f"{context.name}/baseline", state_path=state_path)
+            own = replace(context, name=f"{context.name}/baseline", checkpoint=self._checkpoint())
             return cast("FactorModel", fit_model("baseline", own, models))
 
         context = FitContext(
@@ -147,8 +156,7 @@ class Trial:
             name=f"{name}/{time.monotonic_ns()}",
             seed=1,
             grid_options=GridOptions.model_validate({"engine": engine}),
-            state_path=self.folder / "state" / f"{time.monotonic_ns()}.json",
-            fingerprint="benchmark",
+            checkpoint=self._checkpoint(),
             baseline=baseline,
         )
         return fit_model(name, context, models)

@@ -152,7 +152,11 @@ def _memory() -> Check:
 
 def _warehouse(root: str) -> Check:
     """Write and lock a file where the warehouse is, or would be made."""
-    path = Warehouse(root).root
+    storage = Warehouse(root).storage
+    path = storage.local("")
+    if path is None:
+        storage.check()
+        return Check("ok", "warehouse", f"{storage.root}: conditional writes are honoured")
     place = _existing(path)
     try:
         with tempfile.TemporaryFile(dir=place) as file:
@@ -165,7 +169,8 @@ def _warehouse(root: str) -> Check:
 
 
 def _disk(root: str) -> Check:
-    free = shutil.disk_usage(_existing(Warehouse(root).root)).free
+    path = Warehouse(root).storage.local("") or Path(tempfile.gettempdir())
+    free = shutil.disk_usage(_existing(path)).free
     found = f"{free / GIB:.1f} GiB free"
     if free < GIB // 2:
         return Check("fail", "disk", found, "free some space, or choose another --warehouse")

@@ -25,7 +25,7 @@ def print_summary(out: Console, summary: Summary, night: Night, seconds: float) 
     out.print()
     out.print(
         Text(f"run {summary.run_id}", style="bold green"),
-        cell(f"is published in {summary.directory} ({seconds:.0f} s)"),
+        cell(f"is published in {summary.place} ({seconds:.0f} s)"),
         soft_wrap=True,
     )
     seen = current == night.run_id

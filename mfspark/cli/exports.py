@@ -75,11 +75,15 @@ def report(
     from mfspark.queries.report_data import page_of
 
     page = page_of(run)
-    path = out or run.warehouse.root / "reports" / f"{run.run_id}.html"
-    with _writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page, encoding="utf-8")
-    print(path)
+    if out is None:
+        storage, key = run.warehouse.storage, f"reports/{run.run_id}.html"
+        storage.put(key, page.encode())
+        print(storage.show(key))
+        return
+    with _writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(page, encoding="utf-8")
+    print(out)
 
 
 @command(app, panel=KEEPING, given=opened_warehouse)
@@ -101,7 +105,7 @@ def export(
     """
     from mfspark.tables.export import export_table
 
-    rows = export_table(warehouse.root, name, file, run_id, for_spreadsheets=for_spreadsheets)
+    rows = export_table(warehouse, name, file, run_id, for_spreadsheets=for_spreadsheets)
     console().print(f"{count(rows, 'row')} in {file}", soft_wrap=True)
 
 

@@ -26,11 +26,11 @@ def runs(warehouse: Warehouse) -> None:
     """List the nights that are kept, newest first, and those that were refused or interrupted."""
     from mfspark.queries.runs import open_nights, published_runs
 
-    root, out = warehouse.root, console()
+    out = console()
     columns = ("run", "date", "age", "ratings", "rejected", "best RMSE", "")
-    nights = open_nights(root)
+    nights = open_nights(warehouse)
     if not nights or warehouse.current():
-        lines = [_run_cells(line) for line in published_runs(root)]
+        lines = [_run_cells(line) for line in published_runs(warehouse)]
         out.print(table(columns, lines, numbers=("age", "ratings", "rejected")))
     if nights:
         shown = [(night.run_id, _state(night)) for night in nights]
@@ -51,19 +51,19 @@ def status(
 
     limit = parse_age(max_age) if max_age else None
     root, out = warehouse.root, console()
-    line = next(line for line in published_runs(root) if line.current)
+    line = next(line for line in published_runs(warehouse) if line.current)
     hours = line.age_hours()
     out.print(f"run {line.run_id} is current, published {_age(hours)} ago", soft_wrap=True)
     if line.problem:
         out.print(cell(line.problem, "red"), soft_wrap=True)
-    for night in open_nights(root):
+    for night in open_nights(warehouse):
         out.print(cell(f"run {night.run_id}: {_state(night)}"), soft_wrap=True)
         _print_command(out, night)
     if limit is not None and (hours is None or hours * 3600 > limit.total_seconds()):
         raise StaleError(
             f"run {line.run_id} is {_age(hours)} old, more than {max_age}",
             f"see what happened to the last night: {command_line('runs', warehouse=root)}, and the "
-            f"log in {root / 'logs'}",
+            f"log in {warehouse.storage.show('logs')}",
         )
 
 

@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import (
@@ -19,7 +18,9 @@ from rich.progress import (
 from rich.text import Text
 
 from mfspark.cli.terminal import cell
+from mfspark.errors import MfsparkError
 from mfspark.pipeline.progress import LoggedProgress
+from mfspark.storage.storage import Storage
 
 _NOTEWORTHY = 0.1  # seconds; a step below it was probably found finished
 _WEEK = 7 * 86_400.0  # the pace is that of the whole night, not of its last seconds
@@ -86,16 +87,18 @@ class TerminalProgress(LoggedProgress):
         self._bar.console.print(Text("note: ", style="yellow") + cell(text), soft_wrap=True)
 
 
-def read_step_times(path: Path) -> dict[str, float]:
+def read_step_times(storage: Storage, key: str) -> dict[str, float]:
     """Return what the steps of the last night took; empty where that is not known."""
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(storage.read(key) or b"")
         return {str(label): max(0.0, float(seconds)) for label, seconds in found.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (MfsparkError, ValueError, TypeError, AttributeError):
         return {}
 
 
-def write_step_times(path: Path, known: Mapping[str, float], taken: Mapping[str, float]) -> None:
+def write_step_times(
+    storage: Storage, key: str, known: Mapping[str, float], taken: Mapping[str, float]
+) -> None:
     """Keep what the steps took; those that were found finished keep their last time."""
     if not taken:
         return
@@ -103,5 +106,5 @@ def write_step_times(path: Path, known: Mapping[str, float], taken: Mapping[str,
         label: round(seconds if seconds >= _NOTEWORTHY else known.get(label, seconds), 3)
         for label, seconds in taken.items()
     }
-    with suppress(OSError):  # only an estimate: never a reason to fail a night
-        path.write_text(json.dumps(times))
+    with suppress(MfsparkError):  # only an estimate: never a reason to fail a night
+        storage.put(key, json.dumps(times).encode())

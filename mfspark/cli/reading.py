@@ -140,12 +140,18 @@ def _as_rating(text: str) -> tuple[str, float]:
 def path(
     run: PublishedRun,
     name: Annotated[str, typer.Argument(metavar="TABLE", help="Such as top_n or ratings.")],
+    files: Annotated[
+        bool, typer.Option("--files", help="Print each of its files, as the manifest lists them.")
+    ] = False,
 ) -> None:
-    """Print the directory of a published table, and nothing else.
+    """Print where a published table lies, and nothing else: a directory, or a URL.
 
     It never changes: read it for as long as you like.
     """
-    print(run.table_dir(name))
+    if files:
+        print("\n".join(run.files(name).shown))
+    else:
+        print(run.warehouse.storage.show(run.table_key(name)))
 
 
 def _print_list(

@@ -163,7 +163,7 @@ def _conclude(request: Request, config: Config, night: Night, seconds: float) ->
 
     out = console()
     if night.published:
-        summary = summarise(PublishedRun(night.warehouse.root, night.run_id))
+        summary = summarise(PublishedRun(night.warehouse, night.run_id))
         print_summary(out, summary, night, seconds)
         return
     if report := night.find(INGEST):
@@ -171,7 +171,7 @@ def _conclude(request: Request, config: Config, night: Night, seconds: float) ->
     publish = request.asked(config).of("publish")
     out.print(
         f"{work_of(request.stage, night.run_id)} is done in {seconds:.0f} s; its tables so far are "
-        f"in {night.scratch('tables')}; readers see them after:\n  {publish}",
+        f"in {night.storage.show(night.tables_key)}; readers see them after:\n  {publish}",
         soft_wrap=True,
     )
 
@@ -182,28 +182,27 @@ def _reported(stage: str, config: Config, run_date: date) -> Generator[LoggedPro
     from mfspark.cli.progress import TerminalProgress, read_step_times, write_step_times
     from mfspark.cli.terminal import console
     from mfspark.pipeline.progress import LoggedProgress
-    from mfspark.storage.file_system import explain_os_errors
+    from mfspark.storage.appending import appended
     from mfspark.system.java import require_java
     from mfspark.tables.warehouse import Warehouse
 
     require_java()
     quiet_spark()
-    logs, terminal = Warehouse(config.warehouse).root / "logs", console(stderr=True)
-    with explain_os_errors(logs, "create"):
-        logs.mkdir(parents=True, exist_ok=True)
-        file = logging.FileHandler(logs / f"{run_date}.log")
-    if not terminal.is_terminal:
-        stream = logging.StreamHandler()
-        stream.addFilter(lambda record: record.name != _ACCOUNT)
-        with _logging_to(file, stream):
-            yield LoggedProgress()
-        return
-    times = logs / f"steps-{stage}.json"
-    known = read_step_times(times)
-    progress = TerminalProgress(terminal, known)
-    with _logging_to(file), progress.shown():
-        yield progress
-    write_step_times(times, known, progress.taken)
+    storage, terminal = Warehouse(config.warehouse).storage, console(stderr=True)
+    times = f"logs/steps-{stage}.json"
+    with appended(storage, f"logs/{run_date}.log") as path:
+        file = logging.FileHandler(path)
+        if not terminal.is_terminal:
+            stream = logging.StreamHandler()
+            stream.addFilter(lambda record: record.name != _ACCOUNT)
+            with _logging_to(file, stream):
+                yield LoggedProgress()
+            return
+        known = read_step_times(storage, times)
+        progress = TerminalProgress(terminal, known)
+        with _logging_to(file), progress.shown():
+            yield progress
+        write_step_times(storage, times, known, progress.taken)
 
 
 @contextmanager

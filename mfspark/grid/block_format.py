@@ -8,9 +8,9 @@ A file may hold several groups of arrays under integer keys, each in a row group
 one group is read without the others. Nothing is pickled.
 """
 
-import uuid
 from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -29,27 +29,18 @@ _SCHEMA = pa.schema(
 )
 
 
-def write_arrays(path: Path, groups: Iterable[tuple[int, Arrays]]) -> None:
-    """Write groups of arrays to one file, atomically: readers see the old file or the new one.
-
-    A task that is run twice writes the same bytes twice, so retries and speculation do no harm.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with pq.ParquetWriter(
-            temporary, _SCHEMA, compression="none", use_dictionary=False, write_statistics=False
-        ) as writer:
-            for key, arrays in groups:
-                writer.write_table(_to_table(key, arrays))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)  # there only where writing failed
+def write_arrays(sink: BinaryIO, groups: Iterable[tuple[int, Arrays]]) -> None:
+    """Write groups of arrays to one file."""
+    with pq.ParquetWriter(
+        sink, _SCHEMA, compression="none", use_dictionary=False, write_statistics=False
+    ) as writer:
+        for key, arrays in groups:
+            writer.write_table(_to_table(key, arrays))
 
 
-def read_group(path: Path, key: int = 0) -> Arrays:
+def read_group(source: Path | pa.NativeFile, key: int = 0) -> Arrays:
     """Read one group of arrays by its position in the file."""
-    with pq.ParquetFile(path, memory_map=True) as file:
+    with pq.ParquetFile(source, memory_map=True) as file:
         return _from_table(file.read_row_group(key, use_threads=False))
 
 

@@ -5,12 +5,11 @@ arrays, or strips (all tiles of one row block, one after the other).
 """
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Protocol
 
 from mfspark.grid.block_format import read_group, write_arrays
 from mfspark.kernels.arrays.tile import Arrays
-from mfspark.system.durability import sync
+from mfspark.storage.storage import Storage
 
 
 class BlockStore(Protocol):
@@ -75,29 +74,31 @@ class MemoryStore:
 
 
 class ParquetStore:
-    """Blocks as Parquet files below one directory that driver and workers share."""
+    """Blocks as Parquet files below a key of a storage that driver and workers share."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, storage: Storage, place: str) -> None:
+        self._storage, self._place = storage, place
 
     def get(self, reference: str, key: int = 0) -> Arrays:
         """Read one group of a file."""
-        return read_group(self._path(reference), key)
+        file = self._key(reference)
+        return read_group(self._storage.local(file) or self._storage.open(file), key)
 
     def put(self, reference: str, *groups: Arrays) -> None:
-        """Write one file, atomically."""
-        write_arrays(self._path(reference), enumerate(groups))
+        """Write one file: readers see the old one or the new one.
+
+        A task that is run twice writes the same bytes twice, so retries and speculation do no harm.
+        """
+        with self._storage.writing(self._key(reference), durable=False) as sink:
+            write_arrays(sink, enumerate(groups))
 
     def discard(self, references: Iterable[str]) -> None:
         """Delete files."""
-        for reference in references:
-            self._path(reference).unlink(missing_ok=True)
+        self._storage.delete(map(self._key, references))
 
     def save(self, references: Iterable[str]) -> None:
-        """Sync files and their names."""
-        paths = [self._path(reference) for reference in references]
-        for path in (*paths, *{path.parent for path in paths}):
-            sync(path)
+        """Make files, and their names, durable."""
+        self._storage.sync(map(self._key, references))
 
-    def _path(self, reference: str) -> Path:
-        return Path(self.root, f"{reference}.parquet")
+    def _key(self, reference: str) -> str:
+        return f"{self._place}/{reference}.parquet"

@@ -16,7 +16,6 @@ import math
 import os
 import time
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mfspark.errors import MfsparkError
@@ -27,7 +26,7 @@ from mfspark.grid.runners import InProcess, OnSpark
 from mfspark.kernels.arrays.device import one_thread_a_kernel
 from mfspark.kernels.arrays.tile import Numbers
 from mfspark.schemas import SIDES
-from mfspark.system.durability import sync
+from mfspark.storage.storage import Storage
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -99,27 +98,24 @@ class Algorithm(Protocol):
 class Checkpoint:
     """Where a training's state is recorded. `fingerprint` names what is trained, on what."""
 
-    path: Path
+    storage: Storage
+    key: str
     fingerprint: str
     every_seconds: float = 0.0
     """Iterations that end sooner after the last record are not recorded, but for the final one."""
 
     def read(self) -> State | None:
         """Return the last recorded state; None where there is none of this very training."""
-        try:
-            record = json.loads(self.path.read_text())
-        except FileNotFoundError:
+        content = self.storage.read(self.key)
+        if content is None:
             return None
+        record = json.loads(content)
         return _state(record["state"]) if record["fingerprint"] == self.fingerprint else None
 
     def write(self, state: State) -> None:
         """Replace the recorded state, atomically and durably."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps({"fingerprint": self.fingerprint, "state": asdict(state)}))
-        sync(temporary)
-        temporary.replace(self.path)
-        sync(self.path.parent)
+        record = {"fingerprint": self.fingerprint, "state": asdict(state)}
+        self.storage.put(self.key, json.dumps(record).encode())
 
 
 def train(

@@ -10,6 +10,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from mfspark.errors import InputError
+from mfspark.ingest.scratch import Scratch
 
 SUPERSEDED = "superseded_duplicate"
 _BASE_RUN = -1  # stands for the number of the file
@@ -26,11 +27,11 @@ def is_of_base_run() -> Column:
     return F.col("file") == _BASE_RUN
 
 
-def split_duplicates(accepted: DataFrame, path: str) -> tuple[DataFrame, DataFrame | None]:
+def split_duplicates(accepted: DataFrame, scratch: Scratch) -> tuple[DataFrame, DataFrame | None]:
     """Split ratings into the newest of each (user, item) and the superseded ones.
 
     A shuffle of 8-byte hashes tells whether there are any; mostly there are none and that is all.
-    Otherwise the ratings are shuffled, ranked and written to `path`.
+    Otherwise the ratings are shuffled, ranked and kept in scratch.
     """
     pair = F.xxhash64("user_id", "item_id").alias("pair")
     repeated = accepted.select(pair).repartition("pair").groupBy("pair").count().where("count > 1")
@@ -40,8 +41,7 @@ def split_duplicates(accepted: DataFrame, path: str) -> tuple[DataFrame, DataFra
         F.col("rated_at").desc_nulls_last(), F.desc("file"), F.desc("line"), F.desc("cell")
     )
     ranked = accepted.withColumn("newest", F.row_number().over(newest_first) == 1)
-    ranked.write.mode("overwrite").parquet(path)
-    written = accepted.sparkSession.read.schema(ranked.schema).parquet(path)
+    written = scratch.keep(ranked, "newest")
     return written.where("newest").drop("newest"), written.where("not newest").drop("newest")
 
 
@@ -71,16 +71,15 @@ def too_many(
     )
 
 
-def count_choices(accepted: DataFrame, path: str) -> DataFrame:
+def count_choices(accepted: DataFrame, scratch: Scratch) -> DataFrame:
     """Make one row of all choices of an item by a user: how many, and the latest; a shuffle.
 
-    Written to `path`, so that a retried task changes nothing.
+    Kept in scratch, so that a retried task changes nothing.
     """
     counted = accepted.groupBy("user_id", "item_id").agg(
         F.sum("rating").alias("rating"), F.max("rated_at").alias("rated_at")
     )
-    counted.write.mode("overwrite").parquet(path)
-    return accepted.sparkSession.read.schema(counted.schema).parquet(path)
+    return scratch.keep(counted, "newest")
 
 
 def as_rejected(superseded: DataFrame) -> DataFrame:

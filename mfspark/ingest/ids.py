@@ -8,6 +8,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from mfspark.errors import InputError
+from mfspark.ingest.scratch import Scratch
 
 if TYPE_CHECKING:
     from mfspark.schemas import IdType, IdTypes, Side
@@ -65,43 +66,29 @@ def decide_type(side: Side, all_plain: bool, option: str, base: IdTypes | None) 
     return "integer"
 
 
-def number_ids(ids: DataFrame, base: DataFrame | None, path: str) -> tuple[DataFrame, int]:
+def number_ids(
+    ids: DataFrame, base: DataFrame | None, scratch: Scratch, name: str
+) -> tuple[DataFrame, int]:
     """Give each id a dense number: return (id, idx int32), and how many there are.
 
     `ids` has one column `id` without repeats or nulls. Ids of the base run, `base` (id, idx), keep
     their number whether they occur or not; new ones follow in sorted order, integers by value.
-    Sorts and shuffles the new ids, writes them to `path` as Parquet, and numbers them by their
-    place in what was written, so that a retried task changes nothing.
+    Sorts and shuffles the new ids, keeps them in scratch, and numbers them by their place in what
+    was written, so that a retried task changes nothing.
     Raises InputError above 2^31 - 1 ids.
     """
-    spark = ids.sparkSession
     new = ids.select("id").join(base, "id", "left_anti") if base is not None else ids
-    new.select("id").orderBy("id").write.mode("overwrite").parquet(path)
+    written, n = scratch.keep_in_order(new.select("id").orderBy("id"), name)
     first = _next_index(base)
-    file, row = (
-        F.col("_metadata.file_name").alias("file"),
-        F.col("_metadata.row_index").alias("row"),
-    )
-    written = spark.read.schema(ids.select("id").schema).parquet(path).select("id", file, row)
-    counts = sorted(
-        (row.file, row.n) for row in written.groupBy("file").agg(F.count("*").alias("n")).collect()
-    )
-    offsets: list[Column] = []
-    total = first
-    for file, n in counts:  # Spark names the files of a sorted write in the order of their rows
-        offsets += [F.lit(file), F.lit(total)]
-        total += n
-    if total > MAX_INDEX:
+    if first + n > MAX_INDEX:
         raise InputError(
-            f"{total:,} different ids are more than the {MAX_INDEX:,} that can be numbered",
+            f"{first + n:,} different ids are more than the {MAX_INDEX:,} that can be numbered",
             "check that the id column is not a row number or a timestamp",
         )
-    if offsets:
-        offset = F.element_at(F.create_map(*offsets), F.col("file"))
-        numbered = written.select("id", (offset + F.col("row")).cast("int").alias("idx"))
-    else:
-        numbered = written.select("id", F.lit(0).alias("idx"))
-    return numbered if base is None else base.select("id", "idx").unionAll(numbered), total
+    index = (F.lit(first) + F.col("position")).cast("int").alias("idx")
+    numbered = written.select("id", index)
+    both = numbered if base is None else base.select("id", "idx").unionAll(numbered)
+    return both, first + n
 
 
 def _next_index(base: DataFrame | None) -> int:

@@ -37,8 +37,9 @@ from mfspark.ingest.duplicates import (
 from mfspark.ingest.ids import SPARK_TYPE, decide_type, number_ids, without_point_zero
 from mfspark.ingest.readers.files import display_names
 from mfspark.ingest.readers.id_text import plain_integers
-from mfspark.ingest.readers.ratings import READ_SCHEMA, input_errors, plan_ratings, read_planned
+from mfspark.ingest.readers.ratings import input_errors, plan_ratings, read_planned
 from mfspark.ingest.report import IngestReport
+from mfspark.ingest.scratch import Scratch
 from mfspark.ingest.side_tables.items import read_items
 from mfspark.ingest.side_tables.join import Described
 from mfspark.ingest.side_tables.reader import SideTable
@@ -81,7 +82,7 @@ def ingest(
     users_files: Sequence[str],
     items_files: Sequence[str],
     config: Config,
-    scratch: str,
+    scratch: Scratch,
     write: Write,
     base: BaseRun | None = None,
     until: date | None = None,
@@ -90,7 +91,7 @@ def ingest(
     """Read, clean, number and describe one night's ratings, and write its tables.
 
     `write(frame, table)` receives frames with exactly the columns of `schemas.py`; order and
-    checks are its own. Parsed rows, and ids, are written once below `scratch` and read back.
+    checks are its own. Parsed rows, and ids, are kept in `scratch` and read back.
     Where the base run gives its ratings, they are kept, but for pairs rated anew.
     `until`: ratings on later UTC dates are left for a later night.
     `n_test_files`: how many of the ratings files, the last ones, hold test ratings, which may stand
@@ -103,9 +104,8 @@ def ingest(
     catalogue = read_items(items_files, config.ingest)
     with input_errors():
         plan = plan_ratings(spark, ratings_files, config.ingest)
-        read_planned(spark, plan).write.mode("overwrite").parquet(f"{scratch}/read")
+        rows = scratch.keep(read_planned(spark, plan), "read")
     names = display_names(ratings_files)
-    rows = spark.read.schema(READ_SCHEMA).parquet(f"{scratch}/read")
     counts = count_rows(rows, until, len(plan.splits))
     rejected = rows.where("reason is not null")
     base_ratings = base.ratings if base else None
@@ -128,12 +128,12 @@ def ingest(
         scale, step = together(counts, base_ratings.scale, base_ratings.step)
     superseded, n_superseded, n_replaced, n_counted = None, 0, 0, 0
     if config.ingest.feedback == "implicit":
-        newest = count_choices(accepted, f"{scratch}/newest")
+        newest = count_choices(accepted, scratch)
         most, n_pairs = newest.agg(F.max("rating"), F.count("*")).collect()[0]
         n_counted = n_accepted + n_carried - n_pairs
         scale = (min(scale[0], 1.0), most)
     else:
-        newest, superseded = split_duplicates(accepted, f"{scratch}/newest")
+        newest, superseded = split_duplicates(accepted, scratch)
     if superseded is not None:
         n_replaced = superseded.where(is_of_base_run()).count() if base_ratings else 0
         superseded = superseded.where(~is_of_base_run())
@@ -161,8 +161,8 @@ def ingest(
     base_users, base_items = _base_ids(base, ids)
     with ThreadPoolExecutor(2) as both:  # small jobs mostly wait; two at once take the time of one
         numbering = (
-            both.submit(number_ids, who, base_users, f"{scratch}/user_ids"),
-            both.submit(number_ids, everything, base_items, f"{scratch}/item_ids"),
+            both.submit(number_ids, who, base_users, scratch, "user_ids"),
+            both.submit(number_ids, everything, base_items, scratch, "item_ids"),
         )
     (user_ids, n_users), (item_ids, n_items) = (numbered.result() for numbered in numbering)
 

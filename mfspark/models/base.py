@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mfspark.config.config import GridOptions
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 Kind = Literal["rating", "ranking"]
 MOST_REASONS = 3
 """Reasons that an entry of a list has at most."""
-_RECORD_EVERY = 2.0  # seconds: a killed night loses no more, or the one iteration that it was in
 
 
 @dataclass(frozen=True)
@@ -45,10 +43,8 @@ class FitContext:
     """Prefix of the references this fit may write, such as "train/als"."""
     seed: int
     grid_options: GridOptions
-    state_path: Path
-    """Where the training state is recorded."""
-    fingerprint: str
-    """Names the options and ratings; another fingerprint starts training afresh."""
+    checkpoint: Checkpoint
+    """Where the training state is recorded, and what it is of."""
     baseline: Callable[[], HasFactors]
     """Gives the baseline fitted on the same ratings, which is fitted only once a night."""
     attributes: Callable[[Side], Blocks | None] = lambda _: None
@@ -64,15 +60,14 @@ class FitContext:
 
     def train(self, algorithm: Algorithm) -> State:
         """Run a training loop, in one task while the ratings are few, otherwise by sweeps."""
-        checkpoint = Checkpoint(self.state_path, self.fingerprint, _RECORD_EVERY)
         options = self.grid_options
         limit = options.one_task_ratings or ratings_of_one_task(self.spark)
         small = self.tiles.n_ratings <= limit
         if options.engine == "one_task" or (options.engine == "auto" and small):
             return train_in_one_task(
-                self.spark, self.tiles, self.store, algorithm, self.name, checkpoint
+                self.spark, self.tiles, self.store, algorithm, self.name, self.checkpoint
             )
-        return train(self.grid, algorithm, self.name, checkpoint)
+        return train(self.grid, algorithm, self.name, self.checkpoint)
 
 
 class HasFactors(Protocol):

@@ -36,7 +36,7 @@ class RunContext:
     @property
     def store(self) -> ParquetStore:
         """Where this night's blocks lie; driver and workers share it."""
-        return ParquetStore(self.night.scratch("blocks"))
+        return ParquetStore(self.night.storage, self.night.scratch("blocks"))
 
     @property
     def runner(self) -> OnSpark:

@@ -18,7 +18,7 @@ from mfspark.kernels.arrays.rating_scale import RatingScale
 from mfspark.models.records import Cut, Subset, cut_key
 from mfspark.pipeline.context import RunContext
 from mfspark.schemas import Side, spark_schema
-from mfspark.tables.writer import write_table
+from mfspark.tables.writer import read_files, write_table
 
 _SMALL = 500_000  # ratings that are not worth cutting at all
 _FEWEST = 4  # blocks of ratings that are cut: tasks for four cores
@@ -62,8 +62,7 @@ class Dataset:
     def read(self, table: str) -> DataFrame:
         """Read a table of this night."""
         schema = spark_schema(table, self.report.ids)
-        directory = self.context.night.table_dir(table)
-        return self.context.spark.read.schema(schema).parquet(str(directory))
+        return read_files(self.context.spark, self.context.night.files(table), schema)
 
     def ids(self, side: Side, index: str = "", name: str = "") -> DataFrame:
         """Return index and id of all users or items, as columns of these names, if given."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from mfspark.config.models import ModelName
+from mfspark.grid.training import Checkpoint
 from mfspark.models.base import FitContext, Model
 from mfspark.models.factor_model import FactorModel
 from mfspark.models.records import Fit, Subset, fit_key
@@ -18,6 +19,9 @@ from mfspark.tables.lock import hold_in_turn
 
 if TYPE_CHECKING:
     from mfspark.pipeline.dataset import Dataset
+
+
+_RECORD_EVERY = 2.0  # seconds: a killed night loses no more, or the one iteration that it was in
 
 
 @dataclass(frozen=True)
@@ -70,8 +74,12 @@ class Fits:
             name=reference,
             seed=context.config.seed,
             grid_options=context.config.grid,
-            state_path=context.night.scratch("blocks", reference, "state.json"),
-            fingerprint=context.night.run_id,
+            checkpoint=Checkpoint(
+                context.night.storage,
+                context.night.scratch("blocks", reference, "state.json"),
+                context.night.run_id,
+                _RECORD_EVERY,
+            ),
             baseline=lambda: self.baseline(subset),
             attributes=lambda side: side_features(context, dataset, side),
             previous=start_factors(context, dataset, name) if subset == "all" else None,

@@ -17,9 +17,9 @@ from mfspark.ingest.side_tables.reader import beside_ratings
 from mfspark.models.records import INGEST
 from mfspark.pipeline.context import RunContext
 from mfspark.samples.survey import survey_files
-from mfspark.schemas import IdType, IdTypes, Side
+from mfspark.schemas import IdType, IdTypes, Side, spark_schema
 from mfspark.tables.run import PublishedRun
-from mfspark.tables.writer import write_table
+from mfspark.tables.writer import FrameScratch, read_files, write_table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -88,7 +88,7 @@ def run(context: RunContext, files: InputFiles) -> IngestReport:
             files.users,
             files.items,
             night.config,
-            str(night.scratch("ingest")),
+            FrameScratch(night.storage, night.scratch("ingest")),
             write,
             _base_night(context),
             night.run_date,
@@ -118,7 +118,7 @@ def _base_night(context: RunContext) -> BaseRun | None:
     run = PublishedRun(context.night.warehouse, context.night.base_run)
 
     def table(name: str) -> DataFrame:
-        return context.spark.read.parquet(*map(str, run.files(name)))
+        return read_files(context.spark, run.files(name), spark_schema(name, run.manifest.ids))
 
     def ids_of(side: Side) -> DataFrame:
         return table(f"{side}s").selectExpr(f"{side}_id as id", f"{side}_idx as idx")

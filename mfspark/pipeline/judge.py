@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mfspark.errors import RefusedError
@@ -22,11 +21,11 @@ from mfspark.evaluation.audits import (
 from mfspark.evaluation.gates import Verdict, of_audits
 from mfspark.pipeline.context import RunContext
 from mfspark.pipeline.gates import JudgedNight, compare
+from mfspark.tables.files import TableFiles
 from mfspark.tables.manifest import as_json, plain
 from mfspark.tables.night import WHY, Night
 from mfspark.tables.run import PublishedRun
 from mfspark.tables.sql import Tables
-from mfspark.tables.writer import parquet_files
 
 if TYPE_CHECKING:
     from mfspark.pipeline.dataset import Dataset
@@ -61,17 +60,16 @@ def run(context: RunContext, dataset: Dataset, fits: Fits) -> list[dict[str, Any
 def _tables(night: Night, reference: PublishedRun | None) -> Tables:
     """Return the tables of the night, and those of the reference run as `{reference.NAME}`."""
 
-    def files(name: str) -> list[Path]:
+    def files(name: str) -> TableFiles:
         if reference and name.startswith("reference."):
             return reference.files(name.removeprefix("reference."))
-        return parquet_files(night.table_dir(name))
+        return night.files(name)
 
-    return Tables(files, spill=night.scratch("duckdb"))
+    return Tables(files, spill=night.storage.local(night.scratch("duckdb")))
 
 
 def _audit(dataset: Dataset, fits: Fits, tables: Tables) -> Iterator[AuditFinding]:
-    report, directory = dataset.report, dataset.context.night.scratch("tables")
-    names = [path.name for path in directory.iterdir() if path.is_dir()]
+    report, names = dataset.report, dataset.context.night.table_names()
     expected = {
         "ratings": report.n_accepted,
         "rejected_ratings": report.n_rejected,
@@ -109,7 +107,7 @@ def _contract(dataset: Dataset, fits: Fits) -> ListContract:
 def _refuse(night: Night, verdicts: list[Verdict]) -> RefusedError:
     refusing = [verdict for verdict in verdicts if verdict.refuses]
     reasons = [f"{verdict.gate}, {verdict.subject}: {verdict.why}" for verdict in refusing]
-    path = night.scratch(WHY)
+    key = night.scratch(WHY)
     why = {
         "run_id": night.run_id,
         "run_date": night.run_date,
@@ -118,7 +116,7 @@ def _refuse(night: Night, verdicts: list[Verdict]) -> RefusedError:
         "reasons": reasons,
         "verdicts": [verdict.record() for verdict in verdicts],
     }
-    night.warehouse.file_system.replace_file(path, as_json(plain(why)))
+    night.storage.put(key, as_json(plain(why)))
     gates = sorted({verdict.gate for verdict in refusing})
     settings = [word for gate in gates for word in ("--set", f"gates.{gate}.mode=warn")]
     again = f"run the same command with {' '.join(settings)}"
@@ -130,7 +128,7 @@ def _refuse(night: Night, verdicts: list[Verdict]) -> RefusedError:
         shown.append(f"  - and {len(refusing) - _SHOWN} more")
     return RefusedError(
         "\n".join([f"run {night.run_id} was not published:", *shown]),
-        f"readers still see {f'run {seen}' if seen else 'nothing'}; every figure is in {path}, the "
-        f"tables are in {night.scratch('tables')}\n"
+        f"readers still see {f'run {seen}' if seen else 'nothing'}; every figure is in "
+        f"{night.storage.show(key)}, the tables are in {night.storage.show(night.tables_key)}\n"
         f"  to publish it all the same, from where it is: {again}",
     )

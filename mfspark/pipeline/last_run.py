@@ -12,8 +12,9 @@ from mfspark.grid.cut import cut_factors
 from mfspark.grid.layout import Blocks, BySide
 from mfspark.models.records import StartFactors, start_factors_key
 from mfspark.pipeline.context import RunContext
-from mfspark.schemas import SIDES
+from mfspark.schemas import SIDES, spark_schema
 from mfspark.tables.run import PublishedRun
+from mfspark.tables.writer import read_files
 
 if TYPE_CHECKING:
     from mfspark.pipeline.dataset import Dataset
@@ -49,8 +50,9 @@ def _cut(context: RunContext, dataset: Dataset, name: ModelName) -> dict[str, tu
         return {}
     cut: dict[str, tuple[str, ...]] = {}
     for side in SIDES:
-        paths = map(str, run.files(f"{side}_factors"))
-        theirs = context.spark.read.parquet(*paths).filter(F.col("model") == name)
+        table = f"{side}_factors"
+        files, schema = run.files(table), spark_schema(table, run.manifest.ids)
+        theirs = read_files(context.spark, files, schema).filter(F.col("model") == name)
         width = theirs.agg(F.max(F.size("factors"))).first()
         if width is None or not width[0] or not options.starts_from(width[0]):
             return {}

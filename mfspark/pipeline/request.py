@@ -129,7 +129,7 @@ def _check_survey_is_meant(request: Request, config: Config) -> None:
     warehouse, inputs = Warehouse(config.warehouse), config.inputs
     beside = [name for name in ("users", "items", "test") if getattr(inputs, name)]
     survey = fingerprint([str(survey_files())])[0]["sha256"]
-    exists = warehouse.root.is_dir()
+    exists = warehouse.storage.exists()
     others = list(nights_of_other_ratings(warehouse, survey)) if exists else []
     if stage == "run" and not beside and not others:
         return
@@ -170,7 +170,7 @@ def execute(request: Request, progress: Progress, only: Sequence[ModelName] = ()
     asked = request.asked(config)
     warehouse = Warehouse(config.warehouse)
     lock = None if request.stage == "run" else "-".join([request.stage, *only])
-    with spooled(config, warehouse.root) as read, hold_lock(warehouse, lock):
+    with spooled(config, warehouse.storage) as read, hold_lock(warehouse, lock):
         files = InputFiles.of(read)
         config = with_feedback(config, files.ratings)
         night = Night.begin(warehouse, config, request.date(), files.fingerprints(), asked)

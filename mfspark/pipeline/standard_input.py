@@ -5,19 +5,19 @@ Tasks read files, several at a time and more than once; a pipe can be read once,
 
 import shutil
 import sys
+import uuid
 from collections.abc import Generator
 from contextlib import contextmanager
-from pathlib import Path
-from tempfile import mkdtemp
 
 from mfspark.config.config import Config
 from mfspark.errors import InputError
+from mfspark.storage.storage import Storage
 
 STANDARD_INPUT = "-"
 
 
 @contextmanager
-def spooled(config: Config, warehouse: Path) -> Generator[Config, None, None]:
+def spooled(config: Config, storage: Storage) -> Generator[Config, None, None]:
     """Yield the configuration with a file in the place of standard input, and remove it after.
 
     Its folder is hidden, so that nobody takes it for a night. The same bytes are the same night.
@@ -29,17 +29,16 @@ def spooled(config: Config, warehouse: Path) -> Generator[Config, None, None]:
         return
     if sys.stdin is None or sys.stdin.isatty():
         raise InputError("--ratings - reads standard input, and nothing is piped into it")
-    scratch = warehouse / "scratch"
-    scratch.mkdir(parents=True, exist_ok=True)
-    folder = Path(mkdtemp(prefix=".standard-input-", dir=scratch))
+    folder = f"scratch/.standard-input-{uuid.uuid4().hex[:8]}"
+    key = f"{folder}/standard-input"
     try:
-        path = folder / "standard-input"
-        with path.open("wb") as file:
+        with storage.writing(key, durable=False) as file:
             shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
-        if not path.stat().st_size:
+            empty = not file.tell()
+        if empty:
             raise InputError("standard input is empty", "check the command before the pipe")
-        files = tuple(str(path) if name == STANDARD_INPUT else name for name in ratings)
+        files = tuple(storage.show(key) if name == STANDARD_INPUT else name for name in ratings)
         inputs = config.inputs.model_copy(update={"ratings": files})
         yield config.model_copy(update={"inputs": inputs})
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        storage.discard(folder)

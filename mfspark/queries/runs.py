@@ -3,7 +3,6 @@
 import json
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any
 
 from mfspark.errors import MfsparkError
@@ -35,16 +34,15 @@ class RunLine:
         return ((now or datetime.now(UTC)) - self.published_at).total_seconds() / 3600
 
 
-def published_runs(warehouse: str | Path) -> list[RunLine]:
+def published_runs(warehouse: Warehouse) -> list[RunLine]:
     """Return the kept runs, newest first; a damaged manifest is reported in its own line.
 
     Raises NotFoundError when there is no warehouse or nothing was published in it.
     """
-    opened = Warehouse(warehouse)
-    current = opened.current()
+    current = warehouse.current()
     if current is None:
-        opened.manifest()  # raises, and says which of the two it is
-    return [_line(opened, run_id, current == run_id) for run_id in opened.run_ids()]
+        warehouse.manifest()  # raises, and says which of the two it is
+    return [_line(warehouse, run_id, current == run_id) for run_id in warehouse.run_ids()]
 
 
 @dataclass(frozen=True)
@@ -55,36 +53,35 @@ class OpenNight:
     begun_at: datetime | None
     refused_at: datetime | None
     reasons: tuple[str, ...]
-    why: Path | None
+    why: str | None
     """The file with every figure, where it was refused."""
     go_on: str = ""
     """The command that goes on with it, where it can still be published and that is known."""
 
 
-def open_nights(warehouse: str | Path) -> list[OpenNight]:
+def open_nights(warehouse: Warehouse) -> list[OpenNight]:
     """Return the nights in scratch, the latest date first."""
-    opened = Warehouse(warehouse)
-    waiting = (night for night in waiting_nights(opened) if night.asked)
+    waiting = (night for night in waiting_nights(warehouse) if night.asked)
     commands = {night.run_id: night.command("run") for night in waiting}
     found = [
-        replace(_open(opened, run, note), go_on=commands.get(run, ""))
-        for run, note in scratch_nights(opened).items()
+        replace(_open(warehouse, run, note), go_on=commands.get(run, ""))
+        for run, note in scratch_nights(warehouse).items()
     ]
     return sorted(found, key=lambda night: night.run_id, reverse=True)
 
 
 def _open(warehouse: Warehouse, run_id: str, note: dict[str, Any]) -> OpenNight:
-    path = warehouse.scratch_dir(run_id) / WHY
-    content = warehouse.file_system.read(path)
+    key = f"{warehouse.scratch_key(run_id)}/{WHY}"
+    content, place = warehouse.storage.read(key), warehouse.storage.show(key)
     try:
         why: dict[str, Any] = json.loads(content) if content else {}
     except ValueError:
-        why = {"reasons": [f"{path} is damaged"]}
+        why = {"reasons": [f"{place} is damaged"]}
     begun, refused = (
         datetime.fromisoformat(at) if at else None
         for at in (note.get("begun_at"), why.get("refused_at"))
     )
-    return OpenNight(run_id, begun, refused, tuple(why.get("reasons", ())), path if why else None)
+    return OpenNight(run_id, begun, refused, tuple(why.get("reasons", ())), place if why else None)
 
 
 def _line(warehouse: Warehouse, run_id: str, current: bool) -> RunLine:

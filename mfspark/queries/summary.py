@@ -5,7 +5,6 @@ Only reads what was published, so the summary of an old run is the same as on it
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from mfspark.evaluation import catalog
@@ -48,7 +47,8 @@ class Summary:
     """Everything the closing summary says."""
 
     run_id: str
-    directory: Path
+    place: str
+    """The directory or URL of its tables."""
     split: str
     models: list[str]
     """Those that have any of the figures: the configured ones in their order, then the others."""
@@ -74,7 +74,7 @@ def summarise(run: PublishedRun) -> Summary:
     users = run.rows("select cast(user_id as varchar) as id from {users} order by user_id limit 1")
     return Summary(
         run.run_id,
-        run.warehouse.run_dir(run.run_id),
+        run.place,
         evaluation["split"],
         models,
         [_figures(metric, evaluation["k"], measured, models) for metric in shown],

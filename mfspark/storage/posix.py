@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, ClassVar, cast
+from typing import BinaryIO, cast
 
 import pyarrow as pa
 
@@ -29,7 +29,14 @@ class PosixStorage:
     """
 
     root: str
-    moves: ClassVar[bool] = True
+
+    @property
+    def moves(self) -> bool:
+        """By one rename."""
+        return True
+
+    def check(self) -> None:
+        """Nothing: a POSIX file system keeps them."""
 
     def show(self, key: str) -> str:
         """Return the path of a key."""
@@ -112,7 +119,9 @@ class PosixStorage:
             self._make_dir(path.parent)
         with explain_os_errors(path, "write"):
             path.parent.mkdir(parents=True, exist_ok=True)
-            beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+            # One name where there is one writer, so that the next one removes what a kill left.
+            own = "" if durable else f".{uuid.uuid4().hex}"
+            beside = path.with_name(f".{path.name}{own}.tmp")
             try:
                 with beside.open("wb") as file:
                     yield cast("BinaryIO", file)
@@ -180,7 +189,7 @@ class PosixStorage:
         path = self.local(f"locks/{name}.lock")
         self._make_dir(path.parent)
         with explain_os_errors(path, "lock"):
-            # Closed on exec, as Python opens every file: a JVM started later does not keep the lock.
+            # Closed on exec, as Python opens every file: no JVM started later keeps the lock.
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         mode = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         try:

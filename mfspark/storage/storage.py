@@ -36,11 +36,22 @@ class Storage(Protocol):
     Errors of the place itself are ConfigError, a full or failing one is MfsparkError.
     """
 
-    root: str
-    """The directory, or the URL of bucket and prefix, as `--warehouse` takes it."""
-    moves: bool
-    """Whether a directory can be moved in one step. If not, tables are written where they stay, and
-    only what a manifest lists counts."""
+    @property
+    def root(self) -> str:
+        """The directory, or the URL of bucket and prefix, as `--warehouse` takes it."""
+        ...
+
+    @property
+    def moves(self) -> bool:
+        """Whether a directory can be moved in one step.
+
+        If not, tables are written where they stay, and only what a manifest lists counts.
+        """
+        ...
+
+    def check(self) -> None:
+        """Raise ConfigError where the place breaks a promise, as far as can be tried."""
+        ...
 
     def show(self, key: str) -> str:
         """Return the path or URL of a key, for messages and for other programs."""

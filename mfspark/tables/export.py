@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,15 +10,16 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from mfspark.errors import ConfigError
-from mfspark.storage.file_system import LocalFileSystem, explain_os_errors
+from mfspark.storage.posix import PosixStorage
 from mfspark.tables.run import read_table
+from mfspark.tables.warehouse import Warehouse
 
 _FORMULA = "^[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
 """How a cell begins that spreadsheets compute, also in its full-width forms."""
 
 
 def export_table(
-    warehouse: str | Path,
+    warehouse: Warehouse,
     table: str,
     target: Path,
     run_id: str | None = None,
@@ -30,27 +32,25 @@ def export_table(
     a spreadsheet would take for a formula; numbers stay numbers. Raises ConfigError for another
     kind of file or a place that cannot be written.
     """
-    kinds: dict[str, Callable[[str, pa.Schema], csv.CSVWriter | pq.ParquetWriter]] = {
+    kinds: dict[str, Callable[[BinaryIO, pa.Schema], csv.CSVWriter | pq.ParquetWriter]] = {
         ".csv": csv.CSVWriter,
-        ".parquet": lambda path, schema: pq.ParquetWriter(path, schema, compression="zstd"),
+        ".parquet": lambda sink, schema: pq.ParquetWriter(sink, schema, compression="zstd"),
     }
     kind = target.suffix.lower()
     if kind not in kinds:
         raise ConfigError(f"{target} is neither .csv nor .parquet", "name the file so")
     dataset = read_table(warehouse, table, run_id)
-    beside = target.with_name(f".{target.name}.tmp")
     flat = kind == ".csv"
     schema = pa.schema([_flat_field(f) for f in dataset.schema]) if flat else dataset.schema
     rows = 0
-    with explain_os_errors(target, "write"):
-        with kinds[kind](str(beside), schema) as writer:
-            for batch in dataset.to_batches():
-                columns = [_flat(column) for column in batch.columns] if flat else batch.columns
-                if for_spreadsheets:
-                    columns = [defused(column) for column in columns]
-                writer.write_batch(pa.record_batch(columns, schema=schema))
-                rows += batch.num_rows
-        LocalFileSystem().adopt_file(beside, target)
+    beside = PosixStorage(str(target.absolute().parent))
+    with beside.writing(target.name) as sink, kinds[kind](sink, schema) as writer:
+        for batch in dataset.to_batches():
+            columns = [_flat(column) for column in batch.columns] if flat else batch.columns
+            if for_spreadsheets:
+                columns = [defused(column) for column in columns]
+            writer.write_batch(pa.record_batch(columns, schema=schema))
+            rows += batch.num_rows
     return rows
 
 

@@ -1,26 +1,21 @@
 """Locks held by the process, so that two starts never meet in one warehouse.
 
-    warehouse.lock     exclusive: a whole night; shared: any single stage
-    stage-<name>.lock  exclusive: that one stage
-    pointer.lock       exclusive: whoever publishes or moves CURRENT
-    fit-<name>.lock    exclusive, waited for: a fit that several stages need
-
-They are `flock` locks: the kernel lets go of them when the process ends, however it ends. Lock
-files are never deleted, since a deleted one could be held and created anew at the same time.
+warehouse     alone: a whole night; shared: any single stage
+stage-<name>  alone: that one stage
+pointer       alone: whoever publishes or moves CURRENT
+fit-<name>    alone, waited for: a fit that several stages need
 """
 
-import fcntl
 import json
 import os
 import socket
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from mfspark.errors import LockedError
-from mfspark.storage.file_system import explain_os_errors
+from mfspark.storage.storage import HeldError, Storage
 from mfspark.tables.warehouse import Warehouse, check_name
 
 
@@ -32,92 +27,67 @@ def hold_lock(warehouse: Warehouse, stage: str | None = None) -> Generator[None,
     outermost. Raises LockedError, which names the holder, at once when another process holds it.
     """
     if stage is None:
-        with _held(warehouse, "warehouse", fcntl.LOCK_EX, "a whole night"):
+        with _held(warehouse, "warehouse", "a whole night"):
             yield
         return
-    name = f"stage-{check_name(stage, 'stage')}"
-    with (
-        _held(warehouse, "warehouse", fcntl.LOCK_SH, f"stage {stage}"),
-        _held(warehouse, name, fcntl.LOCK_EX, f"stage {stage}"),
-    ):
+    name, purpose = f"stage-{check_name(stage, 'stage')}", f"stage {stage}"
+    with _held(warehouse, "warehouse", purpose, shared=True), _held(warehouse, name, purpose):
         yield
 
 
 @contextmanager
 def hold_in_turn(warehouse: Warehouse, name: str) -> Generator[None, None, None]:
     """Hold something that any stage may have to do first, after whoever is just doing it."""
-    with _held(warehouse, check_name(name, "lock"), fcntl.LOCK_EX, name, wait=True):
+    with _held(warehouse, check_name(name, "lock"), name, wait=True):
         yield
 
 
 @contextmanager
 def hold_pointer_lock(warehouse: Warehouse) -> Generator[None, None, None]:
     """Hold the right to move CURRENT. Raises LockedError when another process holds it."""
-    with _held(warehouse, "pointer", fcntl.LOCK_EX, "publishing"):
+    with _held(warehouse, "pointer", "publishing"):
         yield
 
 
 @contextmanager
 def _held(
-    warehouse: Warehouse, name: str, mode: int, purpose: str, *, wait: bool = False
+    warehouse: Warehouse, name: str, purpose: str, *, shared: bool = False, wait: bool = False
 ) -> Generator[None, None, None]:
-    directory = warehouse.root / "locks"
-    warehouse.file_system.make_dir(directory)
-    path = directory / f"{name}.lock"
-    with explain_os_errors(path, "lock"):
-        # Closed on exec, as Python opens every file: a JVM started later does not keep the lock.
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        with explain_os_errors(path, "lock"):
-            try:
-                fcntl.flock(descriptor, mode if wait else mode | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise _locked(warehouse, name, directory) from None
-        if mode != fcntl.LOCK_EX:
-            yield
-            return
-        _note_holder(descriptor, purpose)
-        try:
-            yield
-        finally:
-            os.ftruncate(descriptor, 0)
-    finally:
-        # Said aloud, not left to close(): a process just being started may share the descriptor.
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-        os.close(descriptor)
-
-
-def _note_holder(descriptor: int, purpose: str) -> None:
-    """Write who holds the lock into the lock file, for the message that others get."""
     note = {
         "pid": os.getpid(),
         "host": socket.gethostname(),
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
         "purpose": purpose,
     }
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps(note).encode(), 0)
+    content = json.dumps(note).encode()
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(warehouse.storage.hold(name, content, shared=shared, wait=wait))
+        except HeldError:
+            raise _locked(warehouse.storage, name) from None
+        yield
 
 
-def _locked(warehouse: Warehouse, name: str, directory: Path) -> LockedError:
-    notes = [_read_note(directory / f"{name}.lock")]
+def _locked(storage: Storage, name: str) -> LockedError:
+    notes = [_read_note(storage, f"locks/{name}.lock")]
     if name == "warehouse":  # stages share it and note themselves in files of their own
-        notes += [_read_note(path) for path in sorted(directory.glob("stage-*.lock"))]
+        others = (other for other in storage.names("locks") if other.startswith("stage-"))
+        notes += [_read_note(storage, f"locks/{other}") for other in others]
     holders = [
         f"{note['purpose']} (pid {note['pid']} on {note['host']}, since {note['since']})"
         for note in notes
         if note and _may_live(note)
     ]
     return LockedError(
-        f"{warehouse.root} is locked by {' and '.join(holders) or 'another run'}",
+        f"{storage.root} is locked by {' and '.join(holders) or 'another run'}",
         "wait until it has ended, then run again; nothing was changed",
     )
 
 
-def _read_note(path: Path) -> dict[str, Any]:
+def _read_note(storage: Storage, key: str) -> dict[str, Any]:
     try:
-        note = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        note = json.loads(storage.read(key) or b"")
+    except ValueError:
         return {}
     return (
         note if isinstance(note, dict) and {"pid", "host", "since", "purpose"} <= set(note) else {}

@@ -6,21 +6,20 @@ import math
 import platform
 from datetime import date, datetime
 from importlib import metadata
-from pathlib import Path
 from typing import Any, cast
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mfspark._version import __version__
 from mfspark.errors import MfsparkError
-from mfspark.schemas import SORTED_BY, IdType, IdTypes, check_schema
-from mfspark.storage.file_system import FileSystem
+from mfspark.schemas import IdType, IdTypes
+from mfspark.storage.storage import Storage
 from mfspark.system.command_line import command_line
 from mfspark.system.redaction import REDACTED, names_secret, redact
 
 MANIFEST = "manifest.json"
+_PIECE = 1 << 24  # bytes hashed at once
 _PACKAGES = ("pyspark", "torch", "numpy", "pyarrow", "pandas")
 
 
@@ -81,56 +80,27 @@ class Manifest(BaseModel):
         return as_json(self.model_dump(mode="json", by_alias=True))
 
 
-def parse_manifest(content: bytes, where: Path) -> Manifest:
+def parse_manifest(content: bytes, key: str, storage: Storage) -> Manifest:
     """Read `manifest.json`. Raises MfsparkError when it is damaged."""
     try:
         return Manifest.model_validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
         raise MfsparkError(
-            f"the manifest {where} is damaged: {'.'.join(map(str, first['loc']))}: {first['msg']}",
+            f"the manifest {storage.show(key)} is damaged: {where}: {first['msg']}",
             "restore it from a backup, or roll back to another one of: "
-            + command_line("runs", warehouse=where.parents[2]),
+            + command_line("runs", warehouse=storage.root),
         ) from None
 
 
-def describe_table(
-    directory: Path, table: str, ids: IdTypes, file_system: FileSystem
-) -> TableEntry:
-    """Read the footers and the bytes of a table's files. Raises SchemaError, MfsparkError."""
-    paths = [directory / name for name in parquet_names(directory, file_system)]
-    if not paths:
-        raise MfsparkError(
-            f"table '{table}' has no files in {directory}",
-            "the stage that writes it must run again",
-        )
-    schema = pq.read_schema(paths[0])
-    for path in paths:
-        check_schema(pq.read_schema(path), table, ids)
-    files = tuple(_describe_file(path) for path in paths)
-    return TableEntry(
-        rows=sum(file.rows for file in files),
-        bytes=sum(file.bytes for file in files),
-        schema={field.name: str(field.type) for field in schema},
-        sorted_by=SORTED_BY[table],
-        files=files,
-    )
-
-
-def parquet_names(directory: Path, file_system: FileSystem) -> list[str]:
-    """Return the names of a table's files, sorted; those that readers of the directory see."""
-    return [name for name in file_system.names(directory) if name.endswith(".parquet")]
-
-
-def _describe_file(path: Path) -> FileEntry:
-    rows = int(pq.read_metadata(path).num_rows)
-    return FileEntry(name=path.name, rows=rows, bytes=path.stat().st_size, sha256=sha256_of(path))
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def sha256_of(storage: Storage, key: str) -> str:
+    """Return the SHA-256 of a file's bytes, in hex. Raises FileNotFoundError."""
+    digest = hashlib.sha256()
+    with storage.open(key) as file:
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def installed_versions() -> dict[str, str]:

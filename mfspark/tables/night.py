@@ -6,19 +6,21 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any, TypeVar
 
 from mfspark.config.config import Config
 from mfspark.errors import ConfigError, MfsparkError
+from mfspark.storage.storage import Storage
 from mfspark.system.command_line import CommandLine
+from mfspark.tables.files import TableFiles
 from mfspark.tables.lock import hold_pointer_lock
-from mfspark.tables.manifest import Manifest, as_json, plain
+from mfspark.tables.manifest import Manifest, TableEntry, as_json, plain
 from mfspark.tables.records import RecordKey
 from mfspark.tables.warehouse import Warehouse, check_name, run_date_of
 
 T = TypeVar("T")
 
+_WRITTEN = "written"  # what lies in each table
 NOTE, WHY = "night.json", "why.json"
 """What a night in scratch notes when it begins, and when it is refused."""
 
@@ -62,7 +64,7 @@ class Night:
         run_id = name_run(config, run_date, inputs)
         night = cls(warehouse, config, run_date, run_id, plain(inputs), asked=asked)
         # A kill may have left the run directory moved but not published, or scratch not removed.
-        if warehouse.file_system.is_dir(warehouse.run_dir(run_id)):
+        if warehouse.storage.exists(warehouse.run_key(run_id)):
             with hold_pointer_lock(warehouse):
                 night.settle()
         if night.published:
@@ -79,20 +81,61 @@ class Night:
             return self.current_run
         return self.base_run
 
-    def scratch(self, *parts: str) -> Path:
-        """Return a path under `scratch/<run_id>/`; its parent directory exists."""
-        path = self.warehouse.scratch_dir(self.run_id).joinpath(*parts)
-        if not path.resolve().is_relative_to(self.warehouse.scratch_dir(self.run_id).resolve()):
-            raise ConfigError(f"scratch path {'/'.join(parts)} leaves the night's own directory")
-        self.warehouse.file_system.make_dir(path.parent)
-        return path
+    @property
+    def storage(self) -> Storage:
+        """Where the warehouse lies."""
+        return self.warehouse.storage
 
-    def table_dir(self, table: str) -> Path:
-        """Return where a table of this night lies: in scratch, or in the run once published."""
-        check_name(table, "table")
+    def scratch(self, *parts: str) -> str:
+        """Return a key under `scratch/<run_id>/`."""
+        if any(set(part.split("/")) & {"..", ""} for part in parts):
+            raise ConfigError(f"scratch path {'/'.join(parts)} leaves the night's own directory")
+        return "/".join((self.warehouse.scratch_key(self.run_id), *parts))
+
+    @property
+    def tables_key(self) -> str:
+        """Where its tables are written: in scratch where directories move, else in the run."""
+        moved = self.storage.moves and not self.published
+        return self.scratch("tables") if moved else self.warehouse.run_key(self.run_id)
+
+    def table_key(self, table: str) -> str:
+        """Return the key of a table of this night, below which its files lie."""
+        return f"{self.tables_key}/{check_name(table, 'table')}"
+
+    def table_names(self) -> list[str]:
+        """Return the tables that were written so far, or that were published."""
         if self.published:
-            return self.warehouse.run_dir(self.run_id) / table
-        return self.scratch("tables", table)
+            return list(self._manifest().tables)
+        names = self.storage.names(self.scratch(_WRITTEN))
+        return [name.removesuffix(".json") for name in names]
+
+    def table(self, table: str) -> TableEntry:
+        """Return what was written of a table. Raises MfsparkError where it was not written yet."""
+        if self.published:
+            return self._manifest().tables[table]
+        content = self.storage.read(self.scratch(_WRITTEN, f"{check_name(table, 'table')}.json"))
+        if content is None:
+            raise MfsparkError(
+                f"run {self.run_id} has no table '{table}' in {self.storage.show(self.tables_key)}",
+                "the stage that writes it must run first",
+            )
+        return TableEntry.model_validate_json(content)
+
+    def files(self, table: str) -> TableFiles:
+        """Return the files of a table of this night. Raises MfsparkError as `table` does."""
+        place, entry = self.table_key(table), self.table(table)
+        return TableFiles(self.storage, tuple(f"{place}/{file.name}" for file in entry.files))
+
+    def keep_table(self, table: str, entry: TableEntry) -> None:
+        """Record which files are a table of this night, in the place of what they were before."""
+        key = self.scratch(_WRITTEN, f"{check_name(table, 'table')}.json")
+        self.storage.put(key, as_json(entry.model_dump(mode="json", by_alias=True)))
+
+    def drop_table(self, table: str) -> None:
+        """Forget a table, and remove its files where nobody else can have written there."""
+        self.storage.delete([self.scratch(_WRITTEN, f"{check_name(table, 'table')}.json")])
+        if self.storage.moves:
+            self.storage.discard(self.table_key(table))
 
     def finished(self, key: RecordKey[Any]) -> bool:
         """Return whether a stage was finished, now or by an interrupted run of this night."""
@@ -117,40 +160,36 @@ class Night:
 
         What it wrote is made durable first: after a power failure the night relies on it.
         """
-        path = self._record_path(key.stage)
-        self.warehouse.file_system.make_dir(path.parent)
-        self.warehouse.file_system.flush(path.parent)
-        self.warehouse.file_system.replace_file(path, as_json(plain(key.dump(record))))
+        self.storage.flush(self.scratch())
+        self.storage.put(self._record_key(key.stage), as_json(plain(key.dump(record))))
 
     def records(self) -> dict[str, Any]:
         """Return what every finished stage recorded, as JSON types."""
         if self.published:
             return self._manifest().stages
-        names = self.warehouse.file_system.names(self.warehouse.scratch_dir(self.run_id) / "stages")
+        names = self.storage.names(self.scratch("stages"))
         stages = [name.removesuffix(".json") for name in names if name.endswith(".json")]
         return {stage: self._recorded(stage) for stage in stages}
 
     def settle(self) -> None:
         """Put right what a killed publish left; the caller holds the pointer lock.
 
-        A run directory that CURRENT does not list goes back to scratch: no reader was ever sent to
-        it. What scratch still holds of a published run is discarded.
+        A run directory that CURRENT does not list goes back to scratch, where directories move: no
+        reader was ever sent to it. What scratch still holds of a published run is discarded.
         """
-        file_system, run_dir = self.warehouse.file_system, self.warehouse.run_dir(self.run_id)
+        storage, run, tables = self.storage, self.warehouse.run_key(self.run_id), self.tables_key
         if self.run_id in self.warehouse.run_ids():
             self.published = True
-            file_system.discard(self.warehouse.scratch_dir(self.run_id))
-        elif file_system.is_dir(run_dir):
-            tables = self.scratch("tables")
-            if file_system.is_dir(tables):  # written since, so newer than what was moved
-                file_system.discard(run_dir)
+            storage.discard(self.scratch())
+        elif storage.moves and storage.exists(run):
+            if storage.exists(tables):  # written since, so newer than what was moved
+                storage.discard(run)
             else:
-                file_system.move_dir(run_dir, tables)
+                storage.move(run, tables)
 
     def _first_begun(self) -> tuple[str | None, str | None]:
         """Return current_run and base_run as noted when this night first began, maybe now."""
-        path = self.scratch(NOTE)
-        content = self.warehouse.file_system.read(path)
+        content = self.storage.read(self.scratch(NOTE))
         if content is not None:
             note = json.loads(content)
             return note["parent"], note["base"]
@@ -166,18 +205,17 @@ class Night:
             "inputs": self.inputs,
             "asked": asdict(self.asked) if self.asked else None,
         }
-        self.warehouse.file_system.replace_file(path, as_json(note))
+        self.storage.put(self.scratch(NOTE), as_json(note))
         return current, base
 
     def _recorded(self, stage: str) -> dict[str, Any] | None:
         if self.published:
             return self._manifest().stages.get(stage)
-        content = self.warehouse.file_system.read(self._record_path(stage))
+        content = self.storage.read(self._record_key(stage))
         return None if content is None else json.loads(content)
 
-    def _record_path(self, stage: str) -> Path:
-        name = f"{check_name(stage, 'stage')}.json"
-        return self.warehouse.scratch_dir(self.run_id) / "stages" / name
+    def _record_key(self, stage: str) -> str:
+        return self.scratch("stages", f"{check_name(stage, 'stage')}.json")
 
     def _manifest(self) -> Manifest:
         return self.warehouse.manifest(self.run_id)

@@ -1,4 +1,7 @@
-"""Publishing: seal the night's tables, move them by one rename, then move the pointer, last.
+"""Publishing: the night's tables and its manifest stand where readers look; the pointer moves last.
+
+On a file system the tables are made durable and moved by one rename. On an object store they were
+written where they stay: the manifest is created once, and what it does not list is no table.
 
 Each step leaves a state from which the same call, or a rerun of the night, goes on rightly; see
 docs/publishing.md for the table of what a kill leaves. Here too: is a published run still what its
@@ -6,33 +9,32 @@ manifest says?
 """
 
 import logging
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from mfspark.errors import MfsparkError, RefusedError
 from mfspark.schemas import SORTED_BY, IdTypes, table_schema
-from mfspark.storage.file_system import explain_os_errors
+from mfspark.storage.storage import Storage
 from mfspark.system.command_line import command_line
 from mfspark.tables.lock import hold_pointer_lock
 from mfspark.tables.manifest import (
     MANIFEST,
     FileEntry,
     Manifest,
-    describe_table,
+    TableEntry,
     installed_versions,
-    parquet_names,
+    parse_manifest,
     plain,
     sha256_of,
 )
 from mfspark.tables.night import Night
-from mfspark.tables.warehouse import Warehouse, run_date_of
+from mfspark.tables.warehouse import Pointer, Warehouse, run_date_of
 
 EXPORTED = "top_n"
+_SINGLE_FILE = f"exports/{EXPORTED}.parquet"
 _log = logging.getLogger(__name__)
 
 
@@ -46,45 +48,69 @@ def publish(
     publishes, RefusedError when another run was published since this night began, SchemaError when
     a table does not fit; in all three cases readers see what they saw.
     """
-    warehouse, file_system = night.warehouse, night.warehouse.file_system
+    warehouse, storage = night.warehouse, night.storage
     with hold_pointer_lock(warehouse):
         night.settle()
         if night.published:
             return warehouse.manifest(night.run_id)
-        _check_readers_still_see_it(night)
+        before = warehouse.pointed()
+        _check_readers_still_see_it(night, before)
 
-        manifest = describe_night(night, ids, metrics, verdicts)
-        tables, run_dir = night.scratch("tables"), warehouse.run_dir(night.run_id)
-        file_system.replace_file(tables / MANIFEST, manifest.to_json())
-        file_system.seal(tables)
-        file_system.make_dir(run_dir.parent)
-        file_system.move_dir(tables, run_dir)
+        manifest = _put_in_place(night, describe_night(night, ids, metrics, verdicts))
         older = night.current_run is not None and run_date_of(night.current_run) > night.run_date
         if night.config.publish.single_file and not older:
             export_single_file(warehouse, manifest)
 
-        warehouse.point_at(night.run_id, listed_only=older)  # from here on the run is published
+        warehouse.point_at(night.run_id, before, listed_only=older)  # from here on it is published
         night.published = True
         try:
-            file_system.discard(warehouse.scratch_dir(night.run_id))
+            storage.discard(warehouse.scratch_key(night.run_id))
         except MfsparkError as error:  # readers have the run; the next night removes the rest
             _log.warning("run %s is published, but: %s", night.run_id, error.message)
     return manifest
 
 
+def _put_in_place(night: Night, manifest: Manifest) -> Manifest:
+    """Bring tables and manifest to the run that readers will be sent to; return its manifest.
+
+    Where directories do not move, another attempt at the same night may have been here before: what
+    its manifest lists is the run then, as both have the same content.
+    """
+    storage, run = night.storage, night.warehouse.run_key(night.run_id)
+    if storage.moves:
+        storage.put(f"{night.tables_key}/{MANIFEST}", manifest.to_json())
+        storage.move(night.tables_key, run)
+        return manifest
+    key = f"{run}/{MANIFEST}"
+    if not storage.create(key, manifest.to_json()):
+        manifest = parse_manifest(storage.read(key) or b"", key, storage)
+    storage.delete(unlisted(night.warehouse, manifest))
+    return manifest
+
+
+def unlisted(warehouse: Warehouse, manifest: Manifest) -> list[str]:
+    """Return the files among a run's tables that its manifest does not list."""
+    run = warehouse.run_key(manifest.run_id)
+    listed = {
+        f"{run}/{table}/{file.name}"
+        for table, entry in manifest.tables.items()
+        for file in entry.files
+    }
+    found = (file.key for file in warehouse.storage.files(run))
+    return [key for key in found if key not in listed and key != f"{run}/{MANIFEST}"]
+
+
 def describe_night(
     night: Night, ids: IdTypes, metrics: list[dict[str, Any]], verdicts: list[dict[str, Any]]
 ) -> Manifest:
-    """Build the manifest from the tables in scratch: each file is read once, for its hash.
-
-    Raises MfsparkError where there are no tables, SchemaError where one does not fit.
-    """
-    directory, file_system = night.scratch("tables"), night.warehouse.file_system
-    names = [name for name in file_system.names(directory) if file_system.is_dir(directory / name)]
-    if not names:
+    """Build the manifest from what was written. Raises MfsparkError where files are missing."""
+    tables = {name: night.table(name) for name in night.table_names()}
+    if not tables:
         raise MfsparkError(
-            f"run {night.run_id} has no tables in {directory}", "run its stages first"
+            f"run {night.run_id} has no tables in {night.storage.show(night.tables_key)}",
+            "run its stages first",
         )
+    _check_untouched(night, tables)
     return Manifest(
         run_id=night.run_id,
         run_date=night.run_date,
@@ -96,11 +122,27 @@ def describe_night(
         versions=installed_versions(),
         inputs=night.inputs,
         id_types={"user": ids.user, "item": ids.item},
-        tables={name: describe_table(directory / name, name, ids, file_system) for name in names},
+        tables=tables,
         metrics=plain(metrics),
         verdicts=plain(verdicts),
         stages=night.records(),
     )
+
+
+def _check_untouched(night: Night, tables: dict[str, TableEntry]) -> None:
+    """Refuse a night whose files are not there, or not as large as they were written."""
+    there = {file.key: file.bytes for file in night.storage.files(night.tables_key)}
+    for table, entry in tables.items():
+        for file in entry.files:
+            key = f"{night.table_key(table)}/{file.name}"
+            size = there.get(key)
+            if size != file.bytes:
+                found = "is gone" if size is None else f"has {size:,} bytes"
+                raise MfsparkError(
+                    f"{night.storage.show(key)} {found}, but {file.bytes:,} bytes were written",
+                    f"somebody changed the tables of this night: remove "
+                    f"{night.storage.show(night.scratch())} and run it again",
+                )
 
 
 def rollback(warehouse: Warehouse, run_id: str) -> Manifest:
@@ -111,6 +153,7 @@ def rollback(warehouse: Warehouse, run_id: str) -> Manifest:
     its files is not what was published.
     """
     with hold_pointer_lock(warehouse):
+        before = warehouse.pointed()
         damage = next(damages(warehouse, run_id), None)
         if damage:
             raise MfsparkError(
@@ -118,9 +161,9 @@ def rollback(warehouse: Warehouse, run_id: str) -> Manifest:
                 "roll back to another one of: " + command_line("runs", warehouse=warehouse.root),
             )
         manifest = warehouse.manifest(run_id)
-        if (warehouse.root / "exports" / f"{EXPORTED}.parquet").exists():
+        if warehouse.storage.exists(_SINGLE_FILE):
             export_single_file(warehouse, manifest)
-        warehouse.point_at(run_id)
+        warehouse.point_at(run_id, before)
     return manifest
 
 
@@ -128,34 +171,31 @@ def export_single_file(warehouse: Warehouse, manifest: Manifest) -> None:
     """Replace `exports/top_n.parquet` with the run's list, row group by row group, in order."""
     if EXPORTED not in manifest.tables:
         return
-    source, target = warehouse.run_dir(manifest.run_id) / EXPORTED, warehouse.root / "exports"
-    warehouse.file_system.make_dir(target)
-    beside = target / f".{EXPORTED}.parquet.tmp"  # hidden: no reader's glob finds it
+    source, storage = f"{warehouse.run_key(manifest.run_id)}/{EXPORTED}", warehouse.storage
     schema = table_schema(EXPORTED, manifest.ids)
     order = [pq.SortingColumn(schema.get_field_index(name)) for name in SORTED_BY[EXPORTED]]
     with (
-        explain_os_errors(beside, "write"),
-        pq.ParquetWriter(beside, schema, compression="zstd", sorting_columns=order) as writer,
+        storage.writing(_SINGLE_FILE) as sink,
+        pq.ParquetWriter(sink, schema, compression="zstd", sorting_columns=order) as writer,
     ):
         for file in manifest.tables[EXPORTED].files:
-            with pq.ParquetFile(source / file.name) as parquet:
+            with pq.ParquetFile(storage.open(f"{source}/{file.name}")) as parquet:
                 for i in range(parquet.num_row_groups):
                     group = parquet.read_row_group(i, columns=schema.names)
                     writer.write_table(group.select(schema.names).cast(schema))
-    warehouse.file_system.adopt_file(beside, target / f"{EXPORTED}.parquet")
 
 
-def _check_readers_still_see_it(night: Night) -> None:
-    """Compare-and-swap on CURRENT: only the run that it named when this night began is replaced."""
-    current = night.warehouse.current()
+def _check_readers_still_see_it(night: Night, pointed: Pointer) -> None:
+    """Refuse unless CURRENT names the run that it named when this night began."""
+    current = pointed.run_id
     if current == night.current_run:
         return
-    scratch = night.warehouse.scratch_dir(night.run_id)
+    scratch = night.storage.show(night.scratch())
     raise RefusedError(
         f"run {night.run_id} began when readers saw {night.current_run or 'nothing'}, "
         f"but {current or 'nothing'} is current now; it was not replaced",
         f"to keep {current or 'things as they are'} do nothing; "
-        f"to publish this night on top of it, remove {os.fspath(scratch)} and run the night again",
+        f"to publish this night on top of it, remove {scratch} and run the night again",
     )
 
 
@@ -172,25 +212,27 @@ def damages(warehouse: Warehouse, run_id: str) -> Iterator[str]:
             raise
         yield error.message
         return
-    file_system, run_dir = warehouse.file_system, warehouse.run_dir(run_id)
+    storage, run = warehouse.storage, warehouse.run_key(run_id)
+    for key in unlisted(warehouse, manifest):
+        if not key.endswith(".parquet") or key.rpartition("/")[2].startswith("."):
+            continue  # no reader of the directory takes it for a part of the table
+        yield f"{storage.show(key)} is not in the manifest"
     for table, entry in manifest.tables.items():
-        directory = run_dir / table
-        listed = {file.name for file in entry.files}
-        for name in parquet_names(directory, file_system):
-            if name not in listed:
-                yield f"{directory / name} is not in the manifest"
         for file in entry.files:
-            what = _damage(directory / file.name, file)
+            key = f"{run}/{table}/{file.name}"
+            what = _damage(storage, key, file)
             if what:
-                yield f"{directory / file.name} {what}"
+                yield f"{storage.show(key)} {what}"
 
 
-def _damage(path: Path, file: FileEntry) -> str:
+def _damage(storage: Storage, key: str, file: FileEntry) -> str:
     try:
-        size = path.stat().st_size
+        with storage.open(key) as content:
+            size = content.size()
         if size != file.bytes:
             return f"has {size:,} bytes, its manifest says {file.bytes:,}"
-        return "" if sha256_of(path) == file.sha256 else "has not the content that was published"
+        same = sha256_of(storage, key) == file.sha256
+        return "" if same else "has not the content that was published"
     except FileNotFoundError:
         return "is missing"
     except OSError as error:

@@ -3,7 +3,6 @@
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from mfspark.errors import MfsparkError
@@ -13,6 +12,7 @@ from mfspark.tables.warehouse import Warehouse
 
 GRACE = timedelta(hours=24)
 """How long a reader may go on with the run it was sent to."""
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def collect(
     """
     now = now or datetime.now(UTC)
     with hold_lock(warehouse), hold_pointer_lock(warehouse):
-        file_system, pointer = warehouse.file_system, warehouse.pointed()
+        storage, pointer = warehouse.storage, warehouse.pointed()
         nights = scratch_nights(warehouse)
         dead = [
             run
@@ -51,19 +51,20 @@ def collect(
             for run in warehouse.run_ids()
             if run not in needed and _last_read(warehouse, run) < now - grace
         ]
-        orphans = _orphans(warehouse, set(pointer.runs), now - grace)
+        known = {*pointer.runs, *nights} - set(dead)
+        orphans = _orphans(warehouse, known, now - grace)
         for run in old + orphans:
-            file_system.discard(warehouse.run_dir(run))
+            storage.discard(warehouse.run_key(run))
         for run in dead:
-            file_system.discard(warehouse.scratch_dir(run))
+            storage.discard(warehouse.scratch_key(run))
     return Removed(old, dead + orphans)
 
 
 def scratch_nights(warehouse: Warehouse) -> dict[str, dict[str, Any]]:
     """Return the notes of the nights in scratch; an empty one where it cannot be read."""
     found: dict[str, dict[str, Any]] = {}
-    for name in warehouse.file_system.names(warehouse.root / "scratch"):
-        content = warehouse.file_system.read(warehouse.scratch_dir(name) / NOTE)
+    for name in warehouse.storage.names("scratch"):
+        content = warehouse.storage.read(f"{warehouse.scratch_key(name)}/{NOTE}")
         try:
             found[name] = json.loads(content or b"{}")
         except ValueError:
@@ -79,20 +80,21 @@ def _last_read(warehouse: Warehouse, run_id: str) -> datetime:
     try:
         return warehouse.manifest(run_id).published_at
     except MfsparkError:  # damaged: nobody can be reading it by its manifest
-        return _changed(warehouse.run_dir(run_id))
+        return _changed(warehouse, run_id)
 
 
-def _orphans(warehouse: Warehouse, listed: set[str], before: datetime) -> list[str]:
-    """Return directories among the runs that CURRENT does not list: a night was killed there.
+def _orphans(warehouse: Warehouse, known: set[str], before: datetime) -> list[str]:
+    """Return what lies among the runs and is neither published nor a night's: one was killed there.
 
     Young ones stay: the night goes on with them when it is run again.
     """
-    names = warehouse.file_system.names(warehouse.root / "runs")
-    return [n for n in names if n not in listed and _changed(warehouse.run_dir(n)) < before]
+    found = (name for name in warehouse.storage.names("runs") if name not in known)
+    return [name for name in found if _changed(warehouse, name) < before]
 
 
-def _changed(path: Path) -> datetime:
-    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+def _changed(warehouse: Warehouse, run_id: str) -> datetime:
+    files = warehouse.storage.files(warehouse.run_key(run_id))
+    return max((file.modified for file in files), default=_LONG_AGO)
 
 
 def _older(moment: str | None, than: datetime) -> bool:

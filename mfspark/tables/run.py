@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mfspark.errors import MfsparkError, NotFoundError, SchemaError
 from mfspark.schemas import check_schema, table_names, table_schema
+from mfspark.tables.files import TableFiles
 from mfspark.tables.manifest import Manifest
 from mfspark.tables.records import RecordKey
 from mfspark.tables.warehouse import Warehouse
@@ -27,7 +28,9 @@ class PublishedRun:
     change no answer. Raises NotFoundError when the warehouse or the run does not exist.
     """
 
-    def __init__(self, warehouse: str | Path | Warehouse, run_id: str | None = None) -> None:
+    def __init__(
+        self, warehouse: str | os.PathLike[str] | Warehouse, run_id: str | None = None
+    ) -> None:
         opened = warehouse if isinstance(warehouse, Warehouse) else Warehouse(warehouse)
         self.warehouse = opened
         self.manifest: Manifest = opened.manifest(run_id)
@@ -38,9 +41,9 @@ class PublishedRun:
         return self.manifest.run_id
 
     @property
-    def directory(self) -> Path:
-        """Where its tables lie."""
-        return self.warehouse.run_dir(self.run_id)
+    def place(self) -> str:
+        """The directory or URL where its tables lie."""
+        return self.warehouse.storage.show(self.warehouse.run_key(self.run_id))
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -66,8 +69,8 @@ class PublishedRun:
         """Return whether the run published a table."""
         return table in self.manifest.tables
 
-    def table_dir(self, table: str) -> Path:
-        """Return the directory of a table, which no later night changes.
+    def table_key(self, table: str) -> str:
+        """Return the key of a table, which no later night changes.
 
         Raises NotFoundError when the run has no such table.
         """
@@ -77,44 +80,45 @@ class PublishedRun:
                 missing if table in table_names() else f"no table is named '{table}'",
                 f"tables there: {', '.join(self.manifest.tables)}",
             )
-        return self.directory / table
+        return f"{self.warehouse.run_key(self.run_id)}/{table}"
 
     def unknown_columns(self, table: str) -> list[str]:
         """Return the columns of a table that this version does not know, as it names others."""
         known = table_schema(table, self.manifest.ids).names
         return [name for name in self.manifest.tables[table].columns if name not in known]
 
-    def files(self, table: str) -> list[Path]:
+    def files(self, table: str) -> TableFiles:
         """Return the files of a table as the manifest lists them.
 
         Raises NotFoundError when the run has no such table, SchemaError when its columns have the
-        names of another version, MfsparkError when files are missing.
+        names of another version, MfsparkError when files on a disk are missing.
         """
-        directory = self.table_dir(table)
+        key, storage = self.table_key(table), self.warehouse.storage
         if unknown := self.unknown_columns(table):
             version = self.manifest.versions.get("mfspark", "unknown")
             raise SchemaError(
                 f"table '{table}' of run {self.run_id} was written by another version of mfspark "
                 f"({version}), whose columns have other names: {', '.join(unknown)}",
-                f"ask a run of a later night, or read the files in {directory} themselves",
+                f"ask a run of a later night, or read the files in {storage.show(key)} themselves",
             )
-        paths = [directory / file.name for file in self.manifest.tables[table].files]
-        missing = [path.name for path in paths if not path.is_file()]
+        names = [file.name for file in self.manifest.tables[table].files]
+        files = TableFiles(storage, tuple(f"{key}/{name}" for name in names))
+        places = zip(names, files.paths or (), strict=False)
+        missing = [name for name, path in places if not os.path.isfile(path)]
         if missing:
             raise MfsparkError(
-                f"table '{table}' of run {self.run_id} lacks {', '.join(missing)} in {directory}",
+                f"table '{table}' of run {self.run_id} lacks {', '.join(missing)} in "
+                f"{storage.show(key)}",
                 "was the run removed while it was read? read again, or name another run",
             )
-        return paths
+        return files
 
     def dataset(self, table: str) -> ds.Dataset:
         """Return a table as a pyarrow dataset of exactly the files that the manifest lists.
 
         Raises what `files` does, and SchemaError with all differences where they do not fit.
         """
-        import pyarrow.dataset as ds  # takes a tenth of a second, which `files` can do without
-
-        dataset = ds.dataset([str(path) for path in self.files(table)], format="parquet")
+        dataset = self.files(table).dataset()
         check_schema(dataset.schema, table, self.manifest.ids)
         return dataset
 
@@ -132,7 +136,9 @@ class PublishedRun:
         return Tables(self.files)
 
 
-def read_table(warehouse: str | Path, table: str, run_id: str | None = None) -> ds.Dataset:
+def read_table(
+    warehouse: str | os.PathLike[str] | Warehouse, table: str, run_id: str | None = None
+) -> ds.Dataset:
     """Return a published table as a pyarrow dataset; the pointer is read once.
 
     Raises NotFoundError when the warehouse, the run or the table does not exist, SchemaError with

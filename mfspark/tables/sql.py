@@ -1,11 +1,13 @@
 """SQL over the Parquet files of tables, by DuckDB inside this process; needs no Spark."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import duckdb
+
+from mfspark.tables.files import TableFiles
 
 Row = dict[str, Any]
 
@@ -18,9 +20,7 @@ class Tables:
     `spill` is where DuckDB puts what does not fit its memory, which is then limited.
     """
 
-    def __init__(
-        self, files_of: Callable[[str], Iterable[Path]], spill: Path | None = None
-    ) -> None:
+    def __init__(self, files_of: Callable[[str], TableFiles], spill: Path | None = None) -> None:
         self._files_of = files_of
         self._connection = duckdb.connect()
         if spill:
@@ -46,8 +46,11 @@ class Tables:
 
     def _source(self, table: str) -> str:
         """Return a table's files as DuckDB reads them: row groups that cannot match are skipped."""
-        quoted = (_quoted(str(path)) for path in self._files_of(table))
-        return f"read_parquet([{', '.join(quoted)}])"
+        files = self._files_of(table)
+        if files.paths is None:
+            self._connection.register(table, files.dataset())
+            return f'"{table}"'
+        return f"read_parquet([{', '.join(map(_quoted, files.paths))}])"
 
 
 def _quoted(text: str) -> str:

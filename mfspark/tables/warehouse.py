@@ -1,4 +1,4 @@
-"""A warehouse: a directory of immutable runs and one pointer to the run that readers see.
+"""A warehouse: immutable runs in a storage, and one pointer to the run that readers see.
 
     warehouse/
       CURRENT                  {"run_id": ..., "runs": [newest, ...], "left": {...}}; replaced last
@@ -14,20 +14,21 @@ sent to a run that is not current any more.
 """
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any
 
-from mfspark.errors import ConfigError, MfsparkError, NotFoundError
-from mfspark.storage.file_system import FileSystem, LocalFileSystem
+from mfspark.errors import ConfigError, MfsparkError, NotFoundError, RefusedError
+from mfspark.storage.opening import open_storage
+from mfspark.storage.storage import Storage
 from mfspark.system.command_line import command_line
 from mfspark.tables.manifest import MANIFEST, Manifest, as_json, parse_manifest
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/")
+POINTER = "CURRENT"
 
 
 def check_name(name: str, what: str) -> str:
@@ -51,27 +52,31 @@ class Pointer:
     run_id: str | None = None
     runs: tuple[str, ...] = ()
     left: dict[str, datetime] = field(default_factory=dict[str, datetime])
+    version: str | None = None
+    """Of the file, as its storage counts: whoever replaces it says which one was read."""
 
 
 class Warehouse:
-    """The runs under one root directory. Nothing is created until something is written."""
+    """The runs in one storage. Nothing is created until something is written.
 
-    def __init__(self, root: str | Path, file_system: FileSystem | None = None) -> None:
-        self.root = _local_path(str(root))
-        self.file_system: FileSystem = file_system or LocalFileSystem()
+    Raises ConfigError for a place that no storage is for.
+    """
+
+    def __init__(self, place: str | os.PathLike[str] | Storage) -> None:
+        self.storage = open_storage(place) if isinstance(place, str | os.PathLike) else place
 
     @property
-    def pointer(self) -> Path:
-        """The file CURRENT."""
-        return self.root / "CURRENT"
+    def root(self) -> str:
+        """The directory or URL, as `--warehouse` takes it."""
+        return self.storage.root
 
-    def run_dir(self, run_id: str) -> Path:
-        """Return the directory of a published run."""
-        return self.root / "runs" / check_name(run_id, "run")
+    def run_key(self, run_id: str) -> str:
+        """Return the key of a published run."""
+        return f"runs/{check_name(run_id, 'run')}"
 
-    def scratch_dir(self, run_id: str) -> Path:
-        """Return the directory of a night in progress."""
-        return self.root / "scratch" / check_name(run_id, "run")
+    def scratch_key(self, run_id: str) -> str:
+        """Return the key of a night in progress."""
+        return f"scratch/{check_name(run_id, 'run')}"
 
     def current(self) -> str | None:
         """Return the run that readers see; None where nothing was published."""
@@ -79,14 +84,15 @@ class Warehouse:
 
     def run_ids(self) -> list[str]:
         """Return the published runs that are still kept, newest first."""
-        return [run for run in self.pointed().runs if self.file_system.is_dir(self.run_dir(run))]
+        return [run for run in self.pointed().runs if self.storage.exists(self.run_key(run))]
 
-    def point_at(self, run_id: str, *, listed_only: bool = False) -> None:
-        """Make a whole run the one that readers see; the caller holds the pointer lock.
+    def point_at(self, run_id: str, before: Pointer, *, listed_only: bool = False) -> None:
+        """Make a whole run the one that readers see, if they still see what `before` says.
 
-        `listed_only`: only list it among the published ones; readers stay where they are.
+        `listed_only`: only list it among the published ones; readers stay where they are. Raises
+        RefusedError when CURRENT was replaced meanwhile.
         """
-        before, kept = self.pointed(), self.run_ids()
+        kept = [run for run in before.runs if self.storage.exists(self.run_key(run))]
         if run_id not in kept:
             later = [run for run in kept if run_date_of(run) > run_date_of(run_id)]
             kept.insert(len(later), run_id)
@@ -99,7 +105,12 @@ class Warehouse:
             "runs": kept,
             "left": {run: at.isoformat(timespec="seconds") for run, at in left.items()},
         }
-        self.file_system.replace_file(self.pointer, as_json(content))
+        if not self.storage.replace(POINTER, as_json(content), before.version):
+            raise RefusedError(
+                f"{self.storage.show(POINTER)} was replaced while run {run_id} was about to be "
+                "published; readers see what the other one published",
+                "run the same command again",
+            )
 
     def manifest(self, run_id: str | None = None) -> Manifest:
         """Return the manifest of a run; of CURRENT, resolved once, where none is given.
@@ -107,28 +118,29 @@ class Warehouse:
         Raises NotFoundError when the warehouse or the run does not exist.
         """
         found = self.resolve(run_id)
-        path = self.run_dir(found) / MANIFEST
-        content = self.file_system.read(path)
+        key = f"{self.run_key(found)}/{MANIFEST}"
+        content = self.storage.read(key)
         if content is None:
             raise NotFoundError(
-                f"run {found} was published but {path} is gone", self._say_runs(self.run_ids())
+                f"run {found} was published but {self.storage.show(key)} is gone",
+                self._say_runs(self.run_ids()),
             )
-        return parse_manifest(content, path)
+        return parse_manifest(content, key, self.storage)
 
     def resolve(self, run_id: str | None = None) -> str:
         """Return a published run; the one that CURRENT names where none is given.
 
         Raises NotFoundError when the warehouse does not exist or the run was never published.
         """
-        if not self.root.is_dir():
+        pointed = self.pointed()
+        if pointed.run_id is None and not self.storage.exists():
             raise NotFoundError(
                 f"there is no warehouse at {self.root}",
                 "give the right one with --warehouse DIR, or make one of the embedded survey: "
                 + command_line("run", warehouse=self.root),
             )
-        pointed = self.pointed()
         if pointed.run_id is None:
-            begun = self.file_system.names(self.root / "scratch")
+            begun = self.storage.names("scratch")
             hint = "see which nights wait there, and go on with one" if begun else "publish a night"
             line = command_line("runs" if begun else "run", warehouse=self.root)
             raise NotFoundError(f"nothing was published in {self.root} yet", f"{hint}: {line}")
@@ -146,32 +158,18 @@ class Warehouse:
 
     def pointed(self) -> Pointer:
         """Read CURRENT once. Raises MfsparkError where it is damaged."""
-        content = self.file_system.read(self.pointer)
-        if content is None:
+        found = self.storage.read_version(POINTER)
+        if found is None:
             return Pointer()
+        content, version = found
         try:
             pointed: dict[str, Any] = json.loads(content)
             current = check_name(pointed["run_id"], "run")
             runs = tuple(check_name(run, "run") for run in pointed.get("runs", [current]))
             left = {run: datetime.fromisoformat(at) for run, at in pointed.get("left", {}).items()}
-            return Pointer(current, runs, left)
+            return Pointer(current, runs, left, version)
         except (ValueError, KeyError, TypeError, ConfigError):
             raise MfsparkError(
-                f"the pointer {self.pointer} is damaged: {content[:80]!r}",
-                f'write {{"run_id": "..."}} into it, naming a directory of {self.root / "runs"}',
+                f"the pointer {self.storage.show(POINTER)} is damaged: {content[:80]!r}",
+                f'write {{"run_id": "..."}} into it, naming a run of {self.storage.show("runs")}',
             ) from None
-
-
-def _local_path(root: str) -> Path:
-    """Return an absolute path. Raises ConfigError for a URL of another file system."""
-    url = _URL.match(root)
-    if url and url[1].lower() != "file":
-        raise ConfigError(
-            f"the warehouse {root} is not on a local file system",
-            "give a directory; another file system is one class of mfspark/storage/file_system.py",
-        )
-    if url:
-        root = re.sub(r"^file:/+", "/", root, flags=re.IGNORECASE)
-    if not root.strip():
-        raise ConfigError("the warehouse is an empty path", "name a directory: --warehouse DIR")
-    return Path(root).expanduser().absolute()

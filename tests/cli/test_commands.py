@@ -12,6 +12,7 @@ import pytest
 import mfspark as package
 from mfspark.tables.run import PublishedRun
 from tests.cli.conftest import Command
+from tests.support.places import table_dir
 
 COMMANDS = [
     "run", "ingest", "similarity", "train", "evaluate", "publish",
@@ -79,7 +80,7 @@ def test_the_console_script_ends_with_the_status(made_warehouse: Path) -> None:
     code = "from mfspark.cli import main; main()"
     result = python(code, "path", "ratings", "-w", str(made_warehouse))
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout == f"{PublishedRun(made_warehouse).table_dir('ratings')}\n"
+    assert result.stdout == f"{table_dir(PublishedRun(made_warehouse), 'ratings')}\n"
     result = python(code, "path", "nix", "-w", str(made_warehouse))
     assert (result.returncode, result.stdout) == (2, "")
 

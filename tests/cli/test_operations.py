@@ -17,10 +17,11 @@ from mfspark.tables.run import PublishedRun
 from mfspark.tables.warehouse import Warehouse
 from tests.cli.conftest import Command
 from tests.support import made_run as made
+from tests.support.places import run_dir, scratch_dir, table_dir
 
 
 def grow_old(root: Path, run_id: str, age: timedelta) -> None:
-    path = Warehouse(root).run_dir(run_id) / "manifest.json"
+    path = run_dir(Warehouse(root), run_id) / "manifest.json"
     manifest = json.loads(path.read_bytes())
     manifest["published_at"] = (datetime.now(UTC) - age).isoformat()
     path.write_text(json.dumps(manifest))
@@ -63,7 +64,7 @@ def test_status_without_a_run_or_with_a_damaged_one(mfspark: Command, tmp_path: 
     assert (result.exit_code, result.stdout) == (2, "")
     assert "nothing was published" in result.stderr
     run = made.publish_run(tmp_path)
-    (Warehouse(tmp_path).run_dir(run) / "manifest.json").write_text("{")
+    (run_dir(Warehouse(tmp_path), run) / "manifest.json").write_text("{")
     result = mfspark("status", "-w", tmp_path, "--max-age", "1h")
     assert result.exit_code == 4, "of unknown age is too old"
     assert "is damaged" in result.stdout
@@ -84,7 +85,7 @@ def test_refused_and_interrupted_nights_are_listed(mfspark: Command, tmp_path: P
         "reasons": ["rating, als: RMSE is worse", "other"],
         "refused_at": "2026-11-24T02:00:00+00:00",
     }
-    nights[1].scratch("why.json").write_text(json.dumps(why))
+    scratch_dir(nights[1], "why.json").write_text(json.dumps(why))
     for command in ("runs", "status"):
         shown = " ".join(mfspark(command, "-w", tmp_path).stdout.split())
         assert f"{nights[0].run_id}" in shown
@@ -115,7 +116,7 @@ def test_verify_finds_one_changed_bit_in_any_run(mfspark: Command, tmp_path: Pat
     ]
     assert whole.stdout.count("as published") == 2
 
-    path = next(PublishedRun(tmp_path, old).table_dir("ratings").glob("*.parquet"))
+    path = next(table_dir(PublishedRun(tmp_path, old), "ratings").glob("*.parquet"))
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
@@ -125,7 +126,7 @@ def test_verify_finds_one_changed_bit_in_any_run(mfspark: Command, tmp_path: Pat
         assert result.exit_code == 70
         assert f"{path} has not the content that was published" in result.stdout
         assert f"run {old} is damaged" in " ".join(result.stderr.split())
-    (Warehouse(tmp_path).run_dir(new) / "manifest.json").write_text("{")
+    (run_dir(Warehouse(tmp_path), new) / "manifest.json").write_text("{")
     result = mfspark("verify", "--all", "-w", tmp_path)
     assert f"run {new}: damaged\n{path} has not the content" in result.stdout
     assert f"run {new} and run {old} are damaged" in " ".join(result.stderr.split())

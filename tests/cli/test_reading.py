@@ -10,6 +10,7 @@ import pytest
 from mfspark.tables.run import PublishedRun
 from tests.cli.conftest import Command
 from tests.support import made_run as made
+from tests.support.places import table_dir
 
 
 def lines(text: str) -> list[list[str]]:
@@ -20,7 +21,7 @@ def lines(text: str) -> list[list[str]]:
 def test_path_prints_the_directory_and_nothing_else(mfspark: Command, made_warehouse: Path) -> None:
     result = mfspark("path", "ratings", "--warehouse", made_warehouse)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout == f"{PublishedRun(made_warehouse).table_dir('ratings')}\n"
+    assert result.stdout == f"{table_dir(PublishedRun(made_warehouse), 'ratings')}\n"
     rows = duckdb.sql(f"from '{result.stdout.strip()}/*.parquet'").fetchall()
     assert len(rows) == len(made.RATINGS)
 
@@ -58,7 +59,7 @@ def test_what_cannot_be_answered_ends_with_2_and_says_why(
 def test_the_warehouse_comes_from_the_option_the_environment_or_the_configuration(
     mfspark: Command, made_warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = f"{PublishedRun(made_warehouse).table_dir('users')}\n"
+    expected = f"{table_dir(PublishedRun(made_warehouse), 'users')}\n"
     config = tmp_path / "nightly.toml"
     config.write_text(f'warehouse = "{made_warehouse}"\n')
     assert mfspark("path", "users", "--config", config).stdout == expected

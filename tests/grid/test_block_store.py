@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mfspark.grid.block_store import BlockStore, MemoryStore, ParquetStore
+from mfspark.storage.posix import PosixStorage
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,9 @@ class Case:
 
 @pytest.fixture(params=["memory", "parquet"])
 def case(request: Any, tmp_path: Path) -> Case:
-    durable = ParquetStore(tmp_path / "blocks")
+    durable = ParquetStore(PosixStorage(str(tmp_path)), "blocks")
     store = MemoryStore(behind=durable) if request.param == "memory" else durable
-    return Case(store, ParquetStore(tmp_path / "blocks"))
+    return Case(store, ParquetStore(PosixStorage(str(tmp_path)), "blocks"))
 
 
 def one(value: float) -> dict[str, np.ndarray]:
@@ -100,7 +101,7 @@ def test_memory_alone() -> None:
 
 
 def test_memory_reads_a_block_once(tmp_path: Path) -> None:
-    durable = ParquetStore(tmp_path)
+    durable = ParquetStore(PosixStorage(str(tmp_path)), "blocks")
     durable.put("tiles", one(1))
     store = MemoryStore(behind=durable)
     assert value(store, "tiles") == 1

@@ -33,6 +33,7 @@ from mfspark.models.factorization import als, ials
 from mfspark.models.factorization.torch_mf import MeetBlocks, TorchMF
 from mfspark.models.neighbors.search import nearest_neighbors
 from mfspark.schemas import TIMESTAMP
+from mfspark.storage.posix import PosixStorage
 from tests.support.grids import Array, Ratings, at_times, bits, cut, stars
 
 RATINGS = at_times(stars(1, 31, 20, 0.3), 1, 9)
@@ -71,7 +72,7 @@ def all_tiles(tiles: TileSet, store: BlockStore) -> list[dict[str, bytes]]:
 def grids(spark: SparkSession, tmp_path: Path) -> tuple[Grid, Grid]:
     """One set of ratings on both grids, in the same blocks."""
     memory = MemoryStore(behind=MemoryStore())
-    files = ParquetStore(tmp_path / "blocks")
+    files = ParquetStore(PosixStorage(str(tmp_path)), "blocks")
     here = Grid(cut(RATINGS, P, Q, "tiles", memory), memory, InProcess())
     there = Grid(cut(RATINGS, P, Q, "tiles", files), files, OnSpark(spark))
     return here, there
@@ -87,7 +88,7 @@ def test_cut_frame_gives_the_tiles_of_cut_arrays(
     memory = MemoryStore()
     expected = cut(ratings, *blocks, "tiles", memory)
     for number, partitions in enumerate((1, 5)):
-        store = ParquetStore(tmp_path / str(number))
+        store = ParquetStore(PosixStorage(str(tmp_path)), str(number))
         frame = frame_of(spark, ratings.shuffled(number), partitions)
         timed = ratings.minutes is not None
         place = expected.layout, "tiles", store, OnSpark(spark)
@@ -99,7 +100,7 @@ def test_cut_frame_gives_the_tiles_of_cut_arrays(
 def test_cut_frame_of_no_ratings(spark: SparkSession, tmp_path: Path) -> None:
     """What a split without test ratings asks for."""
     none = frame_of(spark, RATINGS).filter("rating > 99")
-    store = ParquetStore(tmp_path)
+    store = ParquetStore(PosixStorage(str(tmp_path)), "blocks")
     layout = GridLayout(RATINGS.n_users, RATINGS.n_items, P, Q)
     tiles = cut_frame(none, layout, "tiles", store, OnSpark(spark))
     assert (tiles.n_ratings, tiles.mean) == (0, 0.0)
@@ -143,7 +144,7 @@ def test_training_gives_the_same_bits(
     here, there = grids
 
     def checkpoint(name: str) -> Checkpoint:
-        return Checkpoint(tmp_path / f"{name}.json", "one")
+        return Checkpoint(PosixStorage(str(tmp_path)), f"{name}.json", "one")
 
     local = train(here, algorithm(), "fit", checkpoint("local"))
     swept = train(there, algorithm(), "fit", checkpoint("swept"))

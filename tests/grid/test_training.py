@@ -27,6 +27,7 @@ from mfspark.models.factorization import nmf as nmf_model
 from mfspark.models.factorization.alternating import Alternating
 from mfspark.models.factorization.subspace import Matrix, Randomized
 from mfspark.models.factorization.torch_mf import TorchMF
+from mfspark.storage.posix import PosixStorage
 from tests.support.grids import at_times, bits, cut, stars
 
 RATINGS = at_times(stars(1, 23, 15, 0.4), 1, 9)
@@ -102,8 +103,12 @@ class Site:
     in_memory: bool
 
     @property
+    def storage(self) -> PosixStorage:
+        return PosixStorage(str(self.root))
+
+    @property
     def durable(self) -> BlockStore:
-        return ParquetStore(self.root / "blocks")
+        return ParquetStore(self.storage, "blocks")
 
     def grid(self) -> Grid:
         tiles = cut(RATINGS, 3, 2, "tiles", self.durable)
@@ -114,7 +119,7 @@ class Site:
         return train(self.grid(), algorithm, "fit", self.checkpoint(fingerprint))
 
     def checkpoint(self, fingerprint: str = "one") -> Checkpoint:
-        return Checkpoint(self.root / "state.json", fingerprint)
+        return Checkpoint(self.storage, "state.json", fingerprint)
 
     def files(self) -> set[str]:
         blocks = self.root / "blocks"
@@ -188,24 +193,26 @@ def test_what_a_record_names_is_on_disk_before_the_record(
     site: Callable[[str], Site], algorithm: Callable[[], Algorithm], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A power failure may follow at once: every block, and the record itself, was synced."""
-    here, synced = site("synced"), set[str]()
-    monkeypatch.setattr("mfspark.grid.block_store.sync", lambda path: synced.add(str(path)))
+    here, synced, records = site("synced"), set[str](), list[str]()
 
-    def record(path: Path) -> None:
-        if path.suffix == ".tmp":
-            state = json.loads(path.read_text())["state"]
-            kept = [blocks for named in state["kept"].values() for blocks in named]
-            sides = (state["user"], state["item"], *kept)
-            blocks = {reference for blocks in sides for reference in blocks["references"]}
-            named = {str(here.root / "blocks" / f"{block}.parquet") for block in blocks}
-            assert named <= synced
-            assert {str(Path(path).parent) for path in named} <= synced
-        records.append(path.name)
+    def note(path: Path) -> None:
+        if path.suffix == ".parquet":
+            synced.add(path.name)
 
-    records: list[str] = []
-    monkeypatch.setattr("mfspark.grid.training.sync", record)
+    def check(storage: PosixStorage, key: str, content: bytes) -> None:
+        state = json.loads(content)["state"]
+        kept = [blocks for named in state["kept"].values() for blocks in named]
+        sides = (state["user"], state["item"], *kept)
+        blocks = {reference for blocks in sides for reference in blocks["references"]}
+        assert {f"{block.rpartition('/')[2]}.parquet" for block in blocks} <= synced
+        records.append(key)
+        put(storage, key, content)
+
+    put = PosixStorage.put
+    monkeypatch.setattr("mfspark.storage.posix.sync", note)
+    monkeypatch.setattr(PosixStorage, "put", check)
     here.train(algorithm())
-    assert [name.partition(".")[0] for name in records] == ["state", here.root.name] * LAST
+    assert records == ["state.json"] * LAST
 
 
 @ALGORITHMS

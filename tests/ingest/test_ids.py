@@ -6,6 +6,12 @@ from mfspark.errors import InputError
 from mfspark.ingest import ids as ids_module
 from mfspark.ingest.ids import decide_type, is_plain_integer, number_ids
 from mfspark.schemas import IdTypes
+from mfspark.storage.posix import PosixStorage
+from mfspark.tables.writer import FrameScratch
+
+
+def scratch_of(tmp_path):
+    return FrameScratch(PosixStorage(str(tmp_path)), "scratch")
 
 
 def test_plain_integers_are_what_is_the_same_after_a_round_trip(spark):
@@ -54,7 +60,7 @@ def test_type_refused(plain, option, before, message):
 def test_numbers_are_dense_sorted_and_stable(spark, tmp_path, partitions):
     def numbered(values, base, name):
         frame = spark.createDataFrame([(v,) for v in values], "id string").repartition(partitions)
-        result = number_ids(frame, base, str(tmp_path / name))[0]
+        result = number_ids(frame, base, scratch_of(tmp_path), name)[0]
         return {row.id: row.idx for row in result.collect()}, result
 
     spark.conf.set("spark.sql.adaptive.enabled", "false")  # keeps several files a sorted write
@@ -72,7 +78,7 @@ def test_numbers_are_dense_sorted_and_stable(spark, tmp_path, partitions):
 
 def test_integers_are_numbered_by_value(spark, tmp_path):
     frame = spark.createDataFrame([(10,), (9,), (100,)], "id long")
-    rows = number_ids(frame, None, str(tmp_path / "ids"))[0].collect()
+    rows = number_ids(frame, None, scratch_of(tmp_path), "ids")[0].collect()
     assert {row.id: row.idx for row in rows} == {9: 0, 10: 1, 100: 2}
 
 
@@ -80,4 +86,4 @@ def test_more_ids_than_can_be_numbered(spark, tmp_path, monkeypatch):
     monkeypatch.setattr(ids_module, "MAX_INDEX", 2)
     frame = spark.createDataFrame([(10,), (9,), (100,)], "id long")
     with pytest.raises(InputError, match="3 different ids are more than the 2"):
-        number_ids(frame, None, str(tmp_path / "ids"))
+        number_ids(frame, None, scratch_of(tmp_path), "ids")

@@ -14,6 +14,8 @@ from mfspark.ingest.intake import BaseRatings, BaseRun, ingest
 from mfspark.ingest.readers.ratings import plan_ratings, read_planned
 from mfspark.ingest.report import SideCounts
 from mfspark.schemas import IdTypes, check_schema
+from mfspark.storage.posix import PosixStorage
+from mfspark.tables.writer import FrameScratch
 
 DATA = Path(__file__).parents[2] / "mfspark" / "samples" / "data"
 RATINGS = """user,item,rating,timestamp
@@ -54,9 +56,8 @@ def night(spark, tmp_path):
             tables[table] = frame.toArrow()
 
         files = [[str(path) for path in paths] for paths in (ratings, users, items)]
-        report = ingest(
-            spark, *files, config, str(tmp_path / "scratch"), write, base, until, n_test_files
-        )
+        scratch = FrameScratch(PosixStorage(str(tmp_path)), "scratch")
+        report = ingest(spark, *files, config, scratch, write, base, until, n_test_files)
         for table, content in tables.items():
             check_schema(content.schema, table, report.ids)
         return report, {name: table.to_pylist() for name, table in tables.items()}

@@ -19,6 +19,7 @@ from mfspark.samples.synthetic import SyntheticSpec, write_synthetic
 from mfspark.tables.night import Night
 from mfspark.tables.warehouse import Warehouse
 from tests.support.nights import content_hash, run_night, table
+from tests.support.places import pointer, scratch_dir
 from tests.support.rounds import long_only
 
 OPTIONS = (
@@ -52,12 +53,12 @@ def warehouse(
 
 def refused(warehouse: Warehouse, run: Callable[[], Night]) -> dict[str, Any]:
     """Run a night that must be refused, and return its `why.json`."""
-    before = warehouse.pointer.read_bytes() if warehouse.current() else b""
+    before = pointer(warehouse).read_bytes() if warehouse.current() else b""
     with pytest.raises(RefusedError) as told:
         run()
     assert told.value.status == 5
-    assert (warehouse.pointer.read_bytes() if before else b"") == before
-    (path,) = (warehouse.root / "scratch").glob("*/why.json")
+    assert (pointer(warehouse).read_bytes() if before else b"") == before
+    (path,) = Path(warehouse.root, "scratch").glob("*/why.json")
     why = json.loads(path.read_text())
     assert str(path) in told.value.hint
     assert all(reason in told.value.message for reason in why["reasons"])
@@ -146,7 +147,7 @@ def test_shuffled_factors_are_refused_and_may_be_published_all_the_same(
     gates = sorted({gate for gate, _ in found})
     night = run(*(f"gates.{gate}.mode=warn" for gate in gates))
     assert night.run_id == why["run_id"] == Warehouse(root).current()
-    assert not night.warehouse.scratch_dir(night.run_id).exists()
+    assert not scratch_dir(night).exists()
     recorded = Warehouse(root).manifest().verdicts
     assert {(v["gate"], v["subject"]) for v in recorded if v["outcome"] == "failed"} == found
 

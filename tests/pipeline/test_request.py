@@ -20,6 +20,7 @@ from mfspark.tables.night import Night
 from mfspark.tables.waiting import waiting_nights
 from mfspark.tables.warehouse import Warehouse
 from tests.support import made_run as made
+from tests.support.places import run_dir
 
 DATE = "2026-11-22"
 OTHER: list[dict[str, Any]] = [{"part": "ratings", "name": "r.csv", "bytes": 1, "sha256": "00"}]
@@ -127,7 +128,7 @@ def test_the_survey_is_the_default_of_a_run_without_other_data(tmp_path: Path) -
 def test_a_published_run_of_other_data_rules_the_survey_out(tmp_path: Path) -> None:
     run_id = made.publish_run(tmp_path, inputs=OTHER)
     assert f"run {run_id}" in refusal(bare(tmp_path, "run")).message
-    (Warehouse(tmp_path).run_dir(run_id) / "manifest.json").write_text("{")
+    (run_dir(Warehouse(tmp_path), run_id) / "manifest.json").write_text("{")
     assert f"run {run_id}" in refusal(bare(tmp_path, "run")).message, "nobody knows what it read"
 
 

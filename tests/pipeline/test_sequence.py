@@ -19,6 +19,7 @@ from mfspark.tables.night import Night
 from mfspark.tables.run import PublishedRun
 from mfspark.tables.warehouse import Warehouse
 from tests.support.nights import content_hash, run_night, table
+from tests.support.places import pointer
 
 QUICK = (
     'models.run=["baseline"]',
@@ -164,10 +165,10 @@ def test_a_range_of_nights_equals_the_nights_one_by_one(
             hashes = {content_hash(w.root, name, left_out, run_id) for w in (ranged, single)}
             assert len(hashes) == 1, f"{name} of {run_id}"
 
-    before = ranged.pointer.read_bytes()
+    before = pointer(ranged).read_bytes()
     again = CliRunner().invoke(app, arguments)
     assert (again.exit_code, again.stdout) == (0, result.stdout)
-    assert ranged.pointer.read_bytes() == before
+    assert pointer(ranged).read_bytes() == before
 
 
 def test_a_range_ends_with_the_first_night_that_fails(spark: SparkSession, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pytest
 
 from mfspark import read_table
@@ -17,6 +16,7 @@ from mfspark.tables.night import Night
 from mfspark.tables.publish import publish
 from mfspark.tables.run import PublishedRun
 from mfspark.tables.warehouse import Warehouse
+from tests.support.night_tables import put_table
 from tests.support.nights import LISTS_OF_RATINGS
 from tests.support.records import raw
 
@@ -108,8 +108,7 @@ def five_neighbors(survey: PublishedRun, tmp_path_factory: pytest.TempPathFactor
         table = read_table(survey.warehouse.root, name, survey.run_id).to_table()
         if name == "user_neighbors":
             table = table.filter(pc.field("rank") <= 5)
-        night.table_dir(name).mkdir(parents=True)
-        pq.write_table(table, night.table_dir(name) / "part-00000.parquet")
+        put_table(night, name, table)
     for stage, facts in manifest.stages.items():
         night.finish(raw(stage), facts)
     publish(night, manifest.ids, manifest.metrics, [])

@@ -11,6 +11,7 @@ from mfspark.errors import NotFoundError
 from mfspark.queries.runs import RunLine, published_runs
 from mfspark.tables.warehouse import Warehouse
 from tests.support import made_run as made
+from tests.support.places import run_dir
 
 
 def test_runs_are_listed_newest_first_with_their_figures(tmp_path: Path) -> None:
@@ -24,7 +25,7 @@ def test_runs_are_listed_newest_first_with_their_figures(tmp_path: Path) -> None
 def test_one_damaged_manifest_does_not_hide_the_other_runs(tmp_path: Path) -> None:
     first = made.publish_run(tmp_path)
     made.publish_run(tmp_path, date(2026, 11, 23))
-    (Warehouse(tmp_path).run_dir(first) / "manifest.json").write_text("{")
+    (run_dir(Warehouse(tmp_path), first) / "manifest.json").write_text("{")
     lines = published_runs(tmp_path)
     assert lines[0].problem == ""
     assert "is damaged" in lines[1].problem

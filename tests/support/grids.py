@@ -26,6 +26,7 @@ from mfspark.models.factor_model import FactorModel
 from mfspark.models.registry import fit_model
 from mfspark.samples.survey import survey_files
 from mfspark.schemas import SIDES, Side
+from mfspark.storage.posix import PosixStorage
 
 Array = np.ndarray
 
@@ -192,8 +193,7 @@ class InProcessContext(FitContext):
         return Grid(self.tiles, self.store, InProcess())
 
     def train(self, algorithm: Algorithm) -> State:
-        checkpoint = Checkpoint(self.state_path, self.fingerprint, every_seconds=2.0)
-        return train(self.grid, algorithm, self.name, checkpoint)
+        return train(self.grid, algorithm, self.name, self.checkpoint)
 
 
 @dataclass(frozen=True)
@@ -306,8 +306,7 @@ def fitter(
             name="fit",
             seed=seed,
             grid_options=GridOptions(),
-            state_path=folder / f"{count}.json",
-            fingerprint="test",
+            checkpoint=Checkpoint(PosixStorage(str(folder)), f"{count}.json", "test", 2.0),
             baseline=lambda: _baseline(context, options),
             attributes=known.get,
             previous=earlier_factors(previous, tiles.layout, store) if previous else None,
@@ -318,8 +317,8 @@ def fitter(
 
 
 def _baseline(context: FitContext, options: Models) -> FactorModel:
-    state_path = context.state_path.with_suffix(".baseline.json")
-    own = replace(context, name="baseline", state_path=state_path, previous=None)
+    checkpoint = replace(context.checkpoint, key=f"baseline-{context.checkpoint.key}")
+    own = replace(context, name="baseline", checkpoint=checkpoint, previous=None)
     fitted = fit_model("baseline", own, options)
     assert isinstance(fitted, FactorModel)
     return fitted

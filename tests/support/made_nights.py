@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import time
@@ -16,12 +17,13 @@ import pyarrow.parquet as pq
 from mfspark.config.config import Config
 from mfspark.errors import LockedError
 from mfspark.schemas import IdTypes, table_schema
-from mfspark.storage.file_system import LocalFileSystem
+from mfspark.storage.posix import PosixStorage
 from mfspark.tables.lock import hold_lock
 from mfspark.tables.night import Night
 from mfspark.tables.publish import publish
 from mfspark.tables.run import read_table
 from mfspark.tables.warehouse import Warehouse
+from tests.support.night_tables import put_table
 from tests.support.records import raw
 
 IDS = IdTypes("integer", "string")
@@ -46,28 +48,25 @@ def top_n(mark: float, part: int) -> pa.Table:
 
 
 def write_list(directory: Path, mark: float) -> None:
+    """Write the files of a list where no warehouse is."""
     directory.mkdir(parents=True, exist_ok=True)
     for part in range(FILES):
         pq.write_table(top_n(mark, part), directory / f"part-{part}.parquet")
 
 
-def begin(
-    root: Path, mark: float, file_system: LocalFileSystem | None = None, **config: Any
-) -> Night:
+def begin(root: Path, mark: float, storage: PosixStorage | None = None, **config: Any) -> Night:
     """Begin the night whose only input is its mark."""
     return Night.begin(
-        Warehouse(root, file_system),
+        Warehouse(storage or root),
         Config.model_validate(config),
         RUN_DATE,
         [{"path": "ratings.csv", "mark": mark}],
     )
 
 
-def ready(
-    root: Path, mark: float, file_system: LocalFileSystem | None = None, **config: Any
-) -> Night:
+def ready(root: Path, mark: float, storage: PosixStorage | None = None, **config: Any) -> Night:
     """Begin a night and run what it has not finished, as a rerun does."""
-    night = begin(root, mark, file_system, **config)
+    night = begin(root, mark, storage, **config)
     if not night.finished(raw("top_n")):
         write_tables(night, mark)
         night.finish(raw("top_n"), {"rows": FILES * ROWS_A_FILE})
@@ -75,9 +74,8 @@ def ready(
 
 
 def write_tables(night: Night, mark: float) -> None:
-    write_list(night.table_dir("top_n"), mark)
-    night.table_dir("metrics").mkdir(exist_ok=True)
-    pq.write_table(_metrics(mark), night.table_dir("metrics") / "part-0.parquet")
+    put_table(night, "top_n", *(top_n(mark, part) for part in range(FILES)))
+    put_table(night, "metrics", _metrics(mark))
 
 
 def _metrics(mark: float) -> pa.Table:
@@ -86,9 +84,9 @@ def _metrics(mark: float) -> pa.Table:
 
 
 def publish_marked(
-    root: Path, mark: float, file_system: LocalFileSystem | None = None, **config: Any
+    root: Path, mark: float, storage: PosixStorage | None = None, **config: Any
 ) -> str:
-    night = ready(root, mark, file_system, **config)
+    night = ready(root, mark, storage, **config)
     return publish(night, IDS, [{"model": "als", "rmse": mark}], []).run_id
 
 
@@ -110,15 +108,16 @@ def seen(root: Path) -> float | None:
     return marks.pop()
 
 
-class StepFileSystem(LocalFileSystem):
+class StepStorage(PosixStorage):
     """Calls `at_step(number, name, when)` before and after each single step, and counts them."""
 
-    def __init__(self, at_step: Callable[[int, str, str], None]) -> None:
-        self.steps = 0
-        self._at_step = at_step
+    def __init__(self, root: Path, at_step: Callable[[int, str, str], None]) -> None:
+        super().__init__(str(root))
+        object.__setattr__(self, "_at_step", at_step)  # storages are frozen
+        object.__setattr__(self, "_steps", itertools.count())
 
     def _step(self, name: str, real: Callable[[], None], half: Callable[[], None]) -> None:
-        number, self.steps = self.steps, self.steps + 1
+        number = next(self._steps)
         self._at_step(number, name, "before")
         if name in ("write", "delete"):  # the only steps that can be half done
             half()
@@ -127,22 +126,22 @@ class StepFileSystem(LocalFileSystem):
         self._at_step(number, name, "after")
 
     def _mkdir(self, path: Path) -> None:
-        self._step("mkdir", lambda: LocalFileSystem._mkdir(self, path), _nothing)
+        self._step("mkdir", lambda: PosixStorage._mkdir(self, path), _nothing)
 
     def _write(self, path: Path, content: bytes) -> None:
         def half() -> None:
             path.write_bytes(content[: len(content) // 2])
 
-        self._step("write", lambda: LocalFileSystem._write(self, path, content), half)
+        self._step("write", lambda: PosixStorage._write(self, path, content), half)
 
     def _sync(self, path: Path) -> None:
-        self._step("sync", lambda: LocalFileSystem._sync(self, path), _nothing)
+        self._step("sync", lambda: PosixStorage._sync(self, path), _nothing)
 
     def _replace(self, source: Path, target: Path) -> None:
-        self._step("replace", lambda: LocalFileSystem._replace(self, source, target), _nothing)
+        self._step("replace", lambda: PosixStorage._replace(self, source, target), _nothing)
 
     def _rename(self, source: Path, target: Path) -> None:
-        self._step("rename", lambda: LocalFileSystem._rename(self, source, target), _nothing)
+        self._step("rename", lambda: PosixStorage._rename(self, source, target), _nothing)
 
     def _delete(self, path: Path) -> None:
         def half() -> None:
@@ -151,7 +150,7 @@ class StepFileSystem(LocalFileSystem):
                     entry.unlink()
                     return
 
-        self._step("delete", lambda: LocalFileSystem._delete(self, path), half)
+        self._step("delete", lambda: PosixStorage._delete(self, path), half)
 
 
 def _nothing() -> None:
@@ -165,7 +164,7 @@ def publish_and_die(root: str, mark: float, step: int, when: str, config: dict[s
         if (number, now) == (step, when):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    night = begin(Path(root), mark, StepFileSystem(kill), **config)
+    night = begin(Path(root), mark, StepStorage(Path(root), kill), **config)
     publish(night, IDS, [{"model": "als", "rmse": mark}], [])
 
 

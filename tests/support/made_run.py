@@ -27,6 +27,7 @@ from mfspark.tables.manifest import MANIFEST
 from mfspark.tables.night import Night
 from mfspark.tables.publish import publish
 from mfspark.tables.warehouse import Warehouse
+from tests.support.night_tables import put_table
 from tests.support.records import raw
 
 IDS = IdTypes("integer", "string")
@@ -97,11 +98,9 @@ def publish_run(
     read = inputs or [{"mark": mark}]
     night = Night.begin(Warehouse(root), Config.model_validate(options), run_date, read)
     for table, rows in _tables(filled, factors_of).items():
-        directory = night.table_dir(table)
-        directory.mkdir(parents=True)
         schema = table_schema(table, IDS)
         filled = [{name: row.get(name) for name in schema.names} for row in rows]
-        pq.write_table(pa.Table.from_pylist(filled, schema), directory / "part-00000.parquet")
+        put_table(night, table, pa.Table.from_pylist(filled, schema))
     for stage, recorded in (_stages(night.config) | (facts or {})).items():
         night.finish(raw(stage), recorded)
     return publish(night, IDS, _metrics(ndcg or {}), []).run_id
@@ -116,7 +115,7 @@ def publish_ials(root: Path, **config: Any) -> Path:
 
 def with_former_names(root: Path, run_id: str) -> None:
     """Make neighbors and factors of a run as mfspark wrote them first: ids are called `id`."""
-    path = Warehouse(root).run_dir(run_id) / MANIFEST
+    path = Path(root, "runs", run_id, MANIFEST)
     manifest = json.loads(path.read_text())
     for side in ("user", "item"):
         former = {f"{side}_id": "id", f"neighbor_{side}_id": "neighbor_id"}

@@ -53,9 +53,10 @@ def test_no_secret_reaches_any_file_of_a_warehouse(tmp_path: Path) -> None:
 
     inputs = [{"path": "sftp://me:hunter2@host/r.csv", "token": "hunter2", "bytes": 3}]
     night = Night.begin(Warehouse(tmp_path), Config(), made.RUN_DATE, inputs)
-    made.write_list(night.table_dir("top_n"), 1.0)
+    made.write_tables(night, 1.0)
     night.finish(raw("ingest"), {"url": "https://h/?token=hunter2"})
-    early = [p.read_bytes() for p in tmp_path.rglob("*.json")]
+    early = [p.read_bytes() for p in tmp_path.glob("scratch/*/*.json")]
+    early += [p.read_bytes() for p in tmp_path.glob("scratch/*/stages/*.json")]
     publish(night, made.IDS, [{"secret": "hunter2"}], [{"why": "password=hunter2"}])
     texts = early + [p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()]
     assert len(early) == 2

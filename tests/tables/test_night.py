@@ -15,6 +15,7 @@ from mfspark.tables.night import Night, name_run
 from mfspark.tables.publish import publish
 from mfspark.tables.warehouse import Warehouse
 from tests.support import made_nights as made
+from tests.support.places import scratch_dir, table_dir
 from tests.support.records import raw
 
 INPUTS = [{"path": "a.csv", "sha256": "00"}]
@@ -63,7 +64,7 @@ def test_a_rerun_finds_finished_stages_and_keeps_its_parent(tmp_path: Path) -> N
 def test_what_a_stage_wrote_is_on_disk_before_the_stage_counts(tmp_path: Path) -> None:
     steps: list[str] = []
 
-    class Logged(made.LocalFileSystem):
+    class Logged(made.PosixStorage):
         def _flush(self, path: Path) -> None:
             assert path.is_relative_to(tmp_path)
             steps.append("flush")
@@ -73,7 +74,7 @@ def test_what_a_stage_wrote_is_on_disk_before_the_stage_counts(tmp_path: Path) -
             steps.append(target.name)
             super()._replace(source, target)
 
-    night = made.begin(tmp_path, 1.0, Logged())
+    night = made.begin(tmp_path, 1.0, Logged(str(tmp_path)))
     night.finish(raw("ingest"), {})
     assert steps == ["night.json", "flush", "ingest.json"]
 
@@ -85,12 +86,12 @@ def test_a_published_night_answers_from_its_manifest(tmp_path: Path) -> None:
     assert night.finished(raw("top_n"))
     assert not night.finished(raw("ingest"))
     assert night.record(raw("top_n")) == {"rows": 120}
-    assert night.table_dir("top_n") == tmp_path / "runs" / night.run_id / "top_n"
+    assert table_dir(night, "top_n") == tmp_path / "runs" / night.run_id / "top_n"
 
 
 def test_night_json_tells_what_is_running(tmp_path: Path) -> None:
     night = made.begin(tmp_path, 1.0)
-    note = json.loads((night.scratch("night.json")).read_text())
+    note = json.loads((scratch_dir(night, "night.json")).read_text())
     assert note["run_id"] == night.run_id
     assert note["inputs"] == [{"path": "ratings.csv", "mark": 1.0}]
     assert note["config"]["seed"] == 42
@@ -98,13 +99,13 @@ def test_night_json_tells_what_is_running(tmp_path: Path) -> None:
 
 def test_paths_stay_inside_the_night(tmp_path: Path) -> None:
     night = made.begin(tmp_path, 1.0)
-    assert night.scratch("sweeps", "als", "3").parent.is_dir()
+    assert night.scratch("sweeps", "als", "3") == f"scratch/{night.run_id}/sweeps/als/3"
     for parts in (("..", "x"), ("a", "..", "..", "x"), ("/etc/passwd",)):
         with pytest.raises(ConfigError, match="leaves the night"):
-            night.scratch(*parts)
+            scratch_dir(night, *parts)
     for name in ("../x", "a/b", "", ".hidden", "a b"):
         with pytest.raises(ConfigError, match="is not a name"):
-            night.table_dir(name)
+            table_dir(night, name)
         with pytest.raises(ConfigError, match="is not a name"):
             night.finish(raw(name), {})
 

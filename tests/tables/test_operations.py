@@ -18,6 +18,7 @@ from mfspark.tables.retention import collect
 from mfspark.tables.run import PublishedRun
 from mfspark.tables.warehouse import Warehouse
 from tests.support import made_nights as made
+from tests.support.places import pointer, run_dir, scratch_dir, table_dir
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
@@ -115,7 +116,7 @@ def test_a_night_that_ran_during_a_rollback_is_refused(tmp_path: Path) -> None:
 def test_what_is_damaged_or_unknown_is_not_rolled_back_to(tmp_path: Path) -> None:
     runs = [publish_day(tmp_path, day) for day in (20, 21)]
     warehouse = Warehouse(tmp_path)
-    part = PublishedRun(warehouse, runs[0]).table_dir("top_n") / "part-1.parquet"
+    part = table_dir(PublishedRun(warehouse, runs[0]), "top_n") / "part-1.parquet"
     content = part.read_bytes()
     part.write_bytes(content[:-1])
     with pytest.raises(MfsparkError, match="bytes, its manifest says"):
@@ -134,7 +135,7 @@ def test_what_is_damaged_or_unknown_is_not_rolled_back_to(tmp_path: Path) -> Non
 def test_each_damage_of_a_run_is_named(tmp_path: Path) -> None:
     run = publish_day(tmp_path, 20)
     warehouse = Warehouse(tmp_path)
-    manifest, parts = warehouse.manifest(run), PublishedRun(warehouse, run).table_dir("top_n")
+    manifest, parts = warehouse.manifest(run), table_dir(PublishedRun(warehouse, run), "top_n")
     assert list(damages(warehouse, run)) == []
     content = bytearray((parts / "part-0.parquet").read_bytes())
     content[len(content) // 2] ^= 1  # one bit
@@ -149,10 +150,10 @@ def test_each_damage_of_a_run_is_named(tmp_path: Path) -> None:
         f"part-1.parquet has 9 bytes, its manifest says {size:,}",
         "part-2.parquet is missing",
     ]
-    (warehouse.run_dir(run) / "manifest.json").write_text("{")
+    (run_dir(warehouse, run) / "manifest.json").write_text("{")
     (damage,) = damages(warehouse, run)
     assert "manifest.json is damaged" in damage
-    (warehouse.run_dir(run) / "manifest.json").unlink()
+    (run_dir(warehouse, run) / "manifest.json").unlink()
     (damage,) = damages(warehouse, run)
     assert "manifest.json is gone" in damage
     with pytest.raises(NotFoundError, match="no run"):
@@ -173,7 +174,7 @@ def test_the_newest_runs_are_kept(tmp_path: Path) -> None:
         warehouse.manifest(runs[0])
     assert collect(warehouse, keep=2, now=NOW + 2 * DAY).runs == []
     assert publish_day(tmp_path, 16)  # the pointer forgets what is gone
-    assert len(json.loads(warehouse.pointer.read_bytes())["runs"]) == 3
+    assert len(json.loads(pointer(warehouse).read_bytes())["runs"]) == 3
 
 
 def test_a_run_that_readers_were_just_sent_to_stays(tmp_path: Path) -> None:
@@ -214,8 +215,8 @@ def test_nights_in_scratch_go_when_they_cannot_be_published_any_more(tmp_path: P
     warehouse = Warehouse(tmp_path)
     assert collect(warehouse, keep=5).scratch == [], "younger than the grace time"
     assert collect(warehouse, keep=5, now=NOW + 2 * DAY).scratch == [dead.run_id]
-    assert alive.warehouse.scratch_dir(alive.run_id).is_dir()
-    assert not warehouse.scratch_dir(dead.run_id).exists()
+    assert scratch_dir(alive).is_dir()
+    assert not scratch_dir(dead).exists()
     assert warehouse.run_ids()[-1] == base
 
 
@@ -231,7 +232,7 @@ def test_what_a_kill_left_among_the_runs_goes_when_it_is_old(tmp_path: Path) -> 
     publish_day(tmp_path, 10)
     night = begin(tmp_path, 11)
     made.write_tables(night, 11.0)
-    night.scratch("tables").rename(tmp_path / "runs" / night.run_id)
+    scratch_dir(night, "tables").rename(tmp_path / "runs" / night.run_id)
     warehouse = Warehouse(tmp_path)
     assert collect(warehouse, keep=5).scratch == []
     assert collect(warehouse, keep=5, now=NOW + 2 * DAY).scratch == [night.run_id]
@@ -248,12 +249,12 @@ def test_nothing_is_removed_while_a_night_runs(tmp_path: Path) -> None:
 
 
 def age(warehouse: Warehouse, run_id: str, published: datetime) -> None:
-    path = warehouse.run_dir(run_id) / "manifest.json"
+    path = run_dir(warehouse, run_id) / "manifest.json"
     manifest = json.loads(path.read_bytes())
     path.write_text(json.dumps({**manifest, "published_at": published.isoformat()}))
 
 
 def left(warehouse: Warehouse, run_id: str, at: datetime) -> None:
-    pointer = json.loads(warehouse.pointer.read_bytes())
-    pointer["left"][run_id] = at.isoformat()
-    warehouse.pointer.write_text(json.dumps(pointer))
+    content = json.loads(pointer(warehouse).read_bytes())
+    content["left"][run_id] = at.isoformat()
+    pointer(warehouse).write_text(json.dumps(content))

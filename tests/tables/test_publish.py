@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mfspark.errors import ConfigError, MfsparkError, RefusedError, SchemaError
+from mfspark.errors import ConfigError, MfsparkError, RefusedError
 from mfspark.tables.lock import hold_pointer_lock
 from mfspark.tables.night import Night
 from mfspark.tables.publish import publish
@@ -42,7 +42,7 @@ def prior(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, float |
         made.publish_marked(root, OLD)
     night = made.ready(root, NEW, **EXPORT)
     if before == NEW:  # as a kill just after the pointer moved leaves it
-        kept = shutil.copytree(night.scratch(), tmp_path / "kept")
+        kept = shutil.copytree(root / night.scratch(), tmp_path / "kept")
         publish(night, made.IDS, [{"model": "als", "rmse": NEW}], [])
         shutil.rmtree(kept / "tables")
         shutil.copytree(kept, root / "scratch" / night.run_id)
@@ -57,10 +57,8 @@ def moments(root: Path, tmp_path: Path) -> list[tuple[int, str, str]]:
     """Publish a copy once, and return every (step, name, before/in/after) it went through."""
     seen: list[tuple[int, str, str]] = []
     copy = shutil.copytree(root, tmp_path / "counted")
-    file_system = made.StepFileSystem(lambda *moment: seen.append(moment))
-    publish(
-        made.begin(copy, NEW, file_system, **EXPORT), made.IDS, [{"model": "als", "rmse": NEW}], []
-    )
+    storage = made.StepStorage(copy, lambda *moment: seen.append(moment))
+    publish(made.begin(copy, NEW, storage, **EXPORT), made.IDS, [{"model": "als", "rmse": NEW}], [])
     # After a step is before the next one, apart from the last.
     return [moment for moment in seen[:-1] if moment[2] != "after"] + seen[-1:]
 
@@ -205,7 +203,7 @@ def test_a_failing_disk_is_told_and_a_rerun_publishes(
                 raise OSError(errno.EIO if number % 2 else errno.ENOSPC, "injected")
 
         try:
-            night = made.begin(copy, NEW, made.StepFileSystem(fail), **EXPORT)
+            night = made.begin(copy, NEW, made.StepStorage(copy, fail), **EXPORT)
             publish(night, made.IDS, [{"model": "als", "rmse": NEW}], [])
         except MfsparkError as error:
             told = str(error)
@@ -226,10 +224,8 @@ def test_at_every_step_a_reader_sees_the_old_or_the_new_run_whole(
 ) -> None:
     root, before = prior
     watched: list[float | None] = []
-    file_system = made.StepFileSystem(lambda *_: watched.append(made.seen(root)))
-    publish(
-        made.begin(root, NEW, file_system, **EXPORT), made.IDS, [{"model": "als", "rmse": NEW}], []
-    )
+    storage = made.StepStorage(root, lambda *_: watched.append(made.seen(root)))
+    publish(made.begin(root, NEW, storage, **EXPORT), made.IDS, [{"model": "als", "rmse": NEW}], [])
     switches = sum(a != b for a, b in pairwise(watched))
     assert watched[-1] == NEW
     assert (watched[0], switches) == ((NEW, 0) if before == NEW else (before, 1))
@@ -239,7 +235,7 @@ def test_the_pointer_moves_after_everything_it_names_is_on_disk(tmp_path: Path) 
     """Every file and directory of the run is synced after its last change, before the pointer."""
     log: list[tuple[str, Path]] = []
 
-    class Logged(made.LocalFileSystem):
+    class Logged(made.PosixStorage):
         def _sync(self, path: Path) -> None:
             log.append(("sync", path))
             super()._sync(path)
@@ -252,8 +248,9 @@ def test_the_pointer_moves_after_everything_it_names_is_on_disk(tmp_path: Path) 
             log.append(("rename", target))
             super()._rename(source, target)
 
-    night = made.ready(tmp_path, NEW, Logged())
-    tables, root = night.scratch("tables"), night.warehouse.root
+    night = made.ready(tmp_path, NEW, Logged(str(tmp_path)))
+    root = tmp_path
+    tables = root / night.scratch("tables")
     files = [p for p in tables.rglob("*") if p.is_file()]
     publish(night, made.IDS, [], [])
     moved = log.index(("rename", root / "runs" / night.run_id))
@@ -269,11 +266,11 @@ def test_a_run_published_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     other = made.publish_marked(tmp_path, OLD)
     with pytest.raises(RefusedError, match=rf"saw nothing, but {other} is current now") as refused:
         publish(night, made.IDS, [], [])
-    assert str(night.scratch()) in refused.value.hint
+    assert str(tmp_path / night.scratch()) in refused.value.hint
     assert made.seen(tmp_path) == OLD
     assert Warehouse(tmp_path).run_ids() == [other]
 
-    shutil.rmtree(night.scratch())  # what the hint says
+    shutil.rmtree(tmp_path / night.scratch())  # what the hint says
     assert made.publish_marked(tmp_path, NEW) == night.run_id
     assert Warehouse(tmp_path).manifest().current_run == other
 
@@ -281,25 +278,25 @@ def test_a_run_published_meanwhile_is_not_replaced(tmp_path: Path) -> None:
 def test_a_refused_rerun_after_the_rename_leaves_no_run_behind(tmp_path: Path) -> None:
     """Killed between rename and pointer; another night published; the rerun is refused."""
     night = made.ready(tmp_path, NEW)
-    night.scratch("tables").rename(tmp_path / "moved")
+    (tmp_path / night.scratch("tables")).rename(tmp_path / "moved")
     other = made.publish_marked(tmp_path, OLD)
     (tmp_path / "moved").rename(tmp_path / "runs" / night.run_id)
     with pytest.raises(RefusedError):
         publish(made.begin(tmp_path, NEW), made.IDS, [], [])
     assert [p.name for p in (tmp_path / "runs").iterdir()] == [other]
-    assert night.table_dir("top_n").is_dir()
+    assert (tmp_path / night.tables_key / "top_n").is_dir()
 
 
 def test_a_publish_that_failed_after_the_rename_may_be_called_again(tmp_path: Path) -> None:
     failures = [OSError(errno.EIO, "injected")]
 
-    class FailsOnce(made.LocalFileSystem):
+    class FailsOnce(made.PosixStorage):
         def _replace(self, source: Path, target: Path) -> None:
             if target.name == "CURRENT" and failures:
                 raise failures.pop()
             super()._replace(source, target)
 
-    night = made.ready(tmp_path, NEW, FailsOnce(), **EXPORT)
+    night = made.ready(tmp_path, NEW, FailsOnce(str(tmp_path)), **EXPORT)
     with pytest.raises(MfsparkError, match="injected"):
         publish(night, made.IDS, [], [])
     assert (tmp_path / "runs" / night.run_id).is_dir()
@@ -347,16 +344,15 @@ def test_what_cannot_be_published_is_refused_and_readers_keep_the_last_run(tmp_p
         publish(made.begin(tmp_path, 3.0), made.IDS, [], [])
 
     empty = made.ready(tmp_path, 4.0)
-    shutil.rmtree(empty.table_dir("top_n"))
-    empty.table_dir("top_n").mkdir()
-    with pytest.raises(MfsparkError, match="'top_n' has no files"):
+    (tmp_path / empty.tables_key / "top_n" / "part-1.parquet").unlink()
+    with pytest.raises(MfsparkError, match=r"part-1.parquet is gone"):
         publish(empty, made.IDS, [], [])
 
-    misfit = made.ready(tmp_path, 5.0)
+    changed = made.ready(tmp_path, 5.0)
     table = made.top_n(5.0, 0).drop_columns(["tier"]).append_column("extra", [[1] * 40])
-    pq.write_table(table, misfit.table_dir("top_n") / "part-1.parquet")
-    with pytest.raises(SchemaError, match=r"missing column 'tier'.*unexpected column 'extra'"):
-        publish(misfit, made.IDS, [], [])
+    pq.write_table(table, tmp_path / changed.tables_key / "top_n" / "part-1.parquet")
+    with pytest.raises(MfsparkError, match=r"part-1.parquet has .* bytes, but .* were written"):
+        publish(changed, made.IDS, [], [])
     assert made.seen(tmp_path) == OLD
 
 

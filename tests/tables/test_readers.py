@@ -19,6 +19,7 @@ import mfspark
 from mfspark.tables.run import PublishedRun
 from mfspark.tables.warehouse import Warehouse
 from tests.support import made_nights as made
+from tests.support.places import table_dir
 from tests.support.rounds import long_only, rounds
 
 ROWS = made.FILES * made.ROWS_A_FILE
@@ -70,12 +71,12 @@ def running(target: Callable[..., None], *args: Any) -> Iterator[Any]:
 def test_readers_see_one_whole_night(tmp_path: Path, reader: Reader) -> None:
     made.publish_marked(tmp_path, 1.0)
     made.publish_marked(tmp_path, 2.0)
-    assert reader(PublishedRun(tmp_path).table_dir("top_n")) == [2.0] * ROWS
+    assert reader(table_dir(PublishedRun(tmp_path), "top_n")) == [2.0] * ROWS
 
 
 def test_spark_reads_a_published_table(tmp_path: Path, spark: SparkSession) -> None:
     made.publish_marked(tmp_path, 2.0)
-    df = spark.read.parquet(str(PublishedRun(tmp_path).table_dir("top_n")))
+    df = spark.read.parquet(str(table_dir(PublishedRun(tmp_path), "top_n")))
     assert df.count() == ROWS
     assert {row.score for row in df.select("score").distinct().collect()} == {2.0}
 
@@ -118,7 +119,7 @@ def test_nights_published_under_readers(tmp_path: Path) -> None:
                 scores: list[float] = []
 
                 def read(reader: Reader = reader, into: list[float] = scores) -> list[float]:
-                    into += reader(PublishedRun(warehouse).table_dir("top_n"))
+                    into += reader(table_dir(PublishedRun(warehouse), "top_n"))
                     return into
 
                 assert fault(read) == ""
@@ -126,7 +127,7 @@ def test_nights_published_under_readers(tmp_path: Path) -> None:
                 n_reads[reader] += 1
         assert writer.exitcode == 0
     print({reader.__name__: (n_reads[reader], len(seen[reader])) for reader in READERS})
-    assert by_pyarrow(PublishedRun(warehouse).table_dir("top_n"))[0] == float(n_nights)
+    assert by_pyarrow(table_dir(PublishedRun(warehouse), "top_n"))[0] == float(n_nights)
     assert min(len(nights) for nights in seen.values()) > 5
 
 

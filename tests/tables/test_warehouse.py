@@ -7,11 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from mfspark.errors import ConfigError, MfsparkError, NotFoundError, SchemaError
+from mfspark.errors import (
+    ConfigError,
+    MfsparkError,
+    NotFoundError,
+    RefusedError,
+    SchemaError,
+)
 from mfspark.tables.manifest import MANIFEST
 from mfspark.tables.run import PublishedRun, read_table
 from mfspark.tables.warehouse import Warehouse
 from tests.support import made_nights as made
+from tests.support.places import scratch_dir, table_dir
 
 
 def test_looking_creates_nothing(tmp_path: Path) -> None:
@@ -20,9 +27,9 @@ def test_looking_creates_nothing(tmp_path: Path) -> None:
     assert warehouse.run_ids() == []
     with pytest.raises(NotFoundError, match="no warehouse at"):
         warehouse.manifest()
-    assert not warehouse.root.exists()
+    assert not Path(warehouse.root).exists()
     with pytest.raises(NotFoundError, match="nothing was published") as told:
-        PublishedRun(tmp_path).table_dir("top_n")
+        table_dir(PublishedRun(tmp_path), "top_n")
     assert "mfspark run" in told.value.hint
 
 
@@ -39,17 +46,27 @@ def test_runs_newest_first_and_each_readable(tmp_path: Path) -> None:
 def test_pointing_back_keeps_every_run(tmp_path: Path) -> None:
     runs = [made.publish_marked(tmp_path, mark) for mark in (1.0, 2.0)]
     warehouse = Warehouse(tmp_path)
-    warehouse.point_at(runs[0])
+    warehouse.point_at(runs[0], warehouse.pointed())
     assert warehouse.current() == runs[0]
     assert warehouse.run_ids() == runs[::-1]
     assert made.seen(tmp_path) == 1.0
+
+
+def test_a_pointer_that_was_replaced_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    first = made.publish_marked(tmp_path, 1.0)
+    warehouse = Warehouse(tmp_path)
+    before = warehouse.pointed()
+    second = made.publish_marked(tmp_path, 2.0)
+    with pytest.raises(RefusedError, match="was replaced while"):
+        warehouse.point_at(first, before)
+    assert warehouse.current() == second
 
 
 def test_missing_tables_and_runs_are_told_with_what_is_there(tmp_path: Path) -> None:
     run = made.publish_marked(tmp_path, 1.0)
     warehouse = Warehouse(tmp_path)
     with pytest.raises(NotFoundError, match=f"run {run} has no table 'completed'") as told:
-        PublishedRun(warehouse).table_dir("completed")
+        table_dir(PublishedRun(warehouse), "completed")
     assert told.value.hint == "tables there: metrics, top_n"
     with pytest.raises(NotFoundError, match="no table is named 'topn'"):
         read_table(tmp_path, "topn")
@@ -79,7 +96,7 @@ def test_a_damaged_pointer_is_told(tmp_path: Path, content: bytes) -> None:
 def test_a_run_that_was_moved_but_never_pointed_at_is_no_run(tmp_path: Path) -> None:
     made.publish_marked(tmp_path, 1.0)
     night = made.ready(tmp_path, 2.0)
-    night.scratch("tables").rename(tmp_path / "runs" / night.run_id)
+    scratch_dir(night, "tables").rename(tmp_path / "runs" / night.run_id)
     warehouse = Warehouse(tmp_path)
     assert night.run_id not in warehouse.run_ids()
     with pytest.raises(NotFoundError, match="no run"):
@@ -115,11 +132,14 @@ def test_strays_in_a_run_directory_are_not_read(tmp_path: Path) -> None:
     assert read_table(tmp_path, "top_n").count_rows() == 120
 
 
-def test_only_local_places(tmp_path: Path) -> None:
-    for url in ("s3://bucket/w", "hdfs://host/w", "s3a:/bucket"):
+def test_a_url_of_no_storage_is_told(tmp_path: Path) -> None:
+    for url in ("hdfs://host/w", "sftp://host/w"):
         with pytest.raises(ConfigError, match="not on a local file system"):
             Warehouse(url)
-    assert Warehouse(f"file://{tmp_path}").root == tmp_path
-    assert Warehouse("relative").root == Path.cwd() / "relative"
+    with pytest.raises(ConfigError, match="as Hadoop spells it") as told:
+        Warehouse("s3a://bucket/w")
+    assert told.value.hint == "write s3://bucket/w"
+    assert Warehouse(f"file://{tmp_path}").root == str(tmp_path)
+    assert Warehouse("relative").root == str(Path.cwd() / "relative")
     with pytest.raises(ConfigError, match="empty"):
         Warehouse("")

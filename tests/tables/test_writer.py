@@ -16,6 +16,7 @@ from mfspark.schemas import SORTED_BY, IdTypes, check_schema, spark_schema, tabl
 from mfspark.tables import writer
 from mfspark.tables.writer import write_table
 from tests.support import made_nights as made
+from tests.support.places import scratch_dir, table_dir
 
 
 @pytest.fixture(params=["driver", "spark"])
@@ -50,7 +51,7 @@ def lists(spark: SparkSession, n_users: int, model: str = "als") -> DataFrame:
 def test_rows_are_ordered_and_files_clean(spark: SparkSession, tmp_path: Path) -> None:
     night = made.begin(tmp_path, 1.0)
     assert write_table(lists(spark, 500), night, "top_n", made.IDS) == 5000
-    directory = night.table_dir("top_n")
+    directory = table_dir(night, "top_n")
     files = list(directory.iterdir())
     assert len(files) == 1, "a small table is one file"
     assert all(p.suffix == ".parquet" and p.name.startswith("part-") for p in files)
@@ -60,7 +61,7 @@ def test_rows_are_ordered_and_files_clean(spark: SparkSession, tmp_path: Path) -
     keys = list(zip(*(table[c].to_pylist() for c in SORTED_BY["top_n"]), strict=True))
     assert keys == sorted(keys)
     assert len(set(keys)) == 5000
-    assert not [p for p in night.scratch("writing").rglob("*") if p.is_file()]
+    assert not [p for p in scratch_dir(night, "writing").rglob("*") if p.is_file()]
 
 
 @pytest.mark.usefixtures("way")
@@ -71,13 +72,13 @@ def test_one_users_list_lies_in_one_row_group(
     monkeypatch.setattr(writer, "BYTES_A_FILE", 30_000)
     night = made.begin(tmp_path, 1.0)
     write_table(lists(spark, 2000), night, "top_n", made.IDS)
-    footers = [pq.read_metadata(p) for p in night.table_dir("top_n").iterdir()]
+    footers = [pq.read_metadata(p) for p in table_dir(night, "top_n").iterdir()]
     groups = [m.row_group(i) for m in footers for i in range(m.num_row_groups)]
     ranges = sorted((s.min, s.max) for s in (g.column(1).statistics for g in groups))
     assert len(ranges) >= 20
     holding = [r for r in ranges if r[0] <= 777 <= r[1]]
     assert 1 <= len(holding) <= 2, "statistics leave one group, or two where a list is cut"
-    found = ds.dataset(night.table_dir("top_n")).to_table(filter=ds.field("user_id") == 777)
+    found = ds.dataset(table_dir(night, "top_n")).to_table(filter=ds.field("user_id") == 777)
     assert found.num_rows == 10
 
 
@@ -89,9 +90,9 @@ def test_a_table_without_rows_leaves_one_readable_file(
     night, ids = made.begin(tmp_path, 1.0), IdTypes("string", "integer")
     empty = spark.createDataFrame([], spark_schema(table, ids))
     assert write_table(empty, night, table, ids) == 0
-    (file,) = night.table_dir(table).iterdir()
+    (file,) = table_dir(night, table).iterdir()
     check_schema(pq.read_schema(file), table, ids)
-    assert spark.read.parquet(str(night.table_dir(table))).count() == 0
+    assert spark.read.parquet(str(table_dir(night, table))).count() == 0
 
 
 @pytest.mark.usefixtures("way")
@@ -105,7 +106,7 @@ def test_times_are_utc_microseconds_and_nulls_last(spark: SparkSession, tmp_path
            as (user_id, item_id, rating, rated_at, user_idx, item_idx)"""
     )
     write_table(rows, night, "ratings", made.IDS)
-    (file,) = night.table_dir("ratings").iterdir()
+    (file,) = table_dir(night, "ratings").iterdir()
     logical = str(pq.ParquetFile(file).schema.column(3).logical_type)
     assert "isAdjustedToUTC=true" in logical
     assert "microseconds" in logical
@@ -124,7 +125,7 @@ def test_all_differences_are_told_before_anything_runs(spark: SparkSession, tmp_
         assert difference in told.value.message
     with pytest.raises(SchemaError, match="'user_id' is int64, should be string"):
         write_table(lists(spark, 5), night, "top_n", IdTypes("string", "string"))
-    assert not night.table_dir("top_n").exists()
+    assert not table_dir(night, "top_n").exists()
 
 
 def test_a_table_is_computed_once(spark: SparkSession, tmp_path: Path, way: str) -> None:
@@ -147,11 +148,11 @@ def test_writing_again_replaces_and_may_read_what_it_replaces(
 ) -> None:
     night = made.begin(tmp_path, 1.0)
     write_table(lists(spark, 10), night, "top_n", made.IDS)
-    first = spark.read.parquet(str(night.table_dir("top_n")))
+    first = spark.read.parquet(str(table_dir(night, "top_n")))
     both = first.unionByName(lists(spark, 10, model="popularity"))
     assert write_table(both, night, "top_n", made.IDS) == 200
     assert write_table(lists(spark, 3), night, "top_n", made.IDS) == 30
-    assert pq.read_table(night.table_dir("top_n")).num_rows == 30
+    assert pq.read_table(table_dir(night, "top_n")).num_rows == 30
 
 
 def test_a_published_run_is_not_written(spark: SparkSession, tmp_path: Path) -> None:
