@@ -1,0 +1,265 @@
+"""Single requests to a bucket: tried again while it is worth while, counted, errors explained."""
+
+import json
+import random
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, BinaryIO, TypeVar, cast
+from uuid import uuid4
+
+import obstore
+import pyarrow as pa
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+
+from mfspark.errors import MfsparkError
+from mfspark.storage.object_client import connect
+from mfspark.storage.object_files import RangeReader, UploadFile
+from mfspark.storage.storage import StoredFile
+from mfspark.storage.store_errors import explained, no_bucket, passes
+from mfspark.storage.traffic import TRAFFIC
+
+PATIENCE_SECONDS = 60.0
+"""How long requests are tried again: a store that is started anew is back in less."""
+WHOLE_BYTES = 8 << 20
+"""Files up to this size are read whole, by one request."""
+PART_BYTES = 10 << 20
+"""Files up to this size are written by one request, longer ones in parts of it."""
+_PAGE = 1000
+_NONCE = "mfspark_nonce"  # a name that S3, Google and Azure all take
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True)
+class FoundObject:
+    """A small object: its content, its version, and the mark of who wrote it."""
+
+    content: bytes
+    version: str
+    nonce: str
+
+
+def tries(patience: float) -> Iterator[None]:
+    """Yield at once, and then after ever longer, random pauses for so many seconds."""
+    deadline = time.monotonic() + patience
+    longest = _SHORTEST_PAUSE
+    yield
+    while (left := deadline - time.monotonic()) > 0:
+        # Random from nought: those who failed together do not come again together.
+        time.sleep(min(left, random.uniform(0, longest)))
+        longest = min(2 * longest, _LONGEST_PAUSE)
+        yield
+
+
+@cache
+def bucket_of(url: str, patience: float | None = None) -> "Bucket":
+    """Return the one client of this process for a URL and a patience."""
+    return Bucket(url, PATIENCE_SECONDS if patience is None else patience)
+
+
+class Bucket:
+    """Objects below one URL, by key. `patience`: how many seconds requests are tried again."""
+
+    def __init__(self, url: str, patience: float) -> None:
+        self._url, self._patience = url, patience
+        self._store = connect(url)  # every try is counted and looked at here
+        self._uploads = connect(url, patience)  # parts of an upload: any may be repeated
+
+    def get(self, key: str) -> FoundObject | None:
+        """Return a small object; None where there is none."""
+
+        def once() -> FoundObject:
+            TRAFFIC.add(gets=1)
+            result = obstore.get(self._store, key)
+            content = bytes(result.bytes())
+            TRAFFIC.add(bytes_read=len(content))
+            return FoundObject(content, _version(result.meta), result.attributes.get(_NONCE, ""))
+
+        with suppress(FileNotFoundError):
+            return self._ask("read", key, once)
+        return None
+
+    def there(self, key: str) -> bool:
+        """Return whether there is an object."""
+
+        def once() -> None:
+            TRAFFIC.add(gets=1)
+            obstore.head(self._store, key)
+
+        with suppress(FileNotFoundError):
+            self._ask("read", key, once)
+            return True
+        return False
+
+    def open(self, key: str) -> pa.NativeFile:
+        """Open an object: a small one in memory, a long one by ranges. Raises FileNotFoundError."""
+
+        def once() -> pa.NativeFile:
+            TRAFFIC.add(gets=1)
+            result = obstore.get(self._store, key)
+            size, tag = result.meta["size"], result.meta["e_tag"]
+            if size > WHOLE_BYTES:  # what comes of this answer is left where it is
+                reader = RangeReader(size, lambda start, end: self._get_range(key, start, end, tag))
+                return pa.PythonFile(cast("Any", reader), mode="r")
+            content = result.bytes()
+            TRAFFIC.add(bytes_read=size)
+            return pa.BufferReader(pa.py_buffer(content))
+
+        return self._ask("read", key, once)
+
+    def put(self, key: str, content: bytes) -> None:
+        """Put an object, whatever was there."""
+
+        def once() -> None:
+            TRAFFIC.add(puts=1, bytes_written=len(content))
+            obstore.put(self._store, key, content, use_multipart=False)
+
+        self._ask("write", key, once)
+
+    def swap(self, key: str, content: bytes, version: str | None) -> str | None:
+        """Put an object if it has this version (None: if there is none); return its new version.
+
+        None where it has another. A put that was answered by an error, or not at all, may have won,
+        and the store may have been busy (409): every call marks what it puts, and after an error
+        looks for its mark, and whether the condition still holds.
+        """
+        mode: Any = "create" if version is None else json.loads(version)
+        attributes = {_NONCE: uuid4().hex}
+
+        def once() -> str | None:
+            TRAFFIC.add(puts=1, bytes_written=len(content))
+            try:
+                put = obstore.put(self._store, key, content, mode=mode, attributes=attributes)
+                return _version(put)
+            except BaseError as error:
+                conflict = isinstance(error, AlreadyExistsError | PreconditionError)
+                if not (conflict or passes(error)):
+                    raise
+                found = self.get(key)
+                if found and found.nonce == attributes[_NONCE]:
+                    return found.version
+                if (found and found.version) != version:
+                    return None
+                raise
+
+        return self._ask("write", key, once)
+
+    @contextmanager
+    def upload(self, key: str) -> Generator[BinaryIO, None, None]:
+        """Yield a file that becomes an object when the block ends without an error."""
+        url, attributes = f"{self._url}/{key}", {_NONCE: uuid4().hex}
+        writer = obstore.open_writer(
+            self._uploads, key, attributes=attributes, buffer_size=PART_BYTES
+        )
+        file = UploadFile(writer, url)
+        try:
+            yield cast("BinaryIO", file)
+        except BaseException as error:
+            with suppress(BaseError):  # what is left of it counts for nothing
+                writer.__exit__(type(error), error, error.__traceback__)
+            raise
+        parts = -(-file.tell() // PART_BYTES)
+        TRAFFIC.add(puts=parts + 2 if parts > 1 else 1, bytes_written=file.tell())
+        try:
+            writer.close()
+        except (BaseError, FileNotFoundError) as error:
+            # The answer to the last request may have been lost, and its repetition found nothing.
+            if self._nonce(key) != attributes[_NONCE]:
+                raise explained(error, url, "write") from None
+
+    def files(self, key: str) -> list[StoredFile]:
+        """Return all objects below a key, by key."""
+
+        def once() -> list[StoredFile]:
+            found = obstore.list(self._store, _prefix(key)).collect()
+            TRAFFIC.add(lists=max(1, -(-len(found) // _PAGE)))
+            return [StoredFile(o["path"], o["size"], o["last_modified"]) for o in found]
+
+        return sorted(self._ask("list", key, once), key=lambda file: file.key)
+
+    def names(self, key: str) -> list[str]:
+        """Return the sorted names directly below a key."""
+
+        def once() -> list[str]:
+            found = obstore.list_with_delimiter(self._store, _prefix(key))
+            paths = [*found["common_prefixes"], *(o["path"] for o in found["objects"])]
+            TRAFFIC.add(lists=max(1, -(-len(paths) // _PAGE)))
+            return sorted({path.rsplit("/", 1)[-1] for path in paths})
+
+        return self._ask("list", key, once)
+
+    def any_below(self, key: str) -> bool:
+        """Return whether there is an object below a key."""
+
+        def once() -> bool:
+            TRAFFIC.add(lists=1)
+            return any(obstore.list(self._store, _prefix(key), chunk_size=1))
+
+        return self._ask("list", key, once)
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects, as many by one request as the store takes."""
+
+        def once(batch: Sequence[str]) -> None:
+            TRAFFIC.add(deletes=1)
+            obstore.delete(self._store, batch)
+
+        for start in range(0, len(keys), _PAGE):
+            batch = keys[start : start + _PAGE]
+            try:
+                self._ask("delete", batch[0], lambda batch=batch: once(batch))
+            except FileNotFoundError:  # Azure and Google: one was missing, others may be left
+                for key in batch:
+                    with suppress(FileNotFoundError):
+                        self._ask("delete", key, lambda key=key: once([key]))
+
+    def _get_range(self, key: str, start: int, end: int, tag: str | None) -> bytes:
+        def once() -> bytes:
+            TRAFFIC.add(gets=1, bytes_read=end - start)
+            options: Any = {"range": (start, end), "if_match": tag}
+            try:
+                return bytes(obstore.get(self._store, key, options=options).bytes())
+            except PreconditionError:
+                place = f"{self._url}/{key}"
+                raise MfsparkError(f"{place} was replaced while it was read", "try again") from None
+
+        return self._ask("read", key, once)
+
+    def _nonce(self, key: str) -> str:
+        def once() -> str:
+            TRAFFIC.add(gets=1)
+            return obstore.get(self._store, key).attributes.get(_NONCE, "")
+
+        with suppress(FileNotFoundError):
+            return self._ask("read", key, once)
+        return ""
+
+    def _ask(self, action: str, key: str, once: Callable[[], _Answer]) -> _Answer:
+        """Try until it works. Raises FileNotFoundError, and other errors explained."""
+        url = f"{self._url}/{key}".rstrip("/")
+        trouble: Exception | None = None
+        for _ in tries(self._patience):
+            try:
+                return once()
+            except FileNotFoundError as error:
+                if action in ("read", "delete") and not no_bucket(error):
+                    raise FileNotFoundError(f"there is no {url}") from None
+                raise explained(error, url, action) from None
+            except BaseError as error:
+                if not passes(error):
+                    raise explained(error, url, action) from None
+                trouble = error
+        assert trouble is not None
+        raise explained(trouble, url, action)
+
+
+def _prefix(key: str) -> str | None:
+    return key.strip("/") or None
+
+
+def _version(meta: Any) -> str:
+    """Return what names a version: S3 and Azure go by its etag, Google by its generation."""
+    return json.dumps({name: meta[name] for name in ("e_tag", "version") if meta[name] is not None})
