@@ -35,9 +35,9 @@ class Biases:
 
     def step(self, grid: Grid, state: State, name: str) -> State:
         """Solve both sides once."""
-        of_items = partial(_bias, self.mean, self.options.reg_item)
+        of_items = partial(_bias, self.mean, self.options.item_damping)
         item, _ = grid.sweep("item", name, of_items, columns=state.user)
-        of_users = partial(_bias, self.mean, self.options.reg_user)
+        of_users = partial(_bias, self.mean, self.options.user_damping)
         user, _ = grid.sweep("user", name, of_users, columns=item)
         return replace(state, iteration=state.iteration + 1, user=user, item=item)
 

@@ -2,10 +2,10 @@
 
 For a row u the ALS step solves (notation: kernels.factorization.normal_equations)
 
-    (A_u + reg * (n_u + prior) * I) w_u = b_u
+    (A_u + reg * (n_u + prior_count) * I) w_u = b_u
 
 (Zhou et al. 2008, "Large-scale parallel collaborative filtering", weighted-lambda regularisation;
-`prior` is a number of ratings that every row is taken to have more, without which rows of one
+`prior_count` is a number of ratings that every row is taken to have more, without which rows of one
 rating fit it too well).
 
 Conjugate gradients never form A_u. A product of all systems at once with all vectors is a sampled
@@ -34,10 +34,10 @@ class RidgeSolver:
     """How the rows of a block are solved."""
 
     reg: float
-    """L2 weight a rating: column by column reg * (n_u + prior)."""
+    """L2 weight a rating: column by column reg * (n_u + prior_count)."""
     method: Literal["cholesky", "cg"] = "cholesky"
     cg_steps: int = 3
-    prior: float = 0.0
+    prior_count: float = 0.0
     """Ratings that every row is taken to have more, where its regularisation is weighed."""
     last_damping: float | None = None
     """Regularisation of the last column alone (a bias), whatever n_u is; None: as the others."""
@@ -82,7 +82,7 @@ class RidgeSolver:
     def _diagonal(self, degrees: Array, k: int) -> torch.Tensor:
         """Return what is added to the diagonals, float32 (n_rows, k)."""
         n = torch.from_numpy(degrees).to(torch.float32)
-        diagonal = (self.reg * (n + self.prior)).unsqueeze(1).repeat(1, k)
+        diagonal = (self.reg * (n + self.prior_count)).unsqueeze(1).repeat(1, k)
         if self.last_damping is not None:
             diagonal[:, -1] = self.last_damping
         return diagonal

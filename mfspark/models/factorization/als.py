@@ -42,7 +42,7 @@ class ALSHalfStep:
     """Sweep kernel: the rows of one block solved given all columns, to minimise
 
     sum (r - mu - b_u - b_i - x_u . y_i)^2
-    + reg * std * sum_u (n_u + prior) |x_u|^2 + bias_damping * sum_u b_u^2
+    + reg * std * sum_u (n_u + prior_count) |x_u|^2 + damping * sum_u b_u^2
     + the same for items.
 
     |x|^2 has the unit of a rating, as x . y has, so it is std that makes the sums alike.
@@ -108,8 +108,8 @@ def solver_of(options: ALSOptions) -> RidgeSolver:
         reg=options.reg,
         method=options.solver,
         cg_steps=options.cg_steps,
-        prior=options.prior,
-        last_damping=options.bias_damping if options.biases else None,
+        prior_count=options.prior_count,
+        last_damping=options.damping if options.biases else None,
         nonnegative=options.nonnegative,
         device=device_of(options.device),
     )

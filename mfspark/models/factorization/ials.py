@@ -67,7 +67,7 @@ def solver_of(options: IALSOptions, n_columns: int) -> RidgeSolver:
         reg=options.reg * options.alpha,
         method=options.solver,
         cg_steps=options.cg_steps,
-        prior=n_columns / options.alpha,
+        prior_count=n_columns / options.alpha,
         device=device_of(options.device),
     )
 

@@ -56,7 +56,7 @@ def algorithm(
 def _solver_of(options: NMFOptions) -> RidgeSolver:
     """Return what solves the rows of ratings whose standard deviation is 1."""
     return RidgeSolver(
-        reg=options.reg, prior=options.prior, nonnegative=True, sweeps=options.sweeps
+        reg=options.reg, prior_count=options.prior_count, nonnegative=True, sweeps=options.sweeps
     )
 
 

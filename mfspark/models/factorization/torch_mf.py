@@ -123,7 +123,7 @@ class TorchMF:
     ) -> tuple[Blocks, Blocks]:
         """Take a step of the users' rater priors, and draw the items to their new prior means."""
         held_out = HeldOut(self.options.validation_share, self.seed)
-        learn = LearnRaterPriors(held_out, self.options.prior, self.options.imprint_damping)
+        learn = LearnRaterPriors(held_out, self.options.prior_count, self.options.rater_damping)
         new_user, _ = grid.sweep("user", name, learn, user, item)
         new_item, _ = grid.sweep("item", name, MovePriorMeans(held_out), item, new_user)
         grid.store.discard({*user.references, *item.references})
@@ -183,7 +183,7 @@ class MeetBlocks:
             optimizer=options.optimizer,
             learning_rate=options.learning_rate * options.decay ** (self.epoch - 1),
             reg=options.reg,
-            prior=options.prior,
+            prior_count=options.prior_count,
             batch_size=steady_batch_size(tile, self.layout) if size == "auto" else size,
             biases=options.biases,
             mean=self.mean,
@@ -201,12 +201,12 @@ class LearnRaterPriors:
     """Sweep kernel of the users: one step of their rater priors, given the items' rows."""
 
     held_out: HeldOut
-    prior: float
+    prior_count: float
     damping: float
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         """Return the user block with its new rater priors."""
-        pulls = self.held_out.sums(tiles, lambda items: item_pulls(items, self.prior))
+        pulls = self.held_out.sums(tiles, lambda items: item_pulls(items, self.prior_count))
         return rows | {"rater_prior": next_rater_priors(rows, pulls, self.damping)}, {}
 
 
