@@ -193,7 +193,7 @@ class TorchMFOptions(ModelOptions):
     """Whether unrated cells count for nothing, or are zeros (`squares` and `norm`; no centring)."""
     epochs: PositiveInt = 40
     warm_epochs: PositiveInt = 10
-    """Epochs where training starts from the last run's factors (models.warm_start)."""
+    """Epochs where training starts from the base run's factors (models.warm_start)."""
     learning_rate: PositiveFloat = 0.05
     """Of `sgd`; 0.2 suits `adagrad` and 0.02 `adam`."""
     decay: Annotated[float, Field(gt=0, le=1)] = 0.95
@@ -203,7 +203,7 @@ class TorchMFOptions(ModelOptions):
     prior_count: NonNegativeFloat = 10.0
     """Ratings every row is taken to have more, where its regularisation is weighed."""
     implicit: bool = True
-    """Draw an item's row to what its raters tell of it instead of to 0 (kernels.rater_priors)."""
+    """Draw an item's row to the mean of its rater priors instead of to 0 (kernels.rater_priors)."""
     rater_damping: PositiveFloat = 100.0
     """Of the rater priors, in ratings: a user with so many has half of theirs."""
     optimizer: Literal["sgd", "adagrad", "adam"] = "sgd"
@@ -243,23 +243,25 @@ class TorchMFOptions(ModelOptions):
 class BayesianMFOptions(ModelOptions):
     """Matrix factorization by Gibbs sampling: the most accurate ratings, with intervals."""
 
+    former_names: ClassVar = {"user_periods": "user_time_bins", "item_periods": "item_time_bins"}
+
     rank: PositiveInt = 16
     samples: PositiveInt = 200
     """Draws after the burn-in."""
     burn_in: Annotated[int, Field(ge=0)] = 30
     """Draws before the first that counts."""
     warm_burn_in: Annotated[int, Field(ge=0)] = 5
-    """The same where training starts from the last run's factors (models.warm_start)."""
+    """The same where training starts from the base run's factors (models.warm_start)."""
     keep: PositiveInt = 64
     """How many of the samples, evenly spaced, predictions are averaged over."""
     pattern_features: Annotated[int, Field(ge=0)] = 512
     """Dimensions of the rating patterns of either side that explain factors; 0: none."""
     attributes: bool = True
     """Whether genres and years of items, and attributes of users, explain factors too."""
-    user_periods: tuple[PositiveInt, ...] = ()
-    """Lengths, in minutes, of the periods in which all ratings of a user share a bias, such as
+    user_time_bins: tuple[PositiveInt, ...] = ()
+    """Lengths, in minutes, of the time bins in which all ratings of a user share a bias, such as
     (1440, 60). They count where the time of a pair is known: for test ratings, not in lists."""
-    item_periods: tuple[PositiveInt, ...] = ()
+    item_time_bins: tuple[PositiveInt, ...] = ()
     """The same for the ratings of an item, such as (43200,)."""
     level: Annotated[float, Field(gt=0, lt=1)] = 0.9
     """Probability with which a rating lies between score_low and score_high."""
@@ -267,7 +269,7 @@ class BayesianMFOptions(ModelOptions):
     @property
     def uses_times(self) -> bool:
         """Whether it matters when ratings were made."""
-        return bool(self.user_periods or self.item_periods)
+        return bool(self.user_time_bins or self.item_time_bins)
 
     def starts_from(self, width: int, /) -> bool:
         """Whether samples of this rank lie side by side."""
@@ -333,8 +335,8 @@ class Models(Section):
     """Which models are run, and their options."""
 
     warm_start: bool = False
-    """Fit what is published from the factors of the last published run. Models are measured on
-    fits from random factors all the same: the last run has seen the test ratings."""
+    """Fit what is published from the factors of the base run. Models are measured on
+    fits from random factors all the same: the base run has seen the test ratings."""
 
     run: tuple[ModelName, ...] = (
         "baseline",

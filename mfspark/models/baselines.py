@@ -47,9 +47,9 @@ class Biases:
 
 
 def _bias(mean: float, damping: float, _rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
-    met = list(tiles)
-    tile = stack_columns([tile for tile, _ in met])
-    other_bias = np.concatenate([columns["bias"] for _, columns in met])
+    ratings = list(tiles)
+    tile = stack_columns([tile for tile, _ in ratings])
+    other_bias = np.concatenate([columns["bias"] for _, columns in ratings])
     bias = damped_bias(tile, mean, other_bias.astype(np.float64), damping)
     return factor_block(np.zeros((tile.n_rows, 0), np.float32), tile.degrees, bias), {}
 

@@ -12,8 +12,8 @@ from mfspark.models.factor_model import FactorModel
 from mfspark.models.records import Fit, Subset, fit_key
 from mfspark.models.registry import REFERENCES, fit_model, load_model
 from mfspark.pipeline.context import RunContext
-from mfspark.pipeline.last_run import start_factors
 from mfspark.pipeline.side_features import side_features
+from mfspark.pipeline.start_factors import start_factors
 from mfspark.tables.lock import hold_in_turn
 
 if TYPE_CHECKING:
@@ -74,5 +74,5 @@ class Fits:
             fingerprint=context.night.run_id,
             baseline=lambda: self.baseline(subset),
             attributes=lambda side: side_features(context, dataset, side),
-            previous=start_factors(context, dataset, name) if subset == "all" else None,
+            start_factors=start_factors(context, dataset, name) if subset == "all" else None,
         )

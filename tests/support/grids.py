@@ -256,7 +256,7 @@ class Fitted:
 Fit = Callable[..., Fitted]
 
 
-def earlier_factors(fitted: Fitted, layout: GridLayout, store: BlockStore) -> BySide:
+def start_factors_of(fitted: Fitted, layout: GridLayout, store: BlockStore) -> BySide:
     """Put the factors of a fit into a store as blocks; rows never fitted are unknown."""
     found: BySide = {}
     assert isinstance(fitted.model, FactorModel)
@@ -264,7 +264,7 @@ def earlier_factors(fitted: Fitted, layout: GridLayout, store: BlockStore) -> By
         blocks = fitted.model.blocks(side)
         arrays = {name: whole(fitted.grid, blocks, name) for name in ("factors", "bias", "n")}
         arrays["known"] = arrays.pop("n") > 0
-        names = [f"earlier/{side}/{b}" for b in range(layout.blocks(side))]
+        names = [f"start-factors/{side}/{b}" for b in range(layout.blocks(side))]
         for b, reference in enumerate(names):
             mine = layout.indices(side, b)
             store.put(reference, {name: array[mine] for name, array in arrays.items()})
@@ -289,7 +289,7 @@ def fitter(
         blocks: int = 1,
         seed: int = 42,
         item_blocks: int = 0,
-        previous: Fitted | None = None,
+        start_from: Fitted | None = None,
     ) -> Fitted:
         nonlocal count
         count += 1
@@ -310,7 +310,7 @@ def fitter(
             fingerprint="test",
             baseline=lambda: _baseline(context, options),
             attributes=known.get,
-            previous=earlier_factors(previous, tiles.layout, store) if previous else None,
+            start_factors=start_factors_of(start_from, tiles.layout, store) if start_from else None,
         )
         return Fitted(fit_model(name, context, options), context.grid)
 
@@ -319,7 +319,7 @@ def fitter(
 
 def _baseline(context: FitContext, options: Models) -> FactorModel:
     state_path = context.state_path.with_suffix(".baseline.json")
-    own = replace(context, name="baseline", state_path=state_path, previous=None)
+    own = replace(context, name="baseline", state_path=state_path, start_factors=None)
     fitted = fit_model("baseline", own, options)
     assert isinstance(fitted, FactorModel)
     return fitted

@@ -203,8 +203,8 @@ def _stages(config: Config) -> dict[str, dict[str, Any]]:
         read_as={"ratings.csv": "text split by ','"},
     )
     stages: dict[str, dict[str, Any]] = {"ingest": asdict(report)}
-    for part in ("train", "all"):
-        stages[f"cut-{part}"] = {"tiles": {"variance": VARIANCE}}
+    for subset in ("train", "all"):
+        stages[f"cut-{subset}"] = {"tiles": {"variance": VARIANCE}}
         facts: dict[str, dict[str, Any]] = {
             "baseline": {"kind": "rating", "mean": MEAN, "total": True},
             "popularity": {"kind": "ranking", "mean": 0.0},
@@ -213,7 +213,7 @@ def _stages(config: Config) -> dict[str, dict[str, Any]]:
             "als": {"kind": "rating", "mean": MEAN},
         }
         stages |= {
-            f"fit-{part}-{name}": {"record": record, "seconds": 1.0}
+            f"fit-{subset}-{name}": {"record": record, "seconds": 1.0}
             for name, record in facts.items()
         }
     return stages

@@ -62,25 +62,25 @@ class MatrixFactorization(nn.Module):
         self.register_buffer("user_weight", _weights(users, prior_count))  # (n_users)
         self.register_buffer("item_weight", _weights(items, prior_count))  # (n_items)
 
-    def forward(self, rated: RatingBatch) -> Tensor:
+    def forward(self, batch: RatingBatch) -> Tensor:
         """Return the prediction of each rating (n)."""
         if not self.biases:
-            return sampled_products(self.users, self.items, rated)
+            return sampled_products(self.users, self.items, batch)
         y, b = self.items[:, :-1], self.items[:, -1:]
         X = F.pad(self.users, (0, 1), value=1.0)  # x_u, b_u, 1
         Y = torch.cat([y, torch.ones_like(b), b], 1)  # y_i, 1, b_i
-        return sampled_products(X, Y, rated)
+        return sampled_products(X, Y, batch)
 
-    def penalty(self, rated: RatingBatch) -> Tensor:
+    def penalty(self, batch: RatingBatch) -> Tensor:
         """Return the penalty that the ratings of a batch carry, for a reg of 1."""
         x, y = self.users.square().sum(1), (self.items - self.means).square().sum(1)
-        of_users = (rated.user_counts * self.user_weight) @ x
-        return of_users + (rated.item_counts * self.item_weight) @ y
+        of_users = (batch.user_counts * self.user_weight) @ x
+        return of_users + (batch.item_counts * self.item_weight) @ y
 
-    def objective(self, kind: Objective, error: Tensor, reg: float, rated: RatingBatch) -> Tensor:
+    def objective(self, kind: Objective, error: Tensor, reg: float, batch: RatingBatch) -> Tensor:
         """Return what is minimised over a batch, given its errors (n)."""
         if kind == "weighted":
-            return error.square().sum() + reg * self.penalty(rated)
+            return error.square().sum() + reg * self.penalty(batch)
         # vector_norm has a gradient at 0 too, where the root of the squares has none
         norms = [torch.linalg.vector_norm(t) for t in (error, self.users, self.items)]
         if kind == "squares":
@@ -148,9 +148,9 @@ class Epoch:
         """Return the sum of squared errors over some ratings, in standard deviations."""
         if not some.any():
             return 0.0
-        rated = rating_batch(tile, tile.rows[some], tile.indices[some], z[some], self.device)
+        batch = rating_batch(tile, tile.rows[some], tile.indices[some], z[some], self.device)
         with torch.no_grad():
-            error = rated.values - model(rated)
+            error = batch.values - model(batch)
         return error.square().sum(dtype=torch.float64).item()
 
 

@@ -25,16 +25,22 @@ from mfspark.models.factorization.alternating import Alternating
 def fit(context: FitContext, options: ALSOptions) -> FactorModel:
     """Fit mu, biases and factors of both sides on the ratings of a context."""
     tiles = context.tiles
-    state = context.train(algorithm(options, tiles.mean, context.seed, tiles.std, context.previous))
+    state = context.train(
+        algorithm(options, tiles.mean, context.seed, tiles.std, context.start_factors)
+    )
     return FactorModel.of(state, tiles.mean)
 
 
 def algorithm(
-    options: ALSOptions, mean: float, seed: int, std: float = 1.0, previous: BySide | None = None
+    options: ALSOptions,
+    mean: float,
+    seed: int,
+    std: float = 1.0,
+    start_factors: BySide | None = None,
 ) -> Alternating:
     """Return the iterations that fit ratings of this mean and standard deviation."""
     half = ALSHalfStep(partial(solver_of, options), mean, options.biases)
-    return Alternating.of(half, options, seed, previous, std)
+    return Alternating.of(half, options, seed, start_factors, std)
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ def solved(
     a rating are (y_i, 1) and its target is r - mu - b_i, so that the solution is (x_u, b_u): the
     bias is one more column, pinned to 1 on the other side.
     """
-    parts = [
+    blocks = [
         rating_block_of(tile, _in_units(columns, std), mean, biases=biases, scale=std)
         for tile, columns in ratings
     ]
@@ -90,10 +96,10 @@ def solved(
     start, rank = begin["factors"], begin["factors"].shape[1]
     if biases:
         start = np.column_stack([start, begin["bias"]])
-    solution, fit = solver.solve(parts, start)
+    solution, fit = solver.solve(blocks, start)
     bias = solution[:, rank] * np.float32(std) if biases else None
     factors = solution[:, :rank] * np.float32(std**0.5)
-    return factor_block(factors, degrees_of(parts), bias), (squared_targets(parts) + fit) * std**2
+    return factor_block(factors, degrees_of(blocks), bias), (squared_targets(blocks) + fit) * std**2
 
 
 def _in_units(block: Arrays, std: float) -> Arrays:

@@ -46,7 +46,7 @@ def fit(context: FitContext, options: TorchMFOptions) -> FactorModel:
     if options.textbook:
         _check_small(options, tiles.layout)
         std = 1.0
-    state = context.train(TorchMF(options, mean, context.seed, std, context.previous))
+    state = context.train(TorchMF(options, mean, context.seed, std, context.start_factors))
     return FactorModel.of(state, mean)
 
 
@@ -85,16 +85,16 @@ class TorchMF:
     seed: int
     std: float = 1.0
     """Of the ratings: the unit of learning_rate, reg and init_std."""
-    previous: BySide | None = None
+    start_factors: BySide | None = None
     """Factors to start from; None: random ones."""
 
     def start(self, grid: Grid, name: str) -> State:
-        """Start both sides with small random factors, or earlier ones for the last epochs."""
+        """Start both sides with small random factors, or start factors for the last epochs."""
         options = self.options
         std = options.init_std * self.std**0.5
         start = StartRows(options.rank, std, self.seed, distribution=options.init)
-        skipped = max(0, options.epochs - options.warm_epochs) if self.previous else 0
-        return start_state(grid, name, start, self.previous, iteration=skipped)
+        skipped = max(0, options.epochs - options.warm_epochs) if self.start_factors else 0
+        return start_state(grid, name, start, self.start_factors, iteration=skipped)
 
     def step(self, grid: Grid, state: State, name: str) -> State:
         """Run one epoch."""
