@@ -62,17 +62,21 @@ class FitContext:
         """The tiles with Spark running the tasks."""
         return Grid(self.tiles, self.store, OnSpark(self.spark))
 
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Where and how often a training records its state."""
+        return Checkpoint(self.state_path, self.fingerprint, _RECORD_EVERY)
+
     def train(self, algorithm: Algorithm) -> State:
         """Run a training loop, in one task while the ratings are few, otherwise by sweeps."""
-        checkpoint = Checkpoint(self.state_path, self.fingerprint, _RECORD_EVERY)
         options = self.grid_options
         limit = options.one_task_ratings or ratings_of_one_task(self.spark)
         small = self.tiles.n_ratings <= limit
         if options.engine == "one_task" or (options.engine == "auto" and small):
             return train_in_one_task(
-                self.spark, self.tiles, self.store, algorithm, self.name, checkpoint
+                self.spark, self.tiles, self.store, algorithm, self.name, self.checkpoint
             )
-        return train(self.grid, algorithm, self.name, checkpoint)
+        return train(self.grid, algorithm, self.name, self.checkpoint)
 
 
 class HasFactors(Protocol):

@@ -6,24 +6,22 @@ import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from mfspark.config.config import GridOptions
 from mfspark.config.models import ModelName, Models
 from mfspark.grid.block_store import BlockStore, MemoryStore
 from mfspark.grid.cut import EPOCH, cut_arrays
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, BySide, GridLayout, TileSet
 from mfspark.grid.runners import InProcess
-from mfspark.grid.training import Algorithm, Checkpoint, State, train
 from mfspark.kernels.arrays.device import one_thread_a_kernel
 from mfspark.kernels.arrays.tile import Tile
 from mfspark.kernels.arrays.top_n import NOBODY
-from mfspark.models.base import FitContext, Model
+from mfspark.models.base import Model
 from mfspark.models.factor_model import FactorModel
-from mfspark.models.registry import fit_model
+from mfspark.models.in_process import fit_in_process
 from mfspark.samples.survey import survey_files
 from mfspark.schemas import SIDES, Side
 
@@ -184,18 +182,6 @@ def bits(store: BlockStore, *sides: Blocks) -> list[dict[str, tuple[Any, bytes]]
     ]
 
 
-class InProcessContext(FitContext):
-    """Fits in this process what a pipeline would fit on Spark."""
-
-    @property
-    def grid(self) -> Grid:
-        return Grid(self.tiles, self.store, InProcess())
-
-    def train(self, algorithm: Algorithm) -> State:
-        checkpoint = Checkpoint(self.state_path, self.fingerprint, every_seconds=2.0)
-        return train(self.grid, algorithm, self.name, checkpoint)
-
-
 @dataclass(frozen=True)
 class Fitted:
     """A model with the grid it was fitted on."""
@@ -299,30 +285,17 @@ def fitter(
             side: _attribute_blocks(values, side, tiles.layout, store)
             for side, values in (attributes or {}).items()
         }
-        context = InProcessContext(
-            spark=cast("Any", None),
-            tiles=tiles,
-            store=store,
-            name="fit",
-            seed=seed,
-            grid_options=GridOptions(),
-            state_path=folder / f"{count}.json",
-            fingerprint="test",
-            baseline=lambda: _baseline(context, options),
-            attributes=known.get,
-            start_factors=start_factors_of(start_from, tiles.layout, store) if start_from else None,
+        start = start_factors_of(start_from, tiles.layout, store) if start_from else None
+        return Fitted(
+            *fit_in_process(
+                *(name, options, tiles, store, folder / str(count)),
+                seed=seed,
+                attributes=known,
+                start_factors=start,
+            )
         )
-        return Fitted(fit_model(name, context, options), context.grid)
 
     return fit
-
-
-def _baseline(context: FitContext, options: Models) -> FactorModel:
-    state_path = context.state_path.with_suffix(".baseline.json")
-    own = replace(context, name="baseline", state_path=state_path, start_factors=None)
-    fitted = fit_model("baseline", own, options)
-    assert isinstance(fitted, FactorModel)
-    return fitted
 
 
 def _attribute_blocks(values: Array, side: Side, layout: GridLayout, store: BlockStore) -> Blocks:
