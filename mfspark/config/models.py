@@ -203,12 +203,12 @@ class TorchMFOptions(ModelOptions):
     prior_count: NonNegativeFloat = 10.0
     """Ratings every row is taken to have more, where its regularisation is weighed."""
     implicit: bool = True
-    """Draw an item's row to the mean of its rater priors instead of to 0 (kernels.rater_priors)."""
+    """Draw an item's row to the mean of its rater priors instead of to 0."""
     rater_damping: PositiveFloat = 100.0
     """Of the rater priors, in ratings: a user with so many has half of theirs."""
     optimizer: Literal["sgd", "adagrad", "adam"] = "sgd"
     batch_size: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
-    """Ratings a step; 0: all of a tile; `auto`: 20 steps an epoch, see models.torch_mf."""
+    """Ratings a step; 0: all of a tile; `auto`: 20 steps an epoch, see docs/decisions.md."""
     biases: bool = True
     center: bool = True
     """Whether the global mean is taken off the ratings first."""

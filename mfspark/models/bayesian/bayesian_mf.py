@@ -1,8 +1,9 @@
-"""Bayesian matrix factorization by Gibbs sampling, with features in the prior (kernels.gibbs).
+"""Bayesian matrix factorization by Gibbs sampling, with features in the prior.
 
-An iteration is that of ALS with a draw in place of each solution, and one small task a side that
-draws what the rows have in common. Predictions are averaged over samples; a sample is the factors
-of one iteration, which are kept as they are and joined side by side at the end:
+An iteration is that of ALS with a draw (kernels.factorization.gibbs) in place of each solution, and
+one small task a side that draws what the rows have in common. Predictions are averaged over
+samples; a sample is the factors of one iteration, which are kept as they are and joined side by
+side at the end:
 
     s(u, i) = mu + mean_s b_u^s + mean_s b_i^s + mean_s x_u^s . y_i^s
 

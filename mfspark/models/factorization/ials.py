@@ -1,4 +1,4 @@
-"""Alternating least squares for implicit feedback: the model that ranks (kernel: kernels.ridge).
+"""Alternating least squares for implicit feedback: the model that ranks.
 
 Every cell (u, i) of the matrix counts: p_ui is 1 where the user chose the item, with confidence
 c_ui = 1 + w_ui, and 0 elsewhere, with confidence 1 (Hu, Koren & Volinsky 2008):
@@ -8,8 +8,8 @@ c_ui = 1 + w_ui, and 0 elsewhere, with confidence 1 (Hu, Koren & Volinsky 2008):
 
 The regularisation counts a row's confidences (Rendle et al. 2021, "Revisiting the performance of
 iALS", frequency scaling with exponent 1). The cells that are 0 cost nothing: their part of the
-normal equations is the Gramian Y'Y, the same for all users; each block carries its own. Users and
-items without any choice are left out.
+normal equations (kernels.factorization.ridge) is the Gramian Y'Y, the same for all users; each
+block carries its own. Users and items without any choice are left out.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
-"""The torch matrix-factorization trainer: strata of tiles, one `nn.Module` a tile (kernels.sgd).
+"""The torch matrix-factorization trainer: strata of tiles, one `nn.Module` a tile.
 
-An epoch is one pass of gradient steps over all tiles, and then one step of the rater priors, which
-are what an item's raters say of it (kernels.factorization.rater_priors): a sweep over the users and
-one over the items.
+An epoch is one pass of gradient steps (kernels.factorization.sgd) over all tiles, and then one step
+of the rater priors, which are what an item's raters say of it (kernels.factorization.rater_priors):
+a sweep over the users and one over the items.
 """
 
 from collections.abc import Callable
