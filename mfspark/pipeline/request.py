@@ -72,8 +72,8 @@ class Request:
         config = load_config(self.config, (*options, *self.overrides))
         paths = config.inputs.model_dump()
         dated = {
-            part: tuple(path.replace("{run_date}", self.date().isoformat()) for path in found)
-            for part, found in paths.items()
+            role: tuple(path.replace("{run_date}", self.date().isoformat()) for path in found)
+            for role, found in paths.items()
         }
         return config.model_copy(update={"inputs": config.inputs.model_copy(update=dated)})
 

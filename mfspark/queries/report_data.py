@@ -60,10 +60,10 @@ def _losses(run: PublishedRun) -> list[LossCurve]:
         """select model, part, split, iteration, loss, seconds from {loss_history}
            order by split, iteration"""
     )
-    part = "train" if any(row["part"] == "train" for row in rows) else "all"
+    subset = "train" if any(row["part"] == "train" for row in rows) else "all"
     curves: list[LossCurve] = []
     for model in run.models:
-        own = [row for row in rows if row["model"] == model and row["part"] == part]
+        own = [row for row in rows if row["model"] == model and row["part"] == subset]
         splits: dict[str, list[tuple[int, float]]] = {}
         for row in own:
             splits.setdefault(row["split"], []).append((row["iteration"], row["loss"]))
