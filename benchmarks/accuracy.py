@@ -40,7 +40,7 @@ threadpool_limits = installed("threadpoolctl").threadpool_limits
 Array = np.ndarray
 
 OURS = ("baseline", "als", "torch_mf", "bayesian_mf")
-PERIODS = {"user_periods": (1440, 10, 1)}  # a day, ten minutes, a minute
+TIME_BINS = {"user_time_bins": (1440, 10, 1)}  # a day, ten minutes, a minute
 SURPRISE = ("SVD", "SVDpp", "KNNBaseline")
 
 
@@ -64,10 +64,12 @@ def attributes_of(folder: Path) -> dict[Side, Array]:
     """Return the features of users (age, gender, occupation, zip) and items (genres, year)."""
     users = read_users([str(folder / "u.user")], IngestOptions()).table
     items = read_items([str(folder / "u.item")], IngestOptions()).table
-    told = dict(zip(users["user_id"].to_pylist(), users["attributes"].to_pylist(), strict=True))
+    attributes = dict(
+        zip(users["user_id"].to_pylist(), users["attributes"].to_pylist(), strict=True)
+    )
     films = {row["item_id"]: row for row in items.to_pylist()}
     rows = [films[str(i + 1)] for i in range(len(films))]
-    of_users, _ = user_attributes([told[str(u + 1)] for u in range(len(told))])
+    of_users, _ = user_attributes([attributes[str(u + 1)] for u in range(len(attributes))])
     of_items, _ = item_attributes([r["title"] for r in rows], [r["genres"] for r in rows])
     return {"user": of_users, "item": of_items}
 
@@ -99,7 +101,7 @@ def myfm(train: Ratings, test: Ratings) -> Array:
 PREDICT = {
     **{name: ours(cast("ModelName", name)) for name in OURS},
     "bayesian_mf+": ours("bayesian_mf", attributes=True),
-    "bayesian_mf++": ours("bayesian_mf", attributes=True, **PERIODS),
+    "bayesian_mf++": ours("bayesian_mf", attributes=True, **TIME_BINS),
     **{name: surprise(name) for name in SURPRISE},
     "myFM": myfm,
 }

@@ -4,41 +4,27 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmarks.movielens import N_ITEMS, N_USERS, Ratings
-from mfspark.config.config import GridOptions
 from mfspark.config.models import ModelName, Models
 from mfspark.grid.block_store import BlockStore, MemoryStore
 from mfspark.grid.cut import cut_arrays
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, GridLayout, TileSet
 from mfspark.grid.runners import InProcess
-from mfspark.grid.training import Algorithm, Checkpoint, State, train
 from mfspark.kernels.arrays.device import one_thread_a_kernel
-from mfspark.models.base import FitContext, Model
-from mfspark.models.factor_model import FactorModel
-from mfspark.models.registry import fit_model
+from mfspark.models.base import Model
+from mfspark.models.in_process import fit_in_process
 from mfspark.schemas import Side
-from mfspark.storage.posix import PosixStorage
 
 Array = np.ndarray
 
 one_thread_a_kernel()  # as in every task of a grid
-
-
-class InProcessContext(FitContext):
-    """Fits in this process what a night would fit on Spark."""
-
-    @property
-    def grid(self) -> Grid:
-        return Grid(self.tiles, self.store, InProcess())
-
-    def train(self, algorithm: Algorithm) -> State:
-        return train(self.grid, algorithm, self.name, self.checkpoint)
 
 
 @dataclass(frozen=True)
@@ -76,25 +62,8 @@ def fit(
     for side, values in (features or {}).items():
         store.put(f"features/{side}", {"attributes": values})
         known[side] = Blocks(side, (f"features/{side}",))
-
-    def baseline() -> FactorModel:
-        checkpoint = replace(context.checkpoint, key="baseline.json")
-        own = replace(context, name="baseline", checkpoint=checkpoint)
-        return cast("FactorModel", fit_model("baseline", own, models))
-
     with tempfile.TemporaryDirectory(prefix="mfspark-bench-") as folder:
-        context = InProcessContext(
-            spark=cast("Any", None),
-            tiles=tiles,
-            store=store,
-            name="fit",
-            seed=42,
-            grid_options=GridOptions(),
-            checkpoint=Checkpoint(PosixStorage(folder), "state.json", "benchmark", 2.0),
-            baseline=baseline,
-            attributes=known.get,
-        )
-        return Fitted(fit_model(name, context, models), context.grid)
+        return Fitted(*fit_in_process(name, models, tiles, store, Path(folder), attributes=known))
 
 
 def _cut(ratings: Ratings, name: str, store: BlockStore) -> TileSet:

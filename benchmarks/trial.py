@@ -24,7 +24,7 @@ from mfspark.grid.cut import cut_frame
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, GridLayout, TileSet
 from mfspark.grid.runners import OnSpark
-from mfspark.grid.training import Checkpoint
+from mfspark.grid.training import RECORD_EVERY, Checkpoint
 from mfspark.grid.views import RowTiles
 from mfspark.models.base import FitContext, Model
 from mfspark.models.factor_model import FactorModel
@@ -110,7 +110,9 @@ class Trial:
         return PosixStorage(str(self.folder))
 
     def _checkpoint(self) -> Checkpoint:
-        return Checkpoint(self.storage, f"state/{time.monotonic_ns()}.json", "benchmark", 2.0)
+        return Checkpoint(
+            self.storage, f"state/{time.monotonic_ns()}.json", "benchmark", RECORD_EVERY
+        )
 
     @property
     def store(self) -> ParquetStore:

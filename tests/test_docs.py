@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,9 @@ SECTIONS = [name for name in Config.model_fields if name not in {"seed", "wareho
 _PATH = re.compile(r"\b((?:mfspark|tests|benchmarks|docs|conf|jobs|scripts)/[\w./*{},-]*\w)")
 _MODULE = re.compile(r"(?<![\w/.-])mfspark\.([a-z_]+(?:\.[a-z_]+)*)")
 _KEY = re.compile(rf"(?<![\w./])({'|'.join(SECTIONS)})((?:\.[a-z_]+)+)\b(?!\.?(?:md|csv|py)\b)")
+SOURCES = sorted((ROOT / "mfspark").rglob("*.py"))
+_ROOMS = sorted(path.parent.name for path in (ROOT / "mfspark").glob("*/__init__.py"))
+_OWN_MODULE = re.compile(rf"(?<![\w./-])(?:{'|'.join(_ROOMS)})(?:\.[a-z_]\w*)+(?:\.[A-Z]\w*)?")
 _FUNCTIONS = {"read_table"}  # of the package itself
 
 
@@ -77,3 +82,17 @@ def _strays(text: str) -> Iterator[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_everything_that_is_named_exists(page: Path) -> None:
     assert sorted(set(_strays(page.read_text(encoding="utf-8")))) == []
+
+
+def _prose(source: str) -> str:
+    """Return the docstrings and comments of a module."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    said = [t.string for t in tokens if t.type == tokenize.COMMENT or '"""' in t.string]
+    return "\n".join(said)
+
+
+@pytest.mark.parametrize("module", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_module_that_a_docstring_names_exists(module: Path) -> None:
+    """Docstrings leave `mfspark.` out: kernels.factorization.ridge, or a key, models.warm_start."""
+    named = set(_OWN_MODULE.findall(_prose(module.read_text(encoding="utf-8"))))
+    assert [name for name in named if not _exists(name.split(".")) and not _is_module(name)] == []

@@ -8,14 +8,14 @@ from rich.text import Text
 from mfspark.cli.terminal import cell, table
 from mfspark.ingest.account import account_of
 from mfspark.ingest.report import IngestReport
-from mfspark.queries.summary import Figure, Summary
+from mfspark.queries.summary import Figure, RunSummary
 from mfspark.system.command_line import command_line
 from mfspark.tables.night import Night
 
 _NARROW = 110  # columns; below it an interval goes under its figure
 
 
-def print_summary(out: Console, summary: Summary, night: Night, seconds: float) -> None:
+def print_summary(out: Console, summary: RunSummary, night: Night, seconds: float) -> None:
     """Print what a published night amounts to, and how to look at it."""
     root, current = night.warehouse.root, night.warehouse.current()
     if summary.models:
@@ -41,7 +41,7 @@ def print_summary(out: Console, summary: Summary, night: Night, seconds: float) 
         )
 
 
-def _metrics(summary: Summary, *, narrow: bool) -> RenderableType:
+def _metrics(summary: RunSummary, *, narrow: bool) -> RenderableType:
     titles = [found.title for found in summary.metrics]
     if narrow:  # 80 columns are just enough
         titles = [title.replace("coverage", "cov") for title in titles]
@@ -65,7 +65,7 @@ def _figure(figure: Figure | None, *, narrow: bool) -> Text:
     return text + Text(("\n" if narrow else " ") + interval, style="dim")
 
 
-def _table_rows(summary: Summary) -> list[tuple[str, str]]:
+def _table_rows(summary: RunSummary) -> list[tuple[str, str]]:
     return [(name, f"{rows:,}") for name, rows in summary.table_rows.items()]
 
 

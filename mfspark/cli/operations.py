@@ -62,7 +62,7 @@ def status(
     if limit is not None and (hours is None or hours * 3600 > limit.total_seconds()):
         raise StaleError(
             f"run {line.run_id} is {_age(hours)} old, more than {max_age}",
-            f"see what happened to the last night: {command_line('runs', warehouse=root)}, and the "
+            f"see what became of the latest night: {command_line('runs', warehouse=root)}, and the "
             f"log in {warehouse.storage.show('logs')}",
         )
 

@@ -90,7 +90,7 @@ class IngestOptions(Section):
     max_superseded_share: Share = 0.2
     """More than this share of rows whose pair is rated again stops the run with exit status 3."""
     merge: bool = False
-    """The files hold only new and changed ratings: they are added to those of the last run."""
+    """The files hold only new and changed ratings: they are added to those of the base run."""
     split_mb: PositiveInt = 32
     """Size of the pieces, in MiB, in which large text files are read in parallel."""
     user_attributes: tuple[str, ...] = ()
@@ -219,7 +219,7 @@ class Config(Section):
         if self.evaluation.split == "given" and self.items.merge_on == "title":
             raise ValueError('items.merge_on = "title" cannot find the pairs of given test ratings')
         if self.ingest.merge and self.items.merge_on == "title":
-            raise ValueError('items.merge_on = "title" cannot average with the last run (merge)')
+            raise ValueError('items.merge_on = "title" cannot average with the base run (merge)')
         return self
 
     @model_validator(mode="after")

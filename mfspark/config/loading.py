@@ -1,6 +1,7 @@
 """Reading the configuration: one TOML file, `--set section.key=value` on top.
 
-Everything is checked before Spark starts. Unknown keys are refused with the nearest known one.
+Everything is checked before Spark starts. Unknown keys are refused with their present name, or the
+nearest known one.
 """
 
 import difflib
@@ -77,7 +78,10 @@ def _explain(error: Any) -> str:
     if error["type"] == "extra_forbidden":
         if name in _GONE:
             return f"unknown key '{name}'; {_GONE[name]}"
-        known = _known_keys(path[:-1])
+        section = _section_at(path[:-1])
+        former, known = section.former_names, list(section.model_fields)
+        if path[-1] in former:
+            return f"unknown key '{name}'; it is called '{former[path[-1]]}' now"
         near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
         return f"unknown key '{name}'; {hint}"
@@ -87,13 +91,11 @@ def _explain(error: Any) -> str:
     return f"{name} = {json.dumps(error['input'], default=str)}: {message}"
 
 
-def _known_keys(path: list[str]) -> list[str]:
-    section: Any = Config
-    for part in path:
-        field = section.model_fields.get(part)
-        kind = field.annotation if field else None
+def _section_at(path: list[str]) -> type[Section]:
+    """Return the section that keys of the configuration name one after the other."""
+    section: type[Section] = Config
+    for key in path:
+        kind = section.model_fields[key].annotation
         options = [kind, *get_args(kind)]
-        section = next((k for k in options if isinstance(k, type) and issubclass(k, Section)), None)
-        if section is None:
-            return []
-    return list(section.model_fields)
+        section = next(k for k in options if isinstance(k, type) and issubclass(k, Section))
+    return section

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
@@ -38,10 +38,12 @@ class ModelOptions(Section):
 class BaselineOptions(ModelOptions):
     """mu + b_u + b_i with damped biases."""
 
-    reg_user: NonNegativeFloat = 15.0
-    """Damping of user biases, in ratings."""
-    reg_item: NonNegativeFloat = 10.0
-    """Damping of item biases, in ratings."""
+    former_names: ClassVar = {"reg_user": "user_damping", "reg_item": "item_damping"}
+
+    user_damping: NonNegativeFloat = 15.0
+    """In ratings: a user with so many gets half of their bias."""
+    item_damping: NonNegativeFloat = 10.0
+    """The same for items."""
     max_iter: PositiveInt = 10
     """Alternations between the two sides."""
 
@@ -104,7 +106,8 @@ class KNNOptions(SimilarityOptions):
     min_k: PositiveInt = 1
     """Fewer neighbors than this predict nothing."""
     damping: NonNegativeFloat = 0.5
-    """Weight, in similarities, of what ratings are centered on; not for `mean` and `weighted`."""
+    """Weight of what ratings are centered on, in ratings by neighbors of similarity 1; not for
+    `mean` and `weighted`."""
     rank_by: Literal["rating", "similarity"] = "rating"
     """What lists are ranked by: predicted ratings, or the sum of similarity * rating."""
 
@@ -144,13 +147,15 @@ class AlternatingOptions(ModelOptions):
 class ALSOptions(AlternatingOptions):
     """Alternating least squares with biases, for ratings."""
 
+    former_names: ClassVar = {"prior": "prior_count", "bias_damping": "damping"}
+
     reg: PositiveFloat = 0.085
-    """L2 weight of a factor, in standard deviations of the ratings and times (n_u + prior), so that
-    one value serves 5-star and 10-point scales, busy and quiet users."""
-    prior: NonNegativeFloat = 40.0
+    """L2 weight of a factor, in standard deviations of the ratings and times (n_u + prior_count),
+    so that one value serves 5-star and 10-point scales, busy and quiet users."""
+    prior_count: NonNegativeFloat = 40.0
     """Ratings every row is taken to have more, where its regularisation is weighed."""
-    bias_damping: PositiveFloat = 2.0
-    """Damping of the biases, in ratings, as the baseline has."""
+    damping: PositiveFloat = 2.0
+    """Of the biases of both sides, in ratings, as those of the baseline."""
     biases: bool = True
     nonnegative: bool = False
     """Keep factors at 0 or above; biases stay free."""
@@ -177,6 +182,8 @@ class TorchMFOptions(ModelOptions):
     one value serves every scale.
     """
 
+    former_names: ClassVar = {"prior": "prior_count", "imprint_damping": "rater_damping"}
+
     rank: PositiveInt = 32
     objective: Literal["weighted", "squares", "norm"] = "weighted"
     """What falls; see kernels.factorization.sgd. `squares` and `norm` are those of textbooks, for
@@ -186,22 +193,22 @@ class TorchMFOptions(ModelOptions):
     """Whether unrated cells count for nothing, or are zeros (`squares` and `norm`; no centring)."""
     epochs: PositiveInt = 40
     warm_epochs: PositiveInt = 10
-    """Epochs where training starts from the last run's factors (models.warm_start)."""
+    """Epochs where training starts from the base run's factors (models.warm_start)."""
     learning_rate: PositiveFloat = 0.05
     """Of `sgd`; 0.2 suits `adagrad` and 0.02 `adam`."""
     decay: Annotated[float, Field(gt=0, le=1)] = 0.95
     """Factor on the learning rate after each epoch."""
     reg: NonNegativeFloat = 0.12
-    """L2 weight of a row's factors and bias, times (n + prior)."""
-    prior: NonNegativeFloat = 10.0
+    """L2 weight of a row's factors and bias, times (n + prior_count)."""
+    prior_count: NonNegativeFloat = 10.0
     """Ratings every row is taken to have more, where its regularisation is weighed."""
     implicit: bool = True
-    """Draw an item's row to what its raters tell of it instead of to 0 (kernels.rater_priors)."""
-    imprint_damping: PositiveFloat = 100.0
-    """Ratings every user is taken to have more, where its rater prior is weighed."""
+    """Draw an item's row to the mean of its rater priors instead of to 0."""
+    rater_damping: PositiveFloat = 100.0
+    """Of the rater priors, in ratings: a user with so many has half of theirs."""
     optimizer: Literal["sgd", "adagrad", "adam"] = "sgd"
     batch_size: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
-    """Ratings a step; 0: all of a tile; `auto`: 20 steps an epoch, see models.torch_mf."""
+    """Ratings a step; 0: all of a tile; `auto`: 20 steps an epoch, see docs/decisions.md."""
     biases: bool = True
     center: bool = True
     """Whether the global mean is taken off the ratings first."""
@@ -236,23 +243,25 @@ class TorchMFOptions(ModelOptions):
 class BayesianMFOptions(ModelOptions):
     """Matrix factorization by Gibbs sampling: the most accurate ratings, with intervals."""
 
+    former_names: ClassVar = {"user_periods": "user_time_bins", "item_periods": "item_time_bins"}
+
     rank: PositiveInt = 16
     samples: PositiveInt = 200
     """Draws after the burn-in."""
     burn_in: Annotated[int, Field(ge=0)] = 30
     """Draws before the first that counts."""
     warm_burn_in: Annotated[int, Field(ge=0)] = 5
-    """The same where training starts from the last run's factors (models.warm_start)."""
+    """The same where training starts from the base run's factors (models.warm_start)."""
     keep: PositiveInt = 64
     """How many of the samples, evenly spaced, predictions are averaged over."""
     pattern_features: Annotated[int, Field(ge=0)] = 512
     """Dimensions of the rating patterns of either side that explain factors; 0: none."""
     attributes: bool = True
     """Whether genres and years of items, and attributes of users, explain factors too."""
-    user_periods: tuple[PositiveInt, ...] = ()
-    """Lengths, in minutes, of the periods in which all ratings of a user share a bias, such as
+    user_time_bins: tuple[PositiveInt, ...] = ()
+    """Lengths, in minutes, of the time bins in which all ratings of a user share a bias, such as
     (1440, 60). They count where the time of a pair is known: for test ratings, not in lists."""
-    item_periods: tuple[PositiveInt, ...] = ()
+    item_time_bins: tuple[PositiveInt, ...] = ()
     """The same for the ratings of an item, such as (43200,)."""
     level: Annotated[float, Field(gt=0, lt=1)] = 0.9
     """Probability with which a rating lies between score_low and score_high."""
@@ -260,7 +269,7 @@ class BayesianMFOptions(ModelOptions):
     @property
     def uses_times(self) -> bool:
         """Whether it matters when ratings were made."""
-        return bool(self.user_periods or self.item_periods)
+        return bool(self.user_time_bins or self.item_time_bins)
 
     def starts_from(self, width: int, /) -> bool:
         """Whether samples of this rank lie side by side."""
@@ -300,11 +309,13 @@ class SVDOptions(ModelOptions):
 class NMFOptions(ModelOptions):
     """Nonnegative matrix factorization."""
 
+    former_names: ClassVar = {"prior": "prior_count"}
+
     rank: PositiveInt = 32
     reg: NonNegativeFloat = 0.0
     """L2 weight of the factors: of a row's, or with `masked` in standard deviations of the ratings
-    and times (n + prior)."""
-    prior: NonNegativeFloat = 15.0
+    and times (n + prior_count)."""
+    prior_count: NonNegativeFloat = 15.0
     """Ratings every row is taken to have more, where its regularisation is weighed (`masked`)."""
     unrated: Literal["zero", "masked"] = "zero"
     """`zero`: an unrated cell counts as 0, and scores only rank items; `masked`: it counts for
@@ -324,8 +335,8 @@ class Models(Section):
     """Which models are run, and their options."""
 
     warm_start: bool = False
-    """Fit what is published from the factors of the last published run. Models are measured on
-    fits from random factors all the same: the last run has seen the test ratings."""
+    """Fit what is published from the factors of the base run. Models are measured on
+    fits from random factors all the same: the base run has seen the test ratings."""
 
     run: tuple[ModelName, ...] = (
         "baseline",

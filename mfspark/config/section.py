@@ -1,7 +1,7 @@
 """What every section of the configuration is made of."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,7 +13,11 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    former_names: ClassVar[Mapping[str, str]] = {}
+    """What keys were called in older versions: refused in a configuration, read in a run."""
+
     @classmethod
     def of_run(cls, options: Mapping[str, Any]) -> Self:
         """Return what a published run says of a section, but for keys that have gone since."""
-        return cls.model_validate({k: v for k, v in options.items() if k in cls.model_fields})
+        named = {cls.former_names.get(key, key): value for key, value in options.items()}
+        return cls.model_validate({k: v for k, v in named.items() if k in cls.model_fields})

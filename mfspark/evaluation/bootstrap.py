@@ -1,4 +1,4 @@
-"""Paired bootstrap over users: how much did a metric change, and how sure is that?"""
+"""Paired bootstrap over users: how much did a metric change, and between which bounds?"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -140,7 +140,7 @@ class Grid:
 
             5 blocks: 0 meets 1 and 2, 1 meets 2 and 3, 2 meets 3 and 4, 3 meets 4 and 0, ...
 
-        Returns the new blocks and, for each block, references of what those it met left for it.
+        Returns the new blocks and, for each block, references of what its partners left for it.
         """
         new, partners = self._named(blocks.side, name), _partners(len(blocks))
         store = self.store
@@ -195,10 +195,10 @@ def _partners(n: int) -> list[list[int]]:
     return halves
 
 
-def _replaced(blocks: Blocks, name: str, met: set[int]) -> Blocks:
-    """Return new references for the blocks that are met, and the old ones for the others."""
+def _replaced(blocks: Blocks, name: str, chosen: set[int]) -> Blocks:
+    """Return new references for the chosen blocks, and the old ones for the others."""
     new = [
-        f"{name}/{blocks.side}/{b:04d}" if b in met else old
+        f"{name}/{blocks.side}/{b:04d}" if b in chosen else old
         for b, old in enumerate(blocks.references)
     ]
     return Blocks(blocks.side, tuple(new))

@@ -94,6 +94,10 @@ class Algorithm(Protocol):
         ...
 
 
+RECORD_EVERY = 2.0
+"""Seconds: a killed night loses no more, or the one iteration that it was in."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """Where a training's state is recorded. `fingerprint` names what is trained, on what."""

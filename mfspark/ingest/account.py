@@ -23,7 +23,7 @@ def notes_on(report: IngestReport) -> Iterator[str]:
     if later := report.n_later:
         yield f"left for later nights: {count(later, 'rating')} made after the run date"
     if carried := report.n_carried:
-        of_base = f"{count(carried, 'rating')} of the run before"
+        of_base = f"{count(carried, 'rating')} of the base run"
         yield f"added to {of_base}, {report.n_replaced:,} of them renewed"
     if again := report.n_counted:
         yield f"counted: {count(again, 'choice')} of an item by a user who had chosen it before"

@@ -168,8 +168,8 @@ def ingest(
 
     write(_indexed(newest, user_ids, item_ids), "ratings")
     write(_named(rejected, names), "rejected_ratings")
-    write(users.beside(with_statistics(user_ids, newest, "user")), "users")
-    write(items.beside(with_statistics(item_ids, newest, "item")), "items")
+    write(users.joined_to(with_statistics(user_ids, newest, "user")), "users")
+    write(items.joined_to(with_statistics(item_ids, newest, "item")), "items")
 
     reasons = counts.rejected | ({SUPERSEDED: n_superseded} if n_superseded else {})
     return IngestReport(

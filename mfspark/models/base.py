@@ -49,9 +49,9 @@ class FitContext:
     """Gives the baseline fitted on the same ratings, which is fitted only once a night."""
     attributes: Callable[[Side], Blocks | None] = lambda _: None
     """Gives blocks of attributes float32 (rows, A) of one side; None where there are none."""
-    previous: BySide | None = None
-    """Factors this model ended with last time, as `grid.cut.cut_factors` gives them: training
-    starts from there. None: from random factors."""
+    start_factors: BySide | None = None
+    """Factors of the base run, as `grid.cut.cut_factors` gives them, from which training starts.
+    None: from random factors."""
 
     @property
     def grid(self) -> Grid:
@@ -105,7 +105,7 @@ class HasIntervals(Protocol):
 
 
 class Explains(Protocol):
-    """It can name the users, or the rated items, that told most of an entry of a list."""
+    """It can name the users, or the rated items, that contributed most to an entry of a list."""
 
     @property
     def side(self) -> Side:

@@ -35,9 +35,9 @@ class Biases:
 
     def step(self, grid: Grid, state: State, name: str) -> State:
         """Solve both sides once."""
-        of_items = partial(_bias, self.mean, self.options.reg_item)
+        of_items = partial(_bias, self.mean, self.options.item_damping)
         item, _ = grid.sweep("item", name, of_items, columns=state.user)
-        of_users = partial(_bias, self.mean, self.options.reg_user)
+        of_users = partial(_bias, self.mean, self.options.user_damping)
         user, _ = grid.sweep("user", name, of_users, columns=item)
         return replace(state, iteration=state.iteration + 1, user=user, item=item)
 
@@ -47,9 +47,9 @@ class Biases:
 
 
 def _bias(mean: float, damping: float, _rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
-    met = list(tiles)
-    tile = stack_columns([tile for tile, _ in met])
-    other_bias = np.concatenate([columns["bias"] for _, columns in met])
+    ratings = list(tiles)
+    tile = stack_columns([tile for tile, _ in ratings])
+    other_bias = np.concatenate([columns["bias"] for _, columns in ratings])
     bias = damped_bias(tile, mean, other_bias.astype(np.float64), damping)
     return factor_block(np.zeros((tile.n_rows, 0), np.float32), tile.degrees, bias), {}
 

@@ -175,8 +175,10 @@ def _side_by_side(
     step = max(1, _ITEM_BYTES // max(1, block_bytes))
     for first in range(0, n_blocks, step):
         blocks = range(first, min(first + step, n_blocks))
-        met = [items.read(tiles.store, q) for q in blocks]
-        arrays = {name: np.concatenate([m[name] for m in met]) for name in ("factors", "bias", "n")}
+        read = [items.read(tiles.store, q) for q in blocks]
+        arrays = {
+            name: np.concatenate([b[name] for b in read]) for name in ("factors", "bias", "n")
+        }
         yield blocks, arrays, np.concatenate([layout.indices("item", q) for q in blocks])
 
 
@@ -191,14 +193,14 @@ class StartRows:
     """Sweep kernel for the first blocks of a training: small random factors, no biases.
 
     Row u gets the same numbers however rows are cut into blocks; rows without ratings are zero.
-    Where the sweep's rows hold factors of an earlier training, those that are known start there.
+    Where the sweep's rows hold start factors, those that are known start there.
     """
 
     rank: int
     std: float
     seed: int
     unit: float = 1.0
-    """What the ratings are divided by in this training, and were not in the earlier factors."""
+    """What the ratings are divided by in this training, and were not in the start factors."""
     distribution: StartDistribution = "normal"
     """Of the factors: normal, the same without signs, or uniform from 0 on with deviation `std`."""
 
@@ -230,10 +232,10 @@ def start_state(
     grid: Grid,
     name: str,
     start: StartRows,
-    previous: BySide | None = None,
+    start_factors: BySide | None = None,
     iteration: int = 0,
 ) -> State:
     """Return the state before the first iteration, which counts as `iteration`."""
-    rows = previous or {}
+    rows = start_factors or {}
     user, item = (grid.sweep(side, name, start, rows=rows.get(side))[0] for side in SIDES)
     return State(iteration, user, item)

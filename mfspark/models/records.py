@@ -59,7 +59,7 @@ class SideFeatures:
 
 @dataclass(frozen=True)
 class StartFactors:
-    """References of the last run's factors as blocks, by side; empty where it has none."""
+    """References of the base run's factors as blocks, by side; empty where it has none."""
 
     blocks: dict[str, tuple[str, ...]]
 
@@ -87,4 +87,4 @@ def side_features_key(side: Side) -> RecordKey[SideFeatures]:
 
 def start_factors_key(model: str) -> RecordKey[StartFactors]:
     """Return the key of the factors that a model's training starts from."""
-    return RecordKey(f"previous-{model}", StartFactors)
+    return RecordKey(f"start-factors-{model}", StartFactors)

@@ -7,21 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from mfspark.config.models import ModelName
-from mfspark.grid.training import Checkpoint
+from mfspark.grid.training import RECORD_EVERY, Checkpoint
 from mfspark.models.base import FitContext, Model
 from mfspark.models.factor_model import FactorModel
 from mfspark.models.records import Fit, Subset, fit_key
 from mfspark.models.registry import REFERENCES, fit_model, load_model
 from mfspark.pipeline.context import RunContext
-from mfspark.pipeline.last_run import start_factors
 from mfspark.pipeline.side_features import side_features
+from mfspark.pipeline.start_factors import start_factors
 from mfspark.tables.lock import hold_in_turn
 
 if TYPE_CHECKING:
     from mfspark.pipeline.dataset import Dataset
-
-
-_RECORD_EVERY = 2.0  # seconds: a killed night loses no more, or the one iteration that it was in
 
 
 @dataclass(frozen=True)
@@ -78,9 +75,9 @@ class Fits:
                 context.night.storage,
                 context.night.scratch("blocks", reference, "state.json"),
                 context.night.run_id,
-                _RECORD_EVERY,
+                RECORD_EVERY,
             ),
             baseline=lambda: self.baseline(subset),
             attributes=lambda side: side_features(context, dataset, side),
-            previous=start_factors(context, dataset, name) if subset == "all" else None,
+            start_factors=start_factors(context, dataset, name) if subset == "all" else None,
         )

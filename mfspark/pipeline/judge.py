@@ -112,7 +112,7 @@ def _refuse(night: Night, verdicts: list[Verdict]) -> RefusedError:
         "run_id": night.run_id,
         "run_date": night.run_date,
         "refused_at": datetime.now(UTC),
-        "compared_with": night.reference_run,
+        "reference_run": night.reference_run,
         "reasons": reasons,
         "verdicts": [verdict.record() for verdict in verdicts],
     }

@@ -72,8 +72,8 @@ class Request:
         config = load_config(self.config, (*options, *self.overrides))
         paths = config.inputs.model_dump()
         dated = {
-            part: tuple(path.replace("{run_date}", self.date().isoformat()) for path in found)
-            for part, found in paths.items()
+            role: tuple(path.replace("{run_date}", self.date().isoformat()) for path in found)
+            for role, found in paths.items()
         }
         return config.model_copy(update={"inputs": config.inputs.model_copy(update=dated)})
 
@@ -127,11 +127,11 @@ def _check_survey_is_meant(request: Request, config: Config) -> None:
 
     stage, run_date = request.stage, request.date()
     warehouse, inputs = Warehouse(config.warehouse), config.inputs
-    beside = [name for name in ("users", "items", "test") if getattr(inputs, name)]
+    given = [name for name in ("users", "items", "test") if getattr(inputs, name)]
     survey = fingerprint([str(survey_files())])[0]["sha256"]
     exists = warehouse.storage.exists()
     others = list(nights_of_other_ratings(warehouse, survey)) if exists else []
-    if stage == "run" and not beside and not others:
+    if stage == "run" and not given and not others:
         return
     waiting = waiting_nights(warehouse) if exists else []
     tonight = [night for night in waiting if night.run_date == run_date]
@@ -139,8 +139,8 @@ def _check_survey_is_meant(request: Request, config: Config) -> None:
         why = f"{tonight[0]} waits"
     elif tonight:
         why = f"{len(tonight)} nights of {run_date} wait in {warehouse.root}"
-    elif beside:
-        why = f"the embedded survey stands alone, without {' and '.join(beside)}"
+    elif given:
+        why = f"the embedded survey stands alone, without {' and '.join(given)}"
     elif stage == "run":
         why = f"{warehouse.root} holds other data than the embedded survey, {others[0]}"
     else:

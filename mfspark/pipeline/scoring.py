@@ -101,10 +101,10 @@ def recommend(
     """Rank n unseen items for every user.
 
     Columns: model, user_idx, rank, item_idx, score, tier; low and high, as `predict`; and reason,
-    the indices of the users or items that told most of an entry, null where a model gives none.
-    The last three are null where nothing is to be explained. Every user gets n rows of each model
-    while there are n items they have not rated. Where `eligible` bool (items) is given, only those
-    are listed.
+    the indices of the users or items that contributed most to an entry, null where a model gives
+    none. The last three are null where nothing is to be explained. Every user gets n rows of each
+    model while there are n items they have not rated. Where `eligible` bool (items) is given, only
+    those are listed.
     """
     context, tiles = fits.context, fits.dataset.tiles(subset)
     grid, store = context.grid(tiles), context.store

@@ -166,10 +166,10 @@ def _scores(run: PublishedRun, name: str, tile: Tile, items: Arrays) -> Array | 
     Y, options = items["factors"], run.manifest.config["models"][name]
     if name == "ials":
         chosen = IALSOptions.of_run(options | {"solver": "cholesky"})
-        part, solver = ials.rating_block_of(chosen, tile, items), ials.solver_of(chosen, len(Y))
-        if not (part.targets > 1).any():  # 1 + the weight of a choice
+        block, solver = ials.rating_block_of(chosen, tile, items), ials.solver_of(chosen, len(Y))
+        if not (block.targets > 1).any():  # 1 + the weight of a choice
             return None
-        x, _ = solver.solve([part], np.zeros((1, Y.shape[1]), np.float32), Y.T @ Y)
+        x, _ = solver.solve([block], np.zeros((1, Y.shape[1]), np.float32), Y.T @ Y)
         return (Y @ x[0]).astype(np.float64)
     explicit = ALSOptions.of_run(options | {"solver": "cholesky"})
     cut = run.record(cut_key(run.subset))

@@ -13,7 +13,7 @@ from mfspark.queries.report.content import (
     Report,
 )
 from mfspark.queries.report.page import render
-from mfspark.queries.summary import Summary, summarise
+from mfspark.queries.summary import RunSummary, summarise
 from mfspark.schemas import Side
 from mfspark.tables.run import PublishedRun
 from mfspark.tables.sql import Row
@@ -60,10 +60,10 @@ def _losses(run: PublishedRun) -> list[LossCurve]:
         """select model, part, split, iteration, loss, seconds from {loss_history}
            order by split, iteration"""
     )
-    part = "train" if any(row["part"] == "train" for row in rows) else "all"
+    subset = "train" if any(row["part"] == "train" for row in rows) else "all"
     curves: list[LossCurve] = []
     for model in run.models:
-        own = [row for row in rows if row["model"] == model and row["part"] == part]
+        own = [row for row in rows if row["model"] == model and row["part"] == subset]
         splits: dict[str, list[tuple[int, float]]] = {}
         for row in own:
             splits.setdefault(row["split"], []).append((row["iteration"], row["loss"]))
@@ -164,7 +164,7 @@ def _example(run: PublishedRun, user: Id, model: str) -> UserList:
     return found
 
 
-def _rejected(run: PublishedRun, summary: Summary) -> list[Rejected]:
+def _rejected(run: PublishedRun, summary: RunSummary) -> list[Rejected]:
     reasons = sorted(summary.ingest.rejected_by_reason.items(), key=lambda reason: -reason[1])
     examples: dict[str, list[tuple[str, int | None, str]]] = {}
     if reasons:

@@ -43,7 +43,7 @@ class MetricFigures:
 
 
 @dataclass(frozen=True)
-class Summary:
+class RunSummary:
     """Everything the closing summary says."""
 
     run_id: str
@@ -61,7 +61,7 @@ class Summary:
     notes: list[str]
 
 
-def summarise(run: PublishedRun) -> Summary:
+def summarise(run: PublishedRun) -> RunSummary:
     """Collect what the closing summary of a published run says."""
     manifest = run.manifest
     evaluation = manifest.config["evaluation"]
@@ -72,7 +72,7 @@ def summarise(run: PublishedRun) -> Summary:
     models = [name for name in run.models if name in found]
     models += [name for name in found if name not in models]
     users = run.rows("select cast(user_id as varchar) as id from {users} order by user_id limit 1")
-    return Summary(
+    return RunSummary(
         run.run_id,
         run.place,
         evaluation["split"],

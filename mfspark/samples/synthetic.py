@@ -249,22 +249,22 @@ def _draw_dense(users: Ints, degrees: Ints, popularity: Floats, rng: np.random.G
 
 
 def _write_csv(batches: Iterator[pa.RecordBatch], out: Path) -> list[Path]:
-    path, beside = out / "ratings.csv", out / ".ratings.csv.tmp"
+    path, hidden = out / "ratings.csv", out / ".ratings.csv.tmp"
     names = ["userId", "movieId", "rating", "timestamp"]
     first = next(batches).rename_columns(names)
     options = pa_csv.WriteOptions(quoting_style="none", quoting_header="none")
-    with pa_csv.CSVWriter(str(beside), first.schema, write_options=options) as writer:
+    with pa_csv.CSVWriter(str(hidden), first.schema, write_options=options) as writer:
         writer.write_batch(first)
         for batch in batches:
             writer.write_batch(batch.rename_columns(names))
-    os.replace(beside, path)
+    os.replace(hidden, path)
     return [path]
 
 
 def _write_parquet(batches: Iterator[pa.RecordBatch], out: Path) -> list[Path]:
-    target, beside = out / "ratings", out / ".ratings.tmp"
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir()
+    target, hidden = out / "ratings", out / ".ratings.tmp"
+    shutil.rmtree(hidden, ignore_errors=True)
+    hidden.mkdir()
     writer, rows, names = None, 0, list[str]()
     for batch in batches:
         seconds = batch.column("timestamp").cast(pa.timestamp("s", "UTC"))
@@ -273,13 +273,13 @@ def _write_parquet(batches: Iterator[pa.RecordBatch], out: Path) -> list[Path]:
             if writer is not None:
                 writer.close()
             names.append(f"part-{len(names):05d}.parquet")
-            writer, rows = pq.ParquetWriter(beside / names[-1], timed.schema), 0
+            writer, rows = pq.ParquetWriter(hidden / names[-1], timed.schema), 0
         writer.write_batch(timed)
         rows += timed.num_rows
     if writer is not None:
         writer.close()
     _clear_parts(target)
-    os.rename(beside, target)
+    os.rename(hidden, target)
     return [target / name for name in names]
 
 

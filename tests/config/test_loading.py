@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from mfspark.config.config import Config
 from mfspark.config.loading import load_config, parse_run_date
-from mfspark.config.models import ALSOptions
+from mfspark.config.models import ALSOptions, ModelName
 from mfspark.errors import ConfigError, ExitStatus
 
 
@@ -77,7 +77,41 @@ def test_a_key_that_is_gone_says_so() -> None:
     )
 
 
-def test_what_an_older_run_was_published_with_is_read() -> None:
+RENAMED: list[tuple[ModelName, str, str]] = [
+    ("baseline", "reg_user", "user_damping"),
+    ("baseline", "reg_item", "item_damping"),
+    ("als", "prior", "prior_count"),
+    ("als", "bias_damping", "damping"),
+    ("torch_mf", "prior", "prior_count"),
+    ("torch_mf", "imprint_damping", "rater_damping"),
+    ("nmf", "prior", "prior_count"),
+    ("bayesian_mf", "user_periods", "user_time_bins"),
+    ("bayesian_mf", "item_periods", "item_time_bins"),
+]
+
+
+@pytest.mark.parametrize(("model", "former", "name"), RENAMED)
+def test_a_key_of_another_name_is_refused_with_its_name(
+    model: ModelName, former: str, name: str
+) -> None:
+    assert refusal(None, f"models.{model}.{former}=[3]")[1:] == [
+        f"  - unknown key 'models.{model}.{former}'; it is called '{name}' now"
+    ]
+
+
+@pytest.mark.parametrize(("model", "former", "name"), RENAMED)
+def test_a_key_of_another_name_is_read_in_an_older_run(
+    model: ModelName, former: str, name: str
+) -> None:
+    options = Config().models.of(model)
+    value = (3,) if isinstance(getattr(options, name), tuple) else 3.25
+    older = options.model_dump()
+    del older[name]
+    found = type(options).of_run(older | {former: value})
+    assert found == options.model_copy(update={name: value})
+
+
+def test_a_key_that_is_gone_is_passed_over_in_an_older_run() -> None:
     options = ALSOptions(rank=8).model_dump() | {"engine": "torch"}
     assert ALSOptions.of_run(options) == ALSOptions(rank=8)
 

@@ -38,7 +38,7 @@ from tests.support.grids import Array, Ratings, at_times, bits, cut, stars
 
 RATINGS = at_times(stars(1, 31, 20, 0.3), 1, 9)
 P, Q = 2, 3
-GIBBS = BayesianMFOptions(rank=3, burn_in=1, samples=1, pattern_features=4, user_periods=(3, 1))
+GIBBS = BayesianMFOptions(rank=3, burn_in=1, samples=1, pattern_features=4, user_time_bins=(3, 1))
 SGD = TorchMFOptions(rank=3, epochs=2, batch_size=16, optimizer="adam")
 
 

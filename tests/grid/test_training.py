@@ -69,7 +69,7 @@ def ials(seed: int = SEED) -> Algorithm:
 
 def gibbs(seed: int = SEED) -> Algorithm:
     options = BayesianMFOptions(
-        rank=3, burn_in=1, samples=LAST - 1, keep=2, pattern_features=4, item_periods=(2,)
+        rank=3, burn_in=1, samples=LAST - 1, keep=2, pattern_features=4, item_time_bins=(2,)
     )
     return BayesianMF(options, 3.2, 1.1, seed)
 

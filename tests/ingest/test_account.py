@@ -45,7 +45,7 @@ def test_whatever_else_became_of_rows_is_noted() -> None:
     )
     assert list(notes_on(report)) == [
         "left for later nights: 1 rating made after the run date",
-        "added to 7 ratings of the run before, 2 of them renewed",
+        "added to 7 ratings of the base run, 2 of them renewed",
         "averaged: 3 ratings of items that share a title with another",
         "2 users of the user files rated nothing and are in no table",
         "passed over: 1 row of user files that list a user again",

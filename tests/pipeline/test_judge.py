@@ -45,7 +45,7 @@ def ratings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def warehouse(
     spark: SparkSession, ratings: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Warehouse:
-    """A warehouse whose last run is a good one."""
+    """A warehouse whose current run is a good one."""
     root = tmp_path_factory.mktemp("good")
     run_night(spark, root, *OPTIONS, ratings=(ratings,), run_date="2026-11-20")
     return Warehouse(root)
@@ -75,13 +75,13 @@ def failed(why: dict[str, Any]) -> set[tuple[str, str]]:
     return {(v["gate"], v["subject"]) for v in why["verdicts"] if v["outcome"] == "failed"}
 
 
-def plant(monkeypatch: pytest.MonkeyPatch, parts: tuple[str, ...]) -> None:
-    """Shuffle the item factors of every fit on some parts: finite, well-formed, and nonsense."""
+def plant(monkeypatch: pytest.MonkeyPatch, subsets: tuple[str, ...]) -> None:
+    """Shuffle the item factors of every fit on some subsets: finite, well-formed, and nonsense."""
     real = fits.fit_model
 
     def shuffled(name: Any, context: Any, options: Any) -> Any:
         model = real(name, context, options)
-        if name in ("als", "ials") and context.name.startswith(parts):
+        if name in ("als", "ials") and context.name.startswith(subsets):
             for reference in model.item.references:
                 arrays = dict(context.store.get(reference))
                 order = np.random.default_rng(1).permutation(len(arrays["factors"]))
@@ -138,7 +138,7 @@ def test_shuffled_factors_are_refused_and_may_be_published_all_the_same(
 
     found = failed(why := refused(Warehouse(root), run))
     assert {("rating", "als"), ("ranking", "ials"), ("list_change", "ials")} <= found
-    assert why["compared_with"] == warehouse.current()
+    assert why["reference_run"] == warehouse.current()
     assert not any(gate == "audits" for gate, _ in found), "well-formed nonsense"
     worse = next(v for v in why["verdicts"] if (v["gate"], v["subject"]) == ("rating", "als"))
     assert worse["low"] > worse["threshold"] == 0.05

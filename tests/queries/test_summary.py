@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from mfspark.queries.summary import Figure, Summary, summarise
+from mfspark.queries.summary import Figure, RunSummary, summarise
 from mfspark.tables.run import PublishedRun
 from tests.support import made_run as made
 
 
-def summary_of(root: Path, **config: Any) -> Summary:
+def summary_of(root: Path, **config: Any) -> RunSummary:
     return summarise(PublishedRun(root, made.publish_run(root, **config)))
 
 

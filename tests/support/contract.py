@@ -210,7 +210,7 @@ class FactorContract(ModelContract):
         first = fitter(tmp_path / "first", self.name, options_of(self.name, **self.options))
         less = RATINGS.take((RATINGS.users != 3) & (RATINGS.items != 5))
         last, few = first(less, 2), options_of(self.name, **self.options | self.warm_options)
-        warm = fitter(tmp_path / "warm", self.name, few)(RATINGS, 3, previous=last)
+        warm = fitter(tmp_path / "warm", self.name, few)(RATINGS, 3, start_from=last)
         cold = fitter(tmp_path / "cold", self.name, few)(RATINGS, 3)
         assert np.isfinite(warm.predictions).all()
         assert warm.rmse(less) < last.rmse(less) + 0.3 * (cold.rmse(less) - last.rmse(less))

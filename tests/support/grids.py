@@ -6,27 +6,24 @@ import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from mfspark.config.config import GridOptions
 from mfspark.config.models import ModelName, Models
 from mfspark.grid.block_store import BlockStore, MemoryStore
 from mfspark.grid.cut import EPOCH, cut_arrays
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, BySide, GridLayout, TileSet
 from mfspark.grid.runners import InProcess
-from mfspark.grid.training import Algorithm, Checkpoint, State, train
 from mfspark.kernels.arrays.device import one_thread_a_kernel
 from mfspark.kernels.arrays.tile import Tile
 from mfspark.kernels.arrays.top_n import NOBODY
-from mfspark.models.base import FitContext, Model
+from mfspark.models.base import Model
 from mfspark.models.factor_model import FactorModel
-from mfspark.models.registry import fit_model
+from mfspark.models.in_process import fit_in_process
 from mfspark.samples.survey import survey_files
 from mfspark.schemas import SIDES, Side
-from mfspark.storage.posix import PosixStorage
 
 Array = np.ndarray
 
@@ -185,17 +182,6 @@ def bits(store: BlockStore, *sides: Blocks) -> list[dict[str, tuple[Any, bytes]]
     ]
 
 
-class InProcessContext(FitContext):
-    """Fits in this process what a pipeline would fit on Spark."""
-
-    @property
-    def grid(self) -> Grid:
-        return Grid(self.tiles, self.store, InProcess())
-
-    def train(self, algorithm: Algorithm) -> State:
-        return train(self.grid, algorithm, self.name, self.checkpoint)
-
-
 @dataclass(frozen=True)
 class Fitted:
     """A model with the grid it was fitted on."""
@@ -256,7 +242,7 @@ class Fitted:
 Fit = Callable[..., Fitted]
 
 
-def earlier_factors(fitted: Fitted, layout: GridLayout, store: BlockStore) -> BySide:
+def start_factors_of(fitted: Fitted, layout: GridLayout, store: BlockStore) -> BySide:
     """Put the factors of a fit into a store as blocks; rows never fitted are unknown."""
     found: BySide = {}
     assert isinstance(fitted.model, FactorModel)
@@ -264,7 +250,7 @@ def earlier_factors(fitted: Fitted, layout: GridLayout, store: BlockStore) -> By
         blocks = fitted.model.blocks(side)
         arrays = {name: whole(fitted.grid, blocks, name) for name in ("factors", "bias", "n")}
         arrays["known"] = arrays.pop("n") > 0
-        names = [f"earlier/{side}/{b}" for b in range(layout.blocks(side))]
+        names = [f"start-factors/{side}/{b}" for b in range(layout.blocks(side))]
         for b, reference in enumerate(names):
             mine = layout.indices(side, b)
             store.put(reference, {name: array[mine] for name, array in arrays.items()})
@@ -289,7 +275,7 @@ def fitter(
         blocks: int = 1,
         seed: int = 42,
         item_blocks: int = 0,
-        previous: Fitted | None = None,
+        start_from: Fitted | None = None,
     ) -> Fitted:
         nonlocal count
         count += 1
@@ -299,29 +285,17 @@ def fitter(
             side: _attribute_blocks(values, side, tiles.layout, store)
             for side, values in (attributes or {}).items()
         }
-        context = InProcessContext(
-            spark=cast("Any", None),
-            tiles=tiles,
-            store=store,
-            name="fit",
-            seed=seed,
-            grid_options=GridOptions(),
-            checkpoint=Checkpoint(PosixStorage(str(folder)), f"{count}.json", "test", 2.0),
-            baseline=lambda: _baseline(context, options),
-            attributes=known.get,
-            previous=earlier_factors(previous, tiles.layout, store) if previous else None,
+        start = start_factors_of(start_from, tiles.layout, store) if start_from else None
+        return Fitted(
+            *fit_in_process(
+                *(name, options, tiles, store, folder / str(count)),
+                seed=seed,
+                attributes=known,
+                start_factors=start,
+            )
         )
-        return Fitted(fit_model(name, context, options), context.grid)
 
     return fit
-
-
-def _baseline(context: FitContext, options: Models) -> FactorModel:
-    checkpoint = replace(context.checkpoint, key=f"baseline-{context.checkpoint.key}")
-    own = replace(context, name="baseline", checkpoint=checkpoint, previous=None)
-    fitted = fit_model("baseline", own, options)
-    assert isinstance(fitted, FactorModel)
-    return fitted
 
 
 def _attribute_blocks(values: Array, side: Side, layout: GridLayout, store: BlockStore) -> Blocks:

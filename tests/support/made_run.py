@@ -113,6 +113,15 @@ def publish_ials(root: Path, **config: Any) -> Path:
     return root
 
 
+def with_former_keys(root: Path, run_id: str) -> None:
+    """Make the configuration of a run what it was when `als` had a prior and a bias_damping."""
+    path = Warehouse(root).run_dir(run_id) / MANIFEST
+    manifest = json.loads(path.read_text())
+    als = manifest["config"]["models"]["als"]
+    als |= {"prior": als.pop("prior_count"), "bias_damping": als.pop("damping")}
+    path.write_text(json.dumps(manifest))
+
+
 def with_former_names(root: Path, run_id: str) -> None:
     """Make neighbors and factors of a run as mfspark wrote them first: ids are called `id`."""
     path = Path(root, "runs", run_id, MANIFEST)
@@ -193,8 +202,8 @@ def _stages(config: Config) -> dict[str, dict[str, Any]]:
         read_as={"ratings.csv": "text split by ','"},
     )
     stages: dict[str, dict[str, Any]] = {"ingest": asdict(report)}
-    for part in ("train", "all"):
-        stages[f"cut-{part}"] = {"tiles": {"variance": VARIANCE}}
+    for subset in ("train", "all"):
+        stages[f"cut-{subset}"] = {"tiles": {"variance": VARIANCE}}
         facts: dict[str, dict[str, Any]] = {
             "baseline": {"kind": "rating", "mean": MEAN, "total": True},
             "popularity": {"kind": "ranking", "mean": 0.0},
@@ -203,7 +212,7 @@ def _stages(config: Config) -> dict[str, dict[str, Any]]:
             "als": {"kind": "rating", "mean": MEAN},
         }
         stages |= {
-            f"fit-{part}-{name}": {"record": record, "seconds": 1.0}
+            f"fit-{subset}-{name}": {"record": record, "seconds": 1.0}
             for name, record in facts.items()
         }
     return stages

@@ -61,10 +61,10 @@ def ridge_rows(
     R: np.ndarray,
     F: np.ndarray,
     reg: float,
-    prior: float = 0.0,
+    prior_count: float = 0.0,
     last_damping: float | None = None,
 ) -> tuple[np.ndarray, float]:
-    """Solve (sum_i f_i f_i' + reg (n_u + prior) I) w_u = sum_i f_i r_ui a row at a time.
+    """Solve (sum_i f_i f_i' + reg (n_u + prior_count) I) w_u = sum_i f_i r_ui a row at a time.
 
     Rows without ratings are 0. `last_damping` takes the place of the last diagonal entry.
     F: features (items, k). Returns the solutions (users, k) and sum (r_ui - w_u . f_i)^2.
@@ -74,7 +74,7 @@ def ridge_rows(
         rated = ~np.isnan(ratings)
         if rated.any():
             f, r = F[rated], ratings[rated]
-            penalty = reg * (rated.sum() + prior) * np.eye(F.shape[1])
+            penalty = reg * (rated.sum() + prior_count) * np.eye(F.shape[1])
             if last_damping is not None:
                 penalty[-1, -1] = last_damping
             W[u] = np.linalg.solve(f.T @ f + penalty, f.T @ r)

@@ -1,4 +1,4 @@
-"""A night in progress: its id, its finished stages, its parent."""
+"""A night in progress: its id, its finished stages, the run it began upon."""
 
 from __future__ import annotations
 

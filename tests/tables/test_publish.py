@@ -338,7 +338,9 @@ def test_manifest_tells_the_truth_about_every_file(tmp_path: Path) -> None:
     assert entry.sorted_by == ("user_id", "model", "rank")
 
 
-def test_what_cannot_be_published_is_refused_and_readers_keep_the_last_run(tmp_path: Path) -> None:
+def test_what_cannot_be_published_is_refused_and_readers_see_no_change(
+    tmp_path: Path,
+) -> None:
     made.publish_marked(tmp_path, OLD)
     with pytest.raises(MfsparkError, match="no tables"):
         publish(made.begin(tmp_path, 3.0), made.IDS, [], [])

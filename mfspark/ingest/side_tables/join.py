@@ -59,6 +59,6 @@ class Described:
             )
         return SideCounts(n, n - matched, self.content.n_duplicates, self.content.n_skipped)
 
-    def beside(self, statistics: DataFrame) -> DataFrame:
+    def joined_to(self, statistics: DataFrame) -> DataFrame:
         """Return statistics with the columns of the side files; null where they say nothing."""
         return statistics.join(self.frame, f"{self.side}_id", "left")

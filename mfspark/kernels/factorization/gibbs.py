@@ -50,7 +50,7 @@ class Prior(NamedArrays):
 
 
 def sample_rows(
-    parts: Sequence[RatingBlock], mean: Array, precision: Array, alpha: float, noise: Array
+    blocks: Sequence[RatingBlock], mean: Array, precision: Array, alpha: float, noise: Array
 ) -> tuple[Array, float]:
     """Draw the rows w of a block given their ratings and prior.
 
@@ -61,7 +61,7 @@ def sample_rows(
     drawn = np.zeros_like(noise)
     weight = torch.from_numpy(precision.astype(np.float32))
     fit = 0.0
-    for rows, A, b in normal_equations(parts):
+    for rows, A, b in normal_equations(blocks):
         right = alpha * b + weight * torch.from_numpy(mean[rows])
         A.mul_(alpha).diagonal(dim1=1, dim2=2).add_(weight)
         factor, _ = torch.linalg.cholesky_ex(A)

@@ -1,6 +1,6 @@
 """The normal equations of many rows at once: what every alternating method solves or samples from.
 
-The ratings of a row block come in parts, one for each block of columns. A rating (u, i) has a
+The ratings of a row block come in blocks, one for each block of columns. A rating (u, i) has a
 target t_ui and, in iALS, a weight c_ui; its column brings the features f_i. For each row
 
     A_u = shared + sum_i c_ui f_i f_i'        b_u = sum_i f_i t_ui
@@ -27,7 +27,7 @@ _HEAVY = 1 << 14  # longer rows are accumulated in chunks of this many ratings
 
 @dataclass(frozen=True)
 class RatingBlock:
-    """The ratings of some rows for one block of columns, beside what the columns contribute."""
+    """The ratings of some rows for one block of columns, with what the columns contribute."""
 
     tile: Tile
     features: Array
@@ -38,16 +38,16 @@ class RatingBlock:
     """float32 (n_ratings); None: 1 each."""
 
 
-def scores_of_ratings(part: RatingBlock, w: Array) -> Array:
-    """Return w_u . f_i of each rating of a part, float32 (n_ratings); w float32 (n_rows, k)."""
-    places, factors = sparse_rows(part.tile, part.targets), torch.from_numpy(w)
-    features = torch.from_numpy(part.features).T
+def scores_of_ratings(block: RatingBlock, w: Array) -> Array:
+    """Return w_u . f_i of each rating of a block, float32 (n_ratings); w float32 (n_rows, k)."""
+    places, factors = sparse_rows(block.tile, block.targets), torch.from_numpy(w)
+    features = torch.from_numpy(block.features).T
     return torch.sparse.sampled_addmm(places, factors, features, beta=0.0).values().numpy()
 
 
-def degrees_of(parts: Sequence[RatingBlock]) -> Array:
-    """Return the ratings of each row over all parts, int64 (n_rows)."""
-    return np.sum([part.tile.degrees for part in parts], axis=0)
+def degrees_of(blocks: Sequence[RatingBlock]) -> Array:
+    """Return the ratings of each row over all blocks, int64 (n_rows)."""
+    return np.sum([block.tile.degrees for block in blocks], axis=0)
 
 
 def squared_targets(ratings: Sequence[RatingBlock]) -> float:
@@ -56,13 +56,13 @@ def squared_targets(ratings: Sequence[RatingBlock]) -> float:
 
 
 def normal_equations(
-    parts: Sequence[RatingBlock], shared: Array | None = None
+    blocks: Sequence[RatingBlock], shared: Array | None = None
 ) -> Iterator[tuple[Array, torch.Tensor, torch.Tensor]]:
     """Yield (rows, A, b) in batches; rows without ratings are left out.
 
     shared float32 (k, k) is added to every A. rows int64 (n), A float32 (n, k, k), b (n, k).
     """
-    whole = _Stacked.of(parts)
+    whole = _Stacked.of(blocks)
     degrees = whole.tile.degrees
     extra = None if shared is None else torch.from_numpy(shared)
     for rows in _batches(degrees, whole.features.shape[1]):
@@ -88,7 +88,7 @@ def _batches(degrees: Array, k: int) -> Iterator[Array]:
 
 @dataclass(frozen=True)
 class _Stacked:
-    """All parts side by side as one, in torch."""
+    """All blocks side by side as one, in torch."""
 
     tile: Tile
     indices: torch.Tensor
@@ -98,17 +98,17 @@ class _Stacked:
     weights: torch.Tensor | None
 
     @classmethod
-    def of(cls, parts: Sequence[RatingBlock]) -> _Stacked:
-        met = [_only_used(part) for part in parts]
-        tile = _stacked(met, [part.targets for part in met])
-        features, k = [part.features for part in met], met[0].features.shape[1]
-        weights = [part.weights for part in met if part.weights is not None]
+    def of(cls, blocks: Sequence[RatingBlock]) -> _Stacked:
+        compact = [_only_used(block) for block in blocks]
+        tile = _stacked(compact, [block.targets for block in compact])
+        features, k = [block.features for block in compact], compact[0].features.shape[1]
+        weights = [block.weights for block in compact if block.weights is not None]
         return cls(
             tile,
             torch.from_numpy(tile.indices),
             torch.from_numpy(np.concatenate([*features, np.zeros_like(features[0], shape=(1, k))])),
             torch.from_numpy(tile.values),
-            torch.from_numpy(_stacked(met, weights).values) if weights else None,
+            torch.from_numpy(_stacked(compact, weights).values) if weights else None,
         )
 
     def gram(self, rows: Array, degrees: Array) -> tuple[torch.Tensor, torch.Tensor]:
@@ -148,14 +148,14 @@ class _Stacked:
         return A.unsqueeze(0), b.unsqueeze(0)
 
 
-def _stacked(parts: Sequence[RatingBlock], values: Sequence[Array]) -> Tile:
-    """Return the parts side by side as one tile that holds values of their ratings."""
-    return stack_columns([p.tile.with_values(v) for p, v in zip(parts, values, strict=True)])
+def _stacked(blocks: Sequence[RatingBlock], values: Sequence[Array]) -> Tile:
+    """Return the blocks side by side as one tile that holds values of their ratings."""
+    return stack_columns([b.tile.with_values(v) for b, v in zip(blocks, values, strict=True)])
 
 
-def _only_used(part: RatingBlock) -> RatingBlock:
+def _only_used(block: RatingBlock) -> RatingBlock:
     """Leave out columns without ratings where a tile is so sparse that it is worth the while."""
-    if part.tile.n_ratings >= part.tile.n_columns:
-        return part
-    compact, used = part.tile.used_columns()
-    return RatingBlock(compact, part.features[used], part.targets, part.weights)
+    if block.tile.n_ratings >= block.tile.n_columns:
+        return block
+    tile, used = block.tile.used_columns()
+    return RatingBlock(tile, block.features[used], block.targets, block.weights)

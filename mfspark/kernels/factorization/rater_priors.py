@@ -8,10 +8,10 @@ not to 0 but to
 
 with a vector v_u, the rater prior, for every user. Given the rows, these are a ridge regression:
 
-    minimise  sum_i (n_i + prior) |z_i - m_i|^2 + sum_u (n_u + damping) |v_u|^2
+    minimise  sum_i (n_i + prior_count) |z_i - m_i|^2 + sum_u (n_u + damping) |v_u|^2
 
 of which one step an epoch is taken, for all users at once, each by a bound of its own on the
-curvature (separable surrogates, De Pierro 1995): with w_i = n_i + prior,
+curvature (separable surrogates, De Pierro 1995): with w_i = n_i + prior_count,
 
     v_u += 1.8 g_u / c_u,   g_u = sum_i w_i/sqrt(n_i) (z_i - m_i) - (n_u + damping) v_u,
                             c_u = sum_i w_i + n_u + damping            (i: the items u rated)
@@ -36,10 +36,10 @@ def prior_means(items: Arrays) -> Array:
     return items.get("prior_mean", np.zeros_like(item_rows(items)))
 
 
-def item_pulls(items: Arrays, prior: float) -> Array:
+def item_pulls(items: Arrays, prior_count: float) -> Array:
     """Return what each item adds to its raters' sums: its part of g_u (k + 1), and of c_u (1)."""
     n = items["n"].astype(np.float32)
-    weight = (n + np.float32(prior)) * (n > 0)
+    weight = (n + np.float32(prior_count)) * (n > 0)
     strength = weight / np.sqrt(np.maximum(n, 1))
     pull = strength[:, None] * (item_rows(items) - prior_means(items))
     return np.column_stack([pull, weight])

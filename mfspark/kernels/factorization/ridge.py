@@ -2,10 +2,10 @@
 
 For a row u the ALS step solves (notation: kernels.factorization.normal_equations)
 
-    (A_u + reg * (n_u + prior) * I) w_u = b_u
+    (A_u + reg * (n_u + prior_count) * I) w_u = b_u
 
 (Zhou et al. 2008, "Large-scale parallel collaborative filtering", weighted-lambda regularisation;
-`prior` is a number of ratings that every row is taken to have more, without which rows of one
+`prior_count` is a number of ratings that every row is taken to have more, without which rows of one
 rating fit it too well).
 
 Conjugate gradients never form A_u. A product of all systems at once with all vectors is a sampled
@@ -34,10 +34,10 @@ class RidgeSolver:
     """How the rows of a block are solved."""
 
     reg: float
-    """L2 weight a rating: column by column reg * (n_u + prior)."""
+    """L2 weight a rating: column by column reg * (n_u + prior_count)."""
     method: Literal["cholesky", "cg"] = "cholesky"
     cg_steps: int = 3
-    prior: float = 0.0
+    prior_count: float = 0.0
     """Ratings that every row is taken to have more, where its regularisation is weighed."""
     last_damping: float | None = None
     """Regularisation of the last column alone (a bias), whatever n_u is; None: as the others."""
@@ -49,7 +49,7 @@ class RidgeSolver:
     """Where conjugate gradients compute; the other methods compute on the CPU."""
 
     def solve(
-        self, parts: Sequence[RatingBlock], start: Array, shared: Array | None = None
+        self, blocks: Sequence[RatingBlock], start: Array, shared: Array | None = None
     ) -> tuple[Array, float]:
         """Return the solution w of every row and the sum of w'A w - 2 w'b.
 
@@ -57,17 +57,17 @@ class RidgeSolver:
         the ratings is needed for it. start float32 (n_rows, k): the last solution; shared float32
         (k, k), see `normal_equations`. Returns float32 (n_rows, k), zero in rows without ratings.
         """
-        degrees = degrees_of(parts)
+        degrees = degrees_of(blocks)
         diagonal = self._diagonal(degrees, start.shape[1])
         if self.method == "cg" and not self.nonnegative:
-            equations = _MatrixFree(parts, shared, self.device)
+            equations = _MatrixFree(blocks, shared, self.device)
             begin = torch.from_numpy(np.where(degrees[:, None] > 0, start, np.float32(0)))
             system = equations, diagonal.to(self.device), begin.to(self.device)
             w, fit = _conjugate_gradient(*system, self.cg_steps)
             return w.cpu().numpy(), fit
         solution = np.zeros_like(start)
         fit = 0.0
-        for rows, A, b in normal_equations(parts, shared):
+        for rows, A, b in normal_equations(blocks, shared):
             if self.nonnegative:
                 free = None if self.last_damping is None else A.shape[2] - 1
                 begin = torch.from_numpy(start[rows])
@@ -82,7 +82,7 @@ class RidgeSolver:
     def _diagonal(self, degrees: Array, k: int) -> torch.Tensor:
         """Return what is added to the diagonals, float32 (n_rows, k)."""
         n = torch.from_numpy(degrees).to(torch.float32)
-        diagonal = (self.reg * (n + self.prior)).unsqueeze(1).repeat(1, k)
+        diagonal = (self.reg * (n + self.prior_count)).unsqueeze(1).repeat(1, k)
         if self.last_damping is not None:
             diagonal[:, -1] = self.last_damping
         return diagonal
@@ -91,13 +91,13 @@ class RidgeSolver:
 class _MatrixFree:
     """The systems of all rows as products with their sparse ratings; nothing is formed."""
 
-    def __init__(self, parts: Sequence[RatingBlock], shared: Array | None, device: str) -> None:
+    def __init__(self, blocks: Sequence[RatingBlock], shared: Array | None, device: str) -> None:
         def there(array: Array | None) -> torch.Tensor | None:
             return None if array is None else torch.from_numpy(array).to(device)
 
-        self._ratings = [sparse_rows(part.tile, part.targets).to(device) for part in parts]
-        self._features = [torch.from_numpy(part.features).to(device) for part in parts]
-        self._weights = [there(part.weights) for part in parts]
+        self._ratings = [sparse_rows(block.tile, block.targets).to(device) for block in blocks]
+        self._features = [torch.from_numpy(block.features).to(device) for block in blocks]
+        self._weights = [there(block.weights) for block in blocks]
         self._shared = there(shared)
 
     def residual(self, w: torch.Tensor) -> tuple[torch.Tensor, float]:

@@ -100,22 +100,22 @@ def shuffled_batches(
 
 class _SampledProducts(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, X: Tensor, Y: Tensor, rated: RatingBatch) -> Tensor:
+    def forward(ctx: Any, X: Tensor, Y: Tensor, batch: RatingBatch) -> Tensor:
         ctx.save_for_backward(X, Y)
-        ctx.rated = rated
-        places = rated.with_values(rated.values)
+        ctx.batch = batch
+        places = batch.with_values(batch.values)
         return torch.sparse.sampled_addmm(places, X, Y.T, beta=0.0).values()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
         X, Y = ctx.saved_tensors
         G = gradients[0].contiguous()
-        return ctx.rated.with_values(G) @ Y, ctx.rated.transposed_with_values(G) @ X, None
+        return ctx.batch.with_values(G) @ Y, ctx.batch.transposed_with_values(G) @ X, None
 
 
-def sampled_products(X: Tensor, Y: Tensor, rated: RatingBatch) -> Tensor:
+def sampled_products(X: Tensor, Y: Tensor, batch: RatingBatch) -> Tensor:
     """Return x_u . y_i of each rating (n), with gradients for X (n_users, k) and Y (n_items, k)."""
-    products: Any = _SampledProducts.apply(X, Y, rated)
+    products: Any = _SampledProducts.apply(X, Y, batch)
     return products
 
 

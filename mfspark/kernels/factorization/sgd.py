@@ -1,12 +1,12 @@
 """Matrix factorization by stochastic gradients, the way a torch textbook writes it.
 
     minimise  sum_(u,i) (r_ui - mu - b_u - b_i - x_u . y_i)^2
-              + reg sum_u (n_u + prior) (|x_u|^2 + b_u^2)
-              + reg sum_i (n_i + prior) |(y_i, b_i) - m_i|^2
+              + reg sum_u (n_u + prior_count) (|x_u|^2 + b_u^2)
+              + reg sum_i (n_i + prior_count) |(y_i, b_i) - m_i|^2
 
 over the ratings of one tile at a time (Koren, Bell & Volinsky 2009; the weights n_u as Zhou et al.
 2008; the prior means m_i: see kernels.factorization.rater_priors, 0 without). A rating carries its
-share of the penalty, reg (n_u + prior) / n_u for its user.
+share of the penalty, reg (n_u + prior_count) / n_u for its user.
 
 Inside, ratings are in standard deviations, z = (r - mu) / s, and so b is in s and x in sqrt(s):
 learning rates and reg then mean the same on a scale of 5 stars and on one of 100 points.
@@ -50,7 +50,7 @@ class MatrixFactorization(nn.Module):
     user_weight: Tensor
     item_weight: Tensor
 
-    def __init__(self, users: Arrays, items: Arrays, prior: float, std: float, biases: bool):
+    def __init__(self, users: Arrays, items: Arrays, prior_count: float, std: float, biases: bool):
         super().__init__()
         self.biases = biases
         scale = _scale(users["factors"].shape[1], std)  # (k + 1)
@@ -59,28 +59,28 @@ class MatrixFactorization(nn.Module):
         self.users = nn.Parameter(x)  # (n_users, k + 1): x_u, b_u
         self.items = nn.Parameter(y)  # (n_items, k + 1): y_i, b_i
         self.register_buffer("means", m)  # (n_items, k + 1)
-        self.register_buffer("user_weight", _weights(users, prior))  # (n_users)
-        self.register_buffer("item_weight", _weights(items, prior))  # (n_items)
+        self.register_buffer("user_weight", _weights(users, prior_count))  # (n_users)
+        self.register_buffer("item_weight", _weights(items, prior_count))  # (n_items)
 
-    def forward(self, rated: RatingBatch) -> Tensor:
+    def forward(self, batch: RatingBatch) -> Tensor:
         """Return the prediction of each rating (n)."""
         if not self.biases:
-            return sampled_products(self.users, self.items, rated)
+            return sampled_products(self.users, self.items, batch)
         y, b = self.items[:, :-1], self.items[:, -1:]
         X = F.pad(self.users, (0, 1), value=1.0)  # x_u, b_u, 1
         Y = torch.cat([y, torch.ones_like(b), b], 1)  # y_i, 1, b_i
-        return sampled_products(X, Y, rated)
+        return sampled_products(X, Y, batch)
 
-    def penalty(self, rated: RatingBatch) -> Tensor:
+    def penalty(self, batch: RatingBatch) -> Tensor:
         """Return the penalty that the ratings of a batch carry, for a reg of 1."""
         x, y = self.users.square().sum(1), (self.items - self.means).square().sum(1)
-        of_users = (rated.user_counts * self.user_weight) @ x
-        return of_users + (rated.item_counts * self.item_weight) @ y
+        of_users = (batch.user_counts * self.user_weight) @ x
+        return of_users + (batch.item_counts * self.item_weight) @ y
 
-    def objective(self, kind: Objective, error: Tensor, reg: float, rated: RatingBatch) -> Tensor:
+    def objective(self, kind: Objective, error: Tensor, reg: float, batch: RatingBatch) -> Tensor:
         """Return what is minimised over a batch, given its errors (n)."""
         if kind == "weighted":
-            return error.square().sum() + reg * self.penalty(rated)
+            return error.square().sum() + reg * self.penalty(batch)
         # vector_norm has a gradient at 0 too, where the root of the squares has none
         norms = [torch.linalg.vector_norm(t) for t in (error, self.users, self.items)]
         if kind == "squares":
@@ -100,7 +100,7 @@ class Epoch:
     biases: bool
     mean: float
     seed: int
-    prior: float = 0.0
+    prior_count: float = 0.0
     """Ratings every row is taken to have more, where its penalty is weighed."""
     std: float = 1.0
     """Of the ratings."""
@@ -115,7 +115,7 @@ class Epoch:
         validation bool (n): ratings that are only measured. Counted are train_error,
         validation_error (sums of squares), n_train and n_validation.
         """
-        model = MatrixFactorization(users, items, self.prior, self.std, self.biases)
+        model = MatrixFactorization(users, items, self.prior_count, self.std, self.biases)
         model.to(self.device)
         optimizer = _OPTIMIZERS[self.optimizer](model.parameters(), lr=self.learning_rate)
         _load_state(optimizer, model, users, items)
@@ -148,9 +148,9 @@ class Epoch:
         """Return the sum of squared errors over some ratings, in standard deviations."""
         if not some.any():
             return 0.0
-        rated = rating_batch(tile, tile.rows[some], tile.indices[some], z[some], self.device)
+        batch = rating_batch(tile, tile.rows[some], tile.indices[some], z[some], self.device)
         with torch.no_grad():
-            error = rated.values - model(rated)
+            error = batch.values - model(batch)
         return error.square().sum(dtype=torch.float64).item()
 
 
@@ -176,10 +176,10 @@ def _scale(rank: int, std: float) -> Array:
     return np.array([std**0.5] * rank + [std], np.float32)
 
 
-def _weights(block: Arrays, prior: float) -> Tensor:
-    """Return (n + prior) / n of each row, float32; 1 where nothing is known of n."""
+def _weights(block: Arrays, prior_count: float) -> Tensor:
+    """Return (n + prior_count) / n of each row, float32; 1 where nothing is known of n."""
     n = np.maximum(block.get("n", np.ones(len(block["bias"]))), 1)
-    return torch.from_numpy(((n + prior) / n).astype(np.float32))
+    return torch.from_numpy(((n + prior_count) / n).astype(np.float32))
 
 
 def _block(old: Arrays, rows: nn.Parameter, optimizer: torch.optim.Optimizer, std: float) -> Arrays:

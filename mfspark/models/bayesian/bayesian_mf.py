@@ -1,8 +1,9 @@
-"""Bayesian matrix factorization by Gibbs sampling, with features in the prior (kernels.gibbs).
+"""Bayesian matrix factorization by Gibbs sampling, with features in the prior.
 
-An iteration is that of ALS with a draw in place of each solution, and one small task a side that
-draws what the rows have in common. Predictions are averaged over samples; a sample is the factors
-of one iteration, which are kept as they are and joined side by side at the end:
+An iteration is that of ALS with a draw (kernels.factorization.gibbs) in place of each solution, and
+one small task a side that draws what the rows have in common. Predictions are averaged over
+samples; a sample is the factors of one iteration, which are kept as they are and joined side by
+side at the end:
 
     s(u, i) = mu + mean_s b_u^s + mean_s b_i^s + mean_s x_u^s . y_i^s
 
@@ -61,7 +62,7 @@ def fit(context: FitContext, options: BayesianMFOptions) -> PosteriorModel:
     if options.attributes:
         attributes = {side: context.attributes(side) for side in SIDES}
     algorithm = BayesianMF(
-        options, tiles.mean, tiles.std, context.seed, attributes, context.previous
+        options, tiles.mean, tiles.std, context.seed, attributes, context.start_factors
     )
     state = context.train(algorithm)
     chain = Chain.of(state)
@@ -154,21 +155,21 @@ class BayesianMF:
     """Standard deviation of the ratings."""
     seed: int
     attributes: dict[Side, Blocks | None] = field(default_factory=dict)
-    previous: BySide | None = None
+    start_factors: BySide | None = None
     """Factors to start from, those of a last sample or of several; None: random ones."""
 
     def start(self, grid: Grid, name: str) -> State:
-        """Find the features and start both sides with small random factors, or earlier ones."""
+        """Find the features and start both sides with small random factors, or start factors."""
         options = self.options
         start = StartRows(options.rank, _START_STD, self.seed, self.scale)
-        skipped = max(0, options.burn_in - options.warm_burn_in) if self.previous else 0
-        state = start_state(grid, name, start, self.previous, iteration=skipped)
+        skipped = max(0, options.burn_in - options.warm_burn_in) if self.start_factors else 0
+        state = start_state(grid, name, start, self.start_factors, iteration=skipped)
         designs: BySide = {side: self._design(grid, side, name) for side in SIDES}
         start_prior = StartPrior(options.rank + 1)
         sums: BySide = {s: grid.reduce(f"{name}/prior", start_prior, designs[s]) for s in SIDES}
         chain = Chain(designs, sums, sums, {"user": (), "item": ()})
         if options.uses_times and grid.tiles.timed:
-            lengths: Lengths = {"user": options.user_periods, "item": options.item_periods}
+            lengths: Lengths = {"user": options.user_time_bins, "item": options.item_time_bins}
             bins, strips = start_time_bins(grid, name, lengths)
             precisions = {
                 side: grid.reduce(f"{name}/lambda", StartPrecision(), bins[side]) for side in SIDES

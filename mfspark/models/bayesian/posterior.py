@@ -1,4 +1,4 @@
-"""Factor models that know how sure they are: samples of a posterior side by side."""
+"""Factor models with intervals: samples of a posterior side by side."""
 
 from dataclasses import dataclass
 from statistics import NormalDist

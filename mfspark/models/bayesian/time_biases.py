@@ -51,8 +51,8 @@ def start_time_bins(grid: Grid, name: str, lengths: Lengths) -> tuple[BySide, By
         number = _Number(found[side], lengths[side])
         blocks[side], _ = times.sweep(side, f"{name}/bins", number)
     for side in SIDES:
-        beside = _Beside(found, strips[side])
-        grid.store.discard(times.sweep(side, f"{name}/none", beside)[0].references)
+        number_tiles = _NumberTiles(found, strips[side])
+        grid.store.discard(times.sweep(side, f"{name}/none", number_tiles)[0].references)
     grid.store.discard(reference for side in SIDES for reference in found[side].references)
     return blocks, strips
 
@@ -72,10 +72,10 @@ class _Number:
         bins = TimeBins.of(rows_of_all, minutes, self.lengths)
         numbers = [{"own": bins.numbers(tile.rows, tile.values)} for tile in times]
         tiles.store.put(self.found.references[tiles.block], *numbers)
-        met = np.concatenate([group["own"].ravel() for group in numbers])
+        all_numbers = np.concatenate([group["own"].ravel() for group in numbers])
         nothing = np.zeros(bins.n, np.float32)
         return bins.arrays() | {
-            "n_ratings": np.bincount(met[met != NO_BIN], minlength=bins.n),
+            "n_ratings": np.bincount(all_numbers[all_numbers != NO_BIN], minlength=bins.n),
             "bias": nothing,
             "total": nothing,
             "squares": nothing,
@@ -83,7 +83,7 @@ class _Number:
 
 
 @dataclass(frozen=True)
-class _Beside:
+class _NumberTiles:
     """Sweep kernel over times: puts the numbers of both sides' bins beside each tile."""
 
     found: BySide

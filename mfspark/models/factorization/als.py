@@ -25,16 +25,22 @@ from mfspark.models.factorization.alternating import Alternating
 def fit(context: FitContext, options: ALSOptions) -> FactorModel:
     """Fit mu, biases and factors of both sides on the ratings of a context."""
     tiles = context.tiles
-    state = context.train(algorithm(options, tiles.mean, context.seed, tiles.std, context.previous))
+    state = context.train(
+        algorithm(options, tiles.mean, context.seed, tiles.std, context.start_factors)
+    )
     return FactorModel.of(state, tiles.mean)
 
 
 def algorithm(
-    options: ALSOptions, mean: float, seed: int, std: float = 1.0, previous: BySide | None = None
+    options: ALSOptions,
+    mean: float,
+    seed: int,
+    std: float = 1.0,
+    start_factors: BySide | None = None,
 ) -> Alternating:
     """Return the iterations that fit ratings of this mean and standard deviation."""
     half = ALSHalfStep(partial(solver_of, options), mean, options.biases)
-    return Alternating.of(half, options, seed, previous, std)
+    return Alternating.of(half, options, seed, start_factors, std)
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class ALSHalfStep:
     """Sweep kernel: the rows of one block solved given all columns, to minimise
 
     sum (r - mu - b_u - b_i - x_u . y_i)^2
-    + reg * std * sum_u (n_u + prior) |x_u|^2 + bias_damping * sum_u b_u^2
+    + reg * std * sum_u (n_u + prior_count) |x_u|^2 + damping * sum_u b_u^2
     + the same for items.
 
     |x|^2 has the unit of a rating, as x . y has, so it is std that makes the sums alike.
@@ -82,7 +88,7 @@ def solved(
     a rating are (y_i, 1) and its target is r - mu - b_i, so that the solution is (x_u, b_u): the
     bias is one more column, pinned to 1 on the other side.
     """
-    parts = [
+    blocks = [
         rating_block_of(tile, _in_units(columns, std), mean, biases=biases, scale=std)
         for tile, columns in ratings
     ]
@@ -90,10 +96,10 @@ def solved(
     start, rank = begin["factors"], begin["factors"].shape[1]
     if biases:
         start = np.column_stack([start, begin["bias"]])
-    solution, fit = solver.solve(parts, start)
+    solution, fit = solver.solve(blocks, start)
     bias = solution[:, rank] * np.float32(std) if biases else None
     factors = solution[:, :rank] * np.float32(std**0.5)
-    return factor_block(factors, degrees_of(parts), bias), (squared_targets(parts) + fit) * std**2
+    return factor_block(factors, degrees_of(blocks), bias), (squared_targets(blocks) + fit) * std**2
 
 
 def _in_units(block: Arrays, std: float) -> Arrays:
@@ -108,8 +114,8 @@ def solver_of(options: ALSOptions) -> RidgeSolver:
         reg=options.reg,
         method=options.solver,
         cg_steps=options.cg_steps,
-        prior=options.prior,
-        last_damping=options.bias_damping if options.biases else None,
+        prior_count=options.prior_count,
+        last_damping=options.damping if options.biases else None,
         nonnegative=options.nonnegative,
         device=device_of(options.device),
     )

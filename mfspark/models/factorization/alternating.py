@@ -21,7 +21,7 @@ class Alternating:
     first: StartRows
     max_iter: int
     tol: float
-    previous: BySide | None = None
+    start_factors: BySide | None = None
     """Factors to start from; None: those that `first` makes."""
 
     @classmethod
@@ -30,7 +30,7 @@ class Alternating:
         half: SweepKernel,
         options: AlternatingOptions,
         seed: int,
-        previous: BySide | None,
+        start_factors: BySide | None,
         unit: float = 1.0,
     ) -> Self:
         """Return the iterations of alternating least squares, from small random factors.
@@ -38,11 +38,11 @@ class Alternating:
         unit: that of what products of factors stand for.
         """
         first = StartRows(options.rank, options.init_std * unit**0.5, seed)
-        return cls(half, first, options.max_iter, options.tol, previous)
+        return cls(half, first, options.max_iter, options.tol, start_factors)
 
     def start(self, grid: Grid, name: str) -> State:
-        """Start both sides with earlier or random factors."""
-        return start_state(grid, name, self.first, self.previous)
+        """Start both sides with the start factors, or random ones."""
+        return start_state(grid, name, self.first, self.start_factors)
 
     def step(self, grid: Grid, state: State, name: str) -> State:
         """Solve the users given the items, then the items given the users."""

@@ -1,4 +1,4 @@
-"""Alternating least squares for implicit feedback: the model that ranks (kernel: kernels.ridge).
+"""Alternating least squares for implicit feedback: the model that ranks.
 
 Every cell (u, i) of the matrix counts: p_ui is 1 where the user chose the item, with confidence
 c_ui = 1 + w_ui, and 0 elsewhere, with confidence 1 (Hu, Koren & Volinsky 2008):
@@ -8,8 +8,8 @@ c_ui = 1 + w_ui, and 0 elsewhere, with confidence 1 (Hu, Koren & Volinsky 2008):
 
 The regularisation counts a row's confidences (Rendle et al. 2021, "Revisiting the performance of
 iALS", frequency scaling with exponent 1). The cells that are 0 cost nothing: their part of the
-normal equations is the Gramian Y'Y, the same for all users; each block carries its own. Users and
-items without any choice are left out.
+normal equations (kernels.factorization.ridge) is the Gramian Y'Y, the same for all users; each
+block carries its own. Users and items without any choice are left out.
 """
 
 from dataclasses import dataclass
@@ -30,13 +30,13 @@ from mfspark.models.factorization.alternating import Alternating, gram_of
 
 def fit(context: FitContext, options: IALSOptions) -> FactorModel:
     """Fit on what was chosen; scores are near 1 for what a user would choose, and no ratings."""
-    state = context.train(algorithm(options, context.seed, context.previous))
+    state = context.train(algorithm(options, context.seed, context.start_factors))
     return FactorModel.of(state, mean=0.0, kind="ranking")
 
 
-def algorithm(options: IALSOptions, seed: int, previous: BySide | None = None) -> Alternating:
+def algorithm(options: IALSOptions, seed: int, start_factors: BySide | None = None) -> Alternating:
     """Return the iterations of a fit."""
-    return Alternating.of(IALSHalfStep(options), options, seed, previous)
+    return Alternating.of(IALSHalfStep(options), options, seed, start_factors)
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,13 @@ class IALSHalfStep:
     def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         """Return factors, bias (0), n (chosen), gram and the numbers squared_error and weight."""
         options = self.options
-        met = list(tiles)
-        parts = [rating_block_of(options, tile, columns) for tile, columns in met]
-        gram = np.sum([gram_of(columns) for _, columns in met], axis=0)
-        n_columns = sum(int((columns["n"] > 0).sum()) for _, columns in met)
-        factors, fit = solver_of(options, n_columns).solve(parts, rows["factors"], gram)
-        n = degrees_of(parts)
-        confidence = sum(float(part.targets.sum(dtype=np.float64)) for part in parts)
+        ratings = list(tiles)
+        blocks = [rating_block_of(options, tile, columns) for tile, columns in ratings]
+        gram = np.sum([gram_of(columns) for _, columns in ratings], axis=0)
+        n_columns = sum(int((columns["n"] > 0).sum()) for _, columns in ratings)
+        factors, fit = solver_of(options, n_columns).solve(blocks, rows["factors"], gram)
+        n = degrees_of(blocks)
+        confidence = sum(float(each.targets.sum(dtype=np.float64)) for each in blocks)
         unseen = float(((n > 0) * (n_columns - n)).sum())
         block = factor_block(factors, n)
         numbers = {"squared_error": confidence + fit, "weight": confidence + unseen}
@@ -67,7 +67,7 @@ def solver_of(options: IALSOptions, n_columns: int) -> RidgeSolver:
         reg=options.reg * options.alpha,
         method=options.solver,
         cg_steps=options.cg_steps,
-        prior=n_columns / options.alpha,
+        prior_count=n_columns / options.alpha,
         device=device_of(options.device),
     )
 

@@ -36,12 +36,12 @@ def fit(context: FitContext, options: NMFOptions) -> FactorModel:
             "leave nmf out of models.run, or shift the ratings; ingest.rating_scale rejects others",
         )
     masked = options.unrated == "masked"
-    state = context.train(algorithm(options, context.tiles, context.seed, context.previous))
+    state = context.train(algorithm(options, context.tiles, context.seed, context.start_factors))
     return FactorModel.of(state, mean=0.0, kind="rating" if masked else "ranking")
 
 
 def algorithm(
-    options: NMFOptions, tiles: TileSet, seed: int, previous: BySide | None = None
+    options: NMFOptions, tiles: TileSet, seed: int, start_factors: BySide | None = None
 ) -> Alternating:
     """Return the iterations of a fit, from random factors whose products have the cells' mean."""
     half: SweepKernel = ALSHalfStep(partial(_solver_of, options), mean=0.0, biases=False)
@@ -50,13 +50,13 @@ def algorithm(
         half = FullHalfStep(options)
         mean *= tiles.n_ratings / (tiles.layout.n_users * tiles.layout.n_items)
     first = StartRows(options.rank, (mean / options.rank) ** 0.5, seed, distribution="half_normal")
-    return Alternating(half, first, options.max_iter, options.tol, previous)
+    return Alternating(half, first, options.max_iter, options.tol, start_factors)
 
 
 def _solver_of(options: NMFOptions) -> RidgeSolver:
     """Return what solves the rows of ratings whose standard deviation is 1."""
     return RidgeSolver(
-        reg=options.reg, prior=options.prior, nonnegative=True, sweeps=options.sweeps
+        reg=options.reg, prior_count=options.prior_count, nonnegative=True, sweeps=options.sweeps
     )
 
 

@@ -1,4 +1,4 @@
-"""Truncated singular value decomposition of the users x items matrix (kernel: kernels.spectrum).
+"""Truncated singular value decomposition of the users x items matrix.
 
     R ~ U diag(s) V',  the best approximation of rank k (Eckart & Young 1936)
 

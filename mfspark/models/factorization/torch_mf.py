@@ -1,8 +1,8 @@
-"""The torch matrix-factorization trainer: strata of tiles, one `nn.Module` a tile (kernels.sgd).
+"""The torch matrix-factorization trainer: strata of tiles, one `nn.Module` a tile.
 
-An epoch is one pass of gradient steps over all tiles, and then one step of the rater priors, which
-are what an item's raters say of it (kernels.factorization.rater_priors): a sweep over the users and
-one over the items.
+An epoch is one pass of gradient steps (kernels.factorization.sgd) over all tiles, and then one step
+of the rater priors, which are what an item's raters say of it (kernels.factorization.rater_priors):
+a sweep over the users and one over the items.
 """
 
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def fit(context: FitContext, options: TorchMFOptions) -> FactorModel:
     if options.textbook:
         _check_small(options, tiles.layout)
         std = 1.0
-    state = context.train(TorchMF(options, mean, context.seed, std, context.previous))
+    state = context.train(TorchMF(options, mean, context.seed, std, context.start_factors))
     return FactorModel.of(state, mean)
 
 
@@ -85,16 +85,16 @@ class TorchMF:
     seed: int
     std: float = 1.0
     """Of the ratings: the unit of learning_rate, reg and init_std."""
-    previous: BySide | None = None
+    start_factors: BySide | None = None
     """Factors to start from; None: random ones."""
 
     def start(self, grid: Grid, name: str) -> State:
-        """Start both sides with small random factors, or earlier ones for the last epochs."""
+        """Start both sides with small random factors, or start factors for the last epochs."""
         options = self.options
         std = options.init_std * self.std**0.5
         start = StartRows(options.rank, std, self.seed, distribution=options.init)
-        skipped = max(0, options.epochs - options.warm_epochs) if self.previous else 0
-        return start_state(grid, name, start, self.previous, iteration=skipped)
+        skipped = max(0, options.epochs - options.warm_epochs) if self.start_factors else 0
+        return start_state(grid, name, start, self.start_factors, iteration=skipped)
 
     def step(self, grid: Grid, state: State, name: str) -> State:
         """Run one epoch."""
@@ -123,7 +123,7 @@ class TorchMF:
     ) -> tuple[Blocks, Blocks]:
         """Take a step of the users' rater priors, and draw the items to their new prior means."""
         held_out = HeldOut(self.options.validation_share, self.seed)
-        learn = LearnRaterPriors(held_out, self.options.prior, self.options.imprint_damping)
+        learn = LearnRaterPriors(held_out, self.options.prior_count, self.options.rater_damping)
         new_user, _ = grid.sweep("user", name, learn, user, item)
         new_item, _ = grid.sweep("item", name, MovePriorMeans(held_out), item, new_user)
         grid.store.discard({*user.references, *item.references})
@@ -183,7 +183,7 @@ class MeetBlocks:
             optimizer=options.optimizer,
             learning_rate=options.learning_rate * options.decay ** (self.epoch - 1),
             reg=options.reg,
-            prior=options.prior,
+            prior_count=options.prior_count,
             batch_size=steady_batch_size(tile, self.layout) if size == "auto" else size,
             biases=options.biases,
             mean=self.mean,
@@ -201,12 +201,12 @@ class LearnRaterPriors:
     """Sweep kernel of the users: one step of their rater priors, given the items' rows."""
 
     held_out: HeldOut
-    prior: float
+    prior_count: float
     damping: float
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         """Return the user block with its new rater priors."""
-        pulls = self.held_out.sums(tiles, lambda items: item_pulls(items, self.prior))
+        pulls = self.held_out.sums(tiles, lambda items: item_pulls(items, self.prior_count))
         return rows | {"rater_prior": next_rater_priors(rows, pulls, self.damping)}, {}
 
 

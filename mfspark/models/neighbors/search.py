@@ -36,10 +36,11 @@ def nearest_neighbors(
     options: SimilarityOptions,
     biases: BySide | None = None,
 ) -> tuple[Blocks, RowComparison]:
-    """Find the nearest neighbors of every user or item: blocks of kernels.similarity.Neighbors.
+    """Find the nearest neighbors of every user or item.
 
-    biases: those of the baseline, for measures that need them. Also returns how rows were compared,
-    so that any others can be compared alike.
+    biases: those of the baseline, for measures that need them. Returns blocks of
+    kernels.neighbors.similarity.Neighbors, and how rows were compared, so that any others can be
+    compared alike.
     """
     k = min(options.num_neighbors, max(1, grid.layout.n(side) - 1))
     similarity = similarity_of(options)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from mfspark.queries.completed import CompletedMatrix
 from mfspark.queries.lookup import UserList
-from mfspark.queries.summary import MetricFigures, Summary
+from mfspark.queries.summary import MetricFigures, RunSummary
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Rejected:
 class Report:
     """Everything on the page."""
 
-    summary: Summary
+    summary: RunSummary
     run_date: str
     published_at: str
     version: str

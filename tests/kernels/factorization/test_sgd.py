@@ -79,14 +79,19 @@ def test_steps_are_those_of_the_textbook(optimizer: str, batch_size: int, steps:
 @pytest.mark.parametrize("objective", ["squares", "norm"])
 @pytest.mark.parametrize("zeros", [False, True], ids=["masked", "zeros"])
 def test_objectives_of_textbooks_take_plain_steps(objective: Any, *, zeros: bool) -> None:
-    """Whatever n and prior say: rows without ratings are regularised too."""
+    """Whatever n and prior_count say: rows without ratings are regularised too."""
     users, items = (block(s, n, 3) | {"n": np.full(n, 9)} for s, n in ((1, 5), (2, 4)))
     R, tile = TINY.dense, TINY.tile
     if zeros:
         R, tile = np.nan_to_num(R), tile.with_zeros()
     X, Y = users["factors"], items["factors"]
     steps = epoch(
-        objective=objective, batch_size=0, biases=False, mean=0.0, prior=5.0, learning_rate=0.03
+        objective=objective,
+        batch_size=0,
+        biases=False,
+        mean=0.0,
+        prior_count=5.0,
+        learning_rate=0.03,
     )
     for _ in range(4):
         X, Y = textbook_step(R, X, Y, 0.03, 0.1, objective)
@@ -119,7 +124,7 @@ def test_plain_steps_are_damped_by_the_ratings_of_a_row(rate: float) -> None:
 
 
 def test_the_penalty_counts_the_prior_and_draws_items_to_their_means() -> None:
-    """reg (n + prior)/n a rating: n of the whole row, of which a tile has a part."""
+    """reg (n + prior_count)/n a rating: n of the whole row, of which a tile has a part."""
     users, items = block(1, 5, 3), block(2, 4, 3)
     users["n"], items["n"] = USER_COUNTS + 3, ITEM_COUNTS + 5
     means = np.random.default_rng(3).normal(size=(4, 4)).astype(np.float32)
@@ -133,7 +138,7 @@ def test_the_penalty_counts_the_prior_and_draws_items_to_their_means() -> None:
         free[2] + of_users * b,
         free[3] + of_items * (c - means[:, 3]),
     )
-    steps = epoch(learning_rate=1e-3, prior=7.0)
+    steps = epoch(learning_rate=1e-3, prior_count=7.0)
     after = weights(*run(steps, users, items | {"prior_mean": means}, TINY.tile))
     counts = USER_COUNTS[:, None], ITEM_COUNTS[:, None], USER_COUNTS, ITEM_COUNTS
     for old, gradient, count, new in zip((X, Y, b, c), gradients, counts, after, strict=True):

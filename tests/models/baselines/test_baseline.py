@@ -32,7 +32,7 @@ class TestBaseline(ModelContract):
     @pytest.mark.parametrize("max_iter", [1, 4])
     def test_biases_are_those_of_the_formula(self, tmp_path: Path, max_iter: int) -> None:
         """Items first, each side given the other, as often as asked for."""
-        options: dict[str, Any] = {"reg_user": 3.0, "reg_item": 7.0, "max_iter": max_iter}
+        options: dict[str, Any] = {"user_damping": 3.0, "item_damping": 7.0, "max_iter": max_iter}
         fitted = fitter(tmp_path, self.name, options_of(self.name, **options))(RATINGS, 2)
         R, mean = RATINGS.dense, RATINGS.values.mean()
         b_u = np.zeros(RATINGS.n_users)

@@ -119,7 +119,7 @@ def planted_days(seed: int) -> tuple[Ratings, Ratings]:
     return timed(train), timed(test)
 
 
-MOODS = {**TestBayesianMF.planted_options, "samples": 60, "keep": 60, "user_periods": (1440,)}
+MOODS = {**TestBayesianMF.planted_options, "samples": 60, "keep": 60, "user_time_bins": (1440,)}
 
 
 def test_moods_of_days_are_recovered_in_any_number_of_blocks(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_moods_of_days_are_recovered_in_any_number_of_blocks(tmp_path: Path) -> 
             scores = fitted.predict(asked.users, asked.items, asked.minutes)
             assert (np.abs(scores - asked.values) < half).mean() == pytest.approx(0.9, abs=0.04)
     assert abs(rmse[1] - rmse[3]) < 2e-3
-    without = options_of("bayesian_mf", **MOODS | {"user_periods": ()})
+    without = options_of("bayesian_mf", **MOODS | {"user_time_bins": ()})
     assert fitter(tmp_path / "without", "bayesian_mf", without)(train).rmse(test) > 0.5
 
 
@@ -152,7 +152,7 @@ def test_time_bins_of_items_are_those_of_users_the_other_way_round(tmp_path: Pat
     def turned(ratings: Ratings) -> Ratings:
         return replace(ratings, users=ratings.items, items=ratings.users)
 
-    options = MOODS | {"user_periods": (), "item_periods": (1440,)}
+    options = MOODS | {"user_time_bins": (), "item_time_bins": (1440,)}
     fit = fitter(tmp_path, "bayesian_mf", options_of("bayesian_mf", **options))
     assert fit(turned(train), 2).rmse(turned(test)) < 0.40
 

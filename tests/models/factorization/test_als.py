@@ -19,8 +19,8 @@ class TestALS(FactorContract):
     options: ClassVar[dict[str, Any]] = {
         "rank": 4,
         "reg": 0.1,
-        "prior": 5.0,
-        "bias_damping": 5.0,
+        "prior_count": 5.0,
+        "damping": 5.0,
         "max_iter": 8,
         "solver": "cholesky",
     }
@@ -57,7 +57,7 @@ class TestALS(FactorContract):
             assert (b_i == 0).all()
         reg = 0.1 * float(np.nanstd(RATINGS.dense))
         damping = 5.0 if self.options.get("biases", True) else None
-        expected, loss = ridge_rows(targets, features, reg, prior=5.0, last_damping=damping)
+        expected, loss = ridge_rows(targets, features, reg, prior_count=5.0, last_damping=damping)
         atol = 1e-4 if solver == "cholesky" else 0.05
         np.testing.assert_allclose(solution, expected, atol=atol)
         rmse = (loss / len(RATINGS)) ** 0.5
@@ -86,7 +86,7 @@ class TestNonnegativeALS(FactorContract):
     name: ClassVar[ModelName] = "als"
     options: ClassVar[dict[str, Any]] = {
         "rank": 4,
-        "prior": 5.0,
+        "prior_count": 5.0,
         "max_iter": 8,
         "nonnegative": True,
     }

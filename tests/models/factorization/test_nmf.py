@@ -51,13 +51,13 @@ class TestMaskedNMF(FactorContract):
         "max_iter": 12,
         "unrated": "masked",
         "reg": 0.05,
-        "prior": 3.0,
+        "prior_count": 3.0,
     }
     planted_options: ClassVar[dict[str, Any]] = {
         "rank": 6,
         "unrated": "masked",
         "reg": 0.005,
-        "prior": 0.0,
+        "prior_count": 0.0,
         "tol": 0,
         "max_iter": 60,
     }
@@ -91,7 +91,7 @@ def test_with_zeros_as_data_each_side_solves_all_cells(tmp_path: Path, reg: floa
 
 def test_masked_it_solves_the_ratings_alone(tmp_path: Path) -> None:
     options = options_of(
-        "nmf", rank=3, unrated="masked", reg=0.1, prior=2.0, tol=0, max_iter=80, sweeps=8
+        "nmf", rank=3, unrated="masked", reg=0.1, prior_count=2.0, tol=0, max_iter=80, sweeps=8
     )
     fitted = fitter(tmp_path, "nmf", options)(RATINGS, 3)
     X, Y = (f.astype(np.float64) for f in factors(fitted))

@@ -48,7 +48,7 @@ class TestSGD(FactorContract):
         "batch_size": 64,
         "learning_rate": 0.04,
         "reg": 0.02,
-        "prior": 0.0,
+        "prior_count": 0.0,
         "device": "cpu",
     }
     warm_options: ClassVar[dict[str, Any]] = {"epochs": 2, "warm_epochs": 2}

@@ -24,12 +24,12 @@ from mfspark.queries.report.content import (
     Report,
 )
 from mfspark.queries.report.page import render
-from mfspark.queries.summary import Figure, MetricFigures, Summary
+from mfspark.queries.summary import Figure, MetricFigures, RunSummary
 from mfspark.schemas import IdTypes
 
 EVIL = "<img src=x onerror=alert(1)> & \x1b[31mred"
 INGEST = IngestReport(0, 0, 0, 0, {}, (1.0, 5.0), None, IdTypes(), 0, 0)
-NOTHING = Summary("2026-11-22-abc", Path(), "none", [], [], {}, INGEST, None, [])
+NOTHING = RunSummary("2026-11-22-abc", Path(), "none", [], [], {}, INGEST, None, [])
 EMPTY = Report(NOTHING, "2026-11-22", "2026-11-22 03:00 UTC", "0.1", {"ratings": 8})
 SUMMARY = replace(
     NOTHING,

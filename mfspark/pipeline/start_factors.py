@@ -1,4 +1,4 @@
-"""The factors a model was published with last, to start the next training from."""
+"""The factors that the base run published, to start the next training from."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _cut(context: RunContext, dataset: Dataset, name: ModelName) -> dict[str, tu
         if width is None or not width[0] or not options.starts_from(width[0]):
             return {}
         ids = dataset.ids(side, "idx")
-        rows, place = theirs.join(ids, f"{side}_id"), f"previous/{name}"
+        rows, place = theirs.join(ids, f"{side}_id"), f"start-factors/{name}"
         blocks = cut_factors(rows, side, dataset.layout, width[0], place, context.store)
         cut[side] = blocks.references
     return cut

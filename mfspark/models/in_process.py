@@ -1,0 +1,71 @@
+"""Fits in this process, without Spark: the same bits as a night's, for benchmarks and tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+from mfspark.config.config import GridOptions
+from mfspark.config.models import ModelName, Models
+from mfspark.grid.block_store import BlockStore
+from mfspark.grid.grid import Grid
+from mfspark.grid.layout import Blocks, BySide, TileSet
+from mfspark.grid.runners import InProcess
+from mfspark.grid.training import RECORD_EVERY, Algorithm, Checkpoint, State, train
+from mfspark.models.base import FitContext, Model
+from mfspark.models.factor_model import FactorModel
+from mfspark.models.registry import fit_model
+from mfspark.schemas import Side
+from mfspark.storage.posix import PosixStorage
+
+
+class InProcessContext(FitContext):
+    """A fit whose passes run in this process; it looks at neither `spark` nor `grid_options`."""
+
+    @property
+    def grid(self) -> Grid:
+        """The tiles with the threads of this process running the tasks."""
+        return Grid(self.tiles, self.store, InProcess())
+
+    def train(self, algorithm: Algorithm) -> State:
+        """Run a training loop by sweeps."""
+        return train(self.grid, algorithm, self.name, self.checkpoint)
+
+
+def fit_in_process(
+    name: ModelName,
+    options: Models,
+    tiles: TileSet,
+    store: BlockStore,
+    folder: Path,
+    *,
+    seed: int = 42,
+    attributes: Mapping[Side, Blocks] | None = None,
+    start_factors: BySide | None = None,
+) -> tuple[Model, Grid]:
+    """Fit a model on tiles that lie in a store; return it with the grid that it was fitted on.
+
+    folder: where training states are recorded. attributes: blocks of attributes float32 (rows, A)
+    of the sides that have some. start_factors: as `FitContext` has them.
+    """
+
+    def baseline() -> FactorModel:
+        checkpoint = replace(context.checkpoint, key="baseline.json")
+        own = replace(context, name="baseline", checkpoint=checkpoint, start_factors=None)
+        return cast("FactorModel", fit_model("baseline", own, options))
+
+    context = InProcessContext(
+        spark=cast("Any", None),
+        tiles=tiles,
+        store=store,
+        name="fit",
+        seed=seed,
+        grid_options=GridOptions(),
+        checkpoint=Checkpoint(PosixStorage(str(folder)), "state.json", "in process", RECORD_EVERY),
+        baseline=baseline,
+        attributes=(attributes or {}).get,
+        start_factors=start_factors,
+    )
+    return fit_model(name, context, options), context.grid
