@@ -5,13 +5,11 @@ That lists are what a half step of the training gives is tested in tests/pipelin
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from mfspark.errors import ConfigError, NotFoundError
-from mfspark.grid.layout import GridLayout, TileSet
 from mfspark.queries.fold_in import FoldedIn, fold_in
 from mfspark.tables.run import PublishedRun
 from tests.support import made_run as made
@@ -91,9 +89,7 @@ def test_lists_hold_what_the_night_s_lists_may(
 def test_a_run_with_the_keys_of_an_older_version_is_read_as_it_was_fitted(tmp_path: Path) -> None:
     """Not with the defaults of keys that have another name by now."""
     als = {"rank": 2, "prior_count": 3.0, "damping": 0.5}
-    tiles = TileSet("all/tiles", GridLayout(4, 5, 1, 1), 8, made.MEAN, made.VARIANCE, 1.0, 5.0)
-    facts = {"cut-all": {"tiles": asdict(tiles)}}
-    run_id = made.publish_run(tmp_path, facts=facts, models={"run": ("als",), "als": als})
+    run_id = made.publish_run(tmp_path, models={"run": ("als",), "als": als})
     ratings, now = {"i1": 5.0, "i2": 1.0}, PublishedRun(tmp_path)
     before = fold_in(now, ratings)
     made.with_former_keys(tmp_path, run_id)

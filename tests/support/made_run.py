@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from mfspark.config.config import Config
 from mfspark.config.models import KNNOptions
+from mfspark.grid.layout import GridLayout, TileSet
 from mfspark.ingest.report import IngestReport, SideCounts
 from mfspark.schemas import IdTypes, table_schema
 from mfspark.tables.manifest import MANIFEST
@@ -203,7 +204,9 @@ def _stages(config: Config) -> dict[str, dict[str, Any]]:
     )
     stages: dict[str, dict[str, Any]] = {"ingest": asdict(report)}
     for subset in ("train", "all"):
-        stages[f"cut-{subset}"] = {"tiles": {"variance": VARIANCE}}
+        layout = GridLayout(len(USER_BIAS), len(ITEM_BIAS), 1, 1)
+        tiles = TileSet(f"{subset}/tiles", layout, len(RATINGS), MEAN, VARIANCE, 1.0, 5.0)
+        stages[f"cut-{subset}"] = {"tiles": asdict(tiles)}
         facts: dict[str, dict[str, Any]] = {
             "baseline": {"kind": "rating", "mean": MEAN, "total": True},
             "popularity": {"kind": "ranking", "mean": 0.0},
