@@ -43,8 +43,10 @@ def export_table(
     flat = kind == ".csv"
     schema = pa.schema([_flat_field(f) for f in dataset.schema]) if flat else dataset.schema
     rows = 0
-    beside = PosixStorage(str(target.absolute().parent))
-    with beside.writing(target.name) as sink, kinds[kind](sink, schema) as writer:
+    folder = target.absolute().parent
+    if not folder.is_dir():
+        raise ConfigError(f"cannot write {target}: there is no directory {folder}", "make it first")
+    with PosixStorage(str(folder)).writing(target.name) as sink, kinds[kind](sink, schema) as writer:
         for batch in dataset.to_batches():
             columns = [_flat(column) for column in batch.columns] if flat else batch.columns
             if for_spreadsheets:

@@ -57,7 +57,7 @@ def collect(
             storage.discard(warehouse.run_key(run))
         for run in dead:
             storage.discard(warehouse.scratch_key(run))
-    return Removed(old, dead + orphans)
+    return Removed(old, list(dict.fromkeys(dead + orphans)))
 
 
 def scratch_nights(warehouse: Warehouse) -> dict[str, dict[str, Any]]:

@@ -59,7 +59,7 @@ def write_table(df: DataFrame, night: Night, table: str, ids: IdTypes) -> int:
     written = write_files(df.select(*schema.names), storage, unsorted, schema)
     rows = TableFiles(storage, tuple(f"{unsorted}/{file.name}" for file in written))
     night.drop_table(table)  # now, as the frame may have read it
-    if _fits_driver(written):
+    if not written or _fits_driver(written):
         entries = [_sort_in_memory(rows, storage, target, table, schema)]
     else:
         frame = read_files(df.sparkSession, rows, spark_schema(table, ids))
@@ -88,13 +88,14 @@ def write_files(df: DataFrame, storage: Storage, place: str, schema: pa.Schema) 
 
     One job. Raises ConfigError where the driver does not find what a task reports.
     """
+    size = ROWS_A_GROUP
 
     def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from pyspark import TaskContext
 
         context = TaskContext.get()
         number = context.partitionId() if context else 0
-        groups = _row_groups(batches, schema)
+        groups = _row_groups(batches, schema, size)
         first = next(groups, None)
         if first is not None:
             entry = _write_file(chain([first], groups), storage, place, number, schema)
@@ -109,28 +110,30 @@ def write_files(df: DataFrame, storage: Storage, place: str, schema: pa.Schema) 
 def _write_file(
     tables: Iterable[pa.Table], storage: Storage, place: str, number: int, schema: pa.Schema
 ) -> FileEntry:
-    """Write tables to one file; its name is like no other's, as a task may run twice at once."""
+    """Write tables to one file, a row group each; its name is like no other's, as a task may run twice at once."""
     name, rows = f"part-{number:05d}-{uuid.uuid4().hex[:12]}.parquet", 0
     with storage.writing(f"{place}/{name}", durable=False) as sink:
         counted = _Counted(sink)
         with pq.ParquetWriter(counted, schema, compression=_COMPRESSION) as writer:
             for table in tables:
-                writer.write_table(table, row_group_size=ROWS_A_GROUP)
+                writer.write_table(table, row_group_size=table.num_rows or None)
                 rows += table.num_rows
     return FileEntry(name=name, rows=rows, bytes=counted.bytes, sha256=counted.sha256)
 
 
-def _row_groups(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
-    """Gather batches of Spark's size into tables of a row group each."""
+def _row_groups(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, size: int
+) -> Iterator[pa.Table]:
+    """Gather batches of whatever size into tables of `size` rows, the last one with the rest."""
     waiting: list[pa.RecordBatch] = []
     n = 0
     for batch in batches:
         waiting.append(batch)
         n += batch.num_rows
-        while n >= ROWS_A_GROUP:
+        while n >= size:
             gathered = pa.Table.from_batches(waiting)
-            yield gathered.slice(0, ROWS_A_GROUP).cast(schema)
-            waiting, n = gathered.slice(ROWS_A_GROUP).to_batches(), n - ROWS_A_GROUP
+            yield gathered.slice(0, size).cast(schema)
+            waiting, n = gathered.slice(size).to_batches(), n - size
     if n:
         yield pa.Table.from_batches(waiting).cast(schema)
 
@@ -162,7 +165,8 @@ def _sort_in_memory(
     parts = [pq.read_table(storage.open(key), schema=schema) for key in files.keys]
     rows = pa.concat_tables([schema.empty_table(), *parts])
     in_order = rows.sort_by([(name, "ascending") for name in SORTED_BY[table]])  # nulls last
-    return _write_file([in_order], storage, place, 0, schema)
+    groups = _row_groups(in_order.to_batches(), schema, ROWS_A_GROUP)
+    return _write_file(groups, storage, place, 0, schema)
 
 
 def _sorted_by_range(frame: DataFrame, table: str, size: int) -> DataFrame:

@@ -234,6 +234,8 @@ def test_what_a_kill_left_among_the_runs_goes_when_it_is_old(tmp_path: Path) -> 
     made.write_tables(night, 11.0)
     scratch_dir(night, "tables").rename(tmp_path / "runs" / night.run_id)
     warehouse = Warehouse(tmp_path)
+    assert collect(warehouse, keep=5, now=NOW + 2 * DAY).scratch == [], "the night may go on"
+    publish_day(tmp_path, 12)
     assert collect(warehouse, keep=5).scratch == []
     assert collect(warehouse, keep=5, now=NOW + 2 * DAY).scratch == [night.run_id]
     assert made.seen(tmp_path) == 10.0
