@@ -163,6 +163,7 @@ def execute(request: Request, progress: Progress, only: Sequence[ModelName] = ()
     from mfspark.pipeline.context import RunContext
     from mfspark.pipeline.feedback import with_feedback
     from mfspark.pipeline.ingest import InputFiles
+    from mfspark.pipeline.shared_storage import check_shared
 
     request = request.dated()
     config = request.load()
@@ -181,6 +182,7 @@ def execute(request: Request, progress: Progress, only: Sequence[ModelName] = ()
                 files.check(config.ingest)  # what cannot be read is refused before Spark starts
             size = sum(file["bytes"] for file in night.inputs)
             with spark_session(input_bytes=size) as spark:
+                check_shared(spark, warehouse.storage)
                 work = Work(RunContext(spark, night), files, only or config.models.run)
                 run(work, request.stage, progress)
     return night

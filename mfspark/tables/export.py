@@ -46,7 +46,10 @@ def export_table(
     folder = target.absolute().parent
     if not folder.is_dir():
         raise ConfigError(f"cannot write {target}: there is no directory {folder}", "make it first")
-    with PosixStorage(str(folder)).writing(target.name) as sink, kinds[kind](sink, schema) as writer:
+    with (
+        PosixStorage(str(folder)).writing(target.name) as sink,
+        kinds[kind](sink, schema) as writer,
+    ):
         for batch in dataset.to_batches():
             columns = [_flat(column) for column in batch.columns] if flat else batch.columns
             if for_spreadsheets:
