@@ -110,7 +110,10 @@ def write_files(df: DataFrame, storage: Storage, place: str, schema: pa.Schema) 
 def _write_file(
     tables: Iterable[pa.Table], storage: Storage, place: str, number: int, schema: pa.Schema
 ) -> FileEntry:
-    """Write tables to one file, a row group each; its name is like no other's, as a task may run twice at once."""
+    """Write tables to one file, a row group each.
+
+    Its name is like no other's, as a task may run twice at once.
+    """
     name, rows = f"part-{number:05d}-{uuid.uuid4().hex[:12]}.parquet", 0
     with storage.writing(f"{place}/{name}", durable=False) as sink:
         counted = _Counted(sink)
