@@ -151,24 +151,27 @@ class Bucket:
     def upload(self, key: str) -> Generator[BinaryIO, None, None]:
         """Yield a file that becomes an object when the block ends without an error."""
         url, attributes = f"{self._url}/{key}", {_NONCE: uuid4().hex}
-        writer = obstore.open_writer(
-            self._uploads, key, attributes=attributes, buffer_size=PART_BYTES
-        )
-        file = UploadFile(writer, url)
+
+        def open_writer() -> "obstore.WritableFile":
+            return obstore.open_writer(
+                self._uploads, key, attributes=attributes, buffer_size=PART_BYTES
+            )
+
+        file = UploadFile(url, open_writer, PART_BYTES)
         try:
             yield cast("BinaryIO", file)
         except BaseException as error:
-            with suppress(BaseError):  # what is left of it counts for nothing
-                writer.__exit__(type(error), error, error.__traceback__)
+            file.abort(error)
             raise
-        parts = -(-file.tell() // PART_BYTES)
-        TRAFFIC.add(puts=parts + 2 if parts > 1 else 1, bytes_written=file.tell())
-        try:
-            writer.close()
-        except (BaseError, FileNotFoundError) as error:
-            # The answer to the last request may have been lost, and its repetition found nothing.
-            if self._nonce(key) != attributes[_NONCE]:
-                raise explained(error, url, "write") from None
+        content = file.unsent()
+        if content is not None:
+            self.put(key, content)
+            return
+        TRAFFIC.add(puts=2 - (-file.tell() // PART_BYTES), bytes_written=file.tell())
+        error = file.finish()
+        # The answer to the last request may have been lost, and its repetition found nothing.
+        if error is not None and self._nonce(key) != attributes[_NONCE]:
+            raise explained(error, url, "write") from None
 
     def files(self, key: str) -> list[StoredFile]:
         """Return all objects below a key, by key."""
@@ -253,7 +256,7 @@ class Bucket:
                     raise explained(error, url, action) from None
                 trouble = error
         assert trouble is not None
-        raise explained(trouble, url, action)
+        raise explained(trouble, url, action) from None
 
 
 def _prefix(key: str) -> str | None:

@@ -3,6 +3,7 @@
 import io
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from obstore.exceptions import BaseError
@@ -56,21 +57,48 @@ class RangeReader(io.RawIOBase):
 
 
 class UploadFile(io.RawIOBase):
-    """What a writer of the library lacks to be a file; closing it does not end the upload."""
+    """A stream that is sent in parts as soon as it is longer than one; closing does not end it."""
 
-    def __init__(self, writer: "WritableFile", url: str) -> None:
-        self._writer, self._url, self._at = writer, url, 0
+    def __init__(
+        self, url: str, open_writer: Callable[[], "WritableFile"], part_bytes: int
+    ) -> None:
+        self._url, self._open_writer, self._part_bytes = url, open_writer, part_bytes
+        self._start = io.BytesIO()
+        self._writer: WritableFile | None = None
+        self._at = 0
 
     def write(self, data: Any, /) -> int:
-        """Write all of a buffer."""
+        """Write all of a buffer. Raises MfsparkError."""
         # The library takes no buffers of pyarrow.
         content = data if isinstance(data, bytes) else bytes(data)
-        try:
-            self._writer.write(content)
-        except (BaseError, FileNotFoundError) as error:
-            raise explained(error, self._url, "write") from None
         self._at += len(content)
+        try:
+            if self._writer is None and self._at > self._part_bytes:
+                self._writer = self._open_writer()
+                self._writer.write(self._start.getvalue())
+            (self._writer or self._start).write(content)
+        except (BaseError, OSError) as error:
+            raise explained(error, self._url, "write") from None
         return len(content)
+
+    def unsent(self) -> bytes | None:
+        """Return the content of a short file, of which nothing was sent; None for others."""
+        return self._start.getvalue() if self._writer is None else None
+
+    def finish(self) -> Exception | None:
+        """Send the rest and make an object of the parts; return an error that came of it."""
+        assert self._writer is not None
+        try:
+            self._writer.close()
+        except (BaseError, OSError) as error:
+            return error
+        return None
+
+    def abort(self, error: BaseException) -> None:
+        """Give up the parts that were sent."""
+        if self._writer is not None:
+            with suppress(BaseError, OSError):  # what is left of them counts for nothing
+                self._writer.__exit__(type(error), error, error.__traceback__)
 
     def tell(self) -> int:
         """Return how many bytes were written."""

@@ -106,8 +106,9 @@ def _facts(error: Exception) -> tuple[int, str, str]:
     text = str(error)
     status = re.search(r"status code: (\d{3})", text)
     code = re.search(r"<Code>(\w{1,60})</Code>", text)
-    trouble = re.search(r"HttpError \{\s*kind: (\w{1,20})", text)
-    return int(status[1]) if status else 0, code[1] if code else "", trouble[1] if trouble else ""
+    kind = re.search(r"HttpError \{\s*kind: (\w{1,20})", text)
+    trouble = kind[1] if kind else "connection" if "HTTP error:" in text else ""
+    return int(status[1]) if status else 0, code[1] if code else "", trouble
 
 
 def _endpoint() -> str:

@@ -26,9 +26,9 @@ PASSING = ("409", "412", "429", "500", "503", "reset", "lost", "cut", "slow", "l
 """Faults that a client must survive.
 
 A number: an answer of this status, and nothing done. `reset`: the connection is reset before the
-request is read. `lost`: it is done, and the connection reset instead of an answer. `cut`: the answer
-breaks off in its middle. `slow`: it is done at once, and answered when the client has given up.
-`late`: it is done only after the client has given up.
+request is read. `lost`: it is done, and the connection reset instead of an answer. `cut`: the
+answer breaks off in its middle. `slow`: it is done at once, and answered when the client has given
+up. `late`: it is done only after the client has given up.
 """
 
 
@@ -106,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
         cut = len(content) // 2 if fault == "cut" else None
         self._answer(answer.status, answer.getheaders(), content, cut)
 
-    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _serve
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _serve  # noqa: N815
 
     def _passed_on(self, body: bytes) -> tuple[HTTPResponse, bytes]:
         connection = HTTPConnection("127.0.0.1", self.server.target, timeout=60)
