@@ -29,8 +29,10 @@ NOTE = b'{"pid": 1}'
 
 @pytest.fixture
 def proxy(object_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
-    """A proxy before moto, through which all clients go; pauses are short, and no heart beats."""
+    """A proxy before moto, through which all clients go; short pauses, small parts, no heartbeats."""
     monkeypatch.setattr("mfspark.storage.leases.Leases.beat_seconds", 100.0)
+    monkeypatch.setattr(bucket, "WHOLE_BYTES", 50_000)
+    monkeypatch.setattr(bucket, "PART_BYTES", 100_000)
     monkeypatch.setattr(bucket, "_LONGEST_PAUSE", 0.2)
     monkeypatch.setattr(bucket, "PATIENCE_SECONDS", 20.0)
     with faulty_proxy(object_server("moto").port) as running:
@@ -64,7 +66,7 @@ def publish(storage: ObjectStorage) -> None:
             file.write(b"row" * 1000)
         with storage.writing("runs/r/t/part-2") as file:
             for _ in range(5):
-                file.write(bytes(5 << 20))
+                file.write(bytes(50_000))
         storage.put("runs/r/t/stray", b"x")
         storage.delete(["runs/r/t/stray", "runs/r/t/none"])
         assert storage.create("runs/r/manifest.json", b"{}")
@@ -79,8 +81,8 @@ def publish(storage: ObjectStorage) -> None:
     with storage.open("runs/r/t/part-1") as file:
         assert file.read() == b"row" * 1000
     with storage.open("runs/r/t/part-2") as file:
-        file.seek(24 << 20)
-        assert len(file.read()) == 1 << 20
+        file.seek(200_000)
+        assert file.read() == bytes(50_000)
     assert not storage.exists("runs/q")
     storage.put("scratch/a", b"x")
     storage.discard("scratch")
@@ -90,7 +92,7 @@ def publish(storage: ObjectStorage) -> None:
         "locks/pointer.lock": 0,
         "runs/r/manifest.json": 2,
         "runs/r/t/part-1": 3000,
-        "runs/r/t/part-2": 25 << 20,
+        "runs/r/t/part-2": 250_000,
     }
 
 

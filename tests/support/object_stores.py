@@ -57,7 +57,8 @@ def moto(_: Path) -> Iterator[ObjectServer]:
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with _running(command, f"{address}/moto-api/"):
+    # Parts of an upload may be as small as tests want them.
+    with _running(command, f"{address}/moto-api/", S3_UPLOAD_PART_MIN_SIZE="1000"):
         assert _ask("PUT", f"{address}/warehouses") == 200
         yield ObjectServer("s3://warehouses", {**KEYS, "AWS_ENDPOINT_URL": address}, port)
 
@@ -128,8 +129,13 @@ def _program(name: str, missing: str) -> str:
 
 
 @contextmanager
-def _running(command: list[str], address: str) -> Iterator[None]:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def _running(command: list[str], address: str, **environment: str) -> Iterator[None]:
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **environment},
+    )
     try:
         wait_until(lambda: _answers(address, process), 60, f"an answer of {command[0]}")
         yield
