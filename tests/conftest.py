@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import settings
@@ -14,8 +16,11 @@ from pyspark.sql import SparkSession
 
 from mfspark.pipeline.progress import LoggedProgress
 from mfspark.pipeline.request import Request, execute
+from mfspark.storage.bucket import bucket_of
+from mfspark.storage.object_store import ObjectStorage
 from mfspark.system.spark import spark_session
 from mfspark.tables.night import Night
+from tests.support.object_stores import SERVERS, ObjectServer
 from tests.support.rounds import LONG
 
 # Short forms try the same examples every time, so that a change is judged by what it changed.
@@ -52,6 +57,36 @@ def survey_night(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) 
     warehouse = tmp_path_factory.mktemp("survey") / "warehouse"
     request = Request("run", warehouse=str(warehouse), run_date="2026-11-22")
     return execute(request, LoggedProgress())
+
+
+@pytest.fixture(scope="session")
+def object_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Return a function that starts an object store by its name, once, or skips the test."""
+    with ExitStack() as running:
+        servers: dict[str, ObjectServer] = {}
+
+        def started(name: str) -> ObjectServer:
+            if name not in servers:
+                directory = tmp_path_factory.mktemp(name)
+                servers[name] = running.enter_context(SERVERS[name](directory))
+            return servers[name]
+
+        yield started
+
+
+@pytest.fixture
+def object_storage(object_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Return a function that gives an empty place in an object store, which clients can find."""
+
+    def place(name: str, **environment: str) -> ObjectStorage:
+        server = object_server(name)
+        for variable, value in {**server.environment, **environment}.items():
+            monkeypatch.setenv(variable, value)
+        bucket_of.cache_clear()
+        return ObjectStorage.at(f"{server.bucket}/{uuid4().hex}")
+
+    yield place
+    bucket_of.cache_clear()
 
 
 @pytest.fixture(scope="session")

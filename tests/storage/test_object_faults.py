@@ -29,7 +29,7 @@ NOTE = b'{"pid": 1}'
 
 @pytest.fixture
 def proxy(object_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
-    """A proxy before moto, through which all clients go; short pauses, small parts, no heartbeats."""
+    """A proxy before moto for all clients, with short pauses, small parts and no heartbeats."""
     monkeypatch.setattr("mfspark.storage.leases.Leases.beat_seconds", 100.0)
     monkeypatch.setattr(bucket, "WHOLE_BYTES", 50_000)
     monkeypatch.setattr(bucket, "PART_BYTES", 100_000)

@@ -56,7 +56,7 @@ def moto(_: Path) -> Iterator[ObjectServer]:
         pytest.skip("moto is not installed: pip install 'mfspark[dev]'")
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    command = [sys.executable, "-P", str(Path(__file__).with_name("moto_server.py")), str(port)]
     # Parts of an upload may be as small as tests want them.
     with _running(command, f"{address}/moto-api/", S3_UPLOAD_PART_MIN_SIZE="1000"):
         assert _ask("PUT", f"{address}/warehouses") == 200
