@@ -1,0 +1,116 @@
+"""Copies of objects on a machine's own disk, so that many tasks there fetch an object once."""
+
+import fcntl
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from mfspark.errors import ConfigError
+from mfspark.storage.storage import Storage
+
+_PIECE_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class MachineCache:
+    """Files that never change, by storage and key, in one directory for all processes of a user.
+
+    `night`: whatever is another one where a key may mean other content (an application, say).
+    `limit_bytes`: what all copies may take, of all nights together; the least recently used go
+    first. A copy that goes while somebody reads it takes its space until he has done.
+    """
+
+    night: str
+    limit_bytes: int
+
+    def open(self, storage: Storage, key: str) -> pa.NativeFile:
+        """Map a file into memory, after it was fetched if need be. Raises FileNotFoundError.
+
+        A file on this machine's disk is opened where it is; one that is larger than the limit, or
+        for which the disk has no room, is read from its storage.
+        """
+        if storage.local(key) is not None:
+            return storage.open(key)
+        name = "\n".join((self.night, storage.root, key))
+        path = _directory() / hashlib.sha256(name.encode()).hexdigest()
+        for _ in range(3):  # what was fetched may be gone again before it is opened
+            with suppress(FileNotFoundError):
+                file = pa.memory_map(str(path))
+                with suppress(FileNotFoundError):
+                    os.utime(path)  # the time of its last use
+                return file
+            if not self._fetch(storage, key, path):
+                break
+        return storage.open(key)
+
+    def _fetch(self, storage: Storage, key: str, path: Path) -> bool:
+        """Copy a file, while others who want it wait; return whether there was room."""
+        with _locked(path.with_name(f"lock-{path.name[:2]}")):
+            if path.exists():
+                return True
+            with storage.open(key) as source:
+                beside = path.with_name(f"{path.name}.tmp")
+                if not self._make_room(beside, source.size()):
+                    return False
+                try:
+                    with beside.open("r+b") as target:
+                        while piece := source.read(_PIECE_BYTES):
+                            target.write(piece)
+                    os.replace(beside, path)
+                except OSError:  # the disk is full, or others needed the room more
+                    beside.unlink(missing_ok=True)
+                    return False
+                except BaseException:
+                    beside.unlink(missing_ok=True)
+                    raise
+        return True
+
+    def _make_room(self, beside: Path, size: int) -> bool:
+        """Make a file of a size, after others have gone for it; return whether it fits at all."""
+        if size > self.limit_bytes:
+            return False
+        with _locked(beside.with_name("lock-all")):
+            beside.unlink(missing_ok=True)  # left by a process that was killed
+            copies: list[tuple[int, int, Path]] = []
+            for entry in os.scandir(beside.parent):
+                with suppress(FileNotFoundError):
+                    if not entry.name.startswith("lock-"):
+                        status = entry.stat()
+                        copies.append((status.st_mtime_ns, status.st_size, Path(entry.path)))
+            taken = sum(size for _, size, _ in copies)
+            for _, freed, path in sorted(copies):
+                if taken + size <= self.limit_bytes:
+                    break
+                path.unlink(missing_ok=True)
+                taken -= freed
+            with beside.open("wb") as file:
+                file.truncate(size)  # counted from now on, though it takes no space yet
+        return True
+
+
+def _directory() -> Path:
+    """Return the directory for copies, which nobody else can read. Raises ConfigError."""
+    base = os.environ.get("SPARK_LOCAL_DIRS", "").split(",")[0] or tempfile.gettempdir()
+    path = Path(base, f"mfspark-cache-{os.getuid()}")
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = path.lstat()
+    if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o77 or path.is_symlink():
+        raise ConfigError(
+            f"{path} is not a directory of this user alone",
+            f"remove it, or let it be: chmod 700 {path}",
+        )
+    return path
+
+
+@contextmanager
+def _locked(path: Path) -> Generator[None, None, None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
