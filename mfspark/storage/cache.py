@@ -5,6 +5,7 @@ import hashlib
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -44,7 +45,8 @@ class MachineCache:
             with suppress(FileNotFoundError):
                 file = pa.memory_map(str(path))
                 with suppress(FileNotFoundError):
-                    os.utime(path)  # the time of its last use
+                    now = time.time_ns()  # finer than the clock of file systems
+                    os.utime(path, ns=(now, now))  # its last use
                 return file
             if not self._fetch(storage, key, path):
                 break

@@ -7,6 +7,7 @@ import threading
 import traceback
 from collections.abc import Iterator
 from typing import Any
+from urllib.request import urlopen
 from uuid import uuid4
 
 import pytest
@@ -386,3 +387,40 @@ def test_a_file_that_is_replaced_while_it_is_read(
         storage.put("a", b"2" * 3000)
         with pytest.raises(MfsparkError, match="was replaced while it was read"):
             file.read(2000)
+
+
+def test_a_stream_that_breaks_off_frees_its_parts(place: Any, object_server: Any) -> None:
+    storage = place()
+
+    def unfinished() -> int:
+        address = f"http://127.0.0.1:{object_server('moto').port}/warehouses?uploads"
+        with urlopen(address) as answer:
+            return answer.read().count(b"<Upload>")
+
+    def break_off() -> None:
+        with storage.writing("a") as file:
+            file.write(bytes(250_000))
+            assert unfinished() == before + 1
+            raise KeyError
+
+    before = unfinished()
+    with pytest.raises(KeyError):
+        break_off()
+    assert unfinished() == before
+
+
+def test_a_stream_whose_end_was_not_answered_is_there(place: Any, proxy: FaultyProxy) -> None:
+    """The parts are one object already when the library asks again, and finds no parts."""
+    storage, fired = place(), []
+
+    def lost(call: int, method: str, path: str) -> str | None:
+        if method != "POST" or "uploadId" not in path:
+            return None
+        fired.append(call)
+        return "lost" if len(fired) == 1 else "404"
+
+    proxy.fault = lost
+    with storage.writing("a") as file:
+        file.write(bytes(250_000))
+    assert len(fired) == 2
+    assert [(file.key, file.bytes) for file in storage.files("")] == [("a", 250_000)]

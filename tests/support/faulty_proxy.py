@@ -15,6 +15,7 @@ CODES = {
     "301": "PermanentRedirect",
     "400": "ExpiredToken",
     "403": "AccessDenied",
+    "404": "NoSuchUpload",
     "409": "ConditionalRequestConflict",
     "412": "PreconditionFailed",
     "429": "TooManyRequests",
