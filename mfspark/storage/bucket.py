@@ -1,6 +1,7 @@
 """Single requests to a bucket: tried again while it is worth while, counted, errors explained."""
 
 import json
+import posixpath
 import random
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -206,18 +207,21 @@ class Bucket:
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects, as many by one request as the store takes."""
 
-        def once(batch: Sequence[str]) -> None:
+        def once() -> None:
             TRAFFIC.add(deletes=1)
-            obstore.delete(self._store, batch)
+            obstore.delete(self._store, left)
 
         for start in range(0, len(keys), _PAGE):
-            batch = keys[start : start + _PAGE]
-            try:
-                self._ask("delete", batch[0], lambda batch=batch: once(batch))
-            except FileNotFoundError:  # Azure and Google: one was missing, others may be left
-                for key in batch:
-                    with suppress(FileNotFoundError):
-                        self._ask("delete", key, lambda key=key: once([key]))
+            left = keys[start : start + _PAGE]
+            while left:
+                try:
+                    self._ask("delete", left[0], once)
+                    break
+                except FileNotFoundError:
+                    # Azure and Google: one was not there, others may be. S3 says nothing of it.
+                    place = posixpath.commonpath([posixpath.dirname(key) for key in left])
+                    there = {file.key for file in self.files(place)} if left[1:] else set[str]()
+                    left = [key for key in left if key in there]
 
     def _get_range(self, key: str, start: int, end: int, tag: str | None) -> bytes:
         def once() -> bytes:

@@ -167,6 +167,18 @@ def test_deleting_and_discarding(storage: Storage) -> None:
     assert not storage.exists("a")
 
 
+def test_deleting_in_many_requests(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bucket, "_PAGE", 3)
+    keys = [f"a/{number}" for number in range(10)]
+    for key in (*keys, "b"):
+        storage.put(key, b"x")
+    storage.delete(["none", *keys[:5], "a/none"])
+    assert [file.key for file in storage.files("")] == [*keys[5:], "b"]
+    storage.delete(keys)
+    storage.delete(keys)
+    assert [file.key for file in storage.files("")] == ["b"]
+
+
 def test_a_lock_held_alone_says_by_whom(storage: Storage) -> None:
     with storage.hold("warehouse", NOTE):
         held = json.loads(storage.read("locks/warehouse.lock") or b"")

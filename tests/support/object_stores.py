@@ -87,6 +87,7 @@ def seaweedfs(directory: Path) -> Iterator[ObjectServer]:
     command = [
         program, "server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3",
         f"-s3.config={config}", "-volume.max=100", "-master.volumeSizeLimitMB=1024",
+        "-s3.port.iceberg=0", "-s3.port.lance=0",
         *(f"-{name}={port}" for name, port in ports.items()),
     ]  # fmt: skip
     address = f"http://127.0.0.1:{ports['s3.port']}"
