@@ -1,6 +1,7 @@
 """Single requests to a bucket: tried again while it is worth while, counted, errors explained."""
 
 import json
+import os
 import posixpath
 import random
 import time
@@ -8,7 +9,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Any, BinaryIO, ClassVar, TypeVar, cast
 from uuid import uuid4
 
 import obstore
@@ -64,7 +65,11 @@ def bucket_of(url: str, patience: float | None = None) -> "Bucket":
 class Bucket:
     """Objects below one URL, by key. `patience`: how many seconds requests are tried again."""
 
+    _first_process: ClassVar[int | None] = None
+
     def __init__(self, url: str, patience: float) -> None:
+        Bucket._first_process = Bucket._first_process or os.getpid()
+        _refuse_fork(Bucket._first_process)
         self._url, self._patience = url, patience
         self._store = connect(url)  # every try is counted and looked at here
         self._uploads = connect(url, patience)  # parts of an upload: any may be repeated
@@ -154,6 +159,7 @@ class Bucket:
         url, attributes = f"{self._url}/{key}", {_NONCE: uuid4().hex}
 
         def open_writer() -> "obstore.WritableFile":
+            _refuse_fork(Bucket._first_process)
             return obstore.open_writer(
                 self._uploads, key, attributes=attributes, buffer_size=PART_BYTES
             )
@@ -230,6 +236,8 @@ class Bucket:
             try:
                 return bytes(obstore.get(self._store, key, options=options).bytes())
             except PreconditionError:
+                if obstore.head(self._store, key)["e_tag"] == tag:
+                    raise
                 place = f"{self._url}/{key}"
                 raise MfsparkError(f"{place} was replaced while it was read", "try again") from None
 
@@ -246,6 +254,7 @@ class Bucket:
 
     def _ask(self, action: str, key: str, once: Callable[[], _Answer]) -> _Answer:
         """Try until it works. Raises FileNotFoundError, and other errors explained."""
+        _refuse_fork(Bucket._first_process)
         url = f"{self._url}/{key}".rstrip("/")
         trouble: Exception | None = None
         for _ in tries(self._patience):
@@ -261,6 +270,12 @@ class Bucket:
                 trouble = error
         assert trouble is not None
         raise explained(trouble, url, action) from None
+
+
+def _refuse_fork(first_process: int | None) -> None:
+    """Raise where a request would hang: threads of the library do not live on in a fork."""
+    if first_process != os.getpid():
+        raise RuntimeError("this process was forked from one with object stores; spawn it instead")
 
 
 def _prefix(key: str) -> str | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
+import sys
 import threading
 import traceback
 from collections.abc import Iterator
@@ -25,6 +28,7 @@ from tests.support.rounds import LONG, rounds
 
 CALLS = 35
 """How many requests `publish` makes."""
+SLOW = ("slow", "late", "mixed")
 NOTE = b'{"pid": 1}'
 
 
@@ -56,7 +60,7 @@ def place(proxy: FaultyProxy, object_storage: Any) -> Any:
 @pytest.fixture
 def impatient(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a test is about slow answers, clients do not wait for them."""
-    if kind in ("slow", "late", "mixed"):
+    if kind in SLOW:
         monkeypatch.setattr(object_client, "READ_TIMEOUT_SECONDS", 0.5)
 
 
@@ -147,7 +151,7 @@ def test_one_of_eight_writers_wins_whatever_happens(
         fired += 1
         return random_.choice(PASSING) if kind == "mixed" else kind
 
-    for number in range(rounds(4, 100)):
+    for number in range(rounds(4, 20 if kind in SLOW else 100)):
         proxy.fault = lambda *_: None
         seen = storage.read_version("CURRENT")
         assert seen
@@ -367,8 +371,6 @@ def test_what_is_a_url_of_a_bucket(url: str, root: str) -> None:
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     monkeypatch.delitem(sys.modules, "mfspark.storage.bucket")
     monkeypatch.setitem(sys.modules, "obstore", None)
     with pytest.raises(ConfigError, match=r"pip install .mfspark\[cloud\]"):
@@ -424,3 +426,23 @@ def test_a_stream_whose_end_was_not_answered_is_there(place: Any, proxy: FaultyP
         file.write(bytes(250_000))
     assert len(fired) == 2
     assert [(file.key, file.bytes) for file in storage.files("")] == [("a", 250_000)]
+
+
+def test_a_forked_process_is_told_instead_of_left_to_hang(object_storage: Any) -> None:
+    storage = object_storage("moto")
+    storage.put("a", b"x")
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        try:
+            storage.read("a")
+        except RuntimeError as error:
+            os._exit(3 if "spawn it instead" in str(error) else 4)
+        finally:
+            os._exit(5)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+
+
+def test_a_url_as_hadoop_spells_it() -> None:
+    with pytest.raises(ConfigError, match="write s3://bucket/w"):
+        open_storage("s3a://bucket/w")
