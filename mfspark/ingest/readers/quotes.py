@@ -300,8 +300,13 @@ class Mender:
 
 
 def mended_sample(lines: list[bytes], separator: str) -> list[list[str]]:
-    """Split the first lines of a file into fields; lines that cannot be split give none."""
+    """Split the first lines of a file into fields; lines that cannot be split give none.
+
+    But for the first one that is not blank, which may be a header: there quotes count as nothing.
+    """
     by = grammar(separator)
+    top = next((n for n, line in enumerate(lines) if line.strip()), 0)
+    head = lines[top].replace(b'"', b"") if lines else b""
     if any(b'"' in line for line in lines):
         split = [fields for line in lines if (fields := fields_of(line, by)) and any(fields)]
         width = Counter(map(len, split)).most_common(1)[0][0] if split else 1
@@ -309,6 +314,8 @@ def mended_sample(lines: list[bytes], separator: str) -> list[list[str]]:
         mended = Mender(separator, width, shapes).mend(b"\n".join(lines) + b"\n", last=True)
         lines = mended.split(b"\n")[:-1]
     found = [fields_of(line, by) if line else None for line in lines]
+    if lines and not lines[top]:  # its quotes are not in order
+        found[top] = head.split(by.separator)
     return [[text.decode() for text in fields or ()] for fields in found]
 
 
