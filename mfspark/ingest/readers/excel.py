@@ -32,6 +32,7 @@ from mfspark.ingest.readers.columns import (
 )
 from mfspark.ingest.readers.files import open_input, size_of
 from mfspark.ingest.readers.melt import cleaned
+from mfspark.ingest.readers.packings import packing_of
 from mfspark.ingest.readers.source import Split, TableFormat, TextTable, text_columns
 from mfspark.ingest.readers.text import Records
 from mfspark.ingest.readers.times import times_in_words
@@ -46,10 +47,7 @@ _CELLS_A_BATCH = 500_000
 _DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 """What zipfile raises: the last where it knows no such compression or wants a password."""
 _READ = 4 << 20
-ZIP, _OLD_BINARY = (
-    b"PK\x03\x04",
-    b"\xd0\xcf\x11\xe0",
-)  # the start of an .xls, which always stores results
+_OLD_BINARY = b"\xd0\xcf\x11\xe0"  # the start of an .xls, which always stores results
 
 Cells = dict[tuple[int, int], str]
 """Texts by (row, column), both from 0."""
@@ -326,7 +324,7 @@ def _table(path: str, options: IngestOptions) -> TextTable:
 
 
 def _looks_like(path: str, head: bytes) -> bool:
-    if not head.startswith(ZIP):
+    if packing_of(head) != "zip":
         return head.startswith(_OLD_BINARY)
     try:
         with open_input(path) as stream, zipfile.ZipFile(stream) as archive:

@@ -17,7 +17,7 @@ from mfspark.ingest.readers.columns import (
     without_ratings,
 )
 from mfspark.ingest.readers.delimiters import written
-from mfspark.ingest.readers.detect import Recognised, recognise, sample_text
+from mfspark.ingest.readers.detect import Recognised, holds_nothing, recognise, sample_text
 from mfspark.ingest.readers.encodings import chosen_encoding
 from mfspark.ingest.readers.files import size_of
 from mfspark.ingest.readers.lines import Facts, examine
@@ -27,6 +27,7 @@ from mfspark.ingest.readers.source import Source, Split
 from mfspark.ingest.readers.text import TextFile, read_records
 from mfspark.ingest.readers.times import times_in_words
 from mfspark.ingest.readers.validate import Rules, rules_of
+from mfspark.system.words import count
 
 if TYPE_CHECKING:
     from mfspark.config.config import IngestOptions
@@ -80,7 +81,7 @@ def plan_read(
     splits: list[Split] = []
     texts: list[tuple[int, list[Examine]]] = []
     read_as: list[str] = []
-    filled = [size_of(path) > 0 for path in files]
+    filled = [not holds_nothing(path) for path in files]
     for number, path in enumerate(files):
         if not filled[number] and any(filled):
             source, description = _nothing(path), "empty"
@@ -107,7 +108,7 @@ def plan_read(
 
 def holds_choices(path: str, options: IngestOptions) -> bool:
     """Look at a file and say whether its rows are choices without ratings. Raises InputError."""
-    if not size_of(path):
+    if holds_nothing(path):
         return False
     found = recognise(path, options)
     read = found.format.source(path, options) if found.format else _text(path, found, options)
@@ -175,8 +176,7 @@ def in_words(file: TextFile, facts: Sequence[Facts]) -> str:
     packed = f", {file.packing}" if file.packing else ""
     if file.encoding == "mixed":
         n = sum(fact.other_bytes for fact in facts)
-        some = f"{n:,} byte" + ("" if n == 1 else "s")
-        return f"{packed}, UTF-8 but for {some}, there Windows-1252"
+        return f"{packed}, UTF-8 but for {count(n, 'byte')}, there Windows-1252"
     return packed + (", Windows-1252" if file.encoding == "windows-1252" else "")
 
 
