@@ -17,7 +17,14 @@ from typing import IO
 from mfspark.errors import InputError
 from mfspark.ingest.readers.delimiters import is_quoted, separated, separator_of
 from mfspark.ingest.readers.packings import unpacked
-from mfspark.ingest.readers.quotes import count_lines, fields_of, grammar, irregular_lines, is_open
+from mfspark.ingest.readers.quotes import (
+    count_lines,
+    fields_of,
+    grammar,
+    irregular_lines,
+    is_open,
+    lone_returns,
+)
 
 CHUNK = 4 << 20  # bytes read at a time; a few times the processor's cache
 LONGEST_LINE = 64 << 20
@@ -33,6 +40,8 @@ class Facts:
     """Whether the quotes of some line are not plainly in order."""
     open_quotes: bool = False
     """Whether some line leaves a quoted field open: then one may span lines."""
+    lone_returns: bool = False
+    """Whether some carriage return has no line feed: it may stand inside a field."""
     utf8_bytes: int = 0
     """Bytes of UTF-8 characters beyond their first."""
     other_bytes: int = 0
@@ -43,6 +52,7 @@ class Facts:
             self.lines + more.lines,
             self.odd_quotes or more.odd_quotes,
             self.open_quotes or more.open_quotes,
+            self.lone_returns or more.lone_returns,
             self.utf8_bytes + more.utf8_bytes,
             self.other_bytes + more.other_bytes,
         )
@@ -86,7 +96,8 @@ def examine(path: str, start: int, end: int, packing: str = "", delimiter: str =
 
 def _facts(chunk: bytes, delimiter: str) -> Facts:
     odd, still_open = _quotes(chunk, delimiter) if is_quoted(delimiter) else (False, False)
-    facts = Facts(count_lines(chunk), odd, still_open)
+    n_lone = lone_returns(chunk)
+    facts = Facts(count_lines(chunk, n_lone), odd, still_open, n_lone > 0)
     return facts if chunk.isascii() else facts + bytes_above_ascii(chunk)
 
 

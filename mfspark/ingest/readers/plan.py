@@ -168,7 +168,8 @@ def examined(file: TextFile, facts: Sequence[Facts], options: IngestOptions) -> 
         )
     encoding = chosen_encoding(options, all_facts)
     odd, still_open = (all_facts.odd_quotes, all_facts.open_quotes) if file.quoted else (False,) * 2
-    return replace(file, encoding=encoding, odd_quotes=odd, multiline=still_open)
+    file = replace(file, encoding=encoding, odd_quotes=odd, multiline=still_open)
+    return replace(file, lone_returns=all_facts.lone_returns)
 
 
 def in_words(file: TextFile, facts: Sequence[Facts]) -> str:

@@ -12,7 +12,8 @@ plainly in order are looked at one by one, and each becomes a record of its own 
     another",3
 
 A record of several lines comes on its first line, with a character no text holds for its line ends;
-its other lines are left blank, so that lines keep their numbers.
+its other lines are left blank, so that lines keep their numbers. So does a record that a carriage
+return without a line feed tears apart, which the parser takes for the end of a line.
 """
 
 import re
@@ -181,6 +182,8 @@ class Mender:
     shapes: str = ""
     used: Sequence[int] = ()
     """Columns in which a line end makes a record malformed."""
+    quoted: bool = True
+    """Whether quotes enclose fields."""
     line: int = 1
     """The number of the next line."""
     malformed: list[tuple[int, str]] = field(default_factory=list)
@@ -195,7 +198,9 @@ class Mender:
         What may go on in the next chunk is kept for it.
         """
         chunk, self._rest = self._rest + chunk, b""
-        odd = irregular_lines(chunk, self.separator)
+        if lone_returns(chunk):
+            chunk = self._with_torn_records(chunk)
+        odd = irregular_lines(chunk, self.separator) if self.quoted else ()
         if not len(odd):
             self.line += count_lines(chunk)
             return chunk
@@ -212,6 +217,35 @@ class Mender:
             done = end
         self.line += len(lines)
         return b"\n".join(lines) + b"\n" if lines else b""
+
+    def _with_torn_records(self, chunk: bytes) -> bytes:
+        """Make one record each of what lone carriage returns tear apart: too few fields alone.
+
+        Where quotes enclose it, it is settled as they are.
+        """
+        lines, number = chunk.split(b"\n"), self.line
+        for n, line in enumerate(lines):
+            parts = line.removesuffix(b"\r").split(b"\r")
+            if len(parts) > 1 and self._is_torn(line, parts):
+                lines[n] = self._as_one(parts, number)
+            number += len(parts)
+        return b"\n".join(lines)
+
+    def _is_torn(self, line: bytes, parts: Sequence[bytes]) -> bool:
+        """Return whether a line is one record, and not each of its parts."""
+        if not self._is_whole(line) or (self.quoted and b'"' in line):
+            return False
+        return any(part.strip() and not self._is_whole(part) for part in parts)
+
+    def _as_one(self, parts: Sequence[bytes], number: int) -> bytes:
+        """Return the lines of a torn record, the first of which has the number given."""
+        record = _INSIDE.join(parts)
+        fields = record.split(self.separator.encode())
+        rejected = any(_INSIDE in fields[i] for i in self.used)
+        if rejected:
+            self.malformed.append((number, b"\n".join(parts).decode()))
+        self.blanked += range(number + (not rejected), number + len(parts))
+        return (b"" if rejected else record) + b"\n" * (len(parts) - 1)
 
     def _settle(self, lines: list[bytes], n: int, *, last: bool) -> int | None:
         """Make line n one that the parser reads rightly; return the number of the next one.
@@ -324,9 +358,17 @@ def _shapes_of_records(records: list[list[bytes]]) -> str:
     return shapes_of(zip(*body, strict=True)) if body else ""
 
 
-def count_lines(chunk: bytes) -> int:
-    """Count the lines of a chunk as the parser does: a lone carriage return ends one, too."""
-    lone = chunk.count(b"\r") - chunk.count(b"\r\n") if b"\r" in chunk else 0
+def lone_returns(chunk: bytes) -> int:
+    """Count the carriage returns without a line feed."""
+    return chunk.count(b"\r") - chunk.count(b"\r\n") if b"\r" in chunk else 0
+
+
+def count_lines(chunk: bytes, n_lone: int | None = None) -> int:
+    """Count the lines of a chunk as the parser does: a lone carriage return ends one, too.
+
+    `n_lone`: how many there are, where that is known.
+    """
+    lone = lone_returns(chunk) if n_lone is None else n_lone
     ended = not chunk or chunk.endswith((b"\n", b"\r"))
     return chunk.count(b"\n") + lone + (not ended)
 

@@ -73,3 +73,29 @@ def test_cut_gzip_is_named(tmp_path):
     path.write_bytes(gzip.compress(b"1,2,3\n" * 1000)[:-12])
     with pytest.raises(InputError, match=r"f\.gz is a broken gzip file.*\n.*cut off"):
         examine(str(path), 0, 99, packing="gzip")
+
+
+@pytest.mark.parametrize("separator", [",", "::", "\t", " "])
+@pytest.mark.parametrize(
+    ("line", "becomes"),
+    [
+        ("u\r1,i3,4,x", ["u\n1,i3,4,x"]),  # never a user called 1
+        ("u1,i\r3,4,x", ["u1,i\n3,4,x"]),
+        ("u1,i3,4\r,x", ["u1,i3,4\n,x"]),
+        ("u\r\r1,i3,4,x", ["u\n\n1,i3,4,x"]),
+        ("u1,i3,4,a\rb", [("u1", "i3", 4.0)]),  # in a column that is not used
+        ("u1,i3,4,x\ru2,i3,5,y", [("u1", "i3", 4.0), ("u2", "i3", 5.0)]),  # ends lines
+        ("u1,i3,4,x\r", [("u1", "i3", 4.0)]),
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_lone_carriage_return_tears_no_record(read, file, separator, line, becomes, end):
+    around = [f"v{n},j{n % 7},{1 + n % 5},z" for n in range(30)]
+    text = end.join([*around, line, *around[:3], ""]).replace(",", separator)
+    rows = read(file("r.txt", text), split_bytes=100, header=False)
+    here = [row for row in rows if not str(row["user_id"]).startswith("v")]
+    found = [row["raw"] or (row["user_id"], row["item_id"], row["rating"]) for row in here]
+    assert found == [b.replace(",", separator) if isinstance(b, str) else b for b in becomes]
+    n_lines = len((line + end).splitlines())
+    assert sorted(r["line"] for r in rows)[-3:] == [31 + n_lines + n for n in range(3)]
+    assert len(rows) == 33 + len(becomes)
