@@ -310,7 +310,7 @@ def _source(path: str, options: IngestOptions) -> tuple[SheetSource, str]:
     header_line = lines[columns.skip - 1] if columns.skip else 0
     limits = options.sheet, options.max_sheet_cells
     cells = list(zip(*sample[columns.skip : SAMPLE_RECORDS], strict=True))
-    rules = rules_of(options, ",", columns.columns.timestamp, cells)
+    rules = rules_of(options, ",", columns.columns, cells)
     source = SheetSource(path, *limits, columns, header_line, rules)
     return source, f"excel{sheet}, {columns.description}{times_in_words(rules.times)}"
 

@@ -4,6 +4,8 @@ Surrounding blanks go, Unicode is in its composed form (NFC), and what exports w
 is blank. Where a number lost digits on its way (1.23457E+11) nobody knows the id any more.
 """
 
+import re
+from collections.abc import Sequence
 from decimal import Decimal
 
 import numpy as np
@@ -11,26 +13,44 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 NULLS = pa.array(
-    ["NULL", "null", "\\N", "NaN", "nan", "None", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaT"]
+    [
+        *("NULL", "null", "\\N", "NaN", "nan", "None", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>"),
+        *("NaT", "nil", "-", "--"),
+        *("(null)", "(NULL)", "<null>", "<NULL>", "[null]", "[NULL]"),
+        *("#REF!", "#VALUE!", "#NAME?", "#NUM!", "#NULL!", "#DIV/0!"),
+    ]
 )
 """What databases, pandas, R and Excel write for a missing value, in exactly these spellings."""
+_LONGEST_SHORT_NULL = 4
+_IN_LONG_NULLS = b"(<[#"
+"""Those of more than four bytes have one of these characters."""
+_NO_NUMBERS = pa.array(
+    [
+        *("null", "none", "nil", "nan", "nat", "na", "n/a", "\\n", "?", ".", "(blank)"),
+        *("undefined", "unknown", "missing", "anonymous"),
+    ]
+)
+"""What stands for nothing in a column of numbers, in lower case."""
 
 _SCIENTIFIC = r"^-?\d(\.\d+)?[eE]\+\d{1,3}$|^-?\d\.\d+[eE]\d{1,3}$"
 _LONG_WHOLE = r"^-?\d{16,}\.0+$"
+_SCIENTIFIC_WHOLE = r"^\d+[eE]\+?\d{1,3}$"  # a name, where ids are names
 _WHOLE = r"^-?(0|[1-9]\d*)\.0+$"
+_DIGITS = re.compile(r"[0-9]+(\.0+)?")
 _PLAIN = r"^(0|[1-9][0-9]{0,18})$"
+_NEARLY_ALL = 0.9
 _EXACT = 2**53  # up to here floats hold every whole number
 _ZERO, _NINE = ord("0"), ord("9")
 _PLUS, _POINT = ord("+"), ord(".")
-_LONGEST_NULL = 4
 _NOT_COMPOSED = (0xCC, 0xCE), (0xD2, 0xD2), (0xD6, 0xE3), (0xEA, 0xEA), (0xEF, 0xF4)
 """First bytes in UTF-8, from and to, of all characters that the composed form may change."""
 
 
-def clean_ids(values: pa.Array) -> tuple[pa.Array, pa.Array | None]:
+def clean_ids(values: pa.Array, *, numbers: bool = False) -> tuple[pa.Array, pa.Array | None]:
     """Return ids as text, and a mask of those whose digits are lost; None where none are.
 
     Missing ids are "". Columns of digits alone, as most are, cost one look at their bytes.
+    `numbers`: nearly all ids of the column are, so that more words say that there is none.
     """
     text = stripped(values)
     content = _bytes_of(text)
@@ -39,8 +59,12 @@ def clean_ids(values: pa.Array) -> tuple[pa.Array, pa.Array | None]:
     if any(((content >= low) & (content <= high)).any() for low, high in _NOT_COMPOSED):
         text = pc.utf8_normalize(text, form="NFC")
     text = _without_nulls(text)
-    floats = (content == _POINT).any() or (content == _PLUS).any()
-    return _from_floats(text) if floats else (text, None)
+    if any((content == character).any() for character in _IN_LONG_NULLS):
+        text = pc.if_else(pc.is_in(text, NULLS), "", text)
+    if numbers:
+        text = pc.if_else(pc.is_in(pc.utf8_lower(text), _NO_NUMBERS), "", text)
+    floats = numbers or (content == _POINT).any() or (content == _PLUS).any()
+    return _from_floats(text, numbers=numbers) if floats else (text, None)
 
 
 def without_point_zero(ids: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -75,16 +99,24 @@ def _bytes_of(text: pa.Array) -> np.ndarray:
 
 def _without_nulls(text: pa.Array) -> pa.Array:
     """Return "" for NULLS; only short texts are compared."""
-    short = pc.less_equal(pc.binary_length(text), _LONGEST_NULL)
+    short = pc.less_equal(pc.binary_length(text), _LONGEST_SHORT_NULL)
     if not pc.any(short).as_py():
         return text
     null = pc.is_in(pc.if_else(short, text, None), NULLS)
     return pc.if_else(null, "", text) if pc.any(null).as_py() else text
 
 
-def _from_floats(text: pa.Array) -> tuple[pa.Array, pa.Array | None]:
+def mostly_numbers(values: Sequence[str]) -> bool:
+    """Return whether nearly all of the filled ids of a sample are whole numbers."""
+    filled = [value.strip() for value in values if value.strip()]
+    n_whole = sum(_DIGITS.fullmatch(value) is not None for value in filled)
+    return n_whole >= max(1, _NEARLY_ALL * len(filled))
+
+
+def _from_floats(text: pa.Array, *, numbers: bool) -> tuple[pa.Array, pa.Array | None]:
     """Write out numbers in scientific notation; say which lost digits, there or as floats."""
-    scientific = pc.match_substring_regex(text, _SCIENTIFIC)
+    pattern = f"{_SCIENTIFIC}|{_SCIENTIFIC_WHOLE}" if numbers else _SCIENTIFIC
+    scientific = pc.match_substring_regex(text, pattern)
     long = pc.match_substring_regex(text, _LONG_WHOLE)
     suspect = pc.or_(scientific, long)
     if not pc.any(suspect).as_py():

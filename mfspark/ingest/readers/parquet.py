@@ -224,7 +224,7 @@ def opened_parquet(path: str) -> Generator[pq.ParquetFile]:
 def _source(path: str, options: IngestOptions) -> tuple[ParquetSource, str]:
     sample, columns = parquet_columns(path, options)
     texts = [cells.texts for cells in sample.columns]
-    rules = rules_of(options, ",", columns.timestamp, texts)
+    rules = rules_of(options, ",", columns, texts)
     source = ParquetSource(path, columns, tuple(sample.names), rules)
     return source, f"parquet {columns.describe(sample.names)}{times_in_words(rules.times)}"
 

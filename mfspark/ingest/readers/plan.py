@@ -139,7 +139,7 @@ def _text(path: str, found: Recognised, options: IngestOptions) -> tuple[TextSou
     file = TextFile(path, delimiter, layout.n_columns, layout.skip, found.packing)
     file = replace(file, shapes=shapes_of(columns))
     kind = f"text split by '{delimiter}'".replace("\t", "tab")
-    rules = rules_of(options, written(delimiter), layout.columns.timestamp, columns)
+    rules = rules_of(options, written(delimiter), layout.columns, columns)
     return TextSource(
         file, layout, rules
     ), f"{kind}, {layout.description}{times_in_words(rules.times)}"
