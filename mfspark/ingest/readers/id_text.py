@@ -53,7 +53,7 @@ def clean_ids(values: pa.Array, *, numbers: bool = False) -> tuple[pa.Array, pa.
     `numbers`: nearly all ids of the column are, so that more words say that there is none.
     """
     text = stripped(values)
-    content = _bytes_of(text)
+    content = bytes_of(text)
     if not len(content) or (content.min() >= _ZERO and content.max() <= _NINE):
         return text, None
     if any(((content >= low) & (content <= high)).any() for low, high in _NOT_COMPOSED):
@@ -91,7 +91,7 @@ def stripped(values: pa.Array) -> pa.Array:
     return pc.utf8_trim_whitespace(filled)
 
 
-def _bytes_of(text: pa.Array) -> np.ndarray:
+def bytes_of(text: pa.Array) -> np.ndarray:
     """Return the bytes of all texts; those of an array that is a slice may have more."""
     content = text.buffers()[2]
     return np.frombuffer(content, np.uint8) if content else np.empty(0, np.uint8)
@@ -121,8 +121,8 @@ def _from_floats(text: pa.Array, *, numbers: bool) -> tuple[pa.Array, pa.Array |
     suspect = pc.or_(scientific, long)
     if not pc.any(suspect).as_py():
         return text, None
-    numbers = [_exactly(number) for number in text.filter(suspect).to_pylist()]
-    text = pc.replace_with_mask(text, suspect, pa.array(numbers, pa.string()))
+    exact = [_exactly(number) for number in text.filter(suspect).to_pylist()]
+    text = pc.replace_with_mask(text, suspect, pa.array(exact, pa.string()))
     lost = pc.is_null(text)
     return pc.fill_null(text, "lost"), lost if pc.any(lost).as_py() else None
 

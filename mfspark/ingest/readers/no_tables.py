@@ -6,7 +6,7 @@ from mfspark.errors import InputError
 
 _KNOWN = "known formats: CSV and other delimited text, packed or not, Excel, Parquet"
 _UTF16_SHARE = 0.3  # of the bytes at even, or at odd places are NUL where texts are mostly ASCII
-_KINDS: tuple[tuple[str, str, str], ...] = (
+_KINDS: tuple[tuple[str, bytes, str], ...] = (
     ("JSON", rb'\{\s*["}]|\[\s*["{\[]', "write it as CSV"),
     ("HTML or XML", rb"<(\?xml|!doctype|html|table)|<[a-z][^<>]*>\s*<", "save it as CSV"),
     ("a dump of SQL", rb"(insert into|create table|-- \w*sql) ", "export the table as CSV"),

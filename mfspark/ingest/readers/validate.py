@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mfspark.ingest.readers.id_text import clean_ids, mostly_numbers, stripped
+from mfspark.ingest.readers.id_text import bytes_of, clean_ids, mostly_numbers, stripped
 from mfspark.ingest.readers.times import DECIMAL, TimeForm, form_of, parse_timestamps
 from mfspark.schemas import TIMESTAMP
 
@@ -105,6 +105,8 @@ def clean(fields: Fields, rules: Rules) -> pa.RecordBatch:
         rated_at, bad_time = parse_timestamps(fields.timestamp, rules.times)
     reason = _first_reason(
         [
+            (_with_nul(user), pa.scalar("malformed_line")),
+            (_with_nul(item), pa.scalar("malformed_line")),
             (_blank(user), pa.scalar("missing_user")),
             (lost_user, pa.scalar("inexact_id")),
             (_blank(item), pa.scalar(rules.blank_item)),
@@ -204,6 +206,12 @@ def _with_points(text: pa.Array, delimiter: str) -> pa.Array:
 def _blank(values: pa.Array) -> pa.Array | None:
     blank = pc.equal(values, "")
     return blank if pc.any(blank).as_py() else None
+
+
+def _with_nul(ids: pa.Array) -> pa.Array | None:
+    """Return which ids have a NUL character, as damaged files have; None where none has."""
+    content = bytes_of(ids)
+    return pc.match_substring(ids, "\0") if len(content) and content.min() == 0 else None
 
 
 def _first_reason(

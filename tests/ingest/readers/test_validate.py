@@ -134,3 +134,8 @@ def test_comma_is_a_decimal_point_where_it_separates_no_fields(delimiter, text, 
     assert numbers.to_pylist() == [4.0, value]
     assert reasons is not None
     assert reasons[1].as_py() == (None if value else "rating_not_a_number")
+
+
+def test_id_with_a_nul_is_damaged():
+    rows = [("a", "x", "4"), ("b\0c", "x", "4"), ("a", "\0\0y", "4"), ("", "", "")]
+    assert clean(fields(rows), RULES)["reason"].to_pylist() == [None] + ["malformed_line"] * 2
