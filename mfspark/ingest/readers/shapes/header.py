@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 Record = list[str]
 _TITLES = 20  # records at the top that may be titles
+_COMMENT = ("#", "%")
 
 
 def find_header(records: Sequence[Record], options: IngestOptions) -> tuple[Record, int]:
@@ -21,11 +22,15 @@ def find_header(records: Sequence[Record], options: IngestOptions) -> tuple[Reco
 
     A record that names two parts is the header, wherever it stands above the data. Otherwise it is
     the first one below the titles, if it has a name we know, or if none of its cells is a number
-    while later ones are. A title fills at most half of its cells, and holds no number.
+    while later ones are. A title fills at most half of its cells, and holds no number. Comments
+    above, lines that begin with # or %, are no records.
     """
     if options.header is not None:
         return (records[0], 1) if options.header else ([], 0)
     width = Counter(len(record) for record in records if any(record)).most_common(1)[0][0]
+    if comments := _n_comments(records, width):
+        names, skip = find_header(records[comments:], options)
+        return names, comments + skip
     for n, record in enumerate(records[:_TITLES]):
         if len(parts_named(record)) > 1:
             return record, n + 1
@@ -41,6 +46,23 @@ def find_header(records: Sequence[Record], options: IngestOptions) -> tuple[Reco
     if options.format == "wide_csv":
         return records[0], 1
     return [], titles if _stand_above_data(records, titles, width) else 0
+
+
+def _n_comments(records: Sequence[Record], width: int) -> int:
+    """Count the comments at the top; none where records below begin like them, or nothing is."""
+    n = 0
+    while n < min(_TITLES, len(records)) and _is_comment(records[n], width):
+        n += 1
+    marks = {record[0][0] for record in records[:n]}
+    below = [record for record in records[n:] if any(record)]
+    return 0 if not below or any(record[0][:1] in marks for record in below) else n
+
+
+def _is_comment(record: Record, width: int) -> bool:
+    """Return whether a record begins as a comment does, and can be neither header nor data."""
+    if not record or record[0][:1] not in _COMMENT or len(parts_named(record)) > 1:
+        return False
+    return len(record) != width or (len(record[0]) < 3 and any(map(is_number, record[1:])))
 
 
 def _may_be_title(record: Record, width: int) -> bool:

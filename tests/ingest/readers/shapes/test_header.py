@@ -20,6 +20,12 @@ from mfspark.ingest.readers.shapes.header import find_header
         (["196,242,3", "user,item,rating"], "", 0),  # what stands below data is no header
         (["ann,4,,,,", "ben,,5,,,"], "", 0),  # half empty, but data
         (["name,,,", "ann,4,5,1"], "name,,,", 1),  # a header with blank titles
+        (["%,sym,weighted", "%,120,12,10", "1,101,5,16", "2,101,4,16"], "", 2),  # KONECT
+        (["# a, b and c", "# 9", "1,101,5,16", "2,101,4,16"], "", 2),
+        (["# from, by us", "user,item,rating", "1,101,5"], "user,item,rating", 2),
+        (["#user,item,rating", "1,101,5"], "#user,item,rating", 1),
+        (["#,A,B", "1,4,5", "2,3,1"], "#,A,B", 1),  # a column of row numbers
+        (["#1,4", "#2,4,5", "#3,3,1", "#4,5,5"], "", 0),  # names of users
     ],
 )
 def test_header_below_titles(lines, names, skip):
