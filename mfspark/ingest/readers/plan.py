@@ -22,6 +22,7 @@ from mfspark.ingest.readers.encodings import chosen_encoding
 from mfspark.ingest.readers.files import size_of
 from mfspark.ingest.readers.lines import Facts, examine
 from mfspark.ingest.readers.melt import cleaned
+from mfspark.ingest.readers.parquet import folder_columns
 from mfspark.ingest.readers.quotes import shapes_of
 from mfspark.ingest.readers.source import Source, Split
 from mfspark.ingest.readers.text import TextFile, read_records
@@ -140,9 +141,10 @@ def _text(path: str, found: Recognised, options: IngestOptions) -> tuple[TextSou
     file = replace(file, shapes=shapes_of(columns))
     kind = f"text split by '{delimiter}'".replace("\t", "tab")
     rules = rules_of(options, written(delimiter), layout.columns, columns)
-    return TextSource(
-        file, layout, rules
-    ), f"{kind}, {layout.description}{times_in_words(rules.times)}"
+    folders = ", ".join(folder_columns(path))
+    ignored = f", ignored: what its folders say ({folders})" if folders else ""
+    described = f"{kind}, {layout.description}{times_in_words(rules.times)}{ignored}"
+    return TextSource(file, layout, rules), described
 
 
 def _nothing(path: str) -> TextSource:
