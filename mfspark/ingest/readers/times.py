@@ -23,6 +23,7 @@ joined, digits of a date are a date."""
 
 DECIMAL = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _ZONED = r"[T ]\d\d.*([Zz]|[+-]\d\d(:?\d\d)?)$"
+_SHOWN = r"^\d\.?(?P<digits>\d*)[eE]\+(?P<power>\d{1,3})$"
 _UTC = r"(\d) ?(UTC|GMT)$"
 _LAST_MICROSECOND = 9_214_646_400_000_000 - 1  # the end of 2261 UTC
 _MICROSECONDS_PER_DAY = 86_400_000_000
@@ -119,7 +120,8 @@ def _from_text(values: pa.Array, form: TimeForm) -> pa.Array:
     text = stripped(values)
     is_number = pc.match_substring_regex(text, DECIMAL)
     numbers = pc.cast(pc.if_else(is_number, text, None), pa.float64())
-    of_numbers = _from_numbers(_numbers(numbers), is_number, form)
+    is_exact = pc.and_(is_number, pc.invert(_lost_digits(text)))
+    of_numbers = _from_numbers(_numbers(numbers), is_exact, form)
     if pc.all(pc.or_(is_number, pc.equal(text, ""))).as_py():
         return of_numbers
     text = pc.replace_substring_regex(text, _UTC, r"\1Z")
@@ -128,6 +130,16 @@ def _from_text(values: pa.Array, form: TimeForm) -> pa.Array:
     with_zone = _iso_dates(pc.if_else(zoned, text, None))
     without = _iso_dates(pc.if_else(pc.or_(zoned, is_number), None, text))
     return pc.if_else(is_number, of_numbers, pc.coalesce(with_zone, without))
+
+
+def _lost_digits(text: pa.Array) -> pa.Array:
+    """Return which numbers have fewer digits than seconds need, as sheets show them: 1.60E+09."""
+    shown = pc.extract_regex(text, _SHOWN)
+    if not (pc.count(shown).as_py() or 0):
+        return pc.is_valid(shown)
+    digits = pc.utf8_length(pc.struct_field(shown, "digits"))
+    power = pc.cast(pc.struct_field(shown, "power"), pa.int32())
+    return pc.fill_null(pc.less(digits, power), fill_value=False)
 
 
 def _iso_dates(texts: pa.Array) -> pa.Array:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import posixpath
 import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,9 +44,9 @@ _GENRES = {"genres", "genre", "categories", "category", "tags"}
 def read_items(files: Sequence[str], options: IngestOptions) -> SideTable:
     """Read item files: CSV and the like with or without a header, `::`, `u.item`, Excel, Parquet.
 
-    Without a header the columns are id, title, genres. Genres are split at '|', else at ';' or ','.
-    Of several rows with one id the first counts. Raises InputError for files that cannot be read
-    as items.
+    Without a header the columns are id, title, genres. Genres are split at '|', else at ';' or ',';
+    or are lists as JSON or Python write them. Of several rows with one id the first counts. Raises
+    InputError for files that cannot be read as items.
     """
     return read_side_files(files, options, _IDS | _TITLES, ITEM_SCHEMA, _parse)
 
@@ -102,10 +105,38 @@ def _split_genres(values: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     text = trimmed(values).combine_chunks()
     none = pc.or_(pc.equal(text, ""), pc.equal(text, _NO_GENRES))
     text = pc.if_else(none, None, text)
+    if (lists := _written_lists(text)) is not None:
+        return lists
     separator = _genre_separator(text)
     blanks_too = rf"\s*{re.escape(separator)}\s*" if separator else r"\x00"
     lists = pc.split_pattern_regex(text, blanks_too)
     return pc.if_else(none, pa.scalar([], kind), pc.cast(lists, kind))
+
+
+def _written_lists(text: pa.Array) -> pa.Array | None:
+    """Read lists as JSON or Python write them: ["Drama", "War"], [{'id': 1, 'name': 'Drama'}].
+
+    None where a text, null aside, is none of these.
+    """
+    found: dict[str | None, list[str]] = {None: []}
+    for one in text.unique().drop_null().to_pylist():
+        names = _names_in(one)
+        if names is None:
+            return None
+        found[one] = names
+    kind = ITEM_SCHEMA.field(2).type
+    return pa.array([found[one] for one in text.to_pylist()], kind) if len(found) > 1 else None
+
+
+def _names_in(text: str) -> list[str] | None:
+    if not (text.startswith("[") and text.endswith("]")):
+        return None
+    for read in (json.loads, ast.literal_eval):
+        with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+            values = [one.get("name") if isinstance(one, dict) else one for one in read(text)]
+            if all(isinstance(one, str) for one in values):
+                return [name for one in values if (name := one.strip())]
+    return None
 
 
 def _genre_separator(text: pa.Array) -> str:

@@ -205,3 +205,14 @@ def test_form_of_numbers(texts, form, first):
 @pytest.mark.parametrize("ticks", [638_000_000_000_000_000, 133_500_000_000_000_000])
 def test_times_of_other_clocks_are_no_nanoseconds(ticks):
     assert parse_timestamps(pa.array([str(ticks)]))[1].to_pylist() == [True]
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [("1.60E+09", False), ("1.6e+12", False), ("1.600000000e+09", True), ("1.6E9", True)],
+)
+def test_seconds_that_a_sheet_has_rounded_are_no_time(text, known):
+    for others in ([], ["1600000001"], ["2020-01-01"]):
+        times, bad = parse_timestamps(pa.array([text, *others]))
+        assert (bad is None) == known
+        assert times[0].as_py() == (EPOCH[1] if known else None)

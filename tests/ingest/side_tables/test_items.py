@@ -82,6 +82,24 @@ def test_first_of_equal_ids_counts_and_the_rest_is_counted(file):
     assert (found.n_duplicates, found.n_skipped) == (2, 2)
 
 
+@pytest.mark.parametrize(
+    ("texts", "genres"),
+    [
+        (["['Drama', 'War']", "[]", ""], [["Drama", "War"], [], []]),
+        (['["Drama", "Sci-Fi, all"]', '["War"]'], [["Drama", "Sci-Fi, all"], ["War"]]),
+        (
+            ["[{'id': 1, 'name': 'Drama'}, {'id': 2, 'name': \"Children's\"}]"],
+            [["Drama", "Children's"]],
+        ),
+        (["[Drama, War]", "[War]"], [["[Drama", "War]"], ["[War]"]]),  # no list that is known
+    ],
+)
+def test_genres_written_as_lists(tmp_path, texts, genres):
+    table = pa.table({"id": [str(n) for n in range(len(texts))], "genres": texts})
+    pq.write_table(table, tmp_path / "i.parquet")
+    assert [row["genres"] for row in items(tmp_path / "i.parquet")] == genres
+
+
 FLAGS = (
     "1|Toy|01-Jan-1995||http://x|0|0|0|1|1|1|0|0|0|0|0|0|0|0|0|0|0|0|0\n2|Heat|||y|"
     + "|".join("0" * 19)
