@@ -31,6 +31,7 @@ _NO_NUMBERS = pa.array(
     ]
 )
 """What stands for nothing in a column of numbers, in lower case."""
+_NOTHING = {null.lower() for null in (*NULLS.to_pylist(), *_NO_NUMBERS.to_pylist())}
 
 _SCIENTIFIC = r"^-?\d(\.\d+)?[eE]\+\d{1,3}$|^-?\d\.\d+[eE]\d{1,3}$"
 _LONG_WHOLE = r"^-?\d{16,}\.0+$"
@@ -107,8 +108,9 @@ def _without_nulls(text: pa.Array) -> pa.Array:
 
 
 def mostly_numbers(values: Sequence[str]) -> bool:
-    """Return whether nearly all of the filled ids of a sample are whole numbers."""
-    filled = [value.strip() for value in values if value.strip()]
+    """Return whether nearly all ids of a sample are whole numbers, what may be none aside."""
+    texts = map(str.strip, values)
+    filled = [text for text in texts if text and text.lower() not in _NOTHING]
     n_whole = sum(_DIGITS.fullmatch(value) is not None for value in filled)
     return n_whole >= max(1, _NEARLY_ALL * len(filled))
 

@@ -128,7 +128,8 @@ def test_numbers_in_short_scientific_notation_lost_digits_among_numbers_alone():
         (["1"] * 9 + ["x"], True),
         (["1"] * 8 + ["x"] * 2, False),
         (["", " 7 ", "7.0"], True),
-        ([""], False),
+        (["1", "", "none", "NULL", "-", "Undefined"], True),
+        (["none", ""], False),
     ],
 )
 def test_mostly_numbers(ids, expected):
