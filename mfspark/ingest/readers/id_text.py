@@ -22,8 +22,8 @@ NULLS = pa.array(
 )
 """What databases, pandas, R and Excel write for a missing value, in exactly these spellings."""
 _LONGEST_SHORT_NULL = 4
-_IN_LONG_NULLS = b"(<[#"
-"""Those of more than four bytes have one of these characters."""
+_IN_LONG_NULLS = np.isin(np.arange(256), list(b"(<[#"))
+"""By byte, whether it is one of those of which each of more than four bytes has one."""
 _NO_NUMBERS = pa.array(
     [
         *("null", "none", "nil", "nan", "nat", "na", "n/a", "\\n", "?", ".", "(blank)"),
@@ -60,7 +60,7 @@ def clean_ids(values: pa.Array, *, numbers: bool = False) -> tuple[pa.Array, pa.
     if any(((content >= low) & (content <= high)).any() for low, high in _NOT_COMPOSED):
         text = pc.utf8_normalize(text, form="NFC")
     text = _without_nulls(text)
-    if any((content == character).any() for character in _IN_LONG_NULLS):
+    if _IN_LONG_NULLS[content].any():
         text = pc.if_else(pc.is_in(text, NULLS), "", text)
     if numbers:
         text = pc.if_else(pc.is_in(pc.utf8_lower(text), _NO_NUMBERS), "", text)
