@@ -134,8 +134,9 @@ def _names_in(text: str) -> list[str] | None:
     for read in (json.loads, ast.literal_eval):
         with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
             values = [one.get("name") if isinstance(one, dict) else one for one in read(text)]
-            if all(isinstance(one, str) for one in values):
-                return [name for one in values if (name := one.strip())]
+            names = [one.strip() for one in values if isinstance(one, str)]
+            if len(names) == len(values):
+                return list(filter(None, names))
     return None
 
 
