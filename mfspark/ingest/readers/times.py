@@ -120,7 +120,7 @@ def _from_text(values: pa.Array, form: TimeForm) -> pa.Array:
     text = stripped(values)
     is_number = pc.match_substring_regex(text, DECIMAL)
     numbers = pc.cast(pc.if_else(is_number, text, None), pa.float64())
-    is_exact = pc.and_(is_number, pc.invert(_lost_digits(text)))
+    is_exact = pc.and_(is_number, pc.invert(_lost_digits(text, is_number)))
     of_numbers = _from_numbers(_numbers(numbers), is_exact, form)
     if pc.all(pc.or_(is_number, pc.equal(text, ""))).as_py():
         return of_numbers
@@ -132,11 +132,12 @@ def _from_text(values: pa.Array, form: TimeForm) -> pa.Array:
     return pc.if_else(is_number, of_numbers, pc.coalesce(with_zone, without))
 
 
-def _lost_digits(text: pa.Array) -> pa.Array:
+def _lost_digits(text: pa.Array, is_number: pa.Array) -> pa.Array:
     """Return which numbers have fewer digits than seconds need, as sheets show them: 1.60E+09."""
-    shown = pc.extract_regex(text, _SHOWN)
-    if not (pc.count(shown).as_py() or 0):
-        return pc.is_valid(shown)
+    suspect = pc.and_(is_number, pc.match_substring(text, "+"))
+    if not pc.any(suspect).as_py():
+        return suspect
+    shown = pc.extract_regex(pc.if_else(suspect, text, None), _SHOWN)
     digits = pc.utf8_length(pc.struct_field(shown, "digits"))
     power = pc.cast(pc.struct_field(shown, "power"), pa.int32())
     return pc.fill_null(pc.less(digits, power), fill_value=False)
