@@ -22,8 +22,8 @@ NULLS = pa.array(
 )
 """What databases, pandas, R and Excel write for a missing value, in exactly these spellings."""
 _LONGEST_SHORT_NULL = 4
-_IN_LONG_NULLS = np.isin(np.arange(256), list(b"(<[#"))
-"""By byte, whether it is one of those of which each of more than four bytes has one."""
+_IN_LONG_NULLS = b"#(<["
+"""Those of more than four bytes have one of these characters."""
 _NO_NUMBERS = pa.array(
     [
         *("null", "none", "nil", "nan", "nat", "na", "n/a", "\\n", "?", ".", "(blank)"),
@@ -43,6 +43,7 @@ _NEARLY_ALL = 0.9
 _EXACT = 2**53  # up to here floats hold every whole number
 _ZERO, _NINE = ord("0"), ord("9")
 _PLUS, _POINT = ord("+"), ord(".")
+_CACHED = 1 << 16  # bytes looked at together: they and what is made of them stay in the cache
 _NOT_COMPOSED = (0xCC, 0xCE), (0xD2, 0xD2), (0xD6, 0xE3), (0xEA, 0xEA), (0xEF, 0xF4)
 """First bytes in UTF-8, from and to, of all characters that the composed form may change."""
 
@@ -55,17 +56,18 @@ def clean_ids(values: pa.Array, *, numbers: bool = False) -> tuple[pa.Array, pa.
     """
     text = stripped(values)
     content = bytes_of(text)
-    if not len(content) or (content.min() >= _ZERO and content.max() <= _NINE):
+    lowest, highest = (content.min(), content.max()) if len(content) else (_ZERO, _NINE)
+    if lowest >= _ZERO and highest <= _NINE:
         return text, None
-    if any(((content >= low) & (content <= high)).any() for low, high in _NOT_COMPOSED):
+    if highest >= _NOT_COMPOSED[0][0] and _has_any(content, _NOT_COMPOSED):
         text = pc.utf8_normalize(text, form="NFC")
     text = _without_nulls(text)
-    if _IN_LONG_NULLS[content].any():
+    if lowest <= _IN_LONG_NULLS[-1] and _has_any(content, [(c, c) for c in _IN_LONG_NULLS]):
         text = pc.if_else(pc.is_in(text, NULLS), "", text)
     if numbers:
         text = pc.if_else(pc.is_in(pc.utf8_lower(text), _NO_NUMBERS), "", text)
-    floats = numbers or (content == _POINT).any() or (content == _PLUS).any()
-    return _from_floats(text, numbers=numbers) if floats else (text, None)
+    points = lowest <= _POINT and _has_any(content, ((_POINT, _POINT), (_PLUS, _PLUS)))
+    return _from_floats(text, numbers=numbers) if numbers or points else (text, None)
 
 
 def without_point_zero(ids: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -98,12 +100,22 @@ def bytes_of(text: pa.Array) -> np.ndarray:
     return np.frombuffer(content, np.uint8) if content else np.empty(0, np.uint8)
 
 
+def _has_any(content: np.ndarray, ranges: Sequence[tuple[int, int]]) -> bool:
+    """Return whether some bytes lie in one of the ranges, both ends included."""
+    for start in range(0, len(content), _CACHED):
+        block = content[start : start + _CACHED]
+        if any((block - low <= high - low).any() for low, high in ranges):  # below low: wraps
+            return True
+    return False
+
+
 def _without_nulls(text: pa.Array) -> pa.Array:
     """Return "" for NULLS; only short texts are compared."""
-    short = pc.less_equal(pc.binary_length(text), _LONGEST_SHORT_NULL)
-    if not pc.any(short).as_py():
+    offsets = np.frombuffer(text.buffers()[1], np.int32)[text.offset :][: len(text) + 1]
+    short = np.diff(offsets) <= _LONGEST_SHORT_NULL
+    if not short.any():
         return text
-    null = pc.is_in(pc.if_else(short, text, None), NULLS)
+    null = pc.is_in(pc.if_else(pa.array(short), text, None), NULLS)
     return pc.if_else(null, "", text) if pc.any(null).as_py() else text
 
 

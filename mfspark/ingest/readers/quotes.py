@@ -74,7 +74,7 @@ def irregular_lines(chunk: bytes, separator: str) -> np.ndarray:
     plain = np.zeros(256, bool)
     plain[[_QUOTE, ord("\n"), ord("\r"), ord(separator)]] = True
     even = not (np.searchsorted(quotes, ends) & 1).any() and len(quotes) % 2 == 0
-    backslashes = b'\\"' in chunk
+    backslashes = _has_escapes(chunk)
     if even and not backslashes and _in_order(data, quotes, plain):
         return np.empty(0, np.int64)
     line = np.searchsorted(ends, quotes)
@@ -86,6 +86,10 @@ def irregular_lines(chunk: bytes, separator: str) -> np.ndarray:
     if backslashes:
         odd |= (quotes > 0) & (data.take(quotes - 1, mode="clip") == _BACKSLASH)
     return np.unique(line[odd])
+
+
+def _has_escapes(chunk: bytes) -> bool:
+    return b"\\" in chunk and b'\\"' in chunk  # one byte is found many times as fast as two
 
 
 def _in_order(data: np.ndarray, quotes: np.ndarray, plain: np.ndarray) -> bool:
@@ -102,6 +106,8 @@ def fields_of(line: bytes, by: Grammar) -> list[bytes] | None:
     None where text follows a closing quote, or a quote is not closed (see `is_open`). A line that
     only makes sense with backslashes before quotes is read with them.
     """
+    if b'"' not in line:
+        return line.split(by.separator)
     fields = _split(line, by, by.quoted)
     return _split(line, by, by.escaped) if fields is None and b'\\"' in line else fields
 
@@ -360,7 +366,12 @@ def _shapes_of_records(records: list[list[bytes]]) -> str:
 
 def lone_returns(chunk: bytes) -> int:
     """Count the carriage returns without a line feed."""
-    return chunk.count(b"\r") - chunk.count(b"\r\n") if b"\r" in chunk else 0
+    if b"\r" not in chunk:
+        return 0
+    data = np.frombuffer(chunk, np.uint8)
+    returns = data == ord("\r")
+    n_with = np.count_nonzero(returns[:-1] & (data[1:] == ord("\n")))
+    return int(np.count_nonzero(returns) - n_with)
 
 
 def count_lines(chunk: bytes, n_lone: int | None = None) -> int:
@@ -369,8 +380,10 @@ def count_lines(chunk: bytes, n_lone: int | None = None) -> int:
     `n_lone`: how many there are, where that is known.
     """
     lone = lone_returns(chunk) if n_lone is None else n_lone
+    # a vector's count costs a tenth of that of bytes
+    n = np.count_nonzero(np.frombuffer(chunk, np.uint8) == ord("\n"))
     ended = not chunk or chunk.endswith((b"\n", b"\r"))
-    return chunk.count(b"\n") + lone + (not ended)
+    return int(n) + lone + (not ended)
 
 
 def _fits(text: bytes, shape: str) -> bool:
