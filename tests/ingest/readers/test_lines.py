@@ -3,12 +3,13 @@ from __future__ import annotations
 import gzip
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mfspark.errors import InputError
 from mfspark.ingest.readers import lines
-from mfspark.ingest.readers.lines import Facts, examine, line_chunks
+from mfspark.ingest.readers.lines import Facts, bytes_above_ascii, examine, line_chunks
+from mfspark.ingest.readers.quotes import count_lines
 
 
 @given(
@@ -56,6 +57,25 @@ def test_facts(tmp_path, data, facts):
     packed.write_bytes(gzip.compress(data))
     assert examine(str(plain), 0, len(data)) == facts
     assert examine(str(packed), 0, 99, packing="gzip") == facts
+
+
+@given(st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"a"]), max_size=9).map(b"".join))
+def test_lines_end_as_those_of_bytes(chunk):
+    assert count_lines(chunk) == len(chunk.splitlines())
+
+
+_PIECES = "a", "\n", "é", "ß", "€", "利", "😀", "\u0301"
+_BYTES = b"\xe9", b"\xfc", b"\x80", b"\xbf", b"\xc0", b"\xc3", b"\xe2\x82", b"\xed\xa0\x80", b"\xf5"
+
+
+@given(st.lists(st.sampled_from([*(p.encode() for p in _PIECES), *_BYTES]), max_size=9))
+@example([b"\xe2\x82", b"a", b"\xac\x80"])
+def test_bytes_above_ascii_are_those_of_characters_and_others(pieces):
+    chunk = b"".join(pieces)
+    text = chunk.decode("utf-8", "surrogateescape")
+    others = sum("\udc80" <= character <= "\udcff" for character in text)
+    further = len(chunk) - len(text)
+    assert bytes_above_ascii(chunk) == Facts(utf8_bytes=further, other_bytes=others)
 
 
 def test_endless_line_is_refused(tmp_path, monkeypatch):
