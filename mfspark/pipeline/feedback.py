@@ -8,7 +8,6 @@ import logging
 from collections.abc import Sequence
 
 from mfspark.config.config import Config
-from mfspark.config.models import ModelName, Models
 from mfspark.errors import ConfigError
 from mfspark.ingest.readers.plan import holds_choices
 
@@ -26,7 +25,7 @@ def with_feedback(config: Config, ratings_files: Sequence[str]) -> Config:
         return config
     if options.feedback == "auto" and not holds_choices(ratings_files[0], options):
         return config
-    kept = tuple(name for name in config.models.run if ranks(name, config.models))
+    kept = tuple(name for name in config.models.run if config.models.of(name).ranks_choices)
     left_out = [name for name in config.models.run if name not in kept]
     if not kept:
         raise ConfigError(
@@ -46,12 +45,3 @@ def with_feedback(config: Config, ratings_files: Sequence[str]) -> Config:
         "completed": config.completed.model_copy(update={"max_cells": 0}),
     }
     return config.model_copy(update=changed)
-
-
-def ranks(name: ModelName, models: Models) -> bool:
-    """Return whether a model ranks items by choices, as it is configured."""
-    options = models.of(name)
-    by = getattr(options, "rank_by", None) or getattr(options, "unrated", None)
-    return name in ("popularity", "ials") or (
-        name in ("user_knn", "item_knn", "svd", "nmf") and by in ("similarity", "zero")
-    )
