@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mfspark.errors import InputError
-from mfspark.ingest.readers.shapes.cells import Cells
+from mfspark.ingest.readers.shapes.cells import Cells, Sample
 from mfspark.ingest.readers.shapes.header import find_header
 from mfspark.ingest.readers.shapes.names import (
     NAMES,
@@ -27,6 +27,7 @@ from mfspark.ingest.readers.shapes.names import (
 )
 from mfspark.ingest.readers.shapes.readings import (
     FATAL,
+    MOST_LONG_COLUMNS,
     Long,
     is_clearly_long,
     objections,
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from mfspark.config.config import IngestOptions, InputColumns
 
 SAMPLE_RECORDS = 1000
-_MOST_LONG_COLUMNS = 4  # whose names say nothing, and are read in the usual order
 _NO_TIMESTAMP = "-"
 _PARTS = ("user", "item", "rating")
 
@@ -97,23 +97,13 @@ def without_ratings(columns: LongColumns | WideColumns) -> bool:
     return isinstance(columns, LongColumns) and columns.rating < 0
 
 
-@dataclass(frozen=True)
-class Sample:
-    """The first records of a table below its header, by column."""
-
-    path: str
-    names: Sequence[str]
-    """Empty where there is no header."""
-    columns: Sequence[Cells]
-
-    @property
-    def shown(self) -> str:
-        """The columns in words, for messages."""
-        return ", ".join(self.names) if self.names else f"{len(self.columns)} columns without names"
-
-
-def file_columns(sample: Sequence[Sequence[str]], options: IngestOptions, path: str) -> FileColumns:
-    """Tell the layout from the first records of a file.
+def file_columns(
+    sample: Sequence[Sequence[str]],
+    options: IngestOptions,
+    path: str,
+    lines: Sequence[int] | None = None,
+) -> FileColumns:
+    """Tell the layout from the first records of a file; None: each line holds one.
 
     Raises InputError where the parts cannot be told apart, with the columns found and the setting
     that names them.
@@ -123,11 +113,12 @@ def file_columns(sample: Sequence[Sequence[str]], options: IngestOptions, path: 
         raise InputError(f"{path} holds no rows", "check how it was exported")
     records = [[cell.strip() for cell in record] for record in sample[blank:]]
     names, skip = find_header(records, options)
-    body = [record for record in records[skip:] if any(record)]
-    width = len(names) or Counter(map(len, body)).most_common(1)[0][0]
-    body = [record for record in body if len(record) == width]
-    columns = list(zip(*body, strict=True)) or [()] * width
-    table = Sample(path, names, [Cells(cells) for cells in columns])
+    rows = [n for n in range(skip, len(records)) if any(records[n])]
+    width = len(names) or Counter(len(records[n]) for n in rows).most_common(1)[0][0]
+    rows = [n for n in rows if len(records[n]) == width]
+    columns = list(zip(*(records[n] for n in rows), strict=True)) or [()] * width
+    places = [lines[blank + n] if lines else blank + n + 1 for n in rows]
+    table = Sample(path, names, [Cells(cells) for cells in columns], places)
     found = table_columns(table, options)
     return FileColumns(found, blank + skip, width, found.describe(names or [""] * width))
 
@@ -139,7 +130,7 @@ def table_columns(sample: Sample, options: IngestOptions) -> LongColumns | WideC
     """
     given = options.columns
     if options.format == "wide_csv":
-        wide = read_as_wide(sample.names, sample.columns, options, sample.path)
+        wide = read_as_wide(sample, options)
         if wide.columns.items:
             return wide.columns
         raise InputError(
@@ -198,8 +189,8 @@ def _by_values(
         long = Long(
             user, item, rating, others, rivals, 0 if sample.names else _n_without_time(sample)
         )
-    if sample.names or len(sample.columns) > _MOST_LONG_COLUMNS + 1:
-        wide = read_as_wide(sample.names, sample.columns, options, sample.path)
+    if sample.names or len(sample.columns) > MOST_LONG_COLUMNS:
+        wide = read_as_wide(sample, options)
     if wide and prefers_wide(long, wide):
         return wide.columns
     if long and is_clearly_long(long, wide, missing):
@@ -259,7 +250,7 @@ def _left_over(sample: Sample, found: dict[str, int]) -> dict[str, int]:
 def _usual_order(sample: Sample, found: dict[str, int]) -> dict[str, int]:
     """Take the first three columns in the usual order, where no name says anything."""
     rest = _rest(sample, found)
-    few = not sample.names or len(sample.columns) <= _MOST_LONG_COLUMNS
+    few = not sample.names or len(sample.columns) < MOST_LONG_COLUMNS
     if any(part in found for part in _PARTS) or len(rest) < len(_PARTS) or not few:
         return {}
     return dict(zip(_PARTS, rest, strict=False))

@@ -305,7 +305,7 @@ def _source(path: str, options: IngestOptions) -> tuple[SheetSource, str]:
             break
     sheet, remedy = _which_sheet(path, options.sheet)
     try:
-        columns = file_columns(sample[:SAMPLE_RECORDS], options, path)
+        columns = file_columns(sample[:SAMPLE_RECORDS], options, path, lines)
     except InputError as error:
         hint = f"{error.hint}; {remedy}" if remedy else error.hint
         raise InputError(error.message, hint) from None

@@ -1,7 +1,9 @@
 """What the cells of a column in a sample show: numbers, their range, and how often they repeat."""
 
+from __future__ import annotations
+
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -49,6 +51,10 @@ class Cells:
         """Number of different cells."""
         return len(set(self.filled))
 
+    def without(self, rows: Container[int]) -> Cells:
+        """Return the cells of all rows but some."""
+        return Cells([text for row, text in enumerate(self.texts) if row not in rows])
+
     @property
     def share_filled(self) -> float:
         """Share of the cells that are not blank."""
@@ -69,3 +75,20 @@ class Cells:
         """Whether the numbers never fall but rise, as the ids do by which a file is sorted."""
         steps = np.diff(self.values)
         return len(steps) > 3 and bool((steps >= 0).all() and (steps > 0).any())
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The first records of a table below its header, by column."""
+
+    path: str
+    names: Sequence[str]
+    """Empty where there is no header."""
+    columns: Sequence[Cells]
+    lines: Sequence[int]
+    """The line of each record in its file, from 1 (in Parquet: the row)."""
+
+    @property
+    def shown(self) -> str:
+        """The columns in words, for messages."""
+        return ", ".join(self.names) if self.names else f"{len(self.columns)} columns without names"

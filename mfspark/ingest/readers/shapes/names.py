@@ -4,6 +4,7 @@ The known names of a part are in tiers: an id column is a better user than one c
 columns in one tier neither is better.
 """
 
+import re
 from collections.abc import Sequence
 
 from mfspark.errors import InputError
@@ -43,22 +44,34 @@ CONTACT = frozenset({"email", "emailaddress", "mail"})
 _REMARKS = (
     "comment comments remark remarks note notes feedback age gender sex phone phoneno phonenumber "
     "mobile mobilenumber telephone tel zip zipcode postcode pincode studentid rollno rollnumber "
-    "serialno srno sno"
+    "serialno srno sno class klasse section semester rank rang gpa cgpa dob birthyear yearofbirth"
 )
 REMARKS = CONTACT | frozenset(_REMARKS.split())
 """Columns beside the items of a wide sheet that say something of the person."""
-_TOTALS = (
-    "total totals grandtotal subtotal sum sums average averages avg mean means median stddev stdev "
-    "std variance summe gesamt gesamtsumme durchschnitt mittelwert moyenne "
-    "promedio averagerating avgrating meanrating totalrating totalscore averagescore"
+_COUNTS = (
+    "no nr num number sno srno slno serialno lfd lfdnr index idx row rowid rownumber rowno "
+    "nummer 序号 编号"
 )
-TOTALS = frozenset(_TOTALS.split())
-"""Names of rows and columns that sum up the others."""
+PERSON_IDS = frozenset(
+    ("studentid", "rollno", "rollnumber", "admissionno", "regno", "employeeid", "personid")
+)
+"""Ids that persons have beside a name."""
+ROW_NUMBERS = frozenset(("", *_COUNTS.split()))
+"""Plain names of columns that count the rows of a sheet; that of "#" is empty."""
+_ID_WORDS = frozenset(
+    ("id", "no", "nr", "num", "number", "code", "idx", "index", "key", "uid", "uuid", "guid")
+)
 
 
 def plain_name(name: str) -> str:
     """Reduce a column name to its letters and digits: "User ID" and user_id are both userid."""
     return "".join(c for c in name.lower() if c.isalnum())
+
+
+def names_an_id(name: str) -> bool:
+    """Return whether the last word of a name says that it is an id: student_id, PersonNo, Nr."""
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)
+    return bool(words) and words[-1].lower() in _ID_WORDS
 
 
 def parts_named(record: Sequence[str]) -> set[str]:
