@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*")
+_PRODUCT = re.compile(r"B0[0-9A-Z]{8}|[0-9]{9}[0-9X]|97[89][0-9]{10}")
 _SCALE_LIMIT = 100  # ratings reach from -100 to 100, or have few values
 _FEW_VALUES = 12
 
@@ -69,6 +70,11 @@ class Cells:
     def on_a_scale(self) -> bool:
         """Whether the numbers may be ratings: of few values, or within -100 to 100."""
         return self.n_distinct <= _FEW_VALUES or bool((np.abs(self.values) <= _SCALE_LIMIT).all())
+
+    @property
+    def are_products(self) -> bool:
+        """Whether they are ASINs or ISBNs, as no user ids are."""
+        return bool(self.filled) and all(_PRODUCT.fullmatch(text) for text in self.filled)
 
     @property
     def ascends(self) -> bool:

@@ -20,7 +20,8 @@ _TIERS: dict[str, tuple[str, ...]] = {
     "item": (
         "itemid itemidx iid",
         "item movieid productid asin bookid songid trackid artistid businessid gameid animeid "
-        "videoid filmid jokeid articleid newsid recipeid",
+        "videoid filmid jokeid articleid newsid recipeid placeid venueid restaurantid hotelid "
+        "courseid appid showid poiid",
         "movie product isbn book song track artist business game anime sku",
     ),
     "rating": (
@@ -48,7 +49,22 @@ _REMARKS = (
 )
 REMARKS = CONTACT | frozenset(_REMARKS.split())
 """Columns beside the items of a wide sheet that say something of the person."""
-_COUNTS = (
+_CHOSEN = (
+    "plays playcount listens listencount views viewcount clicks clickcount quantity qty purchases "
+    "purchasecount orders ordercount visits visitcount frequency nplays nviews nclicks"
+)
+COUNTS = frozenset(_CHOSEN.split())
+"""Names of columns that say how often an item was chosen."""
+_NEITHER = (
+    "price unitprice cost amount revenue discount tax currency age gender sex year month day hour "
+    "weekday zip zipcode country city lat latitude lon lng longitude duration runtime length pages "
+    "page session sessionid position rank step device tag tagid genre genreid category categoryid "
+    "relevance helpful helpfulness helpfulvotes totalvotes votes useful funny cool transactionid "
+    "orderid invoiceno reviewid playduration videoduration timespent dwell watchtime"
+)
+NO_PARTS = frozenset(_NEITHER.split())
+"""Names of columns that are no user, item or rating, whatever is left over."""
+_NUMBERING = (
     "no nr num number sno srno slno serialno lfd lfdnr index idx row rowid rownumber rowno "
     "nummer 序号 编号"
 )
@@ -56,7 +72,7 @@ PERSON_IDS = frozenset(
     ("studentid", "rollno", "rollnumber", "admissionno", "regno", "employeeid", "personid")
 )
 """Ids that persons have beside a name."""
-ROW_NUMBERS = frozenset(("", *_COUNTS.split()))
+ROW_NUMBERS = frozenset(("", *_NUMBERING.split()))
 """Plain names of columns that count the rows of a sheet; that of "#" is empty."""
 _ID_WORDS = frozenset(
     ("id", "no", "nr", "num", "number", "code", "idx", "index", "key", "uid", "uuid", "guid")

@@ -117,6 +117,12 @@ class Wide:
         return self.scale is not None and self.scale.share >= _SHARED
 
     @property
+    def has_flags_alone(self) -> bool:
+        """Whether there are no titles, and what stands below is 0 and 1, as flags of genres."""
+        found = {value for i, _ in self.columns.items for value in self.cells[i].values}
+        return not self.names and found <= {0.0, 1.0}
+
+    @property
     def share_of_users(self) -> float:
         """Distinct users, as a share of the rows."""
         n = len(self.user.filled) if self.user else 0
