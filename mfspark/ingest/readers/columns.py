@@ -211,7 +211,8 @@ def _by_values(
     names = sample.names or [""] * len(sample.columns)
     readings: list[tuple[Long | Wide, str]] = []
     if long:
-        readings.append((long, LongColumns(*(guess[part] for part in PARTS)).describe(names)))
+        columns = LongColumns(guess["user"], guess["item"], guess["rating"])
+        readings.append((long, columns.describe(names)))
     if wide:
         readings.append((wide, replace(wide.columns, left_out=()).describe(names)))
     raise unclear(sample, found, readings)
