@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -52,8 +52,10 @@ class Cells:
         """Number of different cells."""
         return len(set(self.filled))
 
-    def without(self, rows: Container[int]) -> Cells:
+    def without(self, rows: Collection[int]) -> Cells:
         """Return the cells of all rows but some."""
+        if not rows:
+            return self
         return Cells([text for row, text in enumerate(self.texts) if row not in rows])
 
     @property

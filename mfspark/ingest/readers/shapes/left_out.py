@@ -101,12 +101,25 @@ def summing_columns(
             word = is_extreme(table, i, rest)
             found |= {i: word} if word else {}
     named = [i for i, name in enumerate(names) if says_total(name) and columns[i].mostly_numbers]
-    for i in [i for i in inside if i not in found]:
-        before = [k for k in inside if k < i and k not in found]
-        sums = [table[k] for k in (*found, *named) if k != i]
-        sums += [_sum(table[before[n:]]) for n in range(_LEADING) if len(before) > n + 1]
-        word = next((w for s in sums if (w := derived_from_sums(table[i], s))), "")
-        found |= {i: word} if word else {}
+    found |= _derived_columns(table, [i for i in inside if i not in found], [*found, *named])
+    return found
+
+
+def _derived_columns(
+    table: np.ndarray, items: Sequence[int], totals: Sequence[int]
+) -> dict[int, str]:
+    """Return the columns that derive from totals, or from the sum of the columns before them."""
+    found: dict[int, str] = {}
+    first = list[np.ndarray]()  # sums of the first 0, 1, 2, ... columns that are kept
+    total, n = np.zeros(table.shape[1]), 0
+    for i in items:
+        sums = [table[k] for k in totals] + [total - s for k, s in enumerate(first) if n - k > 1]
+        word = next((word for s in sums if (word := derived_from_sums(table[i], s))), "")
+        if word:
+            found[i] = word
+            continue
+        first += [total] if n < _LEADING else []
+        total, n = total + np.nan_to_num(table[i]), n + 1
     return found
 
 
@@ -127,12 +140,6 @@ def _table(columns: Sequence[Cells], which: Sequence[int], codes: tuple[float, .
     table = np.stack([columns[i].numbers for i in which])
     table[~np.isfinite(table) | np.isin(table, codes)] = np.nan
     return table
-
-
-def _sum(table: np.ndarray) -> np.ndarray:
-    """Return the sum of each row, NaN where there is nothing."""
-    known = np.isfinite(table)
-    return np.where(known.any(0), np.where(known, table, 0.0).sum(0), np.nan)
 
 
 def _numbers_rows(names: Sequence[str], columns: Sequence[Cells], i: int, leftmost: int) -> bool:

@@ -73,8 +73,7 @@ def derived_from_sums(values: np.ndarray, sums: np.ndarray) -> str:
     """
     both = np.isfinite(values) & np.isfinite(sums)
     x, y = sums[both], values[both]
-    n_values = len(np.unique(y))
-    if min(n_values, len(np.unique(x))) < 2 * _FEWEST_CELLS:
+    if min(len(np.unique(y)), len(np.unique(x))) < 2 * _FEWEST_CELLS:
         return ""
     for ranked in (-x, x):
         first = np.searchsorted(np.sort(ranked), ranked) + 1  # 1, 2, 2, 4
