@@ -13,20 +13,23 @@ _TIERS: dict[str, tuple[str, ...]] = {
     "user": (
         "userid useridx uid",
         "user customerid memberid reviewerid respondentid visitorid accountid viewerid readerid",
-        "customer member reviewer respondent visitor account",
+        "customer member reviewer respondent visitor account benutzer nutzer kunde kundennr "
+        "kundennummer usuario utilisateur utente",
         "username",
         "name yourname fullname",
+        "email emailaddress useremail mail",
     ),
     "item": (
         "itemid itemidx iid",
         "item movieid productid asin bookid songid trackid artistid businessid gameid animeid "
         "videoid filmid jokeid articleid newsid recipeid placeid venueid restaurantid hotelid "
         "courseid appid showid poiid",
-        "movie product isbn book song track artist business game anime sku",
+        "movie film product isbn book song track artist business game anime sku artikel artikelnr "
+        "produkt pelicula producto livre",
     ),
     "rating": (
         "rating ratings userrating myrating yourrating bookrating ratingvalue starrating",
-        "stars star score overall",
+        "stars star score overall bewertung puntuacion calificacion valoracion",
     ),
     "timestamp": (
         "timestamp ratingtimestamp ratedat unixreviewtime",
@@ -39,9 +42,9 @@ NAMES = {part: frozenset[str]().union(*tiers) for part, tiers in TIERS.items()}
 """All known names of each part."""
 HEADER_NAMES = frozenset({"id", "title", "genres"}).union(*NAMES.values())
 """Names that only a header has, of ratings or of items."""
-UNSURE = TIERS["user"][-1]
+UNSURE = TIERS["user"][-2]
 """Names that a person has, but a film or a product as well."""
-CONTACT = frozenset({"email", "emailaddress", "mail"})
+CONTACT = TIERS["user"][-1]
 _REMARKS = (
     "comment comments remark remarks note notes feedback age gender sex phone phoneno phonenumber "
     "mobile mobilenumber telephone tel zip zipcode postcode pincode studentid rollno rollnumber "

@@ -97,7 +97,11 @@ LONG: tuple[tuple[str, int, Callable[[Long], bool]], ...] = (
         FATAL,
         lambda t: "rating" in t.guessed and not t.rating.on_a_scale,
     ),
-    ("its ratings lie on no scale", 2, lambda t: not t.rating.on_a_scale),
+    (
+        "its ratings lie on no scale",
+        2,
+        lambda t: "rating" not in t.guessed and not t.rating.on_a_scale,
+    ),
     ("its ratings ascend like ids", 2, lambda t: t.rating.ascends),
     ("its ids are fractions", 2, lambda t: t.user.has_fractions or t.item.has_fractions),
     ("it has too many columns", FATAL, lambda t: t.n_columns > MOST_LONG_COLUMNS),
@@ -116,6 +120,7 @@ LONG: tuple[tuple[str, int, Callable[[Long], bool]], ...] = (
 WIDE: tuple[tuple[str, int, Callable[[Wide], bool]], ...] = (
     ("fewer than two of its columns lie on one scale", FATAL, lambda t: len(t.columns.items) < 2),
     ("its columns of numbers lie on no common scale", FATAL, lambda t: t.share_inside < 0.5),
+    ("it has one row an item; transpose it", 2, lambda t: t.has_a_row_an_item),
     ("its cells are 0 and 1 and have no titles", 2, lambda t: t.has_flags_alone),
     ("its columns share no range", FATAL, lambda t: not t.shares_range),
     ("fewer columns are items than not", 2, lambda t: len(t.columns.items) < t.n_unexplained),

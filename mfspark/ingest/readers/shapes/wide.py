@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -15,7 +16,6 @@ from mfspark.ingest.readers.shapes.left_out import (
     summing_columns,
 )
 from mfspark.ingest.readers.shapes.names import (
-    CONTACT,
     NAMES,
     PERSON_IDS,
     REMARKS,
@@ -64,6 +64,9 @@ class WideColumns:
         ignored = [title_of(names, i) + (f" ({why[i]})" if i in why else "") for i in rest]
         user = title_of(names, self.user) if self.user >= 0 else "number of the line"
         words = [f"wide, user = {user}", f"{len(self.items)} items"]
+        titles = Counter(title for _, title in self.items)
+        twice = [f"'{title}'" for title, n in titles.items() if n > 1]
+        words += [f"several columns are one item: {', '.join(twice)}"] if twice else []
         words += [f"timestamp = {title_of(names, self.timestamp)}"] if self.timestamp >= 0 else []
         words += [f"{code:g} = not rated" for code in self.not_rated]
         lines = [f"line {line} ({reason})" for line, reason in self.totals[:_SHOWN]]
@@ -117,6 +120,13 @@ class Wide:
         return self.scale is not None and self.scale.share >= _SHARED
 
     @property
+    def has_a_row_an_item(self) -> bool:
+        """Whether the name above what should be users is that of items."""
+        user = self.columns.user
+        known = NAMES["item"] | {"title"}
+        return user >= 0 and bool(self.names) and plain_name(self.names[user]) in known
+
+    @property
     def has_flags_alone(self) -> bool:
         """Whether there are no titles, and what stands below is 0 and 1, as flags of genres."""
         found = {value for i, _ in self.columns.items for value in self.cells[i].values}
@@ -143,7 +153,7 @@ class Wide:
 def user_column(
     names: Sequence[str], columns: Sequence[Cells], texts: set[int], taken: set[int]
 ) -> int:
-    """Pick who rated: by the best name, an e-mail address, or a column of ids.
+    """Pick who rated: by the best name (of an e-mail address, too), or a column of ids.
 
     Otherwise the first column of text that tells rows apart, or of text, or the first. Names that
     come again are no users where ids tell them apart. Returns -1 where there are no names and the
@@ -151,7 +161,6 @@ def user_column(
     """
     plain = [plain_name(name) for name in names]
     free = [i for i in range(len(columns)) if i not in taken]
-    by_mail = [i for i in free if names and plain[i] in CONTACT]
     by_id = [i for i in free if names and _is_person_id(names[i]) and _tells_apart(columns[i])]
     by_text = [
         i
@@ -164,7 +173,7 @@ def user_column(
     named = best_named("user", names, free)
     if named and by_id and plain[named[0]] in UNSURE and not _tells_apart(columns[named[0]]):
         named = by_id
-    found = named or by_mail or by_id or telling or by_text
+    found = named or by_id or telling or by_text
     if not found and not names and columns[0].n_distinct < len(columns[0].texts):
         return -1
     return (found or free or [0])[0]
@@ -199,7 +208,9 @@ def read_as_wide(sample: Sample, options: IngestOptions) -> Wide:
         user = user_column(names, columns, texts, extra | {timestamp})
     index = {0} if names and not names[0] and user != 0 else set[int]()  # as pandas writes
     remarks = extra if extra else left_out_by_name(names) | texts
-    numeric = [i for i in range(len(columns)) if i not in remarks | index | {user, timestamp}]
+    empty = {i for i, cells in enumerate(columns) if names and not (names[i] or cells.filled)}
+    others = remarks | index | empty | {user, timestamp}
+    numeric = [i for i in range(len(columns)) if i not in others]
     rows = rows_left_out(columns, user, numeric)
     columns = [cells.without(rows) for cells in columns]
     codes = not_rated_codes(columns, numeric)

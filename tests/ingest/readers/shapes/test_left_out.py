@@ -7,6 +7,7 @@ import random
 import pytest
 
 from mfspark.config.config import IngestOptions
+from mfspark.errors import InputError
 from mfspark.ingest.readers.columns import file_columns
 from mfspark.ingest.readers.shapes.totals import may_say_total, says_total
 
@@ -284,3 +285,26 @@ def test_films_with_such_titles_are_items(read, ratings_of, file):
 )
 def test_names_of_totals(name, sure, maybe):
     assert (says_total(name), may_say_total(name)) == (sure, maybe)
+
+
+def test_a_sheet_with_a_row_an_item_is_asked_for(read, file):
+    rows = [(film, *row) for film, row in zip(FILMS, grid(6, PEOPLE[:12]), strict=True)]
+    for corner in ("Film", "Movie", "title"):
+        with pytest.raises(InputError, match="it has one row an item; transpose it"):
+            read(file("s.csv", sheet((corner, *PEOPLE[:12]), rows)))
+
+
+def test_columns_without_a_name_or_a_cell_are_no_items(read, ratings_of, file):
+    rows = grid()
+    lines = [(PEOPLE[k], *row[:3], "", *row[3:]) for k, row in enumerate(rows)]
+    path = file("s.csv", sheet(("Name", *FILMS[:3], "", *FILMS[3:]), lines))
+    assert sorted(ratings_of(read(path))) == truth(rows)
+    records = [line.split(",") for line in path.read_text().splitlines()]
+    found = file_columns(records, IngestOptions(), "s.csv")
+    assert found.description == "wide, user = 'Name', 6 items, ignored: column 5"
+
+
+def test_columns_of_one_title_are_said_to_be_one_item():
+    records = [["Name", "Heat", "Up", "Heat"], ["ann", "4", "", "5"], ["bob", "", "1", "3"]]
+    found = file_columns(records, IngestOptions(format="wide_csv"), "s.csv")
+    assert "3 items, several columns are one item: 'Heat'" in found.description

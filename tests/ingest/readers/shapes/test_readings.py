@@ -428,3 +428,11 @@ def test_headerless_rows_of_people_are_not_read_as_long(read, file):
     for width in (3, 4):
         with pytest.raises(InputError, match="no user comes again, and its items may be ratings"):
             read(file("m.csv", table([], [row[:width] for row in rows])))
+
+
+@pytest.mark.parametrize("header", ["email,film,stars", "Benutzer,Artikel,Bewertung"])
+def test_more_names_that_are_known(read, ratings_of, file, header):
+    names = header.split(",")[::-1]
+    rows = [(r, i, f"u{u}@x.org") for u, i, r in long_rows()]
+    found = ratings_of(read(file("r.csv", table([",".join(names)], rows))))
+    assert sorted(found) == sorted((u, str(i), float(r)) for r, i, u in rows)
