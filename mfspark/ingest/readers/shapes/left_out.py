@@ -18,6 +18,7 @@ from mfspark.ingest.readers.shapes.totals import may_say_total, says_total
 _FEW, _MANY = 3, 12  # values: of a class or a group, and of marks
 _ROWS_IN_ANY_ORDER = 10  # whose numbers are a count of them, and no ratings
 _LEADING = 4  # columns at the left that may stand before the items: ages, years
+_ENDS = 3  # rows above and below, where sums may stand that reach beyond any code
 COUNTED = "numbers the rows"
 
 
@@ -32,7 +33,9 @@ def rows_left_out(columns: Sequence[Cells], user: int, numeric: Sequence[int]) -
     labels = _labels(columns, user)
     why = {row: "called a total" for row, label in enumerate(labels) if says_total(label)}
     maybe = _at_the_ends([says_total(text) or may_say_total(text) for text in labels]) - set(why)
-    people = [columns[i].without(maybe | set(why)) for i in numeric]
+    n = len(labels)
+    ends = {*range(_ENDS), *range(n - _ENDS, n)} if n >= 4 * _ENDS else set[int]()
+    people = [columns[i].without(maybe | ends | set(why)) for i in numeric]
     codes = not_rated_codes(people, range(len(people)))
     table = _table(columns, numeric, codes).T
     rest = [row for row in range(len(table)) if row not in why]

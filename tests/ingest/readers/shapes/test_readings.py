@@ -286,11 +286,27 @@ def _random_wide(chance):
         columns["summe"] = [sum(r for r in row if r != "") + 0.0 for row in cells]
     if chance.random() < 0.4:
         columns["Any comments"] = [chance.choice(["", "fine", "too long"]) for _ in people]
+    if chance.random() < 0.3:
+        columns["lfd"] = list(range(1, n + 1))
     order = list(columns)
     if chance.random() < 0.5:
         chance.shuffle(order)
-    text = table([",".join(order)], zip(*(columns[name] for name in order), strict=True))
-    return text, truth(rows), True
+    lines = list(zip(*(columns[name] for name in order), strict=True))
+    if chance.random() < 0.4:
+        lines.append(_summed(chance, order, films, cells))
+    return table([",".join(order)], lines), truth(rows), True
+
+
+def _summed(chance, order, films, cells):
+    """Return a row of sums or means, below the films alone."""
+    digits = chance.choice([None, 1, 2])
+    known = {film: [row[k] for row in cells if row[k] != ""] or [0] for k, film in enumerate(films)}
+    sums = {
+        film: sum(column) if digits is None else round(sum(column) / len(column), digits)
+        for film, column in known.items()
+    }
+    label = dict.fromkeys(("name", "user", "Your name", "wer"), "zz")
+    return tuple(sums.get(name, label.get(name, "")) for name in order)
 
 
 @pytest.mark.faults
