@@ -12,6 +12,7 @@ import numpy as np
 
 _NEARLY_ALL = 0.9  # of the cells of a line
 _CHANCE = 1e-3  # that any line of a table looks like a sum and is none
+_COVERED = 1 / 3  # of the cells below which there is something to sum up are filled
 _FEWEST_CELLS = 3
 _POOL = 2000  # cells that show how common a value is
 _EXTREMES = ("largest", "smallest", "median", "deviation", "number", "sum", "mean")
@@ -89,12 +90,15 @@ def derived_from_sums(values: np.ndarray, sums: np.ndarray) -> str:
 
 def _next_line(table: np.ndarray, room: np.ndarray, found: dict[int, str]) -> dict[int, str] | None:
     rest = np.array([n not in found for n in range(len(table))])
+    known = np.isfinite(table)
     for block in _blocks(table, rest, sorted(found)):
-        for word, expected, informative in block:
+        for word, expected, possible in block:
+            informative = possible & known
             hits = informative & (np.abs(table - expected) <= room) & rest[:, None]
             n_cells = (informative & rest[:, None]).sum(1)
             n_hits = hits.sum(1)
             likely = (n_hits >= _FEWEST_CELLS) & (n_hits >= _NEARLY_ALL * n_cells)
+            likely &= n_cells >= _COVERED * possible.sum(1)
             for line in np.flatnonzero(likely):
                 if _is_no_chance(table, int(line), expected[line], hits[line], room[line, 0]):
                     return {int(line): f"the {word} of the others"}
@@ -102,7 +106,7 @@ def _next_line(table: np.ndarray, room: np.ndarray, found: dict[int, str]) -> di
 
 
 Expected = tuple[str, np.ndarray, np.ndarray]
-"""What lines might be of others, what their cells would be then, and which cells can tell."""
+"""What lines might be of others, what their cells would be then, and which of them can tell."""
 
 
 def _blocks(table: np.ndarray, rest: np.ndarray, found: list[int]) -> Iterator[list[Expected]]:
@@ -114,19 +118,18 @@ def _blocks(table: np.ndarray, rest: np.ndarray, found: list[int]) -> Iterator[l
     before = [np.cumsum(p, 0) - p for p in parts]
     total = [p.sum(0) for p in parts]
     behind = [t - b - p for t, b, p in zip(total, before, parts, strict=True)]
-    yield _expected(known, before)
-    yield _expected(known, behind)
-    yield _expected(known, [b + a for b, a in zip(before, behind, strict=True)])
+    yield _expected(before)
+    yield _expected(behind)
+    yield _expected([b + a for b, a in zip(before, behind, strict=True)])
     if found:
         last = np.searchsorted(found, np.arange(len(table))) - 1
         start = np.where(last >= 0, np.array(found)[last], 0)
-        yield _expected(known, [b - b[start] for b in before])
+        yield _expected([b - b[start] for b in before])
 
 
-def _expected(known: np.ndarray, parts: list[np.ndarray]) -> list[Expected]:
+def _expected(parts: list[np.ndarray]) -> list[Expected]:
     number, sums, squares = parts
-    several = known & (number >= 2)
-    mean = sums / np.maximum(number, 1)
+    several, mean = number >= 2, sums / np.maximum(number, 1)
     differ = several & (squares - number * mean**2 > 1e-6)  # equal values have any mean
     return [("sum", sums, several), ("mean", mean, differ), ("number", number, several)]
 

@@ -109,3 +109,13 @@ def test_shares_and_ranks_of_sums():
     assert derived_from_sums(ranks, sums) == "the rank of the sums of the others"
     assert derived_from_sums(ratings(10, 25, 1, 0.0, 99)[:, 0], sums) == ""
     assert derived_from_sums(ratings(10, 25, 1, 0.0)[:, 0], sums) == ""
+
+
+def test_a_few_cells_that_are_means_are_no_line_of_means():
+    table = ratings(11, 12, 20, 0.0, 10)
+    means = np.delete(table, 4, 0).mean(0)
+    table[4] = np.nan
+    table[4, :5] = means[:5].round(2)
+    assert summing_lines(table) == {}
+    table[4] = means.round(2)
+    assert summing_lines(table) == {4: "the mean of the others"}
