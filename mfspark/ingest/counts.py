@@ -14,7 +14,7 @@ from pyspark.sql.types import Row
 from mfspark.errors import InputError
 from mfspark.ingest.ids import has_point_zero, is_plain_integer
 from mfspark.ingest.readers.ratings import TALLY
-from mfspark.ingest.readers.validate import NOT_RATED
+from mfspark.ingest.readers.validate import NOT_RATED, TOTALS_ROW
 from mfspark.schemas import SIDES
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ class RowCounts:
 
     @property
     def n_bad(self) -> int:
-        """Rejected rows but for those that say that nothing was rated."""
-        return sum(n for reason, n in self.rejected.items() if reason != NOT_RATED)
+        """Rejected rows but for those that are no ratings by what they say."""
+        return sum(n for why, n in self.rejected.items() if why not in (NOT_RATED, TOTALS_ROW))
 
 
 def kind_of(until: date | None) -> Column:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from mfspark.config.config import Config
 from mfspark.errors import ConfigError
+from mfspark.ingest.readers.files import size_of
 from mfspark.ingest.readers.plan import holds_choices
 
 log = logging.getLogger(__name__)
@@ -17,13 +18,14 @@ log = logging.getLogger(__name__)
 def with_feedback(config: Config, ratings_files: Sequence[str]) -> Config:
     """Return the configuration of a night, by what its first file holds where that is left open.
 
-    Raises ConfigError where all models that were asked for predict ratings, and InputError for a
-    file that cannot be read.
+    An empty file says nothing. Raises ConfigError where all models that were asked for predict
+    ratings, and InputError for a file that cannot be read.
     """
     options = config.ingest
     if options.feedback == "explicit":
         return config
-    if options.feedback == "auto" and not holds_choices(ratings_files[0], options):
+    first = next((path for path in ratings_files if size_of(path)), ratings_files[0])
+    if options.feedback == "auto" and not holds_choices(first, options):
         return config
     kept = tuple(name for name in config.models.run if config.models.of(name).ranks_choices)
     left_out = [name for name in config.models.run if name not in kept]

@@ -100,3 +100,10 @@ def test_choices_among_ratings_are_refused(
     (tmp_path / "r.csv").write_text("user,item,rating\n1,2,3\n1,3,4\n")
     with pytest.raises(InputError, match=r"events\.csv holds choices without ratings"):
         run_night(spark, tmp_path / "w", ratings=(tmp_path / "r.csv", events))
+
+
+def test_an_empty_first_file_says_nothing(events: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "part-0.csv"
+    empty.touch()
+    changed = with_feedback(config("ials"), [str(empty), str(events)])
+    assert changed.ingest.feedback == "implicit"

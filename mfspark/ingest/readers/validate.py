@@ -42,6 +42,9 @@ _DECIMAL_COMMA = r"^([+-]?\d+),(\d{1,2})$"
 NOT_RATED = "not_rated"
 """The reason of a row whose rating is one of `ingest.missing_ratings`."""
 
+TOTALS_ROW = "totals_row"
+"""The reason of a row of a wide sheet that sums up others."""
+
 
 @dataclass
 class Fields:

@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 
 from mfspark.errors import InputError
 from mfspark.ingest.readers.files import open_input
-from mfspark.ingest.readers.shapes.names import plain_name
+from mfspark.ingest.readers.shapes.names import TIERS
 from mfspark.ingest.readers.source import TextTable
-from mfspark.ingest.side_tables.reader import SideTable, read_side_files, trimmed
+from mfspark.ingest.side_tables.reader import SideTable, known_column, read_side_files, trimmed
 
 if TYPE_CHECKING:
     from mfspark.config.config import IngestOptions
@@ -36,9 +36,19 @@ ML100K_GENRES = tuple(_GENRE_LINE.split(" "))
 
 _BEFORE_FLAGS = 5  # u.item: id, title, two dates and an address come before the flags
 _NO_GENRES = "(no genres listed)"
-_IDS = {"id", "itemid", "movieid", "productid", "bookid", "asin", "isbn", "item", "movie", "sku"}
-_TITLES = {"title", "name", "movietitle", "itemname", "itemtitle", "booktitle", "producttitle"}
-_GENRES = {"genres", "genre", "categories", "category", "tags"}
+_IDS = (
+    TIERS["item"][0],
+    {"movieid", "productid", "bookid", "asin", "isbn", "sku"},
+    {"id"},
+    TIERS["item"][1] - {"item"},
+    {"item", "movie"},
+)
+_TITLES = (
+    {"title", "movietitle", "itemtitle", "booktitle", "producttitle"},
+    {"name", "itemname"},
+)
+_GENRES = ({"genres", "genre"}, {"categories", "category"}, {"tags"})
+_HEADER = frozenset[str]().union(*_IDS, *_TITLES)
 
 
 def read_items(files: Sequence[str], options: IngestOptions) -> SideTable:
@@ -48,7 +58,7 @@ def read_items(files: Sequence[str], options: IngestOptions) -> SideTable:
     or are lists as JSON or Python write them. Of several rows with one id the first counts. Raises
     InputError for files that cannot be read as items.
     """
-    return read_side_files(files, options, _IDS | _TITLES, ITEM_SCHEMA, _parse)
+    return read_side_files(files, options, _HEADER, ITEM_SCHEMA, _parse)
 
 
 def _parse(path: str, content: TextTable) -> pa.Table:
@@ -80,10 +90,7 @@ def _parts(content: TextTable, path: str) -> tuple[int, int, int]:
     width = len(content.columns)
     if not content.names:
         return 0, 1 if width > 1 else -1, 2 if width > 2 else -1
-    plain = [plain_name(name) for name in content.names]
-    genres = _position(plain, _GENRES)
-    title = _position(plain, _TITLES)
-    item = _position(plain, _IDS)
+    genres, title, item = (known_column(content.names, t, path) for t in (_GENRES, _TITLES, _IDS))
     if item < 0 and title >= 0:
         item = next((i for i in range(width) if i not in (title, genres)), -1)
     if item < 0:
@@ -92,10 +99,6 @@ def _parts(content: TextTable, path: str) -> tuple[int, int, int]:
             "name the columns itemId, title and genres",
         )
     return item, title, genres
-
-
-def _position(plain: Sequence[str], known: set[str]) -> int:
-    return next((i for i, name in enumerate(plain) if name in known), -1)
 
 
 def _split_genres(values: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:

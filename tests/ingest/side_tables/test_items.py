@@ -166,3 +166,35 @@ def test_ids_are_those_of_ratings(file):
     assert found.n_skipped == 2
     assert found.table["item_id"].to_pylist() == ["7", "8", "José"]
     assert found.table["title"].to_pylist() == ["c", "d", "Amélie"]
+
+
+@pytest.mark.parametrize("title", ["Catalogue", "Catalogue,,", ",,\nCatalogue of\nall films,,"])
+def test_titles_above_the_header_are_no_items(file, workbook, title):
+    lines = f"{title}\nmovieId,title,genres\n1,Toy Story (1995),Animation|Comedy\n2,Heat,\n"
+    assert items(file("i.csv", lines)) == [TOY, HEAT]
+    rows = [line.split(",") for line in lines.splitlines()]
+    assert items(workbook(rows)) == [TOY, HEAT]
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("id,movieId,title,genres", "70,1,Toy Story (1995),Animation|Comedy"),
+        ("item,item_id,title,genres", "x,1,Toy Story (1995),Animation|Comedy"),
+        ("name,movieId,title,genres", "Bob,1,Toy Story (1995),Animation|Comedy"),
+        ("category,movieId,title,genres", "film,1,Toy Story (1995),Animation|Comedy"),
+        ("movieId,isbn,title,genres", "1,0195153448,Toy Story (1995),Animation|Comedy"),
+    ],
+)
+def test_the_most_specific_name_of_an_item_wins(file, header, row):
+    assert items(file("i.csv", f"{header}\n{row}\n")) == [TOY]
+
+
+def test_names_nobody_knows_are_no_item(file):
+    with pytest.raises(InputError, match=r"an item id .found: code, label"):
+        items(file("i.csv", "code,label\n1,Toy Story\n2,Heat\n"))
+
+
+def test_two_columns_of_one_name_are_asked_for(file):
+    with pytest.raises(InputError, match="column 1 'movieId' and column 2 'movie_id'"):
+        items(file("i.csv", "movieId,movie_id,title\n1,2,Heat\n"))
