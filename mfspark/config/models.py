@@ -30,6 +30,11 @@ class ModelOptions(Section):
         """Whether the model makes use of when ratings were made."""
         return False
 
+    @property
+    def ranks_choices(self) -> bool:
+        """Whether the model ranks items by what was chosen, and so can do without ratings."""
+        return False
+
     def starts_from(self, _width: int, /) -> bool:
         """Whether training can start from published rows of so many factors."""
         return False
@@ -50,6 +55,11 @@ class BaselineOptions(ModelOptions):
 
 class PopularityOptions(ModelOptions):
     """Items by their number of ratings."""
+
+    @property
+    def ranks_choices(self) -> bool:
+        """Always."""
+        return True
 
 
 SimilarityName = Literal[
@@ -110,6 +120,11 @@ class KNNOptions(SimilarityOptions):
     `mean` and `weighted`."""
     rank_by: Literal["rating", "similarity"] = "rating"
     """What lists are ranked by: predicted ratings, or the sum of similarity * rating."""
+
+    @property
+    def ranks_choices(self) -> bool:
+        """Whether lists are ranked by similarity."""
+        return self.rank_by == "similarity"
 
 
 class UserKNNOptions(KNNOptions):
@@ -173,6 +188,11 @@ class IALSOptions(AlternatingOptions):
     """Whether confidence grows with the rating."""
     threshold: float | None = None
     """Ratings from here on are choices; unset: all above 0."""
+
+    @property
+    def ranks_choices(self) -> bool:
+        """Always."""
+        return True
 
 
 class TorchMFOptions(ModelOptions):
@@ -299,6 +319,11 @@ class SVDOptions(ModelOptions):
     tol: NonNegativeFloat = 1e-4
     """Stop when a turn changes the error over all cells by less than this share; 0: never."""
 
+    @property
+    def ranks_choices(self) -> bool:
+        """Whether an unrated cell counts as 0."""
+        return self.unrated == "zero"
+
     @model_validator(mode="after")
     def _nuclear_is_exact(self) -> SVDOptions:
         if self.energy and self.energy_of == "nuclear" and self.solver == "randomized":
@@ -325,6 +350,11 @@ class NMFOptions(ModelOptions):
     """Stop when an iteration changes the error by less than this share; 0: never."""
     sweeps: PositiveInt = 4
     """Rounds of coordinate descent over a side's factors before the other side has its turn."""
+
+    @property
+    def ranks_choices(self) -> bool:
+        """Whether an unrated cell counts as 0."""
+        return self.unrated == "zero"
 
     def starts_from(self, width: int, /) -> bool:
         """Whether the rank is the same."""

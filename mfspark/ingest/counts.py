@@ -14,7 +14,7 @@ from pyspark.sql.types import Row
 from mfspark.errors import InputError
 from mfspark.ingest.ids import has_point_zero, is_plain_integer
 from mfspark.ingest.readers.ratings import TALLY
-from mfspark.ingest.readers.validate import NOT_RATED
+from mfspark.ingest.readers.validate import NOT_RATED, TOTALS_ROW
 from mfspark.schemas import SIDES
 
 if TYPE_CHECKING:
@@ -24,6 +24,14 @@ ACCEPTED, LATER, _TALLY = "accepted", "later", "tally"
 _FEW = 100  # ratings, of which none is told apart
 _MANY = 0.2  # of the ratings are 0, and no other is below 1: it is probably no rating
 _APART = 0.25  # of the range of the others, where they are on no common step
+_WHAT_DECIDES = {
+    "bad_timestamp": "times are ISO 8601 (2023-04-11) or numbers; --set ingest.columns.timestamp=- "
+    "reads none; ",
+    "rating_not_a_number": "ratings are decimal numbers; --set ingest.columns.rating=NAME takes "
+    "another column; ",
+    "malformed_line": "--set ingest.delimiter=CHARACTER says what stands between fields; ",
+}
+"""What to do about the commonest reason."""
 _STEPS = (1.0, 0.5, 0.25, 0.2, 0.1)
 
 
@@ -68,8 +76,8 @@ class RowCounts:
 
     @property
     def n_bad(self) -> int:
-        """Rejected rows but for those that say that nothing was rated."""
-        return sum(n for reason, n in self.rejected.items() if reason != NOT_RATED)
+        """Rejected rows but for those that are no ratings by what they say."""
+        return sum(n for why, n in self.rejected.items() if why not in (NOT_RATED, TOTALS_ROW))
 
 
 def kind_of(until: date | None) -> Column:
@@ -205,8 +213,9 @@ def unusable(
         at = counts.examples[reason]
         raw = at.raw if len(at.raw) <= 80 else at.raw[:77] + "..."
         lines.append(f"  {count:,} {reason}, such as {names[at.file]}:{at.line}: {raw}")
+    first = _WHAT_DECIDES.get(next(iter(counts.rejected), ""), "")
     return InputError(
         "\n".join(lines),
-        "mend the input or name its columns (ingest.columns, ingest.format); up to "
+        f"{first}mend the input or name its columns (ingest.columns, ingest.format); up to "
         f"ingest.max_rejected_share = {options.max_rejected_share:g} of the rows may be rejected",
     )

@@ -34,6 +34,7 @@ from mfspark.ingest.duplicates import (
     too_many,
     with_base_ratings,
 )
+from mfspark.ingest.id_notes import notes_on_ids
 from mfspark.ingest.ids import SPARK_TYPE, decide_type, number_ids, without_point_zero
 from mfspark.ingest.readers.files import display_names
 from mfspark.ingest.readers.id_text import plain_integers
@@ -46,7 +47,7 @@ from mfspark.ingest.side_tables.reader import SideTable
 from mfspark.ingest.side_tables.users import read_users
 from mfspark.ingest.statistics import with_statistics
 from mfspark.ingest.title_merge import merge_ratings, split_titles
-from mfspark.schemas import IdTypes, Side
+from mfspark.schemas import SIDES, IdTypes, Side
 
 if TYPE_CHECKING:
     from mfspark.config.config import Config
@@ -166,6 +167,10 @@ def ingest(
             both.submit(number_ids, everything, base_items, scratch, "item_ids"),
         )
     (user_ids, n_users), (item_ids, n_items) = (numbered.result() for numbered in numbering)
+    notes = [apart] if apart else []
+    numbered_ids = (user_ids, n_users), (item_ids, n_items)
+    for side, (frame, n) in zip(SIDES, numbered_ids, strict=True):
+        notes += notes_on_ids(side, frame, n) if ids.of(side) == "string" else []
 
     write(_indexed(newest, user_ids, item_ids), "ratings")
     write(_named(rejected, names), "rejected_ratings")
@@ -191,7 +196,7 @@ def ingest(
         n_carried=n_carried,
         n_replaced=n_replaced,
         n_counted=n_counted,
-        notes=[apart] if apart else [],
+        notes=notes,
     )
 
 

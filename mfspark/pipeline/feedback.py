@@ -8,8 +8,8 @@ import logging
 from collections.abc import Sequence
 
 from mfspark.config.config import Config
-from mfspark.config.models import ModelName, Models
 from mfspark.errors import ConfigError
+from mfspark.ingest.readers.files import size_of
 from mfspark.ingest.readers.plan import holds_choices
 
 log = logging.getLogger(__name__)
@@ -18,15 +18,16 @@ log = logging.getLogger(__name__)
 def with_feedback(config: Config, ratings_files: Sequence[str]) -> Config:
     """Return the configuration of a night, by what its first file holds where that is left open.
 
-    Raises ConfigError where all models that were asked for predict ratings, and InputError for a
-    file that cannot be read.
+    An empty file says nothing. Raises ConfigError where all models that were asked for predict
+    ratings, and InputError for a file that cannot be read.
     """
     options = config.ingest
     if options.feedback == "explicit":
         return config
-    if options.feedback == "auto" and not holds_choices(ratings_files[0], options):
+    first = next((path for path in ratings_files if size_of(path)), ratings_files[0])
+    if options.feedback == "auto" and not holds_choices(first, options):
         return config
-    kept = tuple(name for name in config.models.run if ranks(name, config.models))
+    kept = tuple(name for name in config.models.run if config.models.of(name).ranks_choices)
     left_out = [name for name in config.models.run if name not in kept]
     if not kept:
         raise ConfigError(
@@ -46,12 +47,3 @@ def with_feedback(config: Config, ratings_files: Sequence[str]) -> Config:
         "completed": config.completed.model_copy(update={"max_cells": 0}),
     }
     return config.model_copy(update=changed)
-
-
-def ranks(name: ModelName, models: Models) -> bool:
-    """Return whether a model ranks items by choices, as it is configured."""
-    options = models.of(name)
-    by = getattr(options, "rank_by", None) or getattr(options, "unrated", None)
-    return name in ("popularity", "ials") or (
-        name in ("user_knn", "item_knn", "svd", "nmf") and by in ("similarity", "zero")
-    )

@@ -189,7 +189,8 @@ def _about_sizes(run: PublishedRun, ingest: IngestReport) -> Iterator[str]:
                 f"models.{name}.num_neighbors = {k}, and {whose} has {n - 1:,} others at most: "
                 f"all with a common {other(side)} are neighbors"
             )
-    ranks = {name: config["models"].get(name, {}).get("rank", 0) for name in run.models}
+    fitted = [name for name in run.models if name != "svd"]  # at full rank it reproduces ratings
+    ranks = {name: config["models"].get(name, {}).get("rank", 0) for name in fitted}
     smaller = min(n_users, n_items)
     if above := [f"models.{name}.rank = {r}" for name, r in ranks.items() if r > smaller]:
         yield (

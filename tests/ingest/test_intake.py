@@ -165,8 +165,30 @@ def test_too_many_rejected_stops_after_writing_them(night, file):
         "  1 missing_user, such as r.csv:6: ,4,5",
     ]
     assert "ingest.max_rejected_share = 0.5" in raised.value.hint
+    assert raised.value.hint.startswith("ratings are decimal numbers; --set ingest.columns.rating=")
     assert list(tables) == ["rejected_ratings"]
     assert tables["rejected_ratings"].num_rows == 4
+
+
+@pytest.mark.parametrize(
+    ("row", "option"),
+    [("1,2,3,13/02/2023", "ingest.columns.timestamp=-"), ("1,2", "ingest.delimiter=CHARACTER")],
+)
+def test_refusal_names_the_option_that_decides(night, file, row, option):
+    lines = "user,item,rating,date\n" + f"{row}\n" * 9 + "1,2,3,2023-02-13\n"
+    with pytest.raises(InputError) as raised:
+        night([file("r.csv", lines)])
+    assert f"--set {option}" in raised.value.hint
+
+
+def test_ids_that_look_alike_are_named(night, file):
+    lines = "user,item,rating\n" + "".join(f"{n},{n % 3},4\n" for n in range(30)) + "007,1,4\n"
+    report, _ = night([file("r.csv", lines)])
+    assert (report.ids.user, report.ids.item) == ("string", "integer")
+    assert [note.partition(",")[0] for note in report.notes] == [
+        "user ids are text",
+        "1 group of user ids differ in case",
+    ]
 
 
 def test_duplicates_do_not_count_as_rejected(night, file):

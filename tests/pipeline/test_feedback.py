@@ -8,10 +8,11 @@ import pytest
 from pyspark.sql import SparkSession
 
 from mfspark.config.config import Config
+from mfspark.config.models import Models
 from mfspark.errors import ConfigError, InputError
 from mfspark.models.records import INGEST
 from mfspark.models.registry import MODELS
-from mfspark.pipeline.feedback import ranks, with_feedback
+from mfspark.pipeline.feedback import with_feedback
 from mfspark.queries.summary import summarise
 from mfspark.tables.run import PublishedRun
 from tests.support.nights import run_night, table
@@ -74,8 +75,22 @@ def test_feedback_can_be_said(events: Path, tmp_path: Path) -> None:
 
 def test_which_models_rank() -> None:
     models = config("als").models
-    assert [name for name in MODELS if ranks(name, models)] == [
+    assert [name for name in MODELS if models.of(name).ranks_choices] == [
         *("popularity", "item_knn", "ials", "svd", "nmf")
+    ]
+
+
+def test_which_models_rank_goes_by_their_options() -> None:
+    options = {
+        "user_knn": {"rank_by": "similarity"},
+        "item_knn": {"rank_by": "rating"},
+        "svd": {"unrated": "baseline"},
+        "nmf": {"unrated": "masked"},
+        "torch_mf": {"objective": "squares", "unrated": "zero"},
+    }
+    models = Models.model_validate(options)
+    assert [name for name in MODELS if models.of(name).ranks_choices] == [
+        *("popularity", "user_knn", "ials")
     ]
 
 
@@ -85,3 +100,10 @@ def test_choices_among_ratings_are_refused(
     (tmp_path / "r.csv").write_text("user,item,rating\n1,2,3\n1,3,4\n")
     with pytest.raises(InputError, match=r"events\.csv holds choices without ratings"):
         run_night(spark, tmp_path / "w", ratings=(tmp_path / "r.csv", events))
+
+
+def test_an_empty_first_file_says_nothing(events: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "part-0.csv"
+    empty.touch()
+    changed = with_feedback(config("ials"), [str(empty), str(events)])
+    assert changed.ingest.feedback == "implicit"

@@ -66,6 +66,13 @@ def test_notes_say_what_was_asked_for_beyond_what_there_is(
     assert [n for n in summary_of(tmp_path, **config).notes if note in n]
 
 
+def test_of_svd_nobody_hears_that_a_smaller_rank_fits_as_well(tmp_path: Path) -> None:
+    """At full rank it reproduces all ratings and tells nothing of others: a smaller one differs."""
+    models = {"run": ["svd", "als"], "svd": {"rank": 5}, "als": {"rank": 5}}
+    (note,) = [n for n in summary_of(tmp_path, models=models).notes if "fits as well" in n]
+    assert note.endswith("fits as well: models.als.rank = 5")
+
+
 def test_lists_that_popularity_made_are_noted(tmp_path: Path) -> None:
     run_id = made.publish_run(tmp_path, filled=("svd", "als"))
     notes = [n for n in summarise(PublishedRun(tmp_path, run_id)).notes if "tells nothing" in n]

@@ -7,17 +7,24 @@ the rules in words.
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mfspark.errors import InputError
-from mfspark.ingest.readers.shapes.cells import Cells
+from mfspark.ingest.readers.shapes.cells import Cells, Sample
+from mfspark.ingest.readers.shapes.guesses import (
+    PARTS,
+    as_many_as_missing,
+    completed,
+    how_often,
+    left_over,
+    usual_order,
+    without_times,
+)
 from mfspark.ingest.readers.shapes.header import find_header
 from mfspark.ingest.readers.shapes.names import (
-    NAMES,
     TIERS,
     UNSURE,
     best_named,
@@ -26,13 +33,12 @@ from mfspark.ingest.readers.shapes.names import (
     plain_name,
 )
 from mfspark.ingest.readers.shapes.readings import (
-    FATAL,
+    MOST_LONG_COLUMNS,
     Long,
     is_clearly_long,
-    objections,
     prefers_wide,
-    weight,
 )
+from mfspark.ingest.readers.shapes.refusal import unclear
 from mfspark.ingest.readers.shapes.wide import Wide, WideColumns, read_as_wide, title_of
 from mfspark.ingest.readers.times import looks_like_timestamp
 
@@ -40,9 +46,7 @@ if TYPE_CHECKING:
     from mfspark.config.config import IngestOptions, InputColumns
 
 SAMPLE_RECORDS = 1000
-_MOST_LONG_COLUMNS = 4  # whose names say nothing, and are read in the usual order
 _NO_TIMESTAMP = "-"
-_PARTS = ("user", "item", "rating")
 
 
 @dataclass(frozen=True)
@@ -54,12 +58,15 @@ class LongColumns:
     rating: int
     """-1: there are no ratings, each row is a choice."""
     timestamp: int = -1
+    counts: bool = False
+    """Whether a rating says how often a choice was made."""
 
     def describe(self, names: Sequence[str]) -> str:
         """Say which columns are read as what, and which are ignored."""
         found = (self.user, self.item, self.rating, self.timestamp)
         parts = {part: i for part, i in zip(TIERS, found, strict=True) if i >= 0}
-        words = [f"{part} = {title_of(names, i)}" for part, i in parts.items()]
+        called = {"rating": "number of choices"} if self.counts else {}
+        words = [f"{called.get(part, part)} = {title_of(names, i)}" for part, i in parts.items()]
         words += [] if self.rating >= 0 else ["no ratings: each row is a choice"]
         ignored = [title_of(names, i) for i in range(len(names)) if i not in parts.values()]
         words += [f"ignored: {', '.join(ignored)}"] if ignored else []
@@ -94,26 +101,16 @@ def used_columns(columns: LongColumns | WideColumns) -> tuple[int, ...]:
 
 def without_ratings(columns: LongColumns | WideColumns) -> bool:
     """Return whether rows are choices without ratings."""
-    return isinstance(columns, LongColumns) and columns.rating < 0
+    return isinstance(columns, LongColumns) and (columns.counts or columns.rating < 0)
 
 
-@dataclass(frozen=True)
-class Sample:
-    """The first records of a table below its header, by column."""
-
-    path: str
-    names: Sequence[str]
-    """Empty where there is no header."""
-    columns: Sequence[Cells]
-
-    @property
-    def shown(self) -> str:
-        """The columns in words, for messages."""
-        return ", ".join(self.names) if self.names else f"{len(self.columns)} columns without names"
-
-
-def file_columns(sample: Sequence[Sequence[str]], options: IngestOptions, path: str) -> FileColumns:
-    """Tell the layout from the first records of a file.
+def file_columns(
+    sample: Sequence[Sequence[str]],
+    options: IngestOptions,
+    path: str,
+    lines: Sequence[int] | None = None,
+) -> FileColumns:
+    """Tell the layout from the first records of a file; None: each line holds one.
 
     Raises InputError where the parts cannot be told apart, with the columns found and the setting
     that names them.
@@ -123,11 +120,12 @@ def file_columns(sample: Sequence[Sequence[str]], options: IngestOptions, path: 
         raise InputError(f"{path} holds no rows", "check how it was exported")
     records = [[cell.strip() for cell in record] for record in sample[blank:]]
     names, skip = find_header(records, options)
-    body = [record for record in records[skip:] if any(record)]
-    width = len(names) or Counter(map(len, body)).most_common(1)[0][0]
-    body = [record for record in body if len(record) == width]
-    columns = list(zip(*body, strict=True)) or [()] * width
-    table = Sample(path, names, [Cells(cells) for cells in columns])
+    rows = [n for n in range(skip, len(records)) if any(records[n])]
+    width = len(names) or Counter(len(records[n]) for n in rows).most_common(1)[0][0]
+    rows = [n for n in rows if len(records[n]) == width]
+    columns = list(zip(*(records[n] for n in rows), strict=True)) or [()] * width
+    places = [lines[blank + n] if lines else blank + n + 1 for n in rows]
+    table = Sample(path, names, [Cells(cells) for cells in columns], places)
     found = table_columns(table, options)
     return FileColumns(found, blank + skip, width, found.describe(names or [""] * width))
 
@@ -139,7 +137,7 @@ def table_columns(sample: Sample, options: IngestOptions) -> LongColumns | WideC
     """
     given = options.columns
     if options.format == "wide_csv":
-        wide = read_as_wide(sample.names, sample.columns, options, sample.path)
+        wide = read_as_wide(sample, options)
         if wide.columns.items:
             return wide.columns
         raise InputError(
@@ -150,12 +148,12 @@ def table_columns(sample: Sample, options: IngestOptions) -> LongColumns | WideC
     if (choices := _choices(sample, found, options)) is not None:
         return choices
     if options.format in ("csv", "dat", "tab") or given.item or given.rating:
-        if any(part not in found for part in _PARTS):
-            found |= _left_over(sample, found) or _usual_order(sample, found)
-        if any(part not in found for part in _PARTS):
-            raise _unclear(sample, found, [])
+        if any(part not in found for part in PARTS):
+            found |= as_many_as_missing(sample, found) or usual_order(sample, found)
+        if any(part not in found for part in PARTS):
+            raise unclear(sample, found, [])
         return _long(sample, found, given)
-    if all(part in found for part in _PARTS) and (given.user or not _is_unsure(sample, found)):
+    if all(part in found for part in PARTS) and (given.user or not _is_unsure(sample, found)):
         return _long(sample, found, given)
     return _by_values(sample, found, options)
 
@@ -163,50 +161,61 @@ def table_columns(sample: Sample, options: IngestOptions) -> LongColumns | WideC
 def _choices(sample: Sample, found: dict[str, int], options: IngestOptions) -> LongColumns | None:
     """Return the columns of a table without ratings; None where it has some, or may have.
 
-    `auto`: there are names of a user and an item, and nothing else but times. `implicit`: a rating
-    that has a name counts as so many choices, other columns are ignored.
+    `auto`: there are names of a user and an item, and nothing else but times and how often they
+    were chosen. `implicit`: a rating that has a name counts as so many choices, other columns are
+    ignored.
     """
     implicit = options.feedback == "implicit"
     if "rating" in found or options.feedback == "explicit":
         return None
     parts = dict(found)
+    count = how_often(sample, left_over(sample, parts))
     if implicit and "user" not in found and "item" not in found and not sample.names:
         parts |= {"user": 0, "item": 1}
     elif implicit:
-        parts |= _left_over(sample, found | {"rating": -1})
-    rest = _rest(sample, parts)
+        parts |= as_many_as_missing(sample, found | {"rating": count})
+    parts["rating"] = count
     unsure = "user" in found and not options.columns.user and _is_unsure(sample, found)
+    rest = left_over(sample, parts)
     if "user" not in parts or "item" not in parts or (not implicit and (rest or unsure)):
         return None
-    return _long(sample, parts | {"rating": -1}, options.columns)
+    return replace(_long(sample, parts, options.columns), counts=count >= 0)
 
 
 def _by_values(
     sample: Sample, found: dict[str, int], options: IngestOptions
 ) -> LongColumns | WideColumns:
     """Choose between the long reading, if there is one, and the wide one by what they hold."""
-    missing = [part for part in _PARTS if part not in found]
-    guess = found | (_left_over(sample, found) or _usual_order(sample, found))
-    guess |= {} if all(part in guess for part in _PARTS) else _only_numbers(sample, found)
+    missing = [part for part in PARTS if part not in found]
+    guess = completed(sample, found)
     long = wide = None
-    if "rating" in missing and "rating" in guess and _is_id(sample, guess["rating"]):
-        guess = found
-    if all(part in guess for part in _PARTS):
-        user, item, rating = (sample.columns[guess[part]] for part in _PARTS)
-        others = [sample.columns[i] for i in _rest(sample, guess)]
-        rivals = () if missing else others
+    if all(part in guess for part in PARTS):
+        user, item, rating = (sample.columns[guess[part]] for part in PARTS)
+        rest = left_over(sample, guess)
+        others = [sample.columns[i] for i in without_times(sample, rest)]
         long = Long(
-            user, item, rating, others, rivals, 0 if sample.names else _n_without_time(sample)
+            user,
+            item,
+            rating,
+            others,
+            () if missing else [sample.columns[i] for i in rest],
+            _n_columns(sample),
+            guessed=tuple(missing),
         )
-    if sample.names or len(sample.columns) > _MOST_LONG_COLUMNS + 1:
-        wide = read_as_wide(sample.names, sample.columns, options, sample.path)
+    if sample.names or len(sample.columns) > MOST_LONG_COLUMNS:
+        wide = read_as_wide(sample, options)
     if wide and prefers_wide(long, wide):
         return wide.columns
     if long and is_clearly_long(long, wide, missing):
         return _long(sample, guess, options.columns)
-    readings = [(long, LongColumns(*(guess[part] for part in _PARTS)))] if long else []
-    readings += [(wide, wide.columns)] if wide else []
-    raise _unclear(sample, found, readings)
+    names = sample.names or [""] * len(sample.columns)
+    readings: list[tuple[Long | Wide, str]] = []
+    if long:
+        columns = LongColumns(guess["user"], guess["item"], guess["rating"])
+        readings.append((long, columns.describe(names)))
+    if wide:
+        readings.append((wide, replace(wide.columns, left_out=()).describe(names)))
+    raise unclear(sample, found, readings)
 
 
 def _parts(sample: Sample, given: InputColumns) -> dict[str, int]:
@@ -233,58 +242,23 @@ def _is_named(names: Sequence[str], i: int, known: frozenset[str]) -> bool:
     return bool(names) and plain_name(names[i]) in known
 
 
-def _is_id(sample: Sample, i: int) -> bool:
-    return bool(sample.names) and plain_name(sample.names[i]).endswith("id")
-
-
 def _is_unsure(sample: Sample, found: dict[str, int]) -> bool:
     return _is_named(sample.names, found["user"], UNSURE)
 
 
-def _rest(sample: Sample, found: dict[str, int]) -> list[int]:
-    """Return the columns that are neither found nor named as times."""
-    times = NAMES["timestamp"]
-    free = [i for i in range(len(sample.columns)) if i not in found.values()]
-    return [i for i in free if not _is_named(sample.names, i, times)]
-
-
-def _left_over(sample: Sample, found: dict[str, int]) -> dict[str, int]:
-    """Give the parts that are missing the columns that are left over, if they are as many."""
-    missing, rest = [p for p in _PARTS if p not in found], _rest(sample, found)
-    if len(missing) != len(rest) or len(missing) == len(_PARTS):
-        return {}
-    return dict(zip(missing, rest, strict=True))
-
-
-def _usual_order(sample: Sample, found: dict[str, int]) -> dict[str, int]:
-    """Take the first three columns in the usual order, where no name says anything."""
-    rest = _rest(sample, found)
-    few = not sample.names or len(sample.columns) <= _MOST_LONG_COLUMNS
-    if any(part in found for part in _PARTS) or len(rest) < len(_PARTS) or not few:
-        return {}
-    return dict(zip(_PARTS, rest, strict=False))
-
-
-def _only_numbers(sample: Sample, found: dict[str, int]) -> dict[str, int]:
-    """Take the only column of numbers that is left over as the rating, if that is all missing."""
-    rest = [i for i in _rest(sample, found) if sample.columns[i].mostly_numbers]
-    is_rating = "user" in found and "item" in found and "rating" not in found
-    return {"rating": rest[0]} if is_rating and len(rest) == 1 else {}
-
-
-def _n_without_time(sample: Sample) -> int:
-    """Return the number of columns, 0 where the fourth is a time as in a long table."""
-    fourth = sample.columns[len(_PARTS) : len(_PARTS) + 1]
+def _n_columns(sample: Sample) -> int:
+    """Return the number of columns without names; 3 where the fourth is a time."""
+    fourth = sample.columns[len(PARTS) : len(PARTS) + 1]
     is_time = any(looks_like_timestamp(cells.texts) for cells in fourth)
-    return 0 if is_time else len(sample.columns)
+    return len(PARTS) if sample.names or is_time else len(sample.columns)
 
 
 def _long(sample: Sample, found: dict[str, int], given: InputColumns) -> LongColumns:
     """Return a long table's columns. Raises InputError where two columns could be one part."""
-    for part in _PARTS:
+    for part in PARTS:
         if found[part] >= 0:
             _check_alone(sample, part, found, given)
-    rest = _rest(sample, found)
+    rest = left_over(sample, found)
     timestamp = found.get("timestamp", -1)
     if timestamp < 0 and not sample.names and rest and given.timestamp != _NO_TIMESTAMP:
         timestamp = rest[0] if looks_like_timestamp(sample.columns[rest[0]].texts) else -1
@@ -312,34 +286,3 @@ def _check_alone(sample: Sample, part: str, found: dict[str, int], given: InputC
 def _says_the_same(sample: Sample, i: int, at: int) -> bool:
     one, other = (sample.columns[n].texts for n in (i, at))
     return len(set(zip(one, other, strict=True))) == len(set(one)) == len(set(other))
-
-
-def _unclear(
-    sample: Sample,
-    found: dict[str, int],
-    readings: Sequence[tuple[Long | Wide, LongColumns | WideColumns]],
-) -> InputError:
-    """Say what cannot be told, what speaks against each reading, and the options that decide."""
-    missing = [p for p in _PARTS if p not in found] or ["user"]
-    lines = [
-        f"{sample.path}: cannot tell which column is the {' or the '.join(missing)} "
-        f"(found: {sample.shown})"
-    ]
-    names = sample.names or [""] * len(sample.columns)
-    for reading, columns in readings:
-        if weight(reading) >= FATAL:
-            continue
-        against = "; ".join(text for text, _ in objections(reading)) or "another reading fits too"
-        short = replace(columns, left_out=()) if isinstance(columns, WideColumns) else columns
-        lines.append(f"  {short.describe(names).partition(', ignored')[0]}: {against}")
-    hint = f'set ingest.columns.{missing[0]} = "NAME", or a position such as "1"'
-    rest = _rest(sample, found)
-    if rest:
-        example = next((names[i] for i in rest if names[i]), str(rest[0] + 1))
-        hint += f" (--set ingest.columns.{missing[0]}={shlex.quote(example)})"
-    if missing == ["user"] and "user" not in found:
-        hint += "; ratings of one person alone (as exported by Goodreads) recommend nothing"
-    if missing == ["rating"] or len(sample.columns) < len(_PARTS):
-        hint += "; for choices without ratings, --set ingest.feedback=implicit"
-    hint += "; for one row a user and one column an item, --set ingest.format=wide_csv"
-    return InputError("\n".join(lines), hint + "; if the delimiter is at fault, set ingest.format")

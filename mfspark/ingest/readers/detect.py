@@ -14,6 +14,7 @@ from mfspark.ingest.readers.encodings import chosen_encoding, decoded
 from mfspark.ingest.readers.excel import EXCEL
 from mfspark.ingest.readers.files import open_input, size_of
 from mfspark.ingest.readers.lines import BYTE_ORDER_MARK, bytes_above_ascii
+from mfspark.ingest.readers.no_tables import refuse_no_table
 from mfspark.ingest.readers.packings import SUFFIXES, packing_of, unpacked, unreadable_packing
 from mfspark.ingest.readers.parquet import PARQUET
 from mfspark.ingest.readers.quotes import mended_sample, shapes_of
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mfspark.config.config import IngestOptions
 
 _NEARLY_ALL = 0.9
+_SMALL = 1 << 10  # bytes; nothing at all, packed, is no more
 HEAD = 256 << 10  # bytes looked at
 FORMATS: tuple[TableFormat, ...] = (EXCEL, PARQUET)
 """The formats that first bytes tell; a file that is none of them is text, packed or not."""
@@ -73,7 +75,8 @@ def recognise(path: str, options: IngestOptions) -> Recognised:
         content, complete = _unpacked_head(path, packing, head)
         if not content and complete:
             raise InputError(f"{path} unpacks to nothing", "check the job that exports it")
-        _refuse_binary(path, content)
+        _refuse_packed(path, packing, content)
+        refuse_no_table(path, content)
         return Recognised(packing=packing, head=content, complete=complete)
     article, remedy = (looks.article, looks.remedy) if looks else _packed(packing, head)
     if wanted not in DELIMITERS:
@@ -81,7 +84,7 @@ def recognise(path: str, options: IngestOptions) -> Recognised:
     if article:
         message = f"{path} is named or configured as text but looks like {article}"
         raise InputError(message if named_text else f"{path} is {article}", remedy)
-    _refuse_binary(path, head)
+    refuse_no_table(path, head)
     return Recognised(head=head, complete=size_of(path) <= len(head))
 
 
@@ -90,7 +93,7 @@ def check_readable(files: Sequence[str], options: IngestOptions) -> None:
 
     Empty files are passed over if others hold something.
     """
-    filled = [path for path in files if size_of(path) > 0]
+    filled = [path for path in files if not holds_nothing(path)]
     for path in filled or files:
         if not (found := recognise(path, options)).format:
             sample_text(found, options, path)
@@ -169,16 +172,6 @@ def _mismatch(path: str, article: str, wanted: str) -> InputError:
     return InputError(f'{path} is {article}, but ingest.format is "{wanted}"', remedy)
 
 
-def _refuse_binary(path: str, head: bytes) -> None:
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise InputError(f"{path} is UTF-16 text", "save it again as UTF-8 (in Excel: CSV UTF-8)")
-    if b"\0" in head:
-        raise InputError(
-            f"{path} is a binary file (it has NUL bytes), not a table of text",
-            "known formats: CSV and other delimited text, packed or not, Excel, Parquet",
-        )
-
-
 def _packed(packing: str, head: bytes) -> tuple[str, str]:
     """Return what packed file it is and what to do, or two empty texts."""
     if packing:
@@ -189,16 +182,36 @@ def _packed(packing: str, head: bytes) -> tuple[str, str]:
     return other, "unpack it first" if other else ""
 
 
+def _refuse_packed(path: str, packing: str, content: bytes) -> None:
+    """Raise InputError where what is packed is packed itself, or no text."""
+    article = _packed(packing_of(content), content)[0]
+    looks = (known.article for known in FORMATS if not article and known.looks_like(path, content))
+    if article := next(looks, article):
+        raise InputError(f"{path} is {article} in a {packing} file", "unpack it first")
+
+
 def _unpacked_head(path: str, packing: str, head: bytes) -> tuple[bytes, bool]:
     """Return the first bytes of what is packed, and whether they are all."""
     try:
         with unpacked(path, packing) as content:
             data = content.read(HEAD + 1)
     except InputError:
-        if len(head) >= HEAD and packing != "zip":
-            return (
-                b"",
-                False,
-            )  # the damage may lie further on: the pass over the whole file names it
-        raise
+        if len(head) < HEAD or packing == "zip":
+            raise
+        return b"", False  # the damage may lie further on: the pass over the whole file names it
     return data[:HEAD], len(data) <= HEAD
+
+
+def holds_nothing(path: str) -> bool:
+    """Return whether a file is empty, or holds nothing but blank lines, packed or not."""
+    if size_of(path) > _SMALL:
+        return False
+    with open_input(path) as stream:
+        content = stream.read()
+    if packing := packing_of(content):
+        try:
+            with unpacked(path, packing) as stream:
+                content = stream.read(_SMALL + 1)
+        except InputError:
+            return False  # `recognise` says what it is
+    return len(content) <= _SMALL and not content.removeprefix(BYTE_ORDER_MARK).strip()

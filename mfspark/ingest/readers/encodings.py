@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 Encoding = Literal["utf-8", "windows-1252", "mixed"]
 """`mixed`: UTF-8, and what is not UTF-8 is Windows-1252."""
 
-_WINDOWS = {b: ord(bytes([b]).decode("cp1252", "ignore") or chr(b)) for b in range(256)}
-_FIRST_OTHER, _LAST_OTHER = 0x80, 0x9F  # the bytes that ISO-8859-1 has for controls
+_WINDOWS: Any = "".join(bytes([b]).decode("cp1252", "ignore") or chr(b) for b in range(256))
+"""The text of all bytes, by which decoding is ten times as fast as by a dict."""
+_LAST_OTHER = 0x9F  # from 0x80 to here ISO-8859-1 has controls
 _HANDLER = "mfspark.windows_1252"
 _FEW = 0.1  # of the characters above ASCII: Windows-1252 hardly ever looks like UTF-8
 
@@ -41,8 +42,8 @@ def chosen_encoding(options: IngestOptions, facts: Facts, utf8: Encoding = "utf-
 
 def windows_1252(content: bytes) -> str:
     """Decode Windows-1252, as what is called ISO-8859-1 mostly is; no byte is refused."""
-    data = np.frombuffer(content, np.uint8)
-    if not ((data >= _FIRST_OTHER) & (data <= _LAST_OTHER)).any():
+    lowest = np.frombuffer(content, np.int8).min(initial=0)  # as signed, 0x80 comes first
+    if lowest > _LAST_OTHER - 256:
         return content.decode("iso-8859-1")  # many times as fast, and the same
     return codecs.charmap_decode(content, "strict", _WINDOWS)[0]
 

@@ -2,16 +2,13 @@
 
 Before a workbook is opened its zip archive is read through once within a size limit, and the
 cells of the sheet are bounded: one stray cell in the last corner would otherwise ask for terabytes.
-The same pass finds formulas without a stored result and error cells, which calamine shows as blank.
+What calamine would show as blank is found in the same pass (`excel_archive`).
 """
 
 from __future__ import annotations
 
-import html
 import io
-import re
 import zipfile
-import zlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,8 +27,16 @@ from mfspark.ingest.readers.columns import (
     file_columns,
     without_ratings,
 )
+from mfspark.ingest.readers.excel_archive import (
+    DAMAGED_ZIP,
+    OLD_BINARY,
+    Cells,
+    bounded_cells,
+    too_many_cells,
+)
 from mfspark.ingest.readers.files import open_input, size_of
 from mfspark.ingest.readers.melt import cleaned
+from mfspark.ingest.readers.packings import packing_of
 from mfspark.ingest.readers.source import Split, TableFormat, TextTable, text_columns
 from mfspark.ingest.readers.text import Records
 from mfspark.ingest.readers.times import times_in_words
@@ -41,18 +46,7 @@ if TYPE_CHECKING:
     from mfspark.config.config import IngestOptions
 
 MAX_FILE_BYTES = 256 << 20
-MAX_UNPACKED_BYTES = 2 << 30
 _CELLS_A_BATCH = 500_000
-_DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
-"""What zipfile raises: the last where it knows no such compression or wants a password."""
-_READ = 4 << 20
-ZIP, _OLD_BINARY = (
-    b"PK\x03\x04",
-    b"\xd0\xcf\x11\xe0",
-)  # the start of an .xls, which always stores results
-
-Cells = dict[tuple[int, int], str]
-"""Texts by (row, column), both from 0."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +82,11 @@ def read_sheet(path: str, sheet: str, max_cells: int, n_columns: int = 0) -> Ite
     content = _content(path)
     with _workbook(path, content) as book:
         name = _sheet_name(path, book, sheet)
-        hidden = _bounded_cells(path, content, book.sheet_names.index(name), max_cells)
+        hidden = bounded_cells(path, content, book.sheet_names.index(name), max_cells)
         rows = book.get_sheet_by_name(name)
         last_row, last_column = rows.end or (-1, -1)
         if (last_row + 1) * (last_column + 1) > max_cells:
-            raise _too_many_cells(path, last_row + 1, last_column + 1, max_cells)
+            raise too_many_cells(path, last_row + 1, last_column + 1, max_cells)
         last_hidden = max((column for _, column in hidden), default=-1)
         width = n_columns or max(last_column, last_hidden) + 1
         yield from _batches(_texts(rows, hidden, width), width)
@@ -112,7 +106,7 @@ def _workbook(path: str, content: bytes) -> Generator[CalamineWorkbook]:
     try:
         with CalamineWorkbook.from_filelike(io.BytesIO(content)) as book:
             yield book
-    except (CalamineError, OSError, *_DAMAGED_ZIP) as error:
+    except (CalamineError, OSError, *DAMAGED_ZIP) as error:
         raise InputError(
             f"{path} is not a readable Excel workbook: {error}",
             "open it and save it again as .xlsx",
@@ -203,98 +197,6 @@ def _text(cell: float | bool | date | time | timedelta) -> str:
     return cell.isoformat() if isinstance(cell, datetime | date | time) else str(cell)
 
 
-def _bounded_cells(path: str, content: bytes, sheet: int, max_cells: int) -> Cells:
-    """Check the archive and the extent of a sheet; return what calamine would show as blank."""
-    if content.startswith(_OLD_BINARY):
-        return {}
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        if sum(member.file_size for member in archive.infolist()) > MAX_UNPACKED_BYTES:
-            raise InputError(f"{path} unpacks to more than {MAX_UNPACKED_BYTES >> 30} GiB")
-        part = _sheet_part(archive, sheet)
-        hidden: Cells = {}
-        for member in archive.infolist():
-            with archive.open(member) as stream:  # reading to the end checks the stated size
-                if member.filename == part:
-                    hidden = _scan_sheet(stream, path, max_cells)
-                while stream.read(_READ):
-                    pass
-        return hidden
-
-
-def _sheet_part(archive: zipfile.ZipFile, sheet: int) -> str:
-    """Return the archive member of the sheet at a position, through the workbook's relations."""
-    book = archive.read("xl/workbook.xml").decode("utf-8", "replace")
-    relations = archive.read("xl/_rels/workbook.xml.rels").decode("utf-8", "replace")
-    tag = re.findall(r"<(?:\w+:)?sheet\s[^>]*>", book)[sheet]
-    relation = re.search(r'\s(?:\w+:)?id="([^"]+)"', tag)
-    for found in re.findall(r"<(?:\w+:)?Relationship\s[^>]*>", relations):
-        if relation and f'Id="{relation[1]}"' in found:
-            target = html.unescape((re.search(r'Target="([^"]+)"', found) or ["", ""])[1])
-            return target.lstrip("/") if target.startswith("/") else f"xl/{target}"
-    return ""
-
-
-_REFERENCE = re.compile(rb'\sr="([A-Z]{1,3})([0-9]{1,7})"')
-_FORMULA = re.compile(rb"<(?:\w+:)?f(?:\s[^>]*)?(?:/>|>(.*?)</)", re.DOTALL)
-_VALUE = re.compile(rb"<(?:\w+:)?v(?:\s[^>]*)?(?:/>|>(.*?)</)", re.DOTALL)
-
-
-def _scan_sheet(stream: Any, path: str, max_cells: int) -> Cells:
-    """Read the XML of a sheet once, row by row, in pieces."""
-    hidden: Cells = {}
-    height, columns, rest = 0, set[bytes](), b""
-    while block := stream.read(_READ):
-        whole, end, rest = (rest + block).rpartition(b"row>")
-        references = _REFERENCE.findall(whole + end)
-        if references:
-            columns.update({column for column, _ in references})
-            height = max(height, max(int(row) for _, row in references))
-        width = max(map(_column_number, columns), default=-1) + 1
-        if height * width > max_cells:
-            raise _too_many_cells(path, height, width, max_cells)
-        if b't="e"' in whole or _FORMULA.search(whole):
-            hidden |= _hidden_cells(whole)
-    return hidden
-
-
-def _hidden_cells(xml: bytes) -> Cells:
-    """Find formulas without a stored result, and errors such as #N/A."""
-    found: Cells = {}
-    for piece in re.split(rb"</(?:\w+:)?c>", xml):
-        formula, is_error = _FORMULA.search(piece), b't="e"' in piece
-        if not formula and not is_error:
-            continue
-        opening = max(piece.rfind(b"<c "), piece.rfind(b":c "))
-        cell = piece[opening:]
-        where, value = _REFERENCE.search(cell), _VALUE.search(cell)
-        stored = (value[1] or b"") if value else b""
-        if not where or (stored and not is_error) or (b't="str"' in cell and value):
-            continue
-        text = (
-            stored
-            if is_error and stored
-            else b"=" + ((formula[1] if formula else b"") or b"formula")
-        )
-        at = int(where[2]) - 1, _column_number(where[1])
-        found[at] = html.unescape(text.decode("utf-8", "replace"))
-    return found
-
-
-def _column_number(letters: bytes) -> int:
-    """Return 0 for A, 25 for Z, 26 for AA."""
-    number = 0
-    for letter in letters:
-        number = number * 26 + letter - 64
-    return number - 1
-
-
-def _too_many_cells(path: str, height: int, width: int, max_cells: int) -> InputError:
-    return InputError(
-        f"{path}: the sheet spans {height:,} x {width:,} cells, more than {max_cells:,}",
-        "delete stray cells far from the table, save it as CSV, or raise ingest.max_sheet_cells",
-    )
-
-
 def _source(path: str, options: IngestOptions) -> tuple[SheetSource, str]:
     sample: list[list[str]] = []
     lines: list[int] = []
@@ -305,14 +207,14 @@ def _source(path: str, options: IngestOptions) -> tuple[SheetSource, str]:
             break
     sheet, remedy = _which_sheet(path, options.sheet)
     try:
-        columns = file_columns(sample[:SAMPLE_RECORDS], options, path)
+        columns = file_columns(sample[:SAMPLE_RECORDS], options, path, lines)
     except InputError as error:
         hint = f"{error.hint}; {remedy}" if remedy else error.hint
         raise InputError(error.message, hint) from None
     header_line = lines[columns.skip - 1] if columns.skip else 0
     limits = options.sheet, options.max_sheet_cells
     cells = list(zip(*sample[columns.skip : SAMPLE_RECORDS], strict=True))
-    rules = rules_of(options, ",", columns.columns.timestamp, cells)
+    rules = rules_of(options, ",", columns.columns, cells)
     source = SheetSource(path, *limits, columns, header_line, rules)
     return source, f"excel{sheet}, {columns.description}{times_in_words(rules.times)}"
 
@@ -326,12 +228,12 @@ def _table(path: str, options: IngestOptions) -> TextTable:
 
 
 def _looks_like(path: str, head: bytes) -> bool:
-    if not head.startswith(ZIP):
-        return head.startswith(_OLD_BINARY)
+    if packing_of(head) != "zip":
+        return head.startswith(OLD_BINARY)
     try:
         with open_input(path) as stream, zipfile.ZipFile(stream) as archive:
             return "xl/workbook.xml" in archive.namelist()
-    except _DAMAGED_ZIP:
+    except DAMAGED_ZIP:
         raise InputError(
             f"{path} is a broken zip archive or Excel workbook", "it may be cut off; copy it again"
         ) from None

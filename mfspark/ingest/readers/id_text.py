@@ -4,6 +4,8 @@ Surrounding blanks go, Unicode is in its composed form (NFC), and what exports w
 is blank. Where a number lost digits on its way (1.23457E+11) nobody knows the id any more.
 """
 
+import re
+from collections.abc import Sequence
 from decimal import Decimal
 
 import numpy as np
@@ -11,36 +13,61 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 NULLS = pa.array(
-    ["NULL", "null", "\\N", "NaN", "nan", "None", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaT"]
+    [
+        *("NULL", "null", "\\N", "NaN", "nan", "None", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>"),
+        *("NaT", "nil", "-", "--"),
+        *("(null)", "(NULL)", "<null>", "<NULL>", "[null]", "[NULL]"),
+        *("#REF!", "#VALUE!", "#NAME?", "#NUM!", "#NULL!", "#DIV/0!"),
+    ]
 )
 """What databases, pandas, R and Excel write for a missing value, in exactly these spellings."""
+_LONGEST_SHORT_NULL = 4
+_IN_LONG_NULLS = b"#(<["
+"""Those of more than four bytes have one of these characters."""
+_NO_NUMBERS = pa.array(
+    [
+        *("null", "none", "nil", "nan", "nat", "na", "n/a", "\\n", "?", ".", "(blank)"),
+        *("undefined", "unknown", "missing", "anonymous"),
+    ]
+)
+"""What stands for nothing in a column of numbers, in lower case."""
+_NOTHING = {null.lower() for null in (*NULLS.to_pylist(), *_NO_NUMBERS.to_pylist())}
 
 _SCIENTIFIC = r"^-?\d(\.\d+)?[eE]\+\d{1,3}$|^-?\d\.\d+[eE]\d{1,3}$"
 _LONG_WHOLE = r"^-?\d{16,}\.0+$"
+_SCIENTIFIC_WHOLE = r"^\d+[eE]\+?\d{1,3}$"  # a name, where ids are names
 _WHOLE = r"^-?(0|[1-9]\d*)\.0+$"
+_DIGITS = re.compile(r"[0-9]+(\.0+)?")
 _PLAIN = r"^(0|[1-9][0-9]{0,18})$"
+_NEARLY_ALL = 0.9
 _EXACT = 2**53  # up to here floats hold every whole number
 _ZERO, _NINE = ord("0"), ord("9")
 _PLUS, _POINT = ord("+"), ord(".")
-_LONGEST_NULL = 4
+_CACHED = 1 << 16  # bytes looked at together: they and what is made of them stay in the cache
 _NOT_COMPOSED = (0xCC, 0xCE), (0xD2, 0xD2), (0xD6, 0xE3), (0xEA, 0xEA), (0xEF, 0xF4)
 """First bytes in UTF-8, from and to, of all characters that the composed form may change."""
 
 
-def clean_ids(values: pa.Array) -> tuple[pa.Array, pa.Array | None]:
+def clean_ids(values: pa.Array, *, numbers: bool = False) -> tuple[pa.Array, pa.Array | None]:
     """Return ids as text, and a mask of those whose digits are lost; None where none are.
 
     Missing ids are "". Columns of digits alone, as most are, cost one look at their bytes.
+    `numbers`: nearly all ids of the column are, so that more words say that there is none.
     """
     text = stripped(values)
-    content = _bytes_of(text)
-    if not len(content) or (content.min() >= _ZERO and content.max() <= _NINE):
+    content = bytes_of(text)
+    lowest, highest = (content.min(), content.max()) if len(content) else (_ZERO, _NINE)
+    if lowest >= _ZERO and highest <= _NINE:
         return text, None
-    if any(((content >= low) & (content <= high)).any() for low, high in _NOT_COMPOSED):
+    if highest >= _NOT_COMPOSED[0][0] and _has_any(content, _NOT_COMPOSED):
         text = pc.utf8_normalize(text, form="NFC")
     text = _without_nulls(text)
-    floats = (content == _POINT).any() or (content == _PLUS).any()
-    return _from_floats(text) if floats else (text, None)
+    if lowest <= _IN_LONG_NULLS[-1] and _has_any(content, [(c, c) for c in _IN_LONG_NULLS]):
+        text = pc.if_else(pc.is_in(text, NULLS), "", text)
+    if numbers:
+        text = pc.if_else(pc.is_in(pc.utf8_lower(text), _NO_NUMBERS), "", text)
+    points = lowest <= _POINT and _has_any(content, ((_POINT, _POINT), (_PLUS, _PLUS)))
+    return _from_floats(text, numbers=numbers) if numbers or points else (text, None)
 
 
 def without_point_zero(ids: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -67,30 +94,49 @@ def stripped(values: pa.Array) -> pa.Array:
     return pc.utf8_trim_whitespace(filled)
 
 
-def _bytes_of(text: pa.Array) -> np.ndarray:
+def bytes_of(text: pa.Array) -> np.ndarray:
     """Return the bytes of all texts; those of an array that is a slice may have more."""
     content = text.buffers()[2]
     return np.frombuffer(content, np.uint8) if content else np.empty(0, np.uint8)
 
 
+def _has_any(content: np.ndarray, ranges: Sequence[tuple[int, int]]) -> bool:
+    """Return whether some bytes lie in one of the ranges, both ends included."""
+    for start in range(0, len(content), _CACHED):
+        block = content[start : start + _CACHED]
+        if any((block - low <= high - low).any() for low, high in ranges):  # below low: wraps
+            return True
+    return False
+
+
 def _without_nulls(text: pa.Array) -> pa.Array:
     """Return "" for NULLS; only short texts are compared."""
-    short = pc.less_equal(pc.binary_length(text), _LONGEST_NULL)
-    if not pc.any(short).as_py():
+    offsets = np.frombuffer(text.buffers()[1], np.int32)[text.offset :][: len(text) + 1]
+    short = np.diff(offsets) <= _LONGEST_SHORT_NULL
+    if not short.any():
         return text
-    null = pc.is_in(pc.if_else(short, text, None), NULLS)
+    null = pc.is_in(pc.if_else(pa.array(short), text, None), NULLS)
     return pc.if_else(null, "", text) if pc.any(null).as_py() else text
 
 
-def _from_floats(text: pa.Array) -> tuple[pa.Array, pa.Array | None]:
+def mostly_numbers(values: Sequence[str]) -> bool:
+    """Return whether nearly all ids of a sample are whole numbers, what may be none aside."""
+    texts = map(str.strip, values)
+    filled = [text for text in texts if text and text.lower() not in _NOTHING]
+    n_whole = sum(_DIGITS.fullmatch(value) is not None for value in filled)
+    return n_whole >= max(1, _NEARLY_ALL * len(filled))
+
+
+def _from_floats(text: pa.Array, *, numbers: bool) -> tuple[pa.Array, pa.Array | None]:
     """Write out numbers in scientific notation; say which lost digits, there or as floats."""
-    scientific = pc.match_substring_regex(text, _SCIENTIFIC)
+    pattern = f"{_SCIENTIFIC}|{_SCIENTIFIC_WHOLE}" if numbers else _SCIENTIFIC
+    scientific = pc.match_substring_regex(text, pattern)
     long = pc.match_substring_regex(text, _LONG_WHOLE)
     suspect = pc.or_(scientific, long)
     if not pc.any(suspect).as_py():
         return text, None
-    numbers = [_exactly(number) for number in text.filter(suspect).to_pylist()]
-    text = pc.replace_with_mask(text, suspect, pa.array(numbers, pa.string()))
+    exact = [_exactly(number) for number in text.filter(suspect).to_pylist()]
+    text = pc.replace_with_mask(text, suspect, pa.array(exact, pa.string()))
     lost = pc.is_null(text)
     return pc.fill_null(text, "lost"), lost if pc.any(lost).as_py() else None
 

@@ -14,10 +14,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
+import numpy as np
+
 from mfspark.errors import InputError
 from mfspark.ingest.readers.delimiters import is_quoted, separated, separator_of
 from mfspark.ingest.readers.packings import unpacked
-from mfspark.ingest.readers.quotes import count_lines, fields_of, grammar, irregular_lines, is_open
+from mfspark.ingest.readers.quotes import (
+    count_lines,
+    fields_of,
+    grammar,
+    irregular_lines,
+    is_open,
+    lone_returns,
+)
 
 CHUNK = 4 << 20  # bytes read at a time; a few times the processor's cache
 LONGEST_LINE = 64 << 20
@@ -33,6 +42,8 @@ class Facts:
     """Whether the quotes of some line are not plainly in order."""
     open_quotes: bool = False
     """Whether some line leaves a quoted field open: then one may span lines."""
+    lone_returns: bool = False
+    """Whether some carriage return has no line feed: it may stand inside a field."""
     utf8_bytes: int = 0
     """Bytes of UTF-8 characters beyond their first."""
     other_bytes: int = 0
@@ -43,6 +54,7 @@ class Facts:
             self.lines + more.lines,
             self.odd_quotes or more.odd_quotes,
             self.open_quotes or more.open_quotes,
+            self.lone_returns or more.lone_returns,
             self.utf8_bytes + more.utf8_bytes,
             self.other_bytes + more.other_bytes,
         )
@@ -86,7 +98,8 @@ def examine(path: str, start: int, end: int, packing: str = "", delimiter: str =
 
 def _facts(chunk: bytes, delimiter: str) -> Facts:
     odd, still_open = _quotes(chunk, delimiter) if is_quoted(delimiter) else (False, False)
-    facts = Facts(count_lines(chunk), odd, still_open)
+    n_lone = lone_returns(chunk)
+    facts = Facts(count_lines(chunk, n_lone), odd, still_open, n_lone > 0)
     return facts if chunk.isascii() else facts + bytes_above_ascii(chunk)
 
 
@@ -110,14 +123,29 @@ def bytes_above_ascii(chunk: bytes) -> Facts:
     try:
         return Facts(utf8_bytes=len(chunk) - len(chunk.decode()))
     except UnicodeDecodeError:
-        text = chunk.decode("utf-8", "ignore")
+        n_alone, runs = _runs_above_ascii(chunk)
+    text = runs.decode("utf-8", "ignore")
     valid = len(text.encode())
-    return Facts(utf8_bytes=valid - len(text), other_bytes=len(chunk) - valid)
+    return Facts(utf8_bytes=valid - len(text), other_bytes=n_alone + len(runs) - valid)
+
+
+def _runs_above_ascii(chunk: bytes) -> tuple[int, bytes]:
+    """Count the bytes above ASCII that stand alone, as in no UTF-8; join the others by line ends.
+
+    What is UTF-8 among them stays so: its characters are such bytes and nothing else.
+    """
+    data = np.frombuffer(chunk, np.uint8)
+    above = np.flatnonzero(data >= 0x80)
+    beside_next = np.diff(above) == 1
+    in_run = np.append(beside_next, False) | np.append(False, beside_next)
+    runs = above[in_run]
+    begins = np.flatnonzero(np.diff(runs) > 1) + 1
+    return len(above) - len(runs), np.insert(data[runs], begins, ord("\n")).tobytes()
 
 
 def _without_marks(chunk: bytes) -> bytes:
-    if chunk.isascii() or BYTE_ORDER_MARK not in chunk:
-        return chunk
+    if chunk.isascii() or BYTE_ORDER_MARK[:1] not in chunk or BYTE_ORDER_MARK not in chunk:
+        return chunk  # the first byte alone is found many times as fast
     return re.sub(rb"^(?:\xef\xbb\xbf)+", b"", chunk, flags=re.MULTILINE)
 
 

@@ -12,8 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mfspark.ingest.readers.columns import LongColumns
-from mfspark.ingest.readers.shapes.wide import WideColumns, sums_up
-from mfspark.ingest.readers.validate import Fields, Rules, clean, rejected_records
+from mfspark.ingest.readers.shapes.totals import say_totals
+from mfspark.ingest.readers.shapes.wide import WideColumns
+from mfspark.ingest.readers.validate import (
+    TOTALS_ROW,
+    Fields,
+    Rules,
+    clean,
+    rejected_records,
+)
 
 if TYPE_CHECKING:
     from mfspark.ingest.readers.text import Records
@@ -29,7 +36,7 @@ def cleaned(
         if isinstance(columns, WideColumns):
             records, totals = _without_totals(records, columns, rules.delimiter)
             if totals:
-                yield rejected_records(totals, rules.delimiter, "totals_row")
+                yield rejected_records(totals, rules.delimiter, TOTALS_ROW)
             wide = replace(rules, blank_item="blank_item_header")
             yield clean(_melted(records, columns), wide)
         else:
@@ -58,16 +65,31 @@ def ones(n: int) -> pa.Array:
 def _without_totals(
     records: Records, columns: WideColumns, delimiter: str
 ) -> tuple[Records, list[tuple[int, str]]]:
-    """Take out the rows that are called Total, Average and the like; return them as text."""
-    if columns.user < 0:
-        return records, []
-    totals = sums_up(records.columns[columns.user])
+    """Take out the rows that sum up others, by their place or their label; return them as text."""
+    totals = pa.array(np.isin(records.lines, [line for line, _ in columns.totals]))
+    if columns.user >= 0:
+        totals = pc.or_(totals, _called_totals(records, columns))
     if not pc.any(totals).as_py():
         return records, []
     rows = zip(*(c.filter(totals).to_pylist() for c in records.columns), strict=True)
     lines = records.lines[totals.to_numpy(zero_copy_only=False)].tolist()
     kept = records.filter(pc.invert(totals))
-    return kept, [(n, delimiter.join(row)) for n, row in zip(lines, rows, strict=True)]
+    texts = (delimiter.join(cell or "" for cell in row) for row in rows)
+    return kept, list(zip(lines, texts, strict=True))
+
+
+def _called_totals(records: Records, columns: WideColumns) -> pa.Array:
+    """Return which rows are called Total or so: the user, or any other text where that is blank."""
+    users = records.columns[columns.user]
+    called = say_totals(users)
+    blank = pc.equal(pc.fill_null(pc.utf8_trim_whitespace(users), ""), "")
+    if not pc.any(blank).as_py():
+        return called
+    items = {i for i, _ in columns.items}
+    for i in range(len(records.columns)):
+        if i not in items and i != columns.user:
+            called = pc.or_(called, pc.and_(blank, say_totals(records.columns[i])))
+    return called
 
 
 def _melted(records: Records, columns: WideColumns) -> Fields:

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import re
 import zipfile
 import zlib
 from collections.abc import Generator
@@ -15,11 +16,11 @@ from mfspark.errors import InputError
 from mfspark.ingest.readers.files import open_input
 
 _HEADS = {
-    "gzip": b"\x1f\x8b",
-    "bzip2": b"BZh",
-    "xz": b"\xfd7zXZ\x00",
-    "zstandard": b"\x28\xb5\x2f\xfd",
-    "zip": b"PK\x03\x04",
+    "gzip": rb"\x1f\x8b",
+    "bzip2": rb"BZh[1-9](1AY&SY|\x17rE8P\x90)",  # a name may begin with BZh
+    "xz": rb"\xfd7zXZ\x00",
+    "zstandard": rb"\x28\xb5\x2f\xfd",
+    "zip": rb"PK(\x03\x04|\x05\x06)",  # the second is of one without any file
 }
 SUFFIXES = {"gzip": ".gz", "bzip2": ".bz2", "xz": ".xz", "zstandard": ".zst", "zip": ".zip"}
 """The packings that are read, each with the end of such a file's name."""
@@ -38,7 +39,7 @@ _DAMAGED = (
 
 def packing_of(head: bytes) -> str:
     """Return the packing that the first bytes of a file show, "" where it is none that is read."""
-    return next((name for name, begins in _HEADS.items() if head.startswith(begins)), "")
+    return next((name for name, begins in _HEADS.items() if re.match(begins, head)), "")
 
 
 def unreadable_packing(head: bytes) -> str:
@@ -78,7 +79,7 @@ def _opened(path: str, stream: IO[bytes], packing: str) -> IO[bytes]:
     if packing == "zstandard":
         return cast("IO[bytes]", pa.CompressedInputStream(pa.PythonFile(stream, "r"), "zstd"))
     archive = zipfile.ZipFile(stream)
-    names = [m for m in archive.namelist() if not m.endswith("/") and not m.startswith("__MACOSX/")]
+    names = [name for name in archive.namelist() if _is_data(name)]
     if len(names) != 1:
         held = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
         raise InputError(
@@ -86,3 +87,9 @@ def _opened(path: str, stream: IO[bytes], packing: str) -> IO[bytes]:
             "unpack it first and name the file that is meant",
         )
     return archive.open(names[0])
+
+
+def _is_data(member: str) -> bool:
+    """Return whether a member of a zip is a file that is not hidden, nor one of macOS's own."""
+    name = member.rpartition("/")[2]
+    return bool(name) and name[0] != "." and not member.startswith("__MACOSX/")

@@ -17,7 +17,6 @@ from mfspark.errors import InputError
 from mfspark.ingest.readers.columns import (
     SAMPLE_RECORDS,
     LongColumns,
-    Sample,
     table_columns,
     used_columns,
     without_ratings,
@@ -25,7 +24,7 @@ from mfspark.ingest.readers.columns import (
 from mfspark.ingest.readers.encodings import windows_1252
 from mfspark.ingest.readers.files import open_input
 from mfspark.ingest.readers.melt import cleaned, ones
-from mfspark.ingest.readers.shapes.cells import Cells
+from mfspark.ingest.readers.shapes.cells import Cells, Sample
 from mfspark.ingest.readers.shapes.wide import WideColumns
 from mfspark.ingest.readers.source import Split, TableFormat, TextTable
 from mfspark.ingest.readers.text import Records
@@ -82,7 +81,8 @@ def parquet_columns(path: str, options: IngestOptions) -> tuple[Sample, LongColu
     parts = range(len(names))
     first = next(_batches(path, names, parts, None, SAMPLE_RECORDS), None)
     columns = [Cells(_texts(first[i]) if first else ()) for i in parts]
-    sample = Sample(path, names, columns)
+    lines = range(1, len(columns[0].texts) + 1) if columns else ()
+    sample = Sample(path, names, columns, lines)
     found = table_columns(sample, options)
     for i in used_columns(found):
         kind = schema.field(i).type if i < len(schema.names) else pa.string()
@@ -224,7 +224,7 @@ def opened_parquet(path: str) -> Generator[pq.ParquetFile]:
 def _source(path: str, options: IngestOptions) -> tuple[ParquetSource, str]:
     sample, columns = parquet_columns(path, options)
     texts = [cells.texts for cells in sample.columns]
-    rules = rules_of(options, ",", columns.timestamp, texts)
+    rules = rules_of(options, ",", columns, texts)
     source = ParquetSource(path, columns, tuple(sample.names), rules)
     return source, f"parquet {columns.describe(sample.names)}{times_in_words(rules.times)}"
 

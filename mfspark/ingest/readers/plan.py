@@ -17,16 +17,18 @@ from mfspark.ingest.readers.columns import (
     without_ratings,
 )
 from mfspark.ingest.readers.delimiters import written
-from mfspark.ingest.readers.detect import Recognised, recognise, sample_text
+from mfspark.ingest.readers.detect import Recognised, holds_nothing, recognise, sample_text
 from mfspark.ingest.readers.encodings import chosen_encoding
 from mfspark.ingest.readers.files import size_of
 from mfspark.ingest.readers.lines import Facts, examine
 from mfspark.ingest.readers.melt import cleaned
+from mfspark.ingest.readers.parquet import folder_columns
 from mfspark.ingest.readers.quotes import shapes_of
 from mfspark.ingest.readers.source import Source, Split
 from mfspark.ingest.readers.text import TextFile, read_records
 from mfspark.ingest.readers.times import times_in_words
 from mfspark.ingest.readers.validate import Rules, rules_of
+from mfspark.system.words import count
 
 if TYPE_CHECKING:
     from mfspark.config.config import IngestOptions
@@ -80,7 +82,7 @@ def plan_read(
     splits: list[Split] = []
     texts: list[tuple[int, list[Examine]]] = []
     read_as: list[str] = []
-    filled = [size_of(path) > 0 for path in files]
+    filled = [not holds_nothing(path) for path in files]
     for number, path in enumerate(files):
         if not filled[number] and any(filled):
             source, description = _nothing(path), "empty"
@@ -107,7 +109,7 @@ def plan_read(
 
 def holds_choices(path: str, options: IngestOptions) -> bool:
     """Look at a file and say whether its rows are choices without ratings. Raises InputError."""
-    if not size_of(path):
+    if holds_nothing(path):
         return False
     found = recognise(path, options)
     read = found.format.source(path, options) if found.format else _text(path, found, options)
@@ -138,10 +140,11 @@ def _text(path: str, found: Recognised, options: IngestOptions) -> tuple[TextSou
     file = TextFile(path, delimiter, layout.n_columns, layout.skip, found.packing)
     file = replace(file, shapes=shapes_of(columns))
     kind = f"text split by '{delimiter}'".replace("\t", "tab")
-    rules = rules_of(options, written(delimiter), layout.columns.timestamp, columns)
-    return TextSource(
-        file, layout, rules
-    ), f"{kind}, {layout.description}{times_in_words(rules.times)}"
+    rules = rules_of(options, written(delimiter), layout.columns, columns)
+    folders = ", ".join(folder_columns(path))
+    ignored = f", ignored: what its folders say ({folders})" if folders else ""
+    described = f"{kind}, {layout.description}{times_in_words(rules.times)}{ignored}"
+    return TextSource(file, layout, rules), described
 
 
 def _nothing(path: str) -> TextSource:
@@ -167,7 +170,8 @@ def examined(file: TextFile, facts: Sequence[Facts], options: IngestOptions) -> 
         )
     encoding = chosen_encoding(options, all_facts)
     odd, still_open = (all_facts.odd_quotes, all_facts.open_quotes) if file.quoted else (False,) * 2
-    return replace(file, encoding=encoding, odd_quotes=odd, multiline=still_open)
+    file = replace(file, encoding=encoding, odd_quotes=odd, multiline=still_open)
+    return replace(file, lone_returns=all_facts.lone_returns)
 
 
 def in_words(file: TextFile, facts: Sequence[Facts]) -> str:
@@ -175,8 +179,7 @@ def in_words(file: TextFile, facts: Sequence[Facts]) -> str:
     packed = f", {file.packing}" if file.packing else ""
     if file.encoding == "mixed":
         n = sum(fact.other_bytes for fact in facts)
-        some = f"{n:,} byte" + ("" if n == 1 else "s")
-        return f"{packed}, UTF-8 but for {some}, there Windows-1252"
+        return f"{packed}, UTF-8 but for {count(n, 'byte')}, there Windows-1252"
     return packed + (", Windows-1252" if file.encoding == "windows-1252" else "")
 
 

@@ -38,6 +38,8 @@ class TextFile:
     """Whether some lines have quotes that are not plainly in order."""
     multiline: bool = False
     """Whether quoted fields may hold line ends; such a file is read as one range."""
+    lone_returns: bool = False
+    """Whether some carriage returns have no line feed."""
     shapes: str = ""
     """What its columns mostly hold, by `quotes.shapes_of`."""
 
@@ -88,7 +90,7 @@ def read_records(
     try:
         for records in _parse(cast("IO[bytes]", lines), file, first_line):
             n_read += len(records.lines) + len(records.malformed)
-            yield _settled(records, lines.mender, skip)
+            yield _settled(records, lines.mender, file.delimiter, skip)
     except pa.ArrowInvalid as error:
         if "straddling" not in str(error) and "out of sync" not in str(error):
             raise
@@ -103,7 +105,7 @@ def read_records(
         )
 
 
-def _settled(records: Records, mender: Mender | None, first_line: int) -> Records:
+def _settled(records: Records, mender: Mender | None, delimiter: str, first_line: int) -> Records:
     """Leave out the lines above the first that counts, and put in what the mender took out."""
     keep = records.lines >= first_line
     columns, malformed = records.columns, records.malformed
@@ -111,7 +113,8 @@ def _settled(records: Records, mender: Mender | None, first_line: int) -> Record
         keep &= ~np.isin(records.lines, mender.blanked)
         columns = [pc.replace_substring(column, LINE_END, "\n") for column in columns]
         done = int(records.lines[-1]) if len(records.lines) else mender.line
-        malformed = [*malformed, *mender.malformed]
+        mended = [(line, as_written(text, delimiter)) for line, text in mender.malformed]
+        malformed = [*malformed, *mended]
         mender.malformed = []
         mender.blanked = [line for line in mender.blanked if line > done]
     malformed = [(line, text) for line, text in malformed if line >= first_line]
@@ -198,9 +201,9 @@ class _Lines(io.RawIOBase):
         self._chunks = line_chunks(file.path, start, end, file.packing)
         self._buffer = memoryview(b"")
         self.mender: Mender | None = None
-        if file.odd_quotes and file.quoted:
-            separator = separator_of(file.delimiter)
-            self.mender = Mender(separator, file.n_columns, file.shapes, used, first_line)
+        if (file.odd_quotes and file.quoted) or file.lone_returns:
+            layout = separator_of(file.delimiter), file.n_columns, file.shapes
+            self.mender = Mender(*layout, used, file.quoted, first_line)
 
     def readable(self) -> bool:
         """Return that bytes can be read."""

@@ -15,13 +15,15 @@ import pyarrow.compute as pc
 from mfspark.ingest.readers.id_text import NULLS, stripped
 from mfspark.schemas import TIMESTAMP
 
-TimeForm = Literal["epoch", "digits", "excel", "year"]
+TimeForm = Literal["epoch", "early", "digits", "excel", "year"]
 """What the numbers of a column are: `epoch` seconds since 1970, or milli-, micro- or nanoseconds by
-their size; `digits` such as 20230114, 202301141030 or 20230114103000; `excel` days since
-1899-12-30; `year`, which is no time."""
+their size; `early` the same, of 1970 to 1973; `digits` such as 20230114, 202301 or 20230114103000;
+`excel` days since 1899-12-30; `year`, which is no time. Among those of `epoch`, as exports are
+joined, digits of a date are a date."""
 
 DECIMAL = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _ZONED = r"[T ]\d\d.*([Zz]|[+-]\d\d(:?\d\d)?)$"
+_SHOWN = r"^\d\.?(?P<digits>\d*)[eE]\+(?P<power>\d{1,3})$"
 _UTC = r"(\d) ?(UTC|GMT)$"
 _LAST_MICROSECOND = 9_214_646_400_000_000 - 1  # the end of 2261 UTC
 _MICROSECONDS_PER_DAY = 86_400_000_000
@@ -30,8 +32,21 @@ _YEARS = 1900, 2100
 _EXCEL_DAYS = 25_569, 80_000  # 1970 to 2119
 _EXCEL_DAY_OF_1970 = 25_569
 _FIRST_EPOCH = 1e8  # seconds, of 1973: what is below is no time in a column of other forms
+_DIGITS = (
+    (1e5, 10**6, 10**8),  # a month: 202301 times one million, and the first of it
+    (1e7, 0, 10**6),
+    (1e9, 0, 10**4),
+    (1e11, 0, 10**2),
+    (1e13, 0, 1),
+)
+"""Of a month, a day, and one to the hour, the minute and the second: the lowest number, and what is
+added and multiplied to have all digits."""
+_DATES_AMONG_EPOCHS = (1.9e7, 2.2e7), (1.9e11, 2.2e11)
+"""Days, and times to the minute, of 1900 to 2199: seconds of August, or milliseconds of 1976."""
+_FIRST_NANOSECOND = 7e17  # of 1992; below lie times of .NET and Windows, which count otherwise
 _IN_WORDS: dict[TimeForm, str] = {
     "epoch": "",
+    "early": ", times as seconds from 1970 to 1973 at most",
     "digits": ", times such as 20230114",
     "excel": ", times as Excel's numbers of days",
     "year": ", times are years, which are no times",
@@ -76,7 +91,9 @@ def form_of(values: Sequence[str]) -> TimeForm:
         return "year"
     if ((numbers >= _EXCEL_DAYS[0]) & (numbers < _EXCEL_DAYS[1])).sum() >= enough:
         return "excel"
-    return "digits" if _from_digits(numbers)[1].sum() >= enough else "epoch"
+    if _from_digits(numbers)[1].sum() >= enough:
+        return "digits"
+    return "early" if (numbers < _FIRST_EPOCH).sum() >= enough else "epoch"
 
 
 def times_in_words(form: TimeForm) -> str:
@@ -95,16 +112,16 @@ def looks_like_timestamp(values: Sequence[str]) -> bool:
 def _from_text(values: pa.Array, form: TimeForm) -> pa.Array:
     try:
         whole = pc.cast(values, pa.int64())
-        if not pc.any(
-            pc.match_substring(values, "x", ignore_case=True)
-        ).as_py():  # 0x1f is no epoch
+        hexadecimal = pc.match_substring(values, "x", ignore_case=True)  # to Arrow 0x1f is a number
+        if not pc.any(hexadecimal).as_py():
             return _from_numbers(_numbers(whole), pc.is_valid(whole), form)
     except pa.ArrowInvalid:
         pass
     text = stripped(values)
     is_number = pc.match_substring_regex(text, DECIMAL)
     numbers = pc.cast(pc.if_else(is_number, text, None), pa.float64())
-    of_numbers = _from_numbers(_numbers(numbers), is_number, form)
+    is_exact = pc.and_(is_number, pc.invert(_lost_digits(text, is_number)))
+    of_numbers = _from_numbers(_numbers(numbers), is_exact, form)
     if pc.all(pc.or_(is_number, pc.equal(text, ""))).as_py():
         return of_numbers
     text = pc.replace_substring_regex(text, _UTC, r"\1Z")
@@ -113,6 +130,17 @@ def _from_text(values: pa.Array, form: TimeForm) -> pa.Array:
     with_zone = _iso_dates(pc.if_else(zoned, text, None))
     without = _iso_dates(pc.if_else(pc.or_(zoned, is_number), None, text))
     return pc.if_else(is_number, of_numbers, pc.coalesce(with_zone, without))
+
+
+def _lost_digits(text: pa.Array, is_number: pa.Array) -> pa.Array:
+    """Return which numbers have fewer digits than seconds need, as sheets show them: 1.60E+09."""
+    suspect = pc.and_(is_number, pc.match_substring(text, "+"))
+    if not pc.any(suspect).as_py():
+        return suspect
+    shown = pc.extract_regex(pc.if_else(suspect, text, None), _SHOWN)
+    digits = pc.utf8_length(pc.struct_field(shown, "digits"))
+    power = pc.cast(pc.struct_field(shown, "power"), pa.int32())
+    return pc.fill_null(pc.less(digits, power), fill_value=False)
 
 
 def _iso_dates(texts: pa.Array) -> pa.Array:
@@ -135,8 +163,14 @@ def _numbers(values: pa.Array) -> np.ndarray:
 
 def _from_numbers(values: np.ndarray, valid: pa.Array, form: TimeForm) -> pa.Array:
     known = valid.to_numpy(zero_copy_only=False)
-    if form == "epoch":
-        return _from_epoch(values, known)
+    if form in ("epoch", "early"):
+        dates = [(values >= low) & (values < high) for low, high in _DATES_AMONG_EPOCHS]
+        as_dates = known & (dates[0] | dates[1])
+        if form == "early" or not as_dates.any():
+            return _from_epoch(values, known)
+        micros, these = _from_digits(values.astype(np.float64))
+        joined = pc.cast(pa.array(micros, mask=~(these & as_dates)), TIMESTAMP)
+        return pc.coalesce(joined, _from_epoch(values, known & ~as_dates))
     numbers = values.astype(np.float64)
     micros, these = _from_digits(numbers) if form == "digits" else _from_excel(numbers)
     if form == "year":
@@ -156,9 +190,9 @@ def _from_excel(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _from_digits(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return microseconds, and which numbers are digits of a date, and maybe of a time of day."""
     whole, given = np.zeros(len(numbers), np.int64), np.zeros(len(numbers), bool)
-    for low, factor in ((1e7, 10**6), (1e11, 10**2), (1e13, 1)):  # a day, to the minute, the second
+    for low, more, factor in _DIGITS:
         these = (numbers >= low) & (numbers < 10 * low) & (numbers == np.floor(numbers))
-        whole[these] = numbers[these].astype(np.int64) * factor
+        whole[these] = numbers[these].astype(np.int64) * factor + more
         given |= these
     day, rest = whole // 10**6, whole % 10**6
     year, month, of_month = day // 10_000, day // 100 % 100, day % 100
@@ -176,6 +210,7 @@ def _from_digits(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _from_epoch(values: np.ndarray, valid: np.ndarray) -> pa.Array:
     """Scale numbers to microseconds by their size; the ranges of the units do not meet."""
     known = valid & (values >= 0) & (values < 9.3e18)
+    known &= (values < 1e17) | (values >= _FIRST_NANOSECOND)
     numbers = np.where(known, values, 0)
     micros = np.zeros(len(numbers), np.int64)
     for low, high, factor, divisor in (

@@ -15,12 +15,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mfspark.ingest.readers.id_text import clean_ids, stripped
+from mfspark.ingest.readers.id_text import bytes_of, clean_ids, mostly_numbers, stripped
 from mfspark.ingest.readers.times import DECIMAL, TimeForm, form_of, parse_timestamps
 from mfspark.schemas import TIMESTAMP
 
 if TYPE_CHECKING:
     from mfspark.config.config import IngestOptions
+    from mfspark.ingest.readers.columns import LongColumns
+    from mfspark.ingest.readers.shapes.wide import WideColumns
 
 CLEANED = pa.schema(
     [
@@ -36,8 +38,12 @@ CLEANED = pa.schema(
 )
 """Cleaned rows; `raw` and `reason` are null where a row is accepted, the rest where it is not."""
 
+_DECIMAL_COMMA = r"^([+-]?\d+),(\d{1,2})$"
 NOT_RATED = "not_rated"
 """The reason of a row whose rating is one of `ingest.missing_ratings`."""
+
+TOTALS_ROW = "totals_row"
+"""The reason of a row of a wide sheet that sums up others."""
 
 
 @dataclass
@@ -61,21 +67,31 @@ class Rules:
 
     scale: tuple[float, float] | None = None
     delimiter: str = ","
-    """Joins the fields of `raw`; with a semicolon, 3,5 is read as 3.5."""
+    """Joins the fields of `raw`; 3,5 is 3.5 where it is no comma."""
     blank_item: str = "missing_item"
     """The reason for a row without an item."""
     times: TimeForm = "epoch"
     """What numbers in the column of times are."""
     missing: tuple[float, ...] = ()
     """Numbers that stand for "not rated"."""
+    number_ids: tuple[bool, bool] = (False, False)
+    """Whether nearly all ids of users, and of items, are numbers."""
 
 
 def rules_of(
-    options: IngestOptions, delimiter: str, timestamp: int, sample: Sequence[Sequence[str]]
+    options: IngestOptions,
+    delimiter: str,
+    columns: LongColumns | WideColumns,
+    sample: Sequence[Sequence[str]],
 ) -> Rules:
-    """Return the rules of a file; `sample` are its columns, and `timestamp` one of them or -1."""
+    """Return the rules of a file; `sample` are the texts of its columns."""
+    user, item, timestamp = columns.user, getattr(columns, "item", -1), columns.timestamp
     times = form_of(sample[timestamp]) if 0 <= timestamp < len(sample) else "epoch"
-    return Rules(options.rating_scale, delimiter, times=times, missing=options.missing_ratings)
+    ids = [0 <= i < len(sample) and mostly_numbers(sample[i]) for i in (user, item)]
+    missing = options.missing_ratings
+    return Rules(
+        options.rating_scale, delimiter, times=times, missing=missing, number_ids=(ids[0], ids[1])
+    )
 
 
 def clean(fields: Fields, rules: Rules) -> pa.RecordBatch:
@@ -83,7 +99,8 @@ def clean(fields: Fields, rules: Rules) -> pa.RecordBatch:
 
     Rows whose fields are all blank are dropped: a blank line is no row.
     """
-    (user, lost_user), (item, lost_item) = clean_ids(fields.user), clean_ids(fields.item)
+    user, lost_user = clean_ids(fields.user, numbers=rules.number_ids[0])
+    item, lost_item = clean_ids(fields.item, numbers=rules.number_ids[1])
     rating, bad_rating = parse_ratings(fields.rating, rules)
     n = len(user)
     rated_at, bad_time = pa.nulls(n, TIMESTAMP), None
@@ -91,6 +108,8 @@ def clean(fields: Fields, rules: Rules) -> pa.RecordBatch:
         rated_at, bad_time = parse_timestamps(fields.timestamp, rules.times)
     reason = _first_reason(
         [
+            (_with_nul(user), pa.scalar("malformed_line")),
+            (_with_nul(item), pa.scalar("malformed_line")),
             (_blank(user), pa.scalar("missing_user")),
             (lost_user, pa.scalar("inexact_id")),
             (_blank(item), pa.scalar(rules.blank_item)),
@@ -159,7 +178,7 @@ def parse_ratings(values: pa.Array, rules: Rules) -> tuple[pa.Array, pa.Array | 
 
 def _parse_each_rating(values: pa.Array, rules: Rules) -> tuple[pa.Array, pa.Array]:
     text = stripped(values)
-    decimal = pc.replace_substring(text, ",", ".") if rules.delimiter == ";" else text
+    decimal = _with_points(text, rules.delimiter)
     is_number = pc.match_substring_regex(decimal, DECIMAL)
     numbers = pc.cast(pc.if_else(is_number, decimal, None), pa.float64())
     reason = _first_reason(
@@ -175,9 +194,27 @@ def _parse_each_rating(values: pa.Array, rules: Rules) -> tuple[pa.Array, pa.Arr
     return numbers, reason if reason is not None else pa.nulls(len(text), pa.string())
 
 
+def _with_points(text: pa.Array, delimiter: str) -> pa.Array:
+    """Return numbers with decimal points, where a comma separates no fields.
+
+    With a semicolon as delimiter it is always one, otherwise if one or two digits follow it.
+    """
+    if delimiter == ";":
+        return pc.replace_substring(text, ",", ".")
+    if delimiter == ",":
+        return text
+    return pc.replace_substring_regex(text, _DECIMAL_COMMA, r"\1.\2")
+
+
 def _blank(values: pa.Array) -> pa.Array | None:
     blank = pc.equal(values, "")
     return blank if pc.any(blank).as_py() else None
+
+
+def _with_nul(ids: pa.Array) -> pa.Array | None:
+    """Return which ids have a NUL character, as damaged files have; None where none has."""
+    content = bytes_of(ids)
+    return pc.match_substring(ids, "\0") if len(content) and content.min() == 0 else None
 
 
 def _first_reason(

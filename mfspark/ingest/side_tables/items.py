@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import posixpath
 import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,9 +17,9 @@ import pyarrow.compute as pc
 
 from mfspark.errors import InputError
 from mfspark.ingest.readers.files import open_input
-from mfspark.ingest.readers.shapes.names import plain_name
+from mfspark.ingest.readers.shapes.names import TIERS
 from mfspark.ingest.readers.source import TextTable
-from mfspark.ingest.side_tables.reader import SideTable, read_side_files, trimmed
+from mfspark.ingest.side_tables.reader import SideTable, known_column, read_side_files, trimmed
 
 if TYPE_CHECKING:
     from mfspark.config.config import IngestOptions
@@ -33,19 +36,29 @@ ML100K_GENRES = tuple(_GENRE_LINE.split(" "))
 
 _BEFORE_FLAGS = 5  # u.item: id, title, two dates and an address come before the flags
 _NO_GENRES = "(no genres listed)"
-_IDS = {"id", "itemid", "movieid", "productid", "bookid", "asin", "isbn", "item", "movie", "sku"}
-_TITLES = {"title", "name", "movietitle", "itemname", "itemtitle", "booktitle", "producttitle"}
-_GENRES = {"genres", "genre", "categories", "category", "tags"}
+_IDS = (
+    TIERS["item"][0],
+    {"movieid", "productid", "bookid", "asin", "isbn", "sku"},
+    {"id"},
+    TIERS["item"][1] - {"item"},
+    {"item", "movie"},
+)
+_TITLES = (
+    {"title", "movietitle", "itemtitle", "booktitle", "producttitle"},
+    {"name", "itemname"},
+)
+_GENRES = ({"genres", "genre"}, {"categories", "category"}, {"tags"})
+_HEADER = frozenset[str]().union(*_IDS, *_TITLES)
 
 
 def read_items(files: Sequence[str], options: IngestOptions) -> SideTable:
     """Read item files: CSV and the like with or without a header, `::`, `u.item`, Excel, Parquet.
 
-    Without a header the columns are id, title, genres. Genres are split at '|', else at ';' or ','.
-    Of several rows with one id the first counts. Raises InputError for files that cannot be read
-    as items.
+    Without a header the columns are id, title, genres. Genres are split at '|', else at ';' or ',';
+    or are lists as JSON or Python write them. Of several rows with one id the first counts. Raises
+    InputError for files that cannot be read as items.
     """
-    return read_side_files(files, options, _IDS | _TITLES, ITEM_SCHEMA, _parse)
+    return read_side_files(files, options, _HEADER, ITEM_SCHEMA, _parse)
 
 
 def _parse(path: str, content: TextTable) -> pa.Table:
@@ -77,10 +90,7 @@ def _parts(content: TextTable, path: str) -> tuple[int, int, int]:
     width = len(content.columns)
     if not content.names:
         return 0, 1 if width > 1 else -1, 2 if width > 2 else -1
-    plain = [plain_name(name) for name in content.names]
-    genres = _position(plain, _GENRES)
-    title = _position(plain, _TITLES)
-    item = _position(plain, _IDS)
+    genres, title, item = (known_column(content.names, t, path) for t in (_GENRES, _TITLES, _IDS))
     if item < 0 and title >= 0:
         item = next((i for i in range(width) if i not in (title, genres)), -1)
     if item < 0:
@@ -91,10 +101,6 @@ def _parts(content: TextTable, path: str) -> tuple[int, int, int]:
     return item, title, genres
 
 
-def _position(plain: Sequence[str], known: set[str]) -> int:
-    return next((i for i, name in enumerate(plain) if name in known), -1)
-
-
 def _split_genres(values: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     kind = ITEM_SCHEMA.field(2).type
     if pa.types.is_list(values.type):
@@ -102,10 +108,39 @@ def _split_genres(values: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     text = trimmed(values).combine_chunks()
     none = pc.or_(pc.equal(text, ""), pc.equal(text, _NO_GENRES))
     text = pc.if_else(none, None, text)
+    if (lists := _written_lists(text)) is not None:
+        return lists
     separator = _genre_separator(text)
     blanks_too = rf"\s*{re.escape(separator)}\s*" if separator else r"\x00"
     lists = pc.split_pattern_regex(text, blanks_too)
     return pc.if_else(none, pa.scalar([], kind), pc.cast(lists, kind))
+
+
+def _written_lists(text: pa.Array) -> pa.Array | None:
+    """Read lists as JSON or Python write them: ["Drama", "War"], [{'id': 1, 'name': 'Drama'}].
+
+    None where a text, null aside, is none of these.
+    """
+    found: dict[str | None, list[str]] = {None: []}
+    for one in text.unique().drop_null().to_pylist():
+        names = _names_in(one)
+        if names is None:
+            return None
+        found[one] = names
+    kind = ITEM_SCHEMA.field(2).type
+    return pa.array([found[one] for one in text.to_pylist()], kind) if len(found) > 1 else None
+
+
+def _names_in(text: str) -> list[str] | None:
+    if not (text.startswith("[") and text.endswith("]")):
+        return None
+    for read in (json.loads, ast.literal_eval):
+        with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+            values = [one.get("name") if isinstance(one, dict) else one for one in read(text)]
+            names = [one.strip() for one in values if isinstance(one, str)]
+            if len(names) == len(values):
+                return list(filter(None, names))
+    return None
 
 
 def _genre_separator(text: pa.Array) -> str:

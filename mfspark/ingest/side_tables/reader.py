@@ -15,18 +15,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mfspark.errors import InputError
 from mfspark.ingest.readers.detect import recognise, sample_text
 from mfspark.ingest.readers.files import size_of
 from mfspark.ingest.readers.id_text import clean_ids, without_point_zero
 from mfspark.ingest.readers.lines import examine
 from mfspark.ingest.readers.plan import examined
 from mfspark.ingest.readers.quotes import shapes_of
+from mfspark.ingest.readers.shapes.cells import is_number
 from mfspark.ingest.readers.shapes.names import plain_name
 from mfspark.ingest.readers.source import TextTable, text_columns
 from mfspark.ingest.readers.text import TextFile, read_records
 
 if TYPE_CHECKING:
     from mfspark.config.config import IngestOptions
+
+_TITLES = 20  # rows at the top that may be titles
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,23 @@ def trimmed(values: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
     return pc.fill_null(pc.utf8_trim_whitespace(values), "")
 
 
+def known_column(names: Sequence[str], tiers: Sequence[Set[str]], path: str) -> int:
+    """Return the position of the column with the best name; -1 where none is known.
+
+    `tiers` are plain names, the most specific first. Raises InputError where two have the same.
+    """
+    plain = [plain_name(name) for name in names]
+    for tier in tiers:
+        if found := [i for i, name in enumerate(plain) if name in tier]:
+            if plain.count(plain[found[0]]) > 1:
+                which = " and ".join(f"column {i + 1} '{names[i]}'" for i in found)
+                raise InputError(
+                    f"{path}: {which} could both be meant", "rename or remove one of them"
+                )
+            return found[0]
+    return -1
+
+
 def _ids(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return ids as those of ratings are; "" where nobody knows them."""
     text, lost = clean_ids(values.combine_chunks())
@@ -100,21 +121,54 @@ def _ids(values: pa.ChunkedArray) -> pa.ChunkedArray:
 def _read(path: str, options: IngestOptions, header_names: Set[str]) -> TextTable:
     found = recognise(path, options)
     if found.format:
-        return found.format.table(path, options)
+        return _with_header_below_titles(found.format.table(path, options), header_names)
     delimiter, sample = sample_text(found, options, path)
-    blank = next((n for n, record in enumerate(sample) if any(map(str.strip, record))), 0)
-    first = [cell.strip() for cell in sample[blank]]
-    header = any(plain_name(cell) in header_names for cell in first)
-    width = len(first) if header else Counter(map(len, sample)).most_common(1)[0][0]
-    body = [record for record in sample[blank + header :] if len(record) == width]
+    records = [[cell.strip() for cell in record] for record in sample]
+    at = _header_at(records, header_names)
+    header = records[at] if at is not None else []
+    width = (
+        len(header)
+        or Counter(len(record) for record in records if any(record)).most_common(1)[0][0]
+    )
+    skip = at + 1 if at is not None else next((n for n, r in enumerate(records) if any(r)), 0)
+    body = [record for record in sample[skip:] if len(record) == width]
     shapes = shapes_of(zip(*body, strict=True)) if body else ""
-    file = TextFile(path, delimiter, width, blank + header, found.packing, shapes=shapes)
+    file = TextFile(path, delimiter, width, skip, found.packing, shapes=shapes)
     facts = examine(path, 0, size_of(path), found.packing, delimiter)
     file = examined(file, [facts], options)
-    records = list(read_records(file, 0, size_of(path), 1, (), facts.lines))
-    columns = text_columns([part.columns for part in records], width)
-    n_malformed = sum(1 for part in records for _, text in part.malformed if text.strip())
-    filled = pc.not_equal(columns[0], "")
+    parts = list(read_records(file, 0, size_of(path), 1, (), facts.lines))
+    columns = text_columns([part.columns for part in parts], width)
+    n_malformed = sum(1 for part in parts for _, text in part.malformed if text.strip())
+    kept = pc.not_equal(columns[0], "")
     for column in columns[1:]:
-        filled = pc.or_(filled, pc.not_equal(column, ""))
-    return TextTable(first if header else [], [c.filter(filled) for c in columns], n_malformed)
+        kept = pc.or_(kept, pc.not_equal(column, ""))
+    return TextTable(header, [c.filter(kept) for c in columns], n_malformed)
+
+
+def _header_at(records: Sequence[Sequence[str]], header_names: Set[str]) -> int | None:
+    """Return which record names the columns, below lines that are blank or titles; None: none does.
+
+    Names that nobody knows are a header where ids are numbers and what stands above them is none.
+    """
+    filled = [n for n, record in enumerate(records) if any(record)]
+    for n in filled[:_TITLES]:
+        if any(plain_name(cell) in header_names for cell in records[n]):
+            return n
+        if sum(map(bool, records[n])) > max(1, len(records[n]) // 2):
+            break
+    if len(filled) > 1 and not is_number(records[filled[0]][0]):
+        ids = [records[n][0] for n in filled[1:]]
+        return filled[0] if all(map(is_number, ids)) else None
+    return None
+
+
+def _with_header_below_titles(table: TextTable, header_names: Set[str]) -> TextTable:
+    """Take the header of a sheet from below its titles, where its first row is one of them."""
+    columns = [c for c in table.columns if pa.types.is_string(c.type)]
+    if len(columns) < len(table.columns):
+        return table
+    top = [[(cell or "").strip() for cell in c.slice(0, _TITLES).to_pylist()] for c in columns]
+    at = _header_at([table.names, *(list(row) for row in zip(*top, strict=True))], header_names)
+    if not at:
+        return table
+    return TextTable([column[at - 1] for column in top], [c.slice(at) for c in columns])

@@ -10,15 +10,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mfspark.errors import InputError
-from mfspark.ingest.readers.shapes.names import plain_name
+from mfspark.ingest.readers.shapes.names import TIERS, plain_name
 from mfspark.ingest.readers.source import TextTable
-from mfspark.ingest.side_tables.reader import SideTable, read_side_files, trimmed
+from mfspark.ingest.side_tables.reader import SideTable, known_column, read_side_files, trimmed
 
 if TYPE_CHECKING:
     from mfspark.config.config import IngestOptions
 
 USER_SCHEMA = pa.schema([("user_id", pa.string()), ("attributes", pa.list_(pa.string()))])
-_IDS = {"id", "userid", "user", "customerid", "customer", "memberid", "member", "respondent"}
+_IDS = (*TIERS["user"][:2], frozenset({"id"}), TIERS["user"][2])
 _NAMES = {"age", "gender", "sex", "occupation", "job", "zip", "zipcode", "postcode", "country"}
 _MOVIELENS = (  # without a header: 100K's u.user and 1M's users.dat
     ("user_id", "age", "gender", "occupation", "zip"),
@@ -42,7 +42,7 @@ def read_users(files: Sequence[str], options: IngestOptions) -> SideTable:
     def parse(path: str, content: TextTable) -> pa.Table:
         names = content.names or _names(content.columns)
         plain = [plain_name(name) for name in names]
-        user = next((i for i, name in enumerate(plain) if name in _IDS), -1)
+        user = known_column(names, _IDS, path)
         if user < 0:
             raise InputError(
                 f"{path}: no column looks like a user id (found: {', '.join(names)})",
@@ -57,7 +57,7 @@ def read_users(files: Sequence[str], options: IngestOptions) -> SideTable:
         }
         return pa.table([ids, _attributes(columns, len(ids))], schema=USER_SCHEMA)
 
-    table = read_side_files(files, options, _IDS | _NAMES, USER_SCHEMA, parse)
+    table = read_side_files(files, options, _NAMES.union(*_IDS), USER_SCHEMA, parse)
     missing = [name for plain, name in wanted.items() if plain not in found]
     if files and missing:
         raise InputError(

@@ -55,6 +55,8 @@ def test_every_byte_has_a_character():
     text = windows_1252(bytes(range(256)))
     assert len(text) == len(set(text)) == 256
     assert windows_1252(b"\x80\x96\x93\xe9") == "€–“é"
+    for n, character in enumerate(text):
+        assert windows_1252(b"abc\xa0\xff" + bytes([n])) == f"abc\xa0ÿ{character}"
 
 
 def test_utf_8_can_be_demanded(read, file):

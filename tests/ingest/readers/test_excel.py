@@ -10,7 +10,7 @@ import pytest
 
 from mfspark.config.config import IngestOptions
 from mfspark.errors import InputError
-from mfspark.ingest.readers import excel
+from mfspark.ingest.readers import excel, excel_archive
 from mfspark.ingest.readers.excel import read_sheet
 
 SURVEY = Path(__file__).parents[3] / "mfspark" / "samples" / "data" / "survey.xlsx"
@@ -136,14 +136,14 @@ def test_stray_cell_in_the_far_corner_is_refused_before_it_is_opened(workbook):
 
 
 def test_extent_of_an_old_binary_workbook_is_checked_too(workbook, monkeypatch):
-    monkeypatch.setattr(excel, "_bounded_cells", lambda *_: {})  # there is no XML to look through
+    monkeypatch.setattr(excel, "bounded_cells", lambda *_: {})  # there is no XML to look through
     with pytest.raises(InputError, match="spans 3 x 2 cells, more than 5"):
         cells(workbook([["u", "A"], ["x", 1], ["y", 2]]), max_cells=5)
 
 
 def test_file_and_archive_limits(workbook, monkeypatch):
     path = workbook([["u", "A"], ["x", 1]])
-    monkeypatch.setattr(excel, "MAX_UNPACKED_BYTES", 1000)
+    monkeypatch.setattr(excel_archive, "MAX_UNPACKED_BYTES", 1000)
     with pytest.raises(InputError, match="unpacks to more than"):
         cells(path)
     monkeypatch.setattr(excel, "MAX_FILE_BYTES", 1000)

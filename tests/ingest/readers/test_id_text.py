@@ -5,7 +5,12 @@ import unicodedata
 import pyarrow as pa
 import pytest
 
-from mfspark.ingest.readers.id_text import clean_ids, plain_integers, without_point_zero
+from mfspark.ingest.readers.id_text import (
+    clean_ids,
+    mostly_numbers,
+    plain_integers,
+    without_point_zero,
+)
 
 
 def test_plain_integers():
@@ -41,6 +46,14 @@ def test_names_that_look_like_nothing_are_names():
 def test_ids_are_composed_and_without_blanks_around():
     ids = pa.array([" Jose\u0301 ", "José", "\u00a0x", None])
     assert clean_ids(ids)[0].to_pylist() == ["José", "José", "x", ""]
+
+
+@pytest.mark.parametrize("at", [0, 7_000, 99_999])
+def test_one_id_among_many_is_composed_or_written_out(at):
+    ids = [f"José-{n:06}" for n in range(100_000)]  # a megabyte
+    for odd, whole in (("Jose\u0301", "José"), ("1.500E+3", "1500"), ("NULL", "")):
+        ids[at] = odd
+        assert clean_ids(pa.array(ids))[0][at].as_py() == whole
 
 
 def test_every_character_is_composed():
@@ -92,3 +105,49 @@ def test_point_zero_goes_where_ids_are_numbers():
     assert without("1.0", "2", "x") == ["1", "2", "x"]
     assert without("2.0", "Heat", "Up") == ["2.0", "Heat", "Up"]
     assert without("1.5", "01.0") == ["1.5", "01.0"]
+
+
+@pytest.mark.parametrize(
+    "null", ["(null)", "<null>", "[NULL]", "#REF!", "#VALUE!", "#DIV/0!", "nil", "-", "--"]
+)
+def test_what_tools_show_for_nothing_is_no_id_in_any_column(null):
+    ids, lost = clean_ids(pa.array(["Ann", null, "Bob (2)"]))
+    assert (ids.to_pylist(), lost) == (["Ann", "", "Bob (2)"], None)
+
+
+@pytest.mark.parametrize(
+    "word", ["none", "Null", "NONE", "Nan", "na", "undefined", "Unknown", "?", ".", "anonymous"]
+)
+def test_words_for_nothing_are_none_among_numbers_and_names_among_names(word):
+    values = pa.array(["1", word, "2"])
+    assert clean_ids(values, numbers=True)[0].to_pylist() == ["1", "", "2"]
+    assert clean_ids(values)[0].to_pylist() == ["1", word, "2"]
+
+
+def test_numbers_in_short_scientific_notation_lost_digits_among_numbers_alone():
+    values = pa.array(["1", "1E5", "2e+05", "12e4"])
+    assert clean_ids(values, numbers=True)[1].to_pylist() == [False, True, True, True]
+    assert clean_ids(pa.array(["1E5", "12e4"])) == (pa.array(["1E5", "12e4"]), None)
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        (["1"] * 9 + ["x"], True),
+        (["1"] * 8 + ["x"] * 2, False),
+        (["", " 7 ", "7.0"], True),
+        (["1", "", "none", "NULL", "-", "Undefined"], True),
+        (["none", ""], False),
+    ],
+)
+def test_mostly_numbers(ids, expected):
+    assert mostly_numbers(ids) == expected
+
+
+def test_words_among_numbered_users_are_no_users(read, file):
+    rows = [f"{n % 20},{n},4" for n in range(100)] + ["undefined,1,4", "none,2,5", "1E5,3,1"]
+    found = read(file("r.csv", "\n".join(["userId,movieId,rating", *rows])))
+    assert [row["reason"] for row in found[100:]] == ["missing_user"] * 2 + ["inexact_id"]
+    titles = [f"{n % 20},x{n},4" for n in range(100)] + ["1,undefined,4", "2,none,5", "3,1E5,1"]
+    found = read(file("r.csv", "\n".join(["userId,movieId,rating", *titles])))
+    assert all(row["reason"] is None for row in found)

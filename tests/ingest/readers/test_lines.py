@@ -3,12 +3,13 @@ from __future__ import annotations
 import gzip
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mfspark.errors import InputError
 from mfspark.ingest.readers import lines
-from mfspark.ingest.readers.lines import Facts, examine, line_chunks
+from mfspark.ingest.readers.lines import Facts, bytes_above_ascii, examine, line_chunks
+from mfspark.ingest.readers.quotes import count_lines
 
 
 @given(
@@ -58,6 +59,25 @@ def test_facts(tmp_path, data, facts):
     assert examine(str(packed), 0, 99, packing="gzip") == facts
 
 
+@given(st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"a"]), max_size=9).map(b"".join))
+def test_lines_end_as_those_of_bytes(chunk):
+    assert count_lines(chunk) == len(chunk.splitlines())
+
+
+_PIECES = "a", "\n", "é", "ß", "€", "利", "😀", "\u0301"
+_BYTES = b"\xe9", b"\xfc", b"\x80", b"\xbf", b"\xc0", b"\xc3", b"\xe2\x82", b"\xed\xa0\x80", b"\xf5"
+
+
+@given(st.lists(st.sampled_from([*(p.encode() for p in _PIECES), *_BYTES]), max_size=9))
+@example([b"\xe2\x82", b"a", b"\xac\x80"])
+def test_bytes_above_ascii_are_those_of_characters_and_others(pieces):
+    chunk = b"".join(pieces)
+    text = chunk.decode("utf-8", "surrogateescape")
+    others = sum("\udc80" <= character <= "\udcff" for character in text)
+    further = len(chunk) - len(text)
+    assert bytes_above_ascii(chunk) == Facts(utf8_bytes=further, other_bytes=others)
+
+
 def test_endless_line_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(lines, "LONGEST_LINE", 100)
     path = tmp_path / "f"
@@ -73,3 +93,29 @@ def test_cut_gzip_is_named(tmp_path):
     path.write_bytes(gzip.compress(b"1,2,3\n" * 1000)[:-12])
     with pytest.raises(InputError, match=r"f\.gz is a broken gzip file.*\n.*cut off"):
         examine(str(path), 0, 99, packing="gzip")
+
+
+@pytest.mark.parametrize("separator", [",", "::", "\t", " "])
+@pytest.mark.parametrize(
+    ("line", "becomes"),
+    [
+        ("u\r1,i3,4,x", ["u\n1,i3,4,x"]),  # never a user called 1
+        ("u1,i\r3,4,x", ["u1,i\n3,4,x"]),
+        ("u1,i3,4\r,x", ["u1,i3,4\n,x"]),
+        ("u\r\r1,i3,4,x", ["u\n\n1,i3,4,x"]),
+        ("u1,i3,4,a\rb", [("u1", "i3", 4.0)]),  # in a column that is not used
+        ("u1,i3,4,x\ru2,i3,5,y", [("u1", "i3", 4.0), ("u2", "i3", 5.0)]),  # ends lines
+        ("u1,i3,4,x\r", [("u1", "i3", 4.0)]),
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_lone_carriage_return_tears_no_record(read, file, separator, line, becomes, end):
+    around = [f"v{n},j{n % 7},{1 + n % 5},z" for n in range(30)]
+    text = end.join([*around, line, *around[:3], ""]).replace(",", separator)
+    rows = read(file("r.txt", text), split_bytes=100, header=False)
+    here = [row for row in rows if not str(row["user_id"]).startswith("v")]
+    found = [row["raw"] or (row["user_id"], row["item_id"], row["rating"]) for row in here]
+    assert found == [b.replace(",", separator) if isinstance(b, str) else b for b in becomes]
+    n_lines = len((line + end).splitlines())
+    assert sorted(r["line"] for r in rows)[-3:] == [31 + n_lines + n for n in range(3)]
+    assert len(rows) == 33 + len(becomes)

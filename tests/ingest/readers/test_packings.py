@@ -132,3 +132,41 @@ def test_blanks_can_be_asked_for(read, ratings_of, file):
         ("1", "a b", 4.0),
         ("2", "c", 5.0),
     ]
+
+
+def test_hidden_files_in_a_zip_are_passed_over(read, ratings_of, tmp_path):
+    path = tmp_path / "r.zip"
+    path.write_bytes(zipped(TEXT, "r.csv", ".DS_Store", "folder/._r.csv"))
+    assert ratings_of(read(path)) == THREE
+
+
+@pytest.mark.parametrize("kind", ["gzip", "bz2", "zst", "zip"])
+def test_part_file_that_packs_nothing_is_passed_over(read, ratings_of, tmp_path, kind):
+    nothing, full = tmp_path / "part-0", tmp_path / "part-1.csv"
+    nothing.write_bytes(PACKERS[kind](b""))
+    full.write_text(TEXT)
+    assert ratings_of(read(nothing, full)) == THREE
+    check_readable([str(nothing), str(full)], IngestOptions())
+    with pytest.raises(InputError, match="unpacks to nothing"):
+        read(nothing)
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (gzip.compress(TEXT.encode()), "is a gzip file in a gzip file"),
+        (zipped(TEXT), "is a zip archive in a gzip file"),
+        (b"PAR1 and so on", "is a Parquet file in a gzip file"),
+        (b"r.csv".ljust(257, b"\0") + b"ustar\0", "is a tar archive in a gzip file"),
+    ],
+)
+def test_what_is_packed_twice_is_named(read, tmp_path, content, named):
+    path = tmp_path / "r.gz"
+    path.write_bytes(gzip.compress(content))
+    with pytest.raises(InputError, match=named):
+        read(path)
+
+
+def test_name_that_begins_like_bzip2_is_a_name(read, ratings_of, file):
+    text = "BZhou,10,4\nBZh9,20,3\nann,10,5\n"
+    assert len(ratings_of(read(file("r.csv", text)))) == 3

@@ -10,7 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mfspark.config.config import IngestOptions
 from mfspark.errors import ExitStatus, InputError
+from mfspark.ingest.readers.plan import examine_here, plan_read
 
 THREE = [("1", "10", 4.0), ("1", "20", 3.5), ("2", "10", 5.0)]
 
@@ -150,6 +152,12 @@ def test_wide_timestamp_dates_all_ratings_of_the_row(read, file):
 
 def test_empty_part_files_are_passed_over(read, ratings_of, file):
     assert ratings_of(read(file("a.csv", ""), file("b.csv", "1,10,4\n"))) == [("1", "10", 4.0)]
+
+
+def test_folders_of_text_that_say_something_are_named(file):
+    path = file("day=2023-04-11/r.csv", "user,item,rating\n1,2,3\n")
+    plan = plan_read([str(path)], IngestOptions(), 1 << 20, examine_here)
+    assert plan.read_as[0].endswith(", ignored: what its folders say (day)")
 
 
 def test_header_only_gives_no_rows(read, file):

@@ -190,3 +190,25 @@ def test_file_that_changes_while_it_is_read_is_named(tmp_path: Path) -> None:
     path.write_text("1,2,3\n" * 4)
     with pytest.raises(InputError, match=r"r\.csv: of 5 lines 4 were read"):
         list(read_records(TextFile(str(path), ",", 3), 0, 24, 1, n_lines=5))
+
+
+@pytest.mark.parametrize(
+    "header", ['"item,user,rating,note', 'item,user,rating,"note', 'item,"user",rating",note"']
+)
+def test_stray_quote_in_the_header_swaps_no_columns(read: Read, file: Any, header: str) -> None:
+    lines = [f"{n % 7},u{n},{n % 5},fine" for n in range(50)]
+    rows = read(file("r.csv", "\n".join([header, *lines])))
+    assert [row["user_id"] for row in rows] == [f"u{n}" for n in range(50)]
+
+
+def test_stray_quote_in_a_first_line_that_is_no_header_is_counted(read: Read, file: Any) -> None:
+    lines = ['"1,10,4,a', *(f"{n},{n % 7},{n % 5},a" for n in range(50))]
+    rows = read(file("r.csv", "\n".join(lines)))
+    assert len(rows) == 51
+    assert [(row["line"], row["raw"]) for row in rows if row["reason"]] == [(1, '"1,10,4,a')]
+
+
+def test_stray_quote_in_the_header_of_items_swaps_no_columns(file: Any) -> None:
+    text = 'genres,title,"movieId\n' + "".join(f"Drama,Film {n},{n}\n" for n in range(9))
+    table = read_items([str(file("m.csv", text))], IngestOptions()).table
+    assert table["item_id"].to_pylist() == [str(n) for n in range(9)]

@@ -163,3 +163,56 @@ def test_what_exports_write_for_nothing_is_no_time_and_not_bad(text):
 def test_days_written_as_digits_look_like_times_and_years_do_not():
     assert looks_like_timestamp(["20230114", "20230115"])
     assert not looks_like_timestamp(["2019", "2020"])
+
+
+EPOCH = "1600000000", datetime(2020, 9, 13, 12, 26, 40, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.85])
+def test_digits_of_a_date_among_epochs_are_a_date(share):
+    n = int(100 * share)
+    texts = ["20230114"] * n + [EPOCH[0]] * (100 - n)
+    times, bad = parse_timestamps(pa.array(texts), form_of(texts))
+    assert bad is None
+    assert times.to_pylist() == [datetime(2023, 1, 14, tzinfo=UTC)] * n + [EPOCH[1]] * (100 - n)
+
+
+def test_digits_of_a_date_behind_the_sample_are_one_too():
+    texts = [EPOCH[0], "20230114", "202301141030", "20231345", "202301149900", "99"]
+    days = datetime(2023, 1, 14, tzinfo=UTC), datetime(2023, 1, 14, 10, 30, tzinfo=UTC)
+    for values in (pa.array(texts), pa.array([*map(int, texts)]), pa.array([*map(float, texts)])):
+        times, bad = parse_timestamps(values, form_of([EPOCH[0]] * 9))
+        assert times.to_pylist()[:5] == [EPOCH[1], *days, None, None]
+        assert bad.to_pylist() == [False, False, False, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("texts", "form", "first"),
+    [
+        (["202301", "202312"], "digits", datetime(2023, 1, 1, tzinfo=UTC)),
+        (["2023011410", "2023123123"], "digits", datetime(2023, 1, 14, 10, tzinfo=UTC)),
+        (["230114", "231231"], "early", datetime(1970, 1, 3, 15, 55, 14, tzinfo=UTC)),
+        (["0", "86400"], "early", datetime(1970, 1, 1, tzinfo=UTC)),
+        (["20200101", "20200102"], "digits", datetime(2020, 1, 1, tzinfo=UTC)),
+        (["1970010100", "1600000000"], "epoch", datetime.fromtimestamp(1970010100, UTC)),
+    ],
+)
+def test_form_of_numbers(texts, form, first):
+    assert form_of(texts) == form
+    assert parse_timestamps(pa.array(texts), form)[0][0].as_py() == first
+
+
+@pytest.mark.parametrize("ticks", [638_000_000_000_000_000, 133_500_000_000_000_000])
+def test_times_of_other_clocks_are_no_nanoseconds(ticks):
+    assert parse_timestamps(pa.array([str(ticks)]))[1].to_pylist() == [True]
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [("1.60E+09", False), ("1.6e+12", False), ("1.600000000e+09", True), ("1.6E9", True)],
+)
+def test_seconds_that_a_sheet_has_rounded_are_no_time(text, known):
+    for others in ([], ["1600000001"], ["2020-01-01"]):
+        times, bad = parse_timestamps(pa.array([text, *others]))
+        assert (bad is None) == known
+        assert times[0].as_py() == (EPOCH[1] if known else None)

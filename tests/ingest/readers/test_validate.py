@@ -123,3 +123,19 @@ def test_blank_malformed_records_are_no_rows():
     assert batch.select(["line", "raw", "reason"]).to_pylist() == [
         {"line": 3, "raw": "a,b", "reason": "malformed_line"}
     ]
+
+
+@pytest.mark.parametrize("delimiter", ["\t", "|", " ", "::"])
+@pytest.mark.parametrize(
+    ("text", "value"), [("3,5", 3.5), ("-0,25", -0.25), ("1,200", None), ("3,", None), (",5", None)]
+)
+def test_comma_is_a_decimal_point_where_it_separates_no_fields(delimiter, text, value):
+    numbers, reasons = parse_ratings(pa.array(["4", text]), Rules(delimiter=delimiter))
+    assert numbers.to_pylist() == [4.0, value]
+    assert reasons is not None
+    assert reasons[1].as_py() == (None if value else "rating_not_a_number")
+
+
+def test_id_with_a_nul_is_damaged():
+    rows = [("a", "x", "4"), ("b\0c", "x", "4"), ("a", "\0\0y", "4"), ("", "", "")]
+    assert clean(fields(rows), RULES)["reason"].to_pylist() == [None] + ["malformed_line"] * 2

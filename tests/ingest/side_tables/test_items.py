@@ -82,6 +82,24 @@ def test_first_of_equal_ids_counts_and_the_rest_is_counted(file):
     assert (found.n_duplicates, found.n_skipped) == (2, 2)
 
 
+@pytest.mark.parametrize(
+    ("texts", "genres"),
+    [
+        (["['Drama', 'War']", "[]", ""], [["Drama", "War"], [], []]),
+        (['["Drama", "Sci-Fi, all"]', '["War"]'], [["Drama", "Sci-Fi, all"], ["War"]]),
+        (
+            ["[{'id': 1, 'name': 'Drama'}, {'id': 2, 'name': \"Children's\"}]"],
+            [["Drama", "Children's"]],
+        ),
+        (["[Drama, War]", "[War]"], [["[Drama", "War]"], ["[War]"]]),  # no list that is known
+    ],
+)
+def test_genres_written_as_lists(tmp_path, texts, genres):
+    table = pa.table({"id": [str(n) for n in range(len(texts))], "genres": texts})
+    pq.write_table(table, tmp_path / "i.parquet")
+    assert [row["genres"] for row in items(tmp_path / "i.parquet")] == genres
+
+
 FLAGS = (
     "1|Toy|01-Jan-1995||http://x|0|0|0|1|1|1|0|0|0|0|0|0|0|0|0|0|0|0|0\n2|Heat|||y|"
     + "|".join("0" * 19)
@@ -148,3 +166,35 @@ def test_ids_are_those_of_ratings(file):
     assert found.n_skipped == 2
     assert found.table["item_id"].to_pylist() == ["7", "8", "José"]
     assert found.table["title"].to_pylist() == ["c", "d", "Amélie"]
+
+
+@pytest.mark.parametrize("title", ["Catalogue", "Catalogue,,", ",,\nCatalogue of\nall films,,"])
+def test_titles_above_the_header_are_no_items(file, workbook, title):
+    lines = f"{title}\nmovieId,title,genres\n1,Toy Story (1995),Animation|Comedy\n2,Heat,\n"
+    assert items(file("i.csv", lines)) == [TOY, HEAT]
+    rows = [line.split(",") for line in lines.splitlines()]
+    assert items(workbook(rows)) == [TOY, HEAT]
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("id,movieId,title,genres", "70,1,Toy Story (1995),Animation|Comedy"),
+        ("item,item_id,title,genres", "x,1,Toy Story (1995),Animation|Comedy"),
+        ("name,movieId,title,genres", "Bob,1,Toy Story (1995),Animation|Comedy"),
+        ("category,movieId,title,genres", "film,1,Toy Story (1995),Animation|Comedy"),
+        ("movieId,isbn,title,genres", "1,0195153448,Toy Story (1995),Animation|Comedy"),
+    ],
+)
+def test_the_most_specific_name_of_an_item_wins(file, header, row):
+    assert items(file("i.csv", f"{header}\n{row}\n")) == [TOY]
+
+
+def test_names_nobody_knows_are_no_item(file):
+    with pytest.raises(InputError, match=r"an item id .found: code, label"):
+        items(file("i.csv", "code,label\n1,Toy Story\n2,Heat\n"))
+
+
+def test_two_columns_of_one_name_are_asked_for(file):
+    with pytest.raises(InputError, match="column 1 'movieId' and column 2 'movie_id'"):
+        items(file("i.csv", "movieId,movie_id,title\n1,2,Heat\n"))

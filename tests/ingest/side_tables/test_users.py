@@ -87,3 +87,21 @@ def test_movielens(data_set):
     found = users(data_set("ml-100k") / "u.user")
     assert len(found) == 943
     assert found["1"] == ["age=24", "gender=M", "occupation=technician", "zip=85711"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "People,,\nuserId,id,age\n1,9,24\n",
+        "id,user_id,age\n9,1,24\n",
+        "customer,id,customer_id,age\nBob,9,1,24\n",
+    ],
+)
+def test_the_most_specific_name_wins_below_titles(file, content):
+    found = users(file("u.csv", content), user_attributes=("age",))
+    assert found == {"1": ["age=24"]}
+
+
+def test_two_columns_of_one_name_are_asked_for(file):
+    with pytest.raises(InputError, match="'user_id' and column 2 'userId' could both be meant"):
+        users(file("u.csv", "user_id,userId,age\n1,9,24\n"))

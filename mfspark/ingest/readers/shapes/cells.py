@@ -1,13 +1,16 @@
 """What the cells of a column in a sample show: numbers, their range, and how often they repeat."""
 
+from __future__ import annotations
+
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*")
+_PRODUCT = re.compile(r"B0[0-9A-Z]{8}|[0-9]{9}[0-9X]|97[89][0-9]{10}")
 _SCALE_LIMIT = 100  # ratings reach from -100 to 100, or have few values
 _FEW_VALUES = 12
 
@@ -49,6 +52,12 @@ class Cells:
         """Number of different cells."""
         return len(set(self.filled))
 
+    def without(self, rows: Collection[int]) -> Cells:
+        """Return the cells of all rows but some."""
+        if not rows:
+            return self
+        return Cells([text for row, text in enumerate(self.texts) if row not in rows])
+
     @property
     def share_filled(self) -> float:
         """Share of the cells that are not blank."""
@@ -65,7 +74,29 @@ class Cells:
         return self.n_distinct <= _FEW_VALUES or bool((np.abs(self.values) <= _SCALE_LIMIT).all())
 
     @property
+    def are_products(self) -> bool:
+        """Whether they are ASINs or ISBNs, as no user ids are."""
+        return bool(self.filled) and all(_PRODUCT.fullmatch(text) for text in self.filled)
+
+    @property
     def ascends(self) -> bool:
         """Whether the numbers never fall but rise, as the ids do by which a file is sorted."""
         steps = np.diff(self.values)
         return len(steps) > 3 and bool((steps >= 0).all() and (steps > 0).any())
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The first records of a table below its header, by column."""
+
+    path: str
+    names: Sequence[str]
+    """Empty where there is no header."""
+    columns: Sequence[Cells]
+    lines: Sequence[int]
+    """The line of each record in its file, from 1 (in Parquet: the row)."""
+
+    @property
+    def shown(self) -> str:
+        """The columns in words, for messages."""
+        return ", ".join(self.names) if self.names else f"{len(self.columns)} columns without names"

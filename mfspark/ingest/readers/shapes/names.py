@@ -4,6 +4,7 @@ The known names of a part are in tiers: an id column is a better user than one c
 columns in one tier neither is better.
 """
 
+import re
 from collections.abc import Sequence
 
 from mfspark.errors import InputError
@@ -12,19 +13,23 @@ _TIERS: dict[str, tuple[str, ...]] = {
     "user": (
         "userid useridx uid",
         "user customerid memberid reviewerid respondentid visitorid accountid viewerid readerid",
-        "customer member reviewer respondent visitor account",
+        "customer member reviewer respondent visitor account benutzer nutzer kunde kundennr "
+        "kundennummer usuario utilisateur utente",
         "username",
         "name yourname fullname",
+        "email emailaddress useremail mail",
     ),
     "item": (
         "itemid itemidx iid",
         "item movieid productid asin bookid songid trackid artistid businessid gameid animeid "
-        "videoid filmid jokeid articleid newsid recipeid",
-        "movie product isbn book song track artist business game anime sku",
+        "videoid filmid jokeid articleid newsid recipeid placeid venueid restaurantid hotelid "
+        "courseid appid showid poiid",
+        "movie film product isbn book song track artist business game anime sku artikel artikelnr "
+        "produkt pelicula producto livre",
     ),
     "rating": (
         "rating ratings userrating myrating yourrating bookrating ratingvalue starrating",
-        "stars star score overall",
+        "stars star score overall bewertung puntuacion calificacion valoracion",
     ),
     "timestamp": (
         "timestamp ratingtimestamp ratedat unixreviewtime",
@@ -37,28 +42,55 @@ NAMES = {part: frozenset[str]().union(*tiers) for part, tiers in TIERS.items()}
 """All known names of each part."""
 HEADER_NAMES = frozenset({"id", "title", "genres"}).union(*NAMES.values())
 """Names that only a header has, of ratings or of items."""
-UNSURE = TIERS["user"][-1]
+UNSURE = TIERS["user"][-2]
 """Names that a person has, but a film or a product as well."""
-CONTACT = frozenset({"email", "emailaddress", "mail"})
+CONTACT = TIERS["user"][-1]
 _REMARKS = (
     "comment comments remark remarks note notes feedback age gender sex phone phoneno phonenumber "
     "mobile mobilenumber telephone tel zip zipcode postcode pincode studentid rollno rollnumber "
-    "serialno srno sno"
+    "serialno srno sno class klasse section semester rank rang gpa cgpa dob birthyear yearofbirth"
 )
 REMARKS = CONTACT | frozenset(_REMARKS.split())
 """Columns beside the items of a wide sheet that say something of the person."""
-_TOTALS = (
-    "total totals grandtotal subtotal sum sums average averages avg mean means median stddev stdev "
-    "std variance summe gesamt gesamtsumme durchschnitt mittelwert moyenne "
-    "promedio averagerating avgrating meanrating totalrating totalscore averagescore"
+_CHOSEN = (
+    "plays playcount listens listencount views viewcount clicks clickcount quantity qty purchases "
+    "purchasecount orders ordercount visits visitcount frequency nplays nviews nclicks"
 )
-TOTALS = frozenset(_TOTALS.split())
-"""Names of rows and columns that sum up the others."""
+COUNTS = frozenset(_CHOSEN.split())
+"""Names of columns that say how often an item was chosen."""
+_NEITHER = (
+    "price unitprice cost amount revenue discount tax currency age gender sex year month day hour "
+    "weekday zip zipcode country city lat latitude lon lng longitude duration runtime length pages "
+    "page session sessionid position rank step device tag tagid genre genreid category categoryid "
+    "relevance helpful helpfulness helpfulvotes totalvotes votes useful funny cool transactionid "
+    "orderid invoiceno reviewid playduration videoduration timespent dwell watchtime"
+)
+NO_PARTS = frozenset(_NEITHER.split())
+"""Names of columns that are no user, item or rating, whatever is left over."""
+_NUMBERING = (
+    "no nr num number sno srno slno serialno lfd lfdnr index idx row rowid rownumber rowno "
+    "nummer 序号 编号"
+)
+PERSON_IDS = frozenset(
+    ("studentid", "rollno", "rollnumber", "admissionno", "regno", "employeeid", "personid")
+)
+"""Ids that persons have beside a name."""
+ROW_NUMBERS = frozenset(("", *_NUMBERING.split()))
+"""Plain names of columns that count the rows of a sheet; that of "#" is empty."""
+_ID_WORDS = frozenset(
+    ("id", "no", "nr", "num", "number", "code", "idx", "index", "key", "uid", "uuid", "guid")
+)
 
 
 def plain_name(name: str) -> str:
     """Reduce a column name to its letters and digits: "User ID" and user_id are both userid."""
     return "".join(c for c in name.lower() if c.isalnum())
+
+
+def names_an_id(name: str) -> bool:
+    """Return whether the last word of a name says that it is an id: student_id, PersonNo, Nr."""
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)
+    return bool(words) and words[-1].lower() in _ID_WORDS
 
 
 def parts_named(record: Sequence[str]) -> set[str]:

@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from itertools import permutations
 
 from mfspark.ingest.readers.shapes.cells import Cells
-from mfspark.ingest.readers.shapes.wide import Wide, on_one_scale
+from mfspark.ingest.readers.shapes.scale import on_one_scale
+from mfspark.ingest.readers.shapes.wide import Wide
 
 FATAL = 4
 _ROWS = 10  # in fewer, repetition may be chance
-_MOST_LONG_COLUMNS = 5  # a table of more columns without names is hardly long
+MOST_LONG_COLUMNS = 5
+"""A table of more columns that no name explains is hardly long."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,30 @@ class Long:
     """Columns that may be the user as well as the one called `name`."""
     n_columns: int = 3
     """Number of columns without names; 3 where they have names or the fourth is a time."""
+    guessed: Sequence[str] = ()
+    """The parts that no name says."""
 
     @property
     def same_scale(self) -> bool:
         """Whether items could be ratings: both columns lie on one scale."""
         return on_one_scale(self.item, self.rating)
+
+    @property
+    def one_row_a_user(self) -> bool:
+        """Whether no user comes again and items could be ratings, as in a wide table."""
+        n = len(self.user.filled)
+        return n >= _ROWS and self.user.n_distinct == n and self.same_scale
+
+    @property
+    def describes_users(self) -> bool:
+        """Whether no user comes again, and there are more columns, as in a table of people."""
+        n = len(self.user.filled)
+        return (
+            "user" in self.guessed
+            and n >= _ROWS
+            and self.user.n_distinct == n
+            and bool(self.others)
+        )
 
     @property
     def share_of_pairs(self) -> float:
@@ -64,10 +85,26 @@ LONG: tuple[tuple[str, int, Callable[[Long], bool]], ...] = (
         FATAL,
         lambda t: t.best_rival > t.share_of_pairs,
     ),
-    ("its ratings lie on no scale", 2, lambda t: not t.rating.on_a_scale),
+    ("no user comes again, and its items may be ratings", FATAL, lambda t: t.one_row_a_user),
+    ("no user comes again, and columns are left over", FATAL, lambda t: t.describes_users),
+    (
+        "its users look like products (ASIN, ISBN), and its items do not",
+        FATAL,
+        lambda t: "user" in t.guessed and t.user.are_products and not t.item.are_products,
+    ),
+    (
+        "its ratings lie on no scale, or are times",
+        FATAL,
+        lambda t: "rating" in t.guessed and not t.rating.on_a_scale,
+    ),
+    (
+        "its ratings lie on no scale",
+        2,
+        lambda t: "rating" not in t.guessed and not t.rating.on_a_scale,
+    ),
     ("its ratings ascend like ids", 2, lambda t: t.rating.ascends),
     ("its ids are fractions", 2, lambda t: t.user.has_fractions or t.item.has_fractions),
-    ("it has too many columns", FATAL, lambda t: t.n_columns > _MOST_LONG_COLUMNS),
+    ("it has too many columns", FATAL, lambda t: t.n_columns > MOST_LONG_COLUMNS),
     (
         "its cells are often blank",
         1,
@@ -83,9 +120,11 @@ LONG: tuple[tuple[str, int, Callable[[Long], bool]], ...] = (
 WIDE: tuple[tuple[str, int, Callable[[Wide], bool]], ...] = (
     ("fewer than two of its columns lie on one scale", FATAL, lambda t: len(t.columns.items) < 2),
     ("its columns of numbers lie on no common scale", FATAL, lambda t: t.share_inside < 0.5),
+    ("it has one row an item; transpose it", 2, lambda t: t.has_a_row_an_item),
+    ("its cells are 0 and 1 and have no titles", 2, lambda t: t.has_flags_alone),
     ("its columns share no range", FATAL, lambda t: not t.shares_range),
     ("fewer columns are items than not", 2, lambda t: len(t.columns.items) < t.n_unexplained),
-    ("it is one row only", 2, lambda t: t.n_rows < 2 and len(t.names) <= _MOST_LONG_COLUMNS),
+    ("it is one row only", 2, lambda t: t.n_rows < 2 and len(t.names) <= MOST_LONG_COLUMNS),
     ("its users come again", 2, lambda t: t.share_of_users < 0.8),
     ("its columns are named as of a long table", 2, lambda t: t.named_parts > 0),
     (

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mfspark.config.config import IngestOptions, InputColumns
 from mfspark.errors import InputError
-from mfspark.ingest.readers.columns import file_columns
+from mfspark.ingest.readers.columns import file_columns, without_ratings
 from mfspark.ingest.readers.shapes.wide import WideColumns
 from tests.support.rounds import rounds
 
@@ -190,6 +190,7 @@ def test_export_of_one_person_is_explained(read, file):
     with pytest.raises(InputError, match="which column is the user") as raised:
         read(file("goodreads.csv", table([header], rows)))
     assert "one person" in raised.value.hint
+    assert "--set ingest.columns.user=" not in raised.value.hint, "no column comes again"
 
 
 def test_wide_without_header_can_be_set(read, ratings_of, file):
@@ -285,11 +286,27 @@ def _random_wide(chance):
         columns["summe"] = [sum(r for r in row if r != "") + 0.0 for row in cells]
     if chance.random() < 0.4:
         columns["Any comments"] = [chance.choice(["", "fine", "too long"]) for _ in people]
+    if chance.random() < 0.3:
+        columns["lfd"] = list(range(1, n + 1))
     order = list(columns)
     if chance.random() < 0.5:
         chance.shuffle(order)
-    text = table([",".join(order)], zip(*(columns[name] for name in order), strict=True))
-    return text, truth(rows), True
+    lines = list(zip(*(columns[name] for name in order), strict=True))
+    if chance.random() < 0.4:
+        lines.append(_summed(chance, order, films, cells))
+    return table([",".join(order)], lines), truth(rows), True
+
+
+def _summed(chance, order, films, cells):
+    """Return a row of sums or means, below the films alone."""
+    digits = chance.choice([None, 1, 2])
+    known = {film: [row[k] for row in cells if row[k] != ""] or [0] for k, film in enumerate(films)}
+    sums = {
+        film: sum(column) if digits is None else round(sum(column) / len(column), digits)
+        for film, column in known.items()
+    }
+    label = dict.fromkeys(("name", "user", "Your name", "wer"), "zz")
+    return tuple(sums.get(name, label.get(name, "")) for name in order)
 
 
 @pytest.mark.faults
@@ -314,3 +331,124 @@ def test_wide_columns_describe_what_is_not_rated():
     assert columns.describe(["", "", ""]) == (
         "wide, user = number of the line, 2 items, 99 = not rated, ignored: column 1"
     )
+
+
+def events(seed=3):
+    """Return 480 rows of (user, item, how often, minutes)."""
+    chance = random.Random(seed)
+    return [(u, i, r, round(chance.uniform(0.1, 50), 2)) for u, i, r in long_rows()]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "user_id,product_id,price",
+        "user_id,item_id,age",
+        "userId,itemId,page",
+        "user_id,movieId,duration",
+        "movieId,tagId,relevance",  # what is left over is no user
+        "user_id,item_id,category_id",
+    ],
+)
+def test_what_a_name_denies_is_not_guessed(read, file, header):
+    path = file("e.csv", table([header], [(u, i, m) for u, i, _, m in events()]))
+    with pytest.raises(InputError, match="cannot tell which column is the") as raised:
+        read(path)
+    assert "--set ingest.columns." in raised.value.hint
+
+
+@pytest.mark.parametrize("name", ["weight", "x"])
+def test_what_lies_on_no_scale_is_not_guessed_as_a_rating(read, file, name):
+    chance = random.Random(1)
+    rows = [(u, i, chance.randint(1, 5000)) for u, i, _ in long_rows()]
+    with pytest.raises(InputError, match=r"the rating .*\n.*lie on no scale"):
+        read(file("e.csv", table([f"userID,artistID,{name}"], rows)))
+
+
+def test_times_are_no_ratings(read, file):
+    rows = [(u, i, 964982703 + 1000 * u) for u, i, _ in long_rows()]
+    with pytest.raises(InputError, match="or are times") as raised:
+        read(file("e.csv", table([], rows)))
+    assert "ingest.feedback=implicit" in raised.value.hint
+
+
+@pytest.mark.parametrize("name", ["plays", "Quantity", "play_count"])
+def test_how_often_is_no_rating(read, ratings_of, file, name):
+    rows = [(u, i, n, "2020-01-01") for u, i, n, _ in events()]
+    for more in ({}, {"feedback": "implicit"}):
+        columns = file_columns(
+            [f"user,item,{name},date".split(","), *([str(c) for c in row] for row in rows)],
+            IngestOptions(**more),
+            "e.csv",
+        )
+        assert columns.description == (
+            f"long, user = 'user', item = 'item', number of choices = '{name}', timestamp = 'date'"
+        )
+        assert without_ratings(columns.columns)
+    path = file("e.csv", table([f"user,item,{name},date"], rows))
+    assert sorted(ratings_of(read(path))) == truth(long_rows())
+    gone = file("g.csv", table([f"user,item,{name}"], [(u, i, n - 3) for u, i, n, _ in events()]))
+    assert len(ratings_of(read(gone, feedback="explicit"))) == 480  # then it is a rating
+
+
+def test_products_are_no_users(read, ratings_of, file):
+    """Amazon's files of 2018 have the item first."""
+    rows = [(f"B00{i:07d}", f"A{u:013d}", float(r), 1400000000 + u) for u, i, r in long_rows()]
+    path = file("a.csv", table([], rows))
+    with pytest.raises(InputError, match="its users look like products") as raised:
+        read(path)
+    assert "--set ingest.columns.user=1 --set ingest.columns.item=2" in raised.value.hint
+    found = ratings_of(read(path, columns=InputColumns(user="2", item="1")))
+    assert sorted(found) == sorted((user, item, r) for item, user, r, _ in rows)
+
+
+def test_row_numbers_are_no_users(read, file):
+    rows = [(n, *row) for n, row in enumerate(long_rows())]
+    for header in ([], [",p,q,w"]):
+        with pytest.raises(InputError, match="cannot tell which"):
+            read(file("r.csv", table(header, rows)))
+
+
+def test_tables_of_people_and_of_films_are_no_ratings(read, file):
+    people = [(n, "MF"[n % 2], 20 + n % 40, n % 20, 10000 + n) for n in range(60)]
+    with pytest.raises(InputError, match="no user comes again, and columns are left over"):
+        read(file("users.dat", table([], people, "::")))
+    chance = random.Random(1)
+    films = [
+        (n, f"Film {n}", "01-Jan-1995", "", "x", *[chance.randint(0, 1) for _ in range(19)])
+        for n in range(60)
+    ]
+    with pytest.raises(InputError, match="its cells are 0 and 1 and have no titles"):
+        read(file("u.item", table([], films, "|")))
+
+
+def test_the_only_id_that_comes_again_is_the_item(read, ratings_of, file):
+    rows = [(u, i, r, 3, 4) for u, i, r in long_rows()]
+    found = read(file("r.csv", table(["userID,cafeID,rating,food,service"], rows)))
+    assert sorted(ratings_of(found)) == truth(long_rows())
+    with pytest.raises(InputError, match="which column is the item"):
+        read(
+            file(
+                "s.csv",
+                table(
+                    ["user,entry_id,rating,food,service"],
+                    [(u, 1000 * u + i, r, 3, 4) for u, i, r in long_rows()],
+                ),
+            )
+        )
+
+
+def test_headerless_rows_of_people_are_not_read_as_long(read, file):
+    chance = random.Random(1)
+    rows = [(f"u{n}", *[chance.randint(1, 5) for _ in range(3)]) for n in range(40)]
+    for width in (3, 4):
+        with pytest.raises(InputError, match="no user comes again, and its items may be ratings"):
+            read(file("m.csv", table([], [row[:width] for row in rows])))
+
+
+@pytest.mark.parametrize("header", ["email,film,stars", "Benutzer,Artikel,Bewertung"])
+def test_more_names_that_are_known(read, ratings_of, file, header):
+    names = header.split(",")[::-1]
+    rows = [(r, i, f"u{u}@x.org") for u, i, r in long_rows()]
+    found = ratings_of(read(file("r.csv", table([",".join(names)], rows))))
+    assert sorted(found) == sorted((u, str(i), float(r)) for r, i, u in rows)
