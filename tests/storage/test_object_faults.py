@@ -64,7 +64,7 @@ def impatient(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(object_client, "READ_TIMEOUT_SECONDS", 0.5)
 
 
-def publish(storage: ObjectStorage) -> None:
+def publish(storage: ObjectStorage, *, late: bool = False) -> None:
     """Every operation that publishing needs, and what must have come of it."""
     with storage.hold("pointer", NOTE), storage.hold("warehouse", NOTE, shared=True):
         with storage.writing("runs/r/t/part-1") as file:
@@ -92,7 +92,8 @@ def publish(storage: ObjectStorage) -> None:
     storage.put("scratch/a", b"x")
     storage.discard("scratch")
     found = {file.key: file.bytes for file in storage.files("")}
-    found.pop("runs/r/t/stray", None)  # a put that is done late comes after its own deletion
+    if late:  # a put that is done late comes after its own deletion
+        found.pop("runs/r/t/stray", None)
     assert found == {
         "CURRENT": 1,
         "locks/pointer.lock": 0,
@@ -122,7 +123,7 @@ def test_publishing_survives_a_fault_at_any_call(place: Any, proxy: FaultyProxy,
 
         proxy.fault = fault
         try:
-            publish(storage)
+            publish(storage, late=kind == "late")
         except MfsparkError as error:
             # The library does not repeat these for parts of a long file: a task does.
             assert kind in ("409", "412", "cut")
