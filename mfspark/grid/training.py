@@ -27,6 +27,7 @@ from mfspark.grid.runners import InProcess, OnSpark
 from mfspark.kernels.arrays.device import one_thread_a_kernel
 from mfspark.kernels.arrays.tile import Numbers
 from mfspark.schemas import SIDES
+from mfspark.system.cores import cores_of_this_task
 from mfspark.system.durability import sync
 
 if TYPE_CHECKING:
@@ -184,10 +185,11 @@ def train_in_one_task(
     checkpoint: Checkpoint,
 ) -> State:
     """Train in a single task; blocks and checkpoints land in the shared store."""
-    threads = _cores_of_one_machine(spark)
+    master = _master(spark)
 
     def task(_: int) -> Numbers:
         one_thread_a_kernel()
+        threads = cores_of_this_task(master)  # all are idle but for this task
         grid = Grid(tiles, MemoryStore(behind=store), InProcess(threads))
         train(grid, algorithm, name, checkpoint)
         return {}
@@ -205,15 +207,6 @@ def ratings_of_one_task(spark: SparkSession) -> int:
     Python worker, 16 bytes a rating. On a cluster the other machines would stand idle.
     """
     return 50_000_000 if _master(spark).split("[")[0] == "local" else 5_000_000
-
-
-def _cores_of_one_machine(spark: SparkSession) -> int:
-    """Return the cores that the executor of a task has: all of them are idle but for this task."""
-    master = _master(spark)
-    if master.startswith("local["):
-        cores = master[len("local[") :].split("]")[0].split(",")[0]
-        return len(os.sched_getaffinity(0)) if cores == "*" else int(cores)
-    return int(spark.conf.get("spark.executor.cores", "1") or 1)
 
 
 def _master(spark: SparkSession) -> str:
