@@ -16,6 +16,8 @@ from typing import Literal
 
 from mfspark.config.loading import load_config
 from mfspark.errors import MfsparkError
+from mfspark.system.connect import remote_server
+from mfspark.system.cores import cores_of_this_process
 from mfspark.system.exit import first_line
 from mfspark.system.java import REMEDY, find_java
 from mfspark.system.memory import GIB, available_memory
@@ -71,6 +73,8 @@ def _python() -> Check:
 
 
 def _java() -> Check:
+    if server := remote_server():
+        return Check("ok", "Java", f"none needed here: Spark runs at {server} (SPARK_REMOTE)")
     java = find_java()
     if java is None:
         home = os.environ.get("JAVA_HOME")
@@ -130,12 +134,9 @@ def _torch() -> Check:
     if float((a @ a).sum()) != 64.0**3:
         return Check("fail", "torch at work", "a product of matrices is wrong", "reinstall torch")
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "no CUDA device"
-    found = f"{torch.get_num_threads()} threads, {_cores()} cores, {gpu}"
+    cores = cores_of_this_process()
+    found = f"{torch.get_num_threads()} threads, {cores} cores, {gpu}"
     return Check("ok", "torch at work", found)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _memory() -> Check:

@@ -120,7 +120,8 @@ def ingest(
     accepted = rows.where(kind_of(until) == ACCEPTED)
     apart = "" if config.ingest.rating_scale else rating_apart(accepted, counts)
     floats = {"user_id": counts.users.are_floats, "item_id": counts.items.are_floats}
-    accepted = accepted.withColumns({n: without_point_zero(n) for n, are in floats.items() if are})
+    for name, are in floats.items():  # one by one: Spark Connect refuses an empty withColumns
+        accepted = accepted.withColumn(name, without_point_zero(name)) if are else accepted
     accepted = _typed_ids(accepted, ids)
     n_carried, scale, step = 0, (counts.low, counts.high), counts.step
     if base_ratings:

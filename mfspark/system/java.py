@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mfspark.errors import ConfigError
+from mfspark.system.connect import remote_server
 
 REMEDY = (
     "install Java 17 or 21 (Debian, Ubuntu: apt-get install openjdk-17-jre-headless) "
@@ -51,7 +52,12 @@ def find_java() -> Java | None:
 
 
 def require_java() -> None:
-    """Raise ConfigError with the remedy where Spark would find no Java that it runs on."""
+    """Raise ConfigError with the remedy where Spark would find no Java that it runs on.
+
+    A Spark Connect server elsewhere has a Java of its own.
+    """
+    if remote_server():
+        return
     java = find_java()
     if java is None:
         home = os.environ.get("JAVA_HOME")

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mfspark.system.connect import check_client, check_server, remote_server, remote_url
 from mfspark.system.memory import GIB, available_memory
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ _DEFAULTS = {
 
 # On one machine nobody else needs to reach the driver.
 _LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+_LOOPBACK_CONNECT = {"spark.connect.grpc.binding.address": "127.0.0.1"}
 
 # A JVM that lives for a minute is best not to compile twice: the survey's night takes 37 s instead
 # of 52 s with the quick compiler alone. A long one is better off with Java's own choice.
@@ -64,9 +66,10 @@ def spark_session(
 
     `settings` are further Spark properties, and `input_bytes` is the size of what will be read, for
     a session started here. A session that is already active (a notebook's, a test's) is used as it
-    is, apart from the fixed settings.
+    is, apart from the fixed settings. Where SPARK_REMOTE names a Spark Connect server, the session
+    is one of that server. Raises ConfigError where the server cannot be used.
     """
-    from pyspark.sql import SparkSession
+    from pyspark.sql import SparkSession, is_remote
 
     _prepare_environment()
     running = SparkSession.getActiveSession()
@@ -74,14 +77,16 @@ def spark_session(
         _fix(running)
         yield running
         return
+    if url := remote_url():
+        check_client(url)
     builder = SparkSession.builder
-    defaults = (
-        _submitted_defaults() if _submitted() else _defaults(small=input_bytes <= SMALL_INPUT)
-    )
-    for key, value in {**defaults, **_FIXED, **(settings or {})}.items():
+    for key, value in {**_given(input_bytes), **_FIXED, **(settings or {})}.items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
-    spark.sparkContext.setLogLevel("ERROR")
+    if is_remote():
+        check_server(spark)
+    else:
+        spark.sparkContext.setLogLevel("ERROR")
     _fix(spark)
     try:
         yield spark
@@ -92,6 +97,16 @@ def spark_session(
 def _fix(spark: SparkSession) -> None:
     for key, value in _FIXED.items():
         spark.conf.set(key, value)
+
+
+def _given(input_bytes: int) -> dict[str, str]:
+    """Return what is added to what was said, by who starts the JVM of the session."""
+    if remote_server():
+        return {}  # its settings are its own
+    if _submitted():
+        return _submitted_defaults()
+    loopback = _LOOPBACK_CONNECT if remote_url() else {}
+    return {**_defaults(small=input_bytes <= SMALL_INPUT), **loopback}
 
 
 def _submitted() -> bool:

@@ -17,8 +17,9 @@ from pyspark.sql import SparkSession
 from mfspark.samples.synthetic import SyntheticSpec, write_synthetic
 from mfspark.tables.warehouse import Warehouse
 from tests.support.cluster import DRIVERS, VICTIMS, Cluster, standalone, submitted
-from tests.support.nights import DATE, content_hash, run_night
+from tests.support.nights import DATE, run_night
 from tests.support.processes import command_of, descendants, kill, listening, wait_until
+from tests.support.published import content
 from tests.support.rounds import LONG, long_only
 
 pytestmark = pytest.mark.faults
@@ -34,7 +35,6 @@ OPTIONS = (
     "grid.blocks=2",
     "publish.similar_items=4",
 )
-CHANGING = {"runs": ("published_at",), "loss_history": ("seconds",)}
 BEFORE: dict[str, str | None] = {
     "ingest": None,
     "similarity": "ingest",
@@ -71,11 +71,6 @@ def undisturbed(
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with standalone(tmp_path_factory.mktemp("cluster")) as started:
         yield started
-
-
-def content(root: Path) -> dict[str, str]:
-    tables = Warehouse(root).manifest().tables
-    return {name: content_hash(root, name, CHANGING.get(name, ())) for name in tables}
 
 
 def arguments(root: Path, ratings: Path) -> list[str]:

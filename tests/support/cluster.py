@@ -21,7 +21,13 @@ ROOT = Path(__file__).resolve().parents[2]
 _NIGHTLY = ROOT / "jobs" / "nightly.py"
 _BIN = Path(pyspark.__file__).parent / "bin"
 _MASTER, _WORKER = (f"org.apache.spark.deploy.{c}" for c in ("master.Master", "worker.Worker"))
+_CONNECT = "org.apache.spark.sql.connect.service.SparkConnectServer"
 _LOOPBACK = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOCAL_HOSTNAME": "127.0.0.1"}
+_SMALL = {
+    "spark.sql.shuffle.partitions": "2",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.ui.enabled": "false",
+}
 VICTIMS = {
     "executor": "CoarseGrainedExecutorBackend",
     "python daemon": "pyspark.daemon",
@@ -85,6 +91,34 @@ def standalone(logs: Path, n_workers: int = 2) -> Iterator[Cluster]:
             end_group(process)
 
 
+@contextmanager
+def connect_server(log: Path, master: str = "local[2]") -> Iterator[str]:
+    """Yield the URL of a Spark Connect server, which is ended afterwards."""
+    port = _free_port()
+    settings = {
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": str(port),
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.memory": "1g",
+        **_SMALL,
+    }
+    command = [_BIN / "spark-submit", "--class", _CONNECT, "--master", master, *_options(settings)]
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [*command, "spark-internal"],
+            env=_environment() | {"OMP_NUM_THREADS": "1"},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        wait_until(lambda: _listens(port), 120, "the Spark Connect server")
+        yield f"sc://127.0.0.1:{port}"
+    finally:
+        end_group(process)
+
+
 @dataclass
 class Submitted:
     """A night given to spark-submit, in a process group of its own."""
@@ -136,22 +170,15 @@ def submitted(
     settings = {
         "spark.executor.memory": "512m",
         "spark.driver.memory": "1g",
-        "spark.sql.shuffle.partitions": "2",
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
-        "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
-        "spark.ui.enabled": "false",
+        "spark.executor.extraJavaOptions": _SMALL["spark.driver.extraJavaOptions"],
+        **_SMALL,
         **(conf or {}),
     }
-    options = [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
-    command = [_BIN / "spark-submit", "--master", master, *options, _NIGHTLY]
-    environment = {**os.environ, **_LOOPBACK, "PYSPARK_PYTHON": sys.executable}
-    environment["PYTHONPATH"] = str(ROOT)
-    environment.pop("SPARK_ENV_LOADED", None)
-    environment.pop("PYSPARK_GATEWAY_PORT", None)
+    command = [_BIN / "spark-submit", "--master", master, *_options(settings), _NIGHTLY]
     with log.open("wb") as file:
         process = subprocess.Popen(
             [*command, *arguments],
-            env=environment,
+            env=_environment(),
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -160,6 +187,19 @@ def submitted(
         yield Submitted(process, log)
     finally:
         end_group(process)
+
+
+def _options(settings: dict[str, str]) -> list[str]:
+    return [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of a new Spark that is none of this process's."""
+    environment = {**os.environ, **_LOOPBACK, "PYSPARK_PYTHON": sys.executable}
+    environment["PYTHONPATH"] = str(ROOT)
+    for name in ("SPARK_ENV_LOADED", "PYSPARK_GATEWAY_PORT", "SPARK_REMOTE"):
+        environment.pop(name, None)
+    return environment
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:

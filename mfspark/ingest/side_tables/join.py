@@ -30,8 +30,11 @@ class Described:
     @classmethod
     def of(cls, spark: SparkSession, side: Side, content: SideTable, ids: IdTypes) -> Described:
         """Give the ids of a side table the night's type, which all of them fit."""
-        name = f"{side}_id"
-        frame = spark.createDataFrame(content.table)
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        name, table = f"{side}_id", content.table
+        # With its schema: Spark Connect infers none where there are no rows.
+        frame = spark.createDataFrame(table, from_arrow_schema(table.schema))
         frame = frame.withColumn(name, F.col(name).cast(SPARK_TYPE[ids.of(side)]))
         return cls(side, content, frame)
 
