@@ -66,7 +66,7 @@ ensure_venv
 say "installing packages into $venv (the first time takes a few minutes)"
 # torch first and by pip alone: where pip is set up to find a build for the CPU, that one is taken.
 "$venv/bin/python" -m pip install -qq --disable-pip-version-check "torch>=2.10,<2.14"
-"$venv/bin/python" -m pip install -qq --disable-pip-version-check --editable ".[dev,connect]"
+"$venv/bin/python" -m pip install -qq --disable-pip-version-check --editable ".[dev]"
 rm -f "$stamps"-* # mfspark in this environment is now this clone's, and no other's
 touch "$stamps-$(pwd -P | cksum | cut -d ' ' -f 1)"
 say "done: Java in $(scripts/find_java.sh), packages in $venv"
