@@ -16,11 +16,12 @@ ARGS ?=
 TESTS ?=
 # Processes that share out the files of all tests; each has a Spark session of its own (3 GB).
 WORKERS ?= 2
+CLUSTER ?= short
 BENCH ?=
 DATE ?= 2026-11-22
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-faults audit check format bench examples test-airflow clean distclean
+.PHONY: help setup run test test-faults test-cluster package audit check format bench examples test-airflow clean distclean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,18 +42,25 @@ test: $(STAMP) ## Set up, then run the tests, or only TESTS=tests/...
 test-faults: $(STAMP) ## Run the long form of the fault suites (an hour or two)
 	@MFSPARK_FAULTS=long $(IN_ENV) pytest -m faults -rs -s --timeout 3600 $(TESTS)
 
+test-cluster: package ## Run nights on machines with nothing of ours (root; CLUSTER=long: ML-100K, all models)
+	@MFSPARK_CLUSTER=$(CLUSTER) $(IN_ENV) pytest -m cluster -rs -s --timeout 3600 tests/cluster
+
+package: $(STAMP) ## Build dist/: wheel, zip for --py-files, environment for --archives, requirements for images
+	@$(IN_ENV) scripts/package.sh
+
 audit: $(STAMP) ## Look for known vulnerabilities in the installed packages (asks a public database)
 	@$(IN_ENV) python -m pip install -qq --disable-pip-version-check --editable ".[audit]"
 	@$(IN_ENV) python -m pip list --format=freeze --exclude-editable --disable-pip-version-check \
 	  | sed 's/+[a-z0-9.]*$$//' > '$(MFSPARK_VENV)/installed.txt' # torch's "+cpu" is no release
 	@$(IN_ENV) pip-audit --strict --no-deps --disable-pip --requirement '$(MFSPARK_VENV)/installed.txt'
 
-check: $(STAMP) ## Lint, formatting, types, import contracts, dependencies
+check: $(STAMP) ## Lint, formatting, types, import contracts, dependencies, the Dockerfile
 	@$(IN_ENV) ruff check .
 	@$(IN_ENV) ruff format --check .
 	@$(IN_ENV) basedpyright
 	@$(IN_ENV) lint-imports
 	@$(IN_ENV) deptry .
+	@$(IN_ENV) hadolint conf/kubernetes/Dockerfile
 
 format: $(STAMP) ## Format the code and mend what the linter can
 	@$(IN_ENV) ruff check --fix .

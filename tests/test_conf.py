@@ -71,6 +71,62 @@ def test_spark_defaults_leave_the_cluster_to_spark_submit() -> None:
     assert machine == []
 
 
+def test_what_is_proposed_for_machines_with_nothing_of_ours_fits_the_package() -> None:
+    proposed = dict(
+        line.removeprefix("#").split(maxsplit=1)
+        for line in (CONF / "spark-defaults.conf").read_text().splitlines()
+        if re.match(r"#spark\.(archives|pyspark)\b", line)
+    )
+    archive, name = proposed["spark.archives"].split("#")
+    assert archive in (ROOT / "scripts" / "package.sh").read_text()
+    assert proposed["spark.pyspark.python"].startswith(f"./{name}/")
+    # Or the driver, beside which nothing is unpacked in client mode, would look there too.
+    assert not proposed["spark.pyspark.driver.python"].startswith("./")
+
+
+# --- Dockerfile (its style is hadolint's, in make check) ------------------------------------------
+
+
+def dockerfile() -> list[list[str]]:
+    """Return the instructions, each as its words."""
+    text = (CONF / "kubernetes" / "Dockerfile").read_text()
+    lines = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", " ")
+    return [line.split() for line in lines.splitlines() if line.strip()]
+
+
+def test_the_image_is_made_of_what_there_is_and_nothing_else_is_sent() -> None:
+    copied = [words[1:-1] for words in dockerfile() if words[0] == "COPY"]
+    sources = [each for words in copied if not words[0].startswith("--from") for each in words]
+    packed = [each for each in sources if each.startswith("dist/")]
+    assert packed == ["dist/requirements.txt", "dist/mfspark-*.whl"]  # make package
+    assert all((ROOT / each).exists() for each in sources if each not in packed)
+    ignored = (CONF / "kubernetes" / "Dockerfile.dockerignore").read_text().splitlines()
+    assert [line for line in ignored if not line.startswith("#")] == [
+        "*",
+        *(f"!{each}".replace("mfspark-*", "*") for each in sources),
+    ]
+
+
+def test_the_image_has_a_python_that_mfspark_takes_and_a_spark_that_it_takes() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    images = [words[1] for words in dockerfile() if words[0] == "FROM"]
+    found = {image.split(":")[0]: image.split(":")[1] for image in images}
+
+    def numbers(text: str) -> tuple[int, ...]:
+        return tuple(int(n) for n in re.findall(r"\d+", text)[:2])
+
+    (spark,) = (each for each in project["dependencies"] if each.startswith("pyspark"))
+    assert numbers(found["python"]) >= numbers(project["requires-python"])
+    assert numbers(found["spark"]) >= numbers(spark.split(",")[0])
+    assert "java17" in found["spark"] or "java21" in found["spark"]
+
+
+def test_the_image_does_not_run_as_root() -> None:
+    users = [words[1] for words in dockerfile() if words[0] == "USER"]
+    assert users
+    assert int(users[-1]) > 0  # a number: Kubernetes can tell that it is not root
+
+
 # --- crontab ------------------------------------------------------------------------------------
 
 
