@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,13 +83,16 @@ def spark_session(
     builder = SparkSession.builder
     for key, value in {**_given(input_bytes), **_FIXED, **(settings or {})}.items():
         builder = builder.config(key, value)
-    spark = builder.getOrCreate()
-    if is_remote():
-        check_server(spark)
-    else:
-        spark.sparkContext.setLogLevel("ERROR")
-    _fix(spark)
+    with warnings.catch_warnings():
+        # Where Spark Connect starts a server here, it sets once more, in vain, what that has.
+        warnings.filterwarnings("ignore", "Failed to set spark", UserWarning)
+        spark = builder.getOrCreate()
     try:
+        if is_remote():
+            check_server(spark)
+        else:
+            spark.sparkContext.setLogLevel("ERROR")
+        _fix(spark)
         yield spark
     finally:
         spark.stop()

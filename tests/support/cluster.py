@@ -8,8 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from tests.support.processes import command_of, descendants, kill, wait_until
 ROOT = Path(__file__).resolve().parents[2]
 _NIGHTLY = ROOT / "jobs" / "nightly.py"
 _BIN = Path(pyspark.__file__).parent / "bin"
-_MASTER, _WORKER = (f"org.apache.spark.deploy.{c}" for c in ("master.Master", "worker.Worker"))
+MASTER, WORKER = (f"org.apache.spark.deploy.{c}" for c in ("master.Master", "worker.Worker"))
 _CONNECT = "org.apache.spark.sql.connect.service.SparkConnectServer"
 _LOOPBACK = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOCAL_HOSTNAME": "127.0.0.1"}
 _SMALL = {
@@ -62,39 +62,56 @@ class Cluster:
 @contextmanager
 def standalone(logs: Path, n_workers: int = 2) -> Iterator[Cluster]:
     """Yield a cluster of workers with one core each; all of it is ended afterwards."""
-    port = _free_port()
-    url = f"spark://127.0.0.1:{port}"
-    host = ["--host", "127.0.0.1"]
-    starts = [[_MASTER, *host, "--port", str(port), "--webui-port", "0"]]
-    starts += [
-        [_WORKER, url, *host, "-c", "1", "-m", "2g", "--webui-port", "0", "-d", str(logs / str(n))]
-        for n in range(n_workers)
-    ]
-    started: list[subprocess.Popen[bytes]] = []
+    port = free_port()
+    url, host = f"spark://127.0.0.1:{port}", ["--host", "127.0.0.1", "--webui-port", "0"]
+    spark_class = str(_BIN / "spark-class")
+    with ExitStack() as running:
+        master = [spark_class, MASTER, *host, "--port", str(port)]
+        running.enter_context(daemon(master, logs / "daemon-0.log"))
+        wait_until(lambda: listens(port), 60, "the master")
+        workers: list[int] = []
+        for n in range(1, n_workers + 1):
+            worker = [
+                spark_class,
+                WORKER,
+                url,
+                *host,
+                "-c",
+                "1",
+                "-m",
+                "2g",
+                "-d",
+                str(logs / str(n)),
+            ]
+            started = running.enter_context(daemon(worker, logs / f"daemon-{n}.log"))
+            workers.append(started.pid)
+        yield Cluster(url, tuple(workers))
+
+
+@contextmanager
+def daemon(
+    command: Sequence[str], log: Path, environment: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Yield a process that runs beside the test; it, and all it started, is ended afterwards."""
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**_environment(), "SPARK_DAEMON_MEMORY": "256m", **(environment or {})},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     try:
-        for n, arguments in enumerate(starts):
-            with (logs / f"daemon-{n}.log").open("wb") as log:
-                started.append(
-                    subprocess.Popen(
-                        [_BIN / "spark-class", *arguments],
-                        env={**os.environ, **_LOOPBACK, "SPARK_DAEMON_MEMORY": "256m"},
-                        stdout=log,
-                        stderr=subprocess.STDOUT,
-                        start_new_session=True,
-                    )
-                )
-            if n == 0:
-                wait_until(lambda: _listens(port), 60, "the master")
-        yield Cluster(url, tuple(process.pid for process in started[1:]))
+        yield process
     finally:
-        for process in reversed(started):
-            end_group(process)
+        end_group(process)
 
 
 @contextmanager
 def connect_server(log: Path, master: str = "local[2]") -> Iterator[str]:
     """Yield the URL of a Spark Connect server, which is ended afterwards."""
-    port = _free_port()
+    port = free_port()
     settings = {
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.connect.grpc.binding.port": str(port),
@@ -103,20 +120,10 @@ def connect_server(log: Path, master: str = "local[2]") -> Iterator[str]:
         "spark.driver.memory": "1g",
         **_SMALL,
     }
-    command = [_BIN / "spark-submit", "--class", _CONNECT, "--master", master, *_options(settings)]
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [*command, "spark-internal"],
-            env=_environment() | {"OMP_NUM_THREADS": "1"},
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        wait_until(lambda: _listens(port), 120, "the Spark Connect server")
+    submit = [str(_BIN / "spark-submit"), "--class", _CONNECT, "--master", master]
+    with daemon([*submit, *_options(settings), "spark-internal"], log):
+        wait_until(lambda: listens(port), 120, "the Spark Connect server")
         yield f"sc://127.0.0.1:{port}"
-    finally:
-        end_group(process)
 
 
 @dataclass
@@ -164,9 +171,18 @@ class Submitted:
 
 @contextmanager
 def submitted(
-    log: Path, arguments: list[str], master: str, conf: dict[str, str] | None = None
+    log: Path,
+    arguments: list[str],
+    master: str,
+    conf: dict[str, str] | None = None,
+    properties: Path | None = None,
+    environment: dict[str, str] | None = None,
 ) -> Iterator[Submitted]:
-    """Yield a night that spark-submit runs; what is left of it is ended afterwards."""
+    """Yield a night that spark-submit runs; what is left of it is ended afterwards.
+
+    `properties` is a file of Spark's settings, over which `conf` has the last word; `environment`
+    is the driver's, besides what it has.
+    """
     settings = {
         "spark.executor.memory": "512m",
         "spark.driver.memory": "1g",
@@ -174,19 +190,10 @@ def submitted(
         **_SMALL,
         **(conf or {}),
     }
-    command = [_BIN / "spark-submit", "--master", master, *_options(settings), _NIGHTLY]
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [*command, *arguments],
-            env=_environment(),
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
+    given = [] if properties is None else ["--properties-file", str(properties)]
+    submit = [str(_BIN / "spark-submit"), "--master", master, *given, *_options(settings)]
+    with daemon([*submit, str(_NIGHTLY), *arguments], log, environment) as process:
         yield Submitted(process, log)
-    finally:
-        end_group(process)
 
 
 def _options(settings: dict[str, str]) -> list[str]:
@@ -197,6 +204,8 @@ def _environment() -> dict[str, str]:
     """Return the environment of a new Spark that is none of this process's."""
     environment = {**os.environ, **_LOOPBACK, "PYSPARK_PYTHON": sys.executable}
     environment["PYTHONPATH"] = str(ROOT)
+    environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment["OMP_NUM_THREADS"] = "1"
     for name in ("SPARK_ENV_LOADED", "PYSPARK_GATEWAY_PORT", "SPARK_REMOTE"):
         environment.pop(name, None)
     return environment
@@ -212,12 +221,14 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listened at a moment ago."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return taken.getsockname()[1]
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Say whether somebody listens at a port of this machine."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -29,6 +29,7 @@ def run_night(
     warehouse: Path,
     *overrides: str,
     ratings: tuple[Path, ...] = (),
+    users: tuple[Path, ...] = (),
     items: tuple[Path, ...] = (),
     test: tuple[Path, ...] = (),
     run_date: str = DATE,
@@ -39,6 +40,7 @@ def run_night(
     request = Request(
         "run",
         ratings=tuple(map(str, ratings)),
+        users=tuple(map(str, users)),
         items=tuple(map(str, items)),
         test=tuple(map(str, test)),
         warehouse=str(warehouse),
