@@ -9,19 +9,21 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import fs
 from pyspark.sql import SparkSession
 
 from mfspark.samples.synthetic import SyntheticSpec, write_synthetic
 from tests.support.cluster import submitted
 from tests.support.isolated import check_possible, isolated
 from tests.support.nights import DATE, run_night
-from tests.support.published import content
+from tests.support.published import CHANGING, content
 
 FORM = os.environ.get("MFSPARK_CLUSTER", "")
 pytestmark = [
@@ -35,6 +37,8 @@ SHORT = (
     'grid.engine="spark"',
     "grid.blocks=2",
 )
+UNLIKE = CHANGING | {"runs": ("published_at", "inputs")}
+"""What nights do not have alike; inputs are named by where they lie."""
 REFUSED, PATIENCE = 2, 20.0
 """The exit status of a night that cannot be, and the seconds after which that should be known."""
 
@@ -46,10 +50,16 @@ class Inputs:
     files: dict[str, Path]
     options: tuple[str, ...] = ()
 
+    def arguments(self, folder: str) -> list[str]:
+        """Return the options of a night that reads the files from where they were put."""
+        files = {f"--{kind}": f"{folder}/{path.name}" for kind, path in self.files.items()}
+        pairs = [*files.items(), *(("--set", option) for option in self.options)]
+        return [word for pair in pairs for word in pair]
+
     @property
-    def arguments(self) -> list[str]:
-        files = [word for name, path in self.files.items() for word in (f"--{name}", str(path))]
-        return [*files, *(word for option in self.options for word in ("--set", option))]
+    def folder(self) -> Path:
+        (folder,) = {path.parent for path in self.files.values()}
+        return folder
 
 
 @pytest.fixture(scope="module")
@@ -72,16 +82,44 @@ def here(
     root = tmp_path_factory.mktemp("here")
     files: dict[str, Any] = {kind: (path,) for kind, path in inputs.files.items()}
     run_night(spark, root, *inputs.options, **files)
-    return content(root)
+    return content(root, UNLIKE)
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a night publishes: what machines see of it, and what they know of it."""
+    """Where a night reads and publishes: what machines see of it, and what they know of it."""
 
+    inputs: str
     warehouse: str
     shared: tuple[Path, ...] = ()
     environment: dict[str, str] = field(default_factory=dict[str, str])
+
+
+def a_directory(inputs: Inputs, directory: Path) -> Place:
+    """Return a warehouse in a directory that all machines see."""
+    warehouse = directory / "warehouse"
+    warehouse.mkdir()
+    return Place(str(inputs.folder), str(warehouse), (inputs.folder, warehouse))
+
+
+@contextmanager
+def an_object_store(inputs: Inputs, directory: Path) -> Iterator[Place]:
+    """Yield a warehouse, and inputs, on SeaweedFS: the machines share no disk at all."""
+    pytest.importorskip("mfspark.storage.object_store", reason="no object store in mfspark yet")
+    stores: Any = pytest.importorskip("tests.support.object_stores")
+    own = directory / "seaweedfs"
+    own.mkdir()
+    with stores.seaweedfs(own) as server, pytest.MonkeyPatch.context() as here:
+        for name, value in server.environment.items():
+            here.setenv(name, value)  # of this process, which reads what was published
+        bucket = fs.S3FileSystem(
+            endpoint_override=server.environment["AWS_ENDPOINT_URL"], region="us-east-1"
+        )
+        name = server.bucket.removeprefix("s3://")
+        for path in inputs.files.values():
+            with bucket.open_output_stream(f"{name}/inputs/{path.name}") as stream:
+                stream.write(path.read_bytes())
+        yield Place(f"{server.bucket}/inputs", f"{server.bucket}/wh", (), server.environment)
 
 
 @dataclass(frozen=True)
@@ -96,17 +134,16 @@ class Ended:
 def night(
     directory: Path, place: Place, inputs: Inputs, settings: dict[str, str] | None = None
 ) -> Ended:
-    """Run a night on an isolated cluster; the machines see the inputs, and what the place shares.
+    """Run a night on an isolated cluster, whose machines see what the place shares.
 
     What the place's environment says reaches executors by the file of properties, never by a
     command line.
     """
     known = {f"spark.executorEnv.{name}": value for name, value in place.environment.items()}
-    shared = {path.parent for path in inputs.files.values()} | set(place.shared)
-    arguments = [*inputs.arguments, "--warehouse", place.warehouse, "--run-date", DATE]
-    with isolated(
-        directory, shared=sorted(shared), settings={**(settings or {}), **known}
-    ) as cluster:
+    arguments = [*inputs.arguments(place.inputs), "--warehouse", place.warehouse]
+    arguments += ["--run-date", DATE]
+    given = {**(settings or {}), **known}
+    with isolated(directory, shared=place.shared, settings=given) as cluster:
         began = time.monotonic()
         with submitted(
             directory / "night.log",
@@ -128,32 +165,47 @@ def night(
     return Ended(status, said, seconds)
 
 
-SECURED = {"spark.authenticate": "true", "spark.network.crypto.enabled": "true"}
+def secured() -> dict[str, str]:
+    """Return the settings that let in only who knows a secret, and encrypt what is sent."""
+    return {
+        "spark.authenticate": "true",
+        "spark.authenticate.secret": secrets.token_hex(),
+        "spark.network.crypto.enabled": "true",
+    }
 
 
-@pytest.mark.parametrize("secured", [False, True], ids=["open", "secured"])
+@pytest.mark.parametrize("settings", [{}, secured()], ids=["open", "secured"])
 def test_a_night_from_the_archive_is_the_night_here(
-    inputs: Inputs, here: dict[str, str], tmp_path: Path, secured: bool
+    inputs: Inputs, here: dict[str, str], tmp_path: Path, settings: dict[str, str]
 ) -> None:
-    secret = secrets.token_hex()
-    settings = {**SECURED, "spark.authenticate.secret": secret} if secured else {}
-    warehouse = tmp_path / "warehouse"
-    warehouse.mkdir()
-    ended = night(tmp_path, Place(str(warehouse), (warehouse,)), inputs, settings)
+    place = a_directory(inputs, tmp_path)
+    ended = night(tmp_path, place, inputs, settings)
     assert ended.status == 0, ended.said[-3000:]
-    assert secret not in ended.said
-    assert content(warehouse) == here
+    assert settings.get("spark.authenticate.secret", "?!") not in ended.said
+    assert content(Path(place.warehouse), UNLIKE) == here
+
+
+@pytest.mark.parametrize("settings", [{}, secured()], ids=["open", "secured"])
+def test_a_night_on_an_object_store_is_the_night_here(
+    inputs: Inputs, here: dict[str, str], tmp_path: Path, settings: dict[str, str]
+) -> None:
+    with an_object_store(inputs, tmp_path) as place:
+        ended = night(tmp_path, place, inputs, settings)
+        assert ended.status == 0, ended.said[-3000:]
+        key = place.environment["AWS_SECRET_ACCESS_KEY"]
+        assert key not in ended.said
+        assert content(place.warehouse, UNLIKE) == here
 
 
 @pytest.mark.xfail(strict=True, reason="nobody looks yet: the guard comes with mfspark/storage")
 def test_a_warehouse_that_the_machines_do_not_share_is_refused(
     inputs: Inputs, tmp_path: Path
 ) -> None:
-    warehouse = tmp_path / "warehouse"
-    warehouse.mkdir()
-    ended = night(tmp_path, Place(str(warehouse)), inputs)
+    everything = a_directory(inputs, tmp_path)
+    place = replace(everything, shared=(inputs.folder,))
+    ended = night(tmp_path, place, inputs)
     print("\n".join(line for line in ended.said.splitlines() if "mfspark" in line))
     assert ended.status == REFUSED
     assert "share" in ended.said
-    assert str(warehouse) in ended.said
+    assert place.warehouse in ended.said
     assert ended.seconds < PATIENCE

@@ -100,3 +100,25 @@ udf.sys = types.SimpleNamespace(version_info=(3, 99))
 def test_workers_of_another_python_are_refused_at_the_start(server: str) -> None:
     said = refused(server, OTHER_PYTHON, sys.executable)
     assert "run another Python" in said
+
+
+INPUT_ERROR = """
+from mfspark.errors import InputError
+from mfspark.ingest.readers.ratings import input_errors
+from mfspark.system.spark import spark_session
+
+def fail(batches):
+    raise InputError("what was found", "what to do")
+
+with spark_session() as spark:
+    try:
+        with input_errors():
+            spark.range(1).mapInArrow(fail, "id long").collect()
+    except InputError as error:
+        print([error.message, error.hint])
+"""
+
+
+def test_an_input_error_inside_a_task_arrives_as_it_is(server: str) -> None:
+    done = client(INPUT_ERROR, server)
+    assert done.stdout.strip() == "['what was found', 'what to do']", done.stderr[-3000:]

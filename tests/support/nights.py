@@ -50,13 +50,13 @@ def run_night(
     return execute(request, progress or LoggedProgress())
 
 
-def table(warehouse: Path, name: str, run_id: str | None = None) -> pd.DataFrame:
+def table(warehouse: Path | str, name: str, run_id: str | None = None) -> pd.DataFrame:
     """Read a published table, in its published order."""
     return read_table(warehouse, name, run_id).to_table().to_pandas()
 
 
 def content_hash(
-    warehouse: Path, name: str, leave_out: tuple[str, ...] = (), run_id: str | None = None
+    warehouse: Path | str, name: str, leave_out: tuple[str, ...] = (), run_id: str | None = None
 ) -> str:
     """Hash the sorted rows of a table: equal for equal content, however it was written."""
     frame = table(warehouse, name, run_id).drop(columns=list(leave_out))

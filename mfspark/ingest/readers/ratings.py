@@ -111,7 +111,9 @@ def input_errors() -> Generator[None]:
     try:
         yield
     except PythonException as error:
-        found = re.search(r"InputError: (.*?)\n\s*(?:\n|at |JVM)", str(error) + "\n\n", re.DOTALL)
+        found = re.search(
+            r"InputError: (.*?)\n\s*(?:\n|at |JVM|SQLSTATE)", str(error) + "\n\n", re.DOTALL
+        )
         if not found:
             raise
         message, _, hint = found[1].partition("\n")
