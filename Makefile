@@ -43,7 +43,7 @@ test-faults: $(STAMP) ## Run the long form of the fault suites (an hour or two)
 	@MFSPARK_FAULTS=long $(IN_ENV) pytest -m faults -rs -s --timeout 3600 $(TESTS)
 
 test-cluster: package ## Run nights on machines with nothing of ours (root; CLUSTER=long: ML-100K, all models)
-	@MFSPARK_CLUSTER=$(CLUSTER) $(IN_ENV) pytest -m cluster -rs -s --timeout 3600 tests/cluster
+	@MFSPARK_CLUSTER=$(CLUSTER) $(IN_ENV) pytest -m cluster -rs -s --timeout 3600 tests/cluster tests/pipeline/test_connect.py
 
 package: $(STAMP) ## Build dist/: wheel, zip for --py-files, environment for --archives, requirements for images
 	@$(IN_ENV) scripts/package.sh

@@ -67,6 +67,6 @@ in_there -c 'import torch, mfspark.grid.training
 if torch.version.cuda: print("package: this torch is built for GPUs, and very large: see scripts/package.sh")' >&2
 
 step "archive"
-tar -C "$environment" -cf - . | gzip -"${GZIP_LEVEL:-6}" >dist/environment.tar.gz
+tar -C "$environment" -czf dist/environment.tar.gz .
 step "done"
 du -h dist/* >&2

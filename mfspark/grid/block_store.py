@@ -4,12 +4,18 @@ A block is named by a reference such as "als/0007/user/0003". Both stores hold t
 arrays, or strips (all tiles of one row block, one after the other).
 """
 
+import uuid
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from mfspark.grid.block_format import read_group, write_arrays
 from mfspark.kernels.arrays.tile import Arrays
+from mfspark.storage.cache import MachineCache
 from mfspark.storage.storage import Storage
+
+CACHE_BYTES = 8 << 30
+"""What copies of blocks may take of the disk of each machine, where the warehouse is on none."""
+_THIS_DRIVER = uuid.uuid4().hex  # another driver may write other blocks by the same references
 
 
 class BlockStore(Protocol):
@@ -78,11 +84,12 @@ class ParquetStore:
 
     def __init__(self, storage: Storage, place: str) -> None:
         self._storage, self._place = storage, place
+        self._cache = MachineCache(_THIS_DRIVER, CACHE_BYTES)
 
     def get(self, reference: str, key: int = 0) -> Arrays:
-        """Read one group of a file."""
+        """Read one group of a file; a file that is on no disk is fetched once a machine."""
         file = self._key(reference)
-        return read_group(self._storage.local(file) or self._storage.open(file), key)
+        return read_group(self._storage.local(file) or self._cache.open(self._storage, file), key)
 
     def put(self, reference: str, *groups: Arrays) -> None:
         """Write one file: readers see the old one or the new one.

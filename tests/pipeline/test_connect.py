@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,17 @@ from tests.support.published import content
 
 pytest.importorskip("grpc", reason='Spark Connect is not installed: pip install "mfspark[connect]"')
 
-OPTIONS = ('models.run=["user_knn","als"]',)
+SHORT = ('models.run=["als"]', 'evaluation.split="none"', "publish.similar_items=0")
+WHOLE = pytest.param(
+    (),
+    id="whole",
+    marks=[
+        pytest.mark.cluster,
+        pytest.mark.skipif(
+            not os.environ.get("MFSPARK_CLUSTER"), reason="the whole survey: make test-cluster"
+        ),
+    ],
+)
 REFUSED = 2
 
 
@@ -38,18 +49,21 @@ def client(code: str, url: str, *arguments: str) -> subprocess.CompletedProcess[
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
-def night(url: str, warehouse: Path) -> subprocess.CompletedProcess[str]:
-    settings = [word for option in OPTIONS for word in ("--set", option)]
+def night(url: str, warehouse: Path, options: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    settings = [word for option in options for word in ("--set", option)]
     arguments = ("run", "--warehouse", str(warehouse), "--run-date", DATE, *settings)
     return client("from mfspark.cli import main; main()", url, *arguments)
 
 
+@pytest.mark.parametrize("options", [pytest.param(SHORT, id="short"), WHOLE])
 def test_a_night_over_connect_publishes_the_same_tables(
-    server: str, spark: SparkSession, tmp_path: Path
+    server: str, spark: SparkSession, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
-    done = night(server, tmp_path / "remote")
+    with ThreadPoolExecutor(1) as meanwhile:
+        over_there = meanwhile.submit(night, server, tmp_path / "remote", options)
+        run_night(spark, tmp_path / "here", *options)
+        done = over_there.result()
     assert done.returncode == 0, done.stderr[-3000:]
-    run_night(spark, tmp_path / "here", *OPTIONS)
     assert content(tmp_path / "remote") == content(tmp_path / "here")
 
 

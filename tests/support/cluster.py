@@ -117,12 +117,17 @@ def connect_server(log: Path, master: str = "local[2]") -> Iterator[str]:
         "spark.connect.grpc.binding.port": str(port),
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.memory": "1g",
         **_SMALL,
     }
     submit = [str(_BIN / "spark-submit"), "--class", _CONNECT, "--master", master]
-    with daemon([*submit, *_options(settings), "spark-internal"], log):
-        wait_until(lambda: listens(port), 120, "the Spark Connect server")
+    memory = {"SPARK_DAEMON_MEMORY": "1g"}  # to Spark, the server is a daemon and no driver
+    with daemon([*submit, *_options(settings), "spark-internal"], log, memory) as process:
+
+        def ready() -> bool:
+            assert process.poll() is None, log.read_text()[-3000:]
+            return listens(port)
+
+        wait_until(ready, 120, "the Spark Connect server")
         yield f"sc://127.0.0.1:{port}"
 
 
