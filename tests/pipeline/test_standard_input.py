@@ -9,6 +9,7 @@ import pytest
 from mfspark.config.config import Config
 from mfspark.errors import InputError
 from mfspark.pipeline.standard_input import spooled
+from mfspark.storage.posix import PosixStorage
 
 
 def piped(monkeypatch: pytest.MonkeyPatch, content: bytes, *, terminal: bool = False) -> None:
@@ -22,7 +23,7 @@ def config(*ratings: str) -> Config:
 
 def test_a_file_stands_for_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     piped(monkeypatch, b"1,2,3\n")
-    with spooled(config("a.csv", "-"), tmp_path) as read:
+    with spooled(config("a.csv", "-"), PosixStorage(str(tmp_path))) as read:
         first, path = read.inputs.ratings
         assert first == "a.csv"
         assert Path(path).read_bytes() == b"1,2,3\n"
@@ -32,7 +33,7 @@ def test_a_file_stands_for_standard_input(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_other_files_are_left_alone(tmp_path: Path) -> None:
     given = config("a.csv")
-    with spooled(given, tmp_path) as read:
+    with spooled(given, PosixStorage(str(tmp_path))) as read:
         assert read is given
     assert list(tmp_path.iterdir()) == []
 
@@ -44,6 +45,9 @@ def test_nothing_on_standard_input_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, terminal: bool, message: str
 ) -> None:
     piped(monkeypatch, content, terminal=terminal)
-    with pytest.raises(InputError, match=message), spooled(config("-"), tmp_path):
+    with (
+        pytest.raises(InputError, match=message),
+        spooled(config("-"), PosixStorage(str(tmp_path))),
+    ):
         pass
     assert not list((tmp_path / "scratch").iterdir()) if (tmp_path / "scratch").exists() else True
