@@ -20,7 +20,7 @@ from rich.text import Text
 from mfspark.cli.terminal import cell
 from mfspark.errors import MfsparkError
 from mfspark.pipeline.progress import LoggedProgress
-from mfspark.storage.storage import Storage
+from mfspark.storage.protocol import Storage
 
 _NOTEWORTHY = 0.1  # seconds; a step below it was probably found finished
 _WEEK = 7 * 86_400.0  # the pace is that of the whole night, not of its last seconds

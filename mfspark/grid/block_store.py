@@ -11,7 +11,7 @@ from typing import Protocol
 from mfspark.grid.block_format import read_group, write_arrays
 from mfspark.kernels.arrays.tile import Arrays
 from mfspark.storage.cache import MachineCache
-from mfspark.storage.storage import Storage
+from mfspark.storage.protocol import Storage
 
 CACHE_BYTES = 8 << 30
 """What copies of blocks may take of the disk of each machine, where the warehouse is on none."""

@@ -25,7 +25,7 @@ from mfspark.grid.runners import InProcess, OnSpark
 from mfspark.kernels.arrays.device import one_thread_a_kernel
 from mfspark.kernels.arrays.tile import Numbers
 from mfspark.schemas import SIDES
-from mfspark.storage.storage import Storage
+from mfspark.storage.protocol import Storage
 from mfspark.system.cores import cores_of_this_task
 
 if TYPE_CHECKING:

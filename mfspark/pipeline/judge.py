@@ -21,11 +21,11 @@ from mfspark.evaluation.audits import (
 from mfspark.evaluation.gates import Verdict, of_audits
 from mfspark.pipeline.context import RunContext
 from mfspark.pipeline.gates import JudgedNight, compare
-from mfspark.tables.files import TableFiles
 from mfspark.tables.manifest import as_json, plain
 from mfspark.tables.night import WHY, Night
 from mfspark.tables.run import PublishedRun
 from mfspark.tables.sql import Tables
+from mfspark.tables.table_files import TableFiles
 
 if TYPE_CHECKING:
     from mfspark.pipeline.dataset import Dataset

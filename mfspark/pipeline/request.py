@@ -159,11 +159,11 @@ def execute(request: Request, progress: Progress, only: Sequence[ModelName] = ()
 
     `only` limits stage train to some of the configured models. Raises MfsparkError.
     """
+    from mfspark.grid.shared_storage import check_shared
     from mfspark.models.records import INGEST
     from mfspark.pipeline.context import RunContext
     from mfspark.pipeline.feedback import with_feedback
     from mfspark.pipeline.ingest import InputFiles
-    from mfspark.pipeline.shared_storage import check_shared
 
     request = request.dated()
     config = request.load()

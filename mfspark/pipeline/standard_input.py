@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from mfspark.config.config import Config
 from mfspark.errors import InputError
-from mfspark.storage.storage import Storage
+from mfspark.storage.protocol import Storage
 
 STANDARD_INPUT = "-"
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mfspark.storage.problems import explain_os_errors
-from mfspark.storage.storage import Storage
+from mfspark.storage.protocol import Storage
 
 
 @contextmanager

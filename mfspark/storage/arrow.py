@@ -3,7 +3,7 @@
 import pyarrow as pa
 from pyarrow import fs
 
-from mfspark.storage.storage import Storage
+from mfspark.storage.protocol import Storage
 
 
 def arrow_file_system(storage: Storage) -> fs.FileSystem:

@@ -19,7 +19,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from mfspark.errors import MfsparkError
 from mfspark.storage.object_client import connect
 from mfspark.storage.object_files import RangeReader, UploadFile
-from mfspark.storage.storage import StoredFile
+from mfspark.storage.protocol import StoredFile
 from mfspark.storage.store_errors import explained, no_bucket, passes
 from mfspark.storage.traffic import TRAFFIC
 

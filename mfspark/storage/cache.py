@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from mfspark.errors import ConfigError
-from mfspark.storage.storage import Storage
+from mfspark.storage.protocol import Storage
 
 _PIECE_BYTES = 16 << 20
 

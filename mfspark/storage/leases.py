@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Protocol
 from uuid import uuid4
 
 from mfspark.errors import MfsparkError
-from mfspark.storage.storage import HeldError
+from mfspark.storage.protocol import HeldError
 
 log = logging.getLogger(__name__)
 

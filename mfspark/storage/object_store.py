@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from mfspark.errors import ConfigError
 from mfspark.storage.leases import Leases
-from mfspark.storage.storage import StoredFile
+from mfspark.storage.protocol import StoredFile
 from mfspark.storage.store_errors import UnansweredError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mfspark.errors import ConfigError
 from mfspark.storage.posix import PosixStorage
-from mfspark.storage.storage import Storage
+from mfspark.storage.protocol import Storage
 
 SCHEMES = ("s3", "gs", "az")
 """Object stores, by the scheme of their URLs."""

@@ -15,7 +15,7 @@ from typing import BinaryIO, cast
 import pyarrow as pa
 
 from mfspark.storage.problems import explain_os_errors
-from mfspark.storage.storage import HeldError, StoredFile
+from mfspark.storage.protocol import HeldError, StoredFile
 from mfspark.system.durability import flush, sync
 
 _DISCARDED = ".discarded-"

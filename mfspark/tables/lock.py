@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mfspark.errors import LockedError
-from mfspark.storage.storage import HeldError, Storage
+from mfspark.storage.protocol import HeldError, Storage
 from mfspark.tables.warehouse import Warehouse, check_name
 
 

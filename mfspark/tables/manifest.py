@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mfspark._version import __version__
 from mfspark.errors import MfsparkError
 from mfspark.schemas import IdType, IdTypes
-from mfspark.storage.storage import Storage
+from mfspark.storage.protocol import Storage
 from mfspark.system.command_line import command_line
 from mfspark.system.redaction import REDACTED, names_secret, redact
 

@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 
 from mfspark.config.config import Config
 from mfspark.errors import ConfigError, MfsparkError
-from mfspark.storage.storage import Storage
+from mfspark.storage.protocol import Storage
 from mfspark.system.command_line import CommandLine
-from mfspark.tables.files import TableFiles
 from mfspark.tables.lock import hold_pointer_lock
 from mfspark.tables.manifest import Manifest, TableEntry, as_json, plain
 from mfspark.tables.records import RecordKey
+from mfspark.tables.table_files import TableFiles
 from mfspark.tables.warehouse import Warehouse, check_name, run_date_of
 
 T = TypeVar("T")

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from mfspark.errors import MfsparkError, RefusedError
 from mfspark.schemas import SORTED_BY, IdTypes, table_schema
-from mfspark.storage.storage import Storage
+from mfspark.storage.protocol import Storage
 from mfspark.system.command_line import command_line
 from mfspark.tables.lock import hold_pointer_lock
 from mfspark.tables.manifest import (

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from mfspark.errors import MfsparkError, NotFoundError, SchemaError
 from mfspark.schemas import check_schema, table_names, table_schema
-from mfspark.tables.files import TableFiles
 from mfspark.tables.manifest import Manifest
 from mfspark.tables.records import RecordKey
+from mfspark.tables.table_files import TableFiles
 from mfspark.tables.warehouse import Warehouse
 
 if TYPE_CHECKING:

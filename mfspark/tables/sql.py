@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 
-from mfspark.tables.files import TableFiles
+from mfspark.tables.table_files import TableFiles
 
 Row = dict[str, Any]
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from mfspark.errors import ConfigError, MfsparkError, NotFoundError, RefusedError
 from mfspark.storage.opening import open_storage
-from mfspark.storage.storage import Storage
+from mfspark.storage.protocol import Storage
 from mfspark.system.command_line import command_line
 from mfspark.tables.manifest import MANIFEST, Manifest, as_json, parse_manifest
 

@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 
 from mfspark.errors import ConfigError, MfsparkError, RefusedError
 from mfspark.schemas import SORTED_BY, TIMESTAMP, IdTypes, check_schema, spark_schema, table_schema
-from mfspark.storage.storage import Storage
-from mfspark.tables.files import TableFiles
+from mfspark.storage.protocol import Storage
 from mfspark.tables.manifest import FileEntry, TableEntry
 from mfspark.tables.night import Night
+from mfspark.tables.table_files import TableFiles
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

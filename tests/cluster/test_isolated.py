@@ -197,7 +197,6 @@ def test_a_night_on_an_object_store_is_the_night_here(
         assert content(place.warehouse, UNLIKE) == here
 
 
-@pytest.mark.xfail(strict=True, reason="nobody looks yet: the guard comes with mfspark/storage")
 def test_a_warehouse_that_the_machines_do_not_share_is_refused(
     inputs: Inputs, tmp_path: Path
 ) -> None:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from mfspark.storage import bucket
 from mfspark.storage.posix import PosixStorage
-from mfspark.storage.storage import HeldError, Storage
+from mfspark.storage.protocol import HeldError, Storage
 from tests.support.object_stores import KEYS
 from tests.support.rounds import rounds
 

@@ -18,7 +18,7 @@ import pytest
 
 from mfspark.storage.leases import Leases
 from mfspark.storage.object_store import ObjectStorage
-from mfspark.storage.storage import HeldError
+from mfspark.storage.protocol import HeldError
 from tests.support.processes import wait_until
 from tests.support.rounds import rounds
 

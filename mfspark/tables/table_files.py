@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mfspark.storage.storage import Storage
+from mfspark.storage.protocol import Storage
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mfspark.errors import ConfigError
 from mfspark.grid.runners import OnSpark
 from mfspark.kernels.arrays.tile import Numbers
-from mfspark.storage.storage import Storage
+from mfspark.storage.protocol import Storage
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
