@@ -56,7 +56,7 @@ class PosixStorage:
         with explain_os_errors(path, "read"):
             try:
                 return path.read_bytes()
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 return None
 
     def read_version(self, key: str) -> tuple[bytes, str] | None:

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from mfspark.cli.progress import TerminalProgress, read_step_times, write_step_times
+from mfspark.storage.posix import PosixStorage
 
 
 class Time:
@@ -112,16 +113,17 @@ def test_a_terminal_shows_stage_percentage_and_time_left(
 
 
 def test_step_times_survive_a_night_and_steps_found_finished_keep_theirs(tmp_path: Path) -> None:
-    path = tmp_path / "steps.json"
-    assert read_step_times(path) == {}
-    write_step_times(path, {}, {"a": 12.0, "b": 3.0})
-    write_step_times(path, read_step_times(path), {"a": 0.01, "b": 4.0})
-    assert read_step_times(path) == {"a": 12.0, "b": 4.0}
+    storage, key = PosixStorage(str(tmp_path)), "steps.json"
+    assert read_step_times(storage, key) == {}
+    write_step_times(storage, key, {}, {"a": 12.0, "b": 3.0})
+    write_step_times(storage, key, read_step_times(storage, key), {"a": 0.01, "b": 4.0})
+    assert read_step_times(storage, key) == {"a": 12.0, "b": 4.0}
 
 
 @pytest.mark.parametrize("content", ["", "[1]", '{"a": "x"}', '{"a": null}', "\xff"])
 def test_damaged_step_times_are_as_none(tmp_path: Path, content: str) -> None:
     path = tmp_path / "steps.json"
     path.write_bytes(content.encode("latin-1"))
-    assert read_step_times(path) == {}
-    write_step_times(tmp_path / "nowhere" / "steps.json", {}, {"a": 1.0})  # no error
+    assert read_step_times(PosixStorage(str(tmp_path)), path.name) == {}
+    no_directory = PosixStorage(str(path))
+    write_step_times(no_directory, "steps.json", {}, {"a": 1.0})  # no error

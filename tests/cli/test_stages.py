@@ -252,7 +252,7 @@ def test_debug_shows_the_stack(
         (("--warehouse", ""), "--warehouse is empty"),
         (("--items", "movies.csv"), "the embedded survey stands alone, without items"),
         (("--run-date", "tomorrow"), "run date 'tomorrow' is not a date"),
-        (("--warehouse", "s3://bucket/w"), "not on a local file system"),
+        (("--warehouse", "hdfs://host/w"), "not on a local file system"),
     ],
 )
 def test_a_wrong_request_is_refused_before_anything_is_made(

@@ -14,8 +14,10 @@ from mfspark.evaluation.gates import Verdict
 from mfspark.ingest.report import IngestReport
 from mfspark.pipeline.gates import JudgedNight, compare
 from mfspark.schemas import IdTypes, table_schema
+from mfspark.storage.posix import PosixStorage
 from mfspark.tables.manifest import Manifest
 from mfspark.tables.sql import Tables
+from mfspark.tables.table_files import TableFiles
 from mfspark.tables.warehouse import Warehouse
 from tests.support import made_run
 
@@ -63,7 +65,7 @@ def judged(
         n_rows=100, n_accepted=80, n_rejected=20, n_later=0, rejected_by_reason={},
         rating_scale=(1.0, 5.0), rating_step=1.0, ids=IDS, n_users=40, n_items=40,
     )  # fmt: skip
-    tables = Tables(lambda name: [tmp_path / f"{name}.parquet"])
+    tables = Tables(lambda name: TableFiles(PosixStorage(str(tmp_path)), (f"{name}.parquet",)))
     manifest = manifest_of(tmp_path / "reference") if reference else None
     found = list(compare(JudgedNight(tables, config, report, manifest)))
     verdicts = {(v.gate, v.subject): v for v in found}

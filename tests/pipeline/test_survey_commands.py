@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("spark")
 
 
 def test_running_a_published_night_again_changes_nothing_and_says_so(survey_night: Night) -> None:
-    root = survey_night.warehouse.root
+    root = Path(survey_night.warehouse.root)
     pointer = (root / "CURRENT").stat().st_mtime_ns
     arguments = ["run", "--warehouse", str(root), "--run-date", str(survey_night.run_date)]
     result = CliRunner().invoke(app, arguments)

@@ -116,7 +116,7 @@ def publish_ials(root: Path, **config: Any) -> Path:
 
 def with_former_keys(root: Path, run_id: str) -> None:
     """Make the configuration of a run what it was when `als` had a prior and a bias_damping."""
-    path = Warehouse(root).run_dir(run_id) / MANIFEST
+    path = Path(root, "runs", run_id, MANIFEST)
     manifest = json.loads(path.read_text())
     als = manifest["config"]["models"]["als"]
     als |= {"prior": als.pop("prior_count"), "bias_damping": als.pop("damping")}

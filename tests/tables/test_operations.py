@@ -238,7 +238,7 @@ def test_what_a_kill_left_among_the_runs_goes_when_it_is_old(tmp_path: Path) -> 
     publish_day(tmp_path, 12)
     assert collect(warehouse, keep=5).scratch == []
     assert collect(warehouse, keep=5, now=NOW + 2 * DAY).scratch == [night.run_id]
-    assert made.seen(tmp_path) == 10.0
+    assert made.seen(tmp_path) == 12.0
 
 
 def test_nothing_is_removed_while_a_night_runs(tmp_path: Path) -> None:
