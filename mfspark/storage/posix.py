@@ -80,7 +80,9 @@ class PosixStorage:
 
     def replace(self, key: str, content: bytes, version: str | None) -> bool:
         """Put a file if its content is still what it was; return whether it did."""
-        with self._locked_directory(key):
+        directory = self.local(key).parent
+        self._make_dir(directory)
+        with _flocked(directory, os.O_RDONLY, fcntl.LOCK_EX):
             found = self.read_version(key)
             if (found and found[1]) != version:
                 return False
@@ -188,16 +190,9 @@ class PosixStorage:
         """
         path = self.local(f"locks/{name}.lock")
         self._make_dir(path.parent)
-        with explain_os_errors(path, "lock"):
-            # Closed on exec, as Python opens every file: no JVM started later keeps the lock.
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         mode = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-        try:
-            with explain_os_errors(path, "lock"):
-                try:
-                    fcntl.flock(descriptor, mode if wait else mode | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise HeldError from None
+        flags = os.O_RDWR | os.O_CREAT
+        with _flocked(path, flags, mode if wait else mode | fcntl.LOCK_NB) as descriptor:
             if shared:
                 yield
                 return
@@ -207,24 +202,6 @@ class PosixStorage:
                 yield
             finally:
                 os.ftruncate(descriptor, 0)
-        finally:
-            # Said aloud, not left to close(): a process just being started may share it.
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-            os.close(descriptor)
-
-    @contextmanager
-    def _locked_directory(self, key: str) -> Generator[None, None, None]:
-        directory = self.local(key).parent
-        self._make_dir(directory)
-        with explain_os_errors(directory, "lock"):
-            descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            with explain_os_errors(directory, "lock"):
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-            os.close(descriptor)
 
     def _make_dir(self, path: Path) -> None:
         """Create a directory and its parents; each new name is synced in its parent."""
@@ -257,3 +234,22 @@ class PosixStorage:
 
     def _delete(self, path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def _flocked(path: Path, flags: int, mode: int) -> Generator[int, None, None]:
+    """Open a file or directory, hold its `flock`, and yield the descriptor. Raises HeldError."""
+    with explain_os_errors(path, "lock"):
+        # Closed on exec, as Python opens every file: no JVM started later keeps the lock.
+        descriptor = os.open(path, flags, 0o666)
+    try:
+        with explain_os_errors(path, "lock"):
+            try:
+                fcntl.flock(descriptor, mode)
+            except BlockingIOError:
+                raise HeldError from None
+        yield descriptor
+    finally:
+        # Said aloud, not left to close(): a process just being started may share it.
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)
