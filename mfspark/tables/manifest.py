@@ -94,12 +94,11 @@ def parse_manifest(content: bytes, key: str, storage: Storage) -> Manifest:
         ) from None
 
 
-def sha256_of(storage: Storage, key: str) -> str:
-    """Return the SHA-256 of a file's bytes, in hex. Raises FileNotFoundError."""
+def sha256_of(file: pa.NativeFile) -> str:
+    """Return the SHA-256 of the bytes of an open file, in hex."""
     digest = hashlib.sha256()
-    with storage.open(key) as file:
-        while piece := file.read(_PIECE):
-            digest.update(piece)
+    while piece := file.read(_PIECE):
+        digest.update(piece)
     return digest.hexdigest()
 
 

@@ -229,9 +229,9 @@ def _damage(storage: Storage, key: str, file: FileEntry) -> str:
     try:
         with storage.open(key) as content:
             size = content.size()
-        if size != file.bytes:
-            return f"has {size:,} bytes, its manifest says {file.bytes:,}"
-        same = sha256_of(storage, key) == file.sha256
+            if size != file.bytes:
+                return f"has {size:,} bytes, its manifest says {file.bytes:,}"
+            same = sha256_of(content) == file.sha256
         return "" if same else "has not the content that was published"
     except FileNotFoundError:
         return "is missing"

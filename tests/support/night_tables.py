@@ -18,8 +18,8 @@ def put_table(night: Night, table: str, *parts: pa.Table) -> None:
         key = f"{night.table_key(table)}/{name}"
         with night.storage.writing(key) as sink:
             pq.write_table(rows, sink)
-        size = night.storage.open(key).size()
-        sha256 = sha256_of(night.storage, key)
+        with night.storage.open(key) as content:
+            size, sha256 = content.size(), sha256_of(content)
         files.append(FileEntry(name=name, rows=rows.num_rows, bytes=size, sha256=sha256))
     entry = TableEntry(
         rows=sum(file.rows for file in files),
