@@ -84,7 +84,7 @@ class Warehouse:
 
     def run_ids(self) -> list[str]:
         """Return the published runs that are still kept, newest first."""
-        return [run for run in self.pointed().runs if self.storage.exists(self.run_key(run))]
+        return self._kept(self.pointed())
 
     def point_at(self, run_id: str, before: Pointer, *, listed_only: bool = False) -> None:
         """Make a whole run the one that readers see, if they still see what `before` says.
@@ -92,7 +92,7 @@ class Warehouse:
         `listed_only`: only list it among the published ones; readers stay where they are. Raises
         RefusedError when CURRENT was replaced meanwhile.
         """
-        kept = [run for run in before.runs if self.storage.exists(self.run_key(run))]
+        kept = self._kept(before)
         if run_id not in kept:
             later = [run for run in kept if run_date_of(run) > run_date_of(run_id)]
             kept.insert(len(later), run_id)
@@ -151,6 +151,10 @@ class Warehouse:
                 f"no run {run_id} was published in {self.root}", self._say_runs(pointed.runs)
             )
         return run_id
+
+    def _kept(self, pointed: Pointer) -> list[str]:
+        there = set(self.storage.names("runs"))
+        return [run for run in pointed.runs if run in there]
 
     def _say_runs(self, runs: Sequence[str]) -> str:
         more = f" and {len(runs) - 5} older" if len(runs) > 5 else ""
