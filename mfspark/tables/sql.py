@@ -23,6 +23,7 @@ class Tables:
     def __init__(self, files_of: Callable[[str], TableFiles], spill: Path | None = None) -> None:
         self._files_of = files_of
         self._connection = duckdb.connect()
+        self._registered: set[str] = set()
         if spill:
             settings = {"temp_directory": str(spill), "memory_limit": "2GB"}
             for name, value in settings.items():
@@ -48,7 +49,9 @@ class Tables:
         """Return a table's files as DuckDB reads them: row groups that cannot match are skipped."""
         files = self._files_of(table)
         if files.paths is None:
-            self._connection.register(table, files.dataset())
+            if table not in self._registered:  # a dataset opens a file, for its schema
+                self._connection.register(table, files.dataset())
+                self._registered.add(table)
             return f'"{table}"'
         return f"read_parquet([{', '.join(map(_quoted, files.paths))}])"
 
