@@ -13,6 +13,7 @@ from mfspark.errors import ConfigError
 from mfspark.grid.runners import OnSpark
 from mfspark.kernels.arrays.tile import Numbers
 from mfspark.storage.protocol import Storage
+from mfspark.system.spark import master_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -28,7 +29,7 @@ def check_shared(spark: SparkSession, storage: Storage) -> None:
     the first file that they or the driver miss. Raises ConfigError where a file is not seen.
     """
     storage.check()
-    if (spark.conf.get("spark.master", "") or "").startswith("local"):
+    if master_of(spark).startswith("local"):
         return
     place, token = f"scratch/.shared-{uuid.uuid4().hex[:8]}", uuid.uuid4().bytes
     try:

@@ -27,6 +27,7 @@ from mfspark.kernels.arrays.tile import Numbers
 from mfspark.schemas import SIDES
 from mfspark.storage.protocol import Storage
 from mfspark.system.cores import cores_of_this_task
+from mfspark.system.spark import master_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -184,7 +185,7 @@ def train_in_one_task(
     checkpoint: Checkpoint,
 ) -> State:
     """Train in a single task; blocks and checkpoints land in the shared store."""
-    master = _master(spark)
+    master = master_of(spark)
 
     def task(_: int) -> Numbers:
         one_thread_a_kernel()
@@ -205,8 +206,4 @@ def ratings_of_one_task(spark: SparkSession) -> int:
     On one machine it has all cores and reads nothing twice: what limits it is the memory of one
     Python worker, 16 bytes a rating. On a cluster the other machines would stand idle.
     """
-    return 50_000_000 if _master(spark).split("[")[0] == "local" else 5_000_000
-
-
-def _master(spark: SparkSession) -> str:
-    return spark.conf.get("spark.master", "") or ""
+    return 50_000_000 if master_of(spark).split("[")[0] == "local" else 5_000_000

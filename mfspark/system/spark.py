@@ -98,6 +98,11 @@ def spark_session(
         spark.stop()
 
 
+def master_of(spark: SparkSession) -> str:
+    """Return the master of a session, or of the server behind it; "" where that is not told."""
+    return spark.conf.get("spark.master", "") or ""
+
+
 def _fix(spark: SparkSession) -> None:
     for key, value in _FIXED.items():
         spark.conf.set(key, value)
