@@ -132,7 +132,8 @@ class Storage(Protocol):
     ) -> AbstractContextManager[None]:
         """Hold a lock: alone, or `shared` with others who share it; `wait` for whoever holds it.
 
-        While it is held alone, the file `locks/<name>.lock` has the note; afterwards it is empty.
+        The note is a JSON object. While it is held alone, the file `locks/<name>.lock` has its
+        keys, perhaps with others; afterwards it is empty.
         Whoever dies holding it lets go of it. Raises HeldError.
         """
         ...

@@ -272,14 +272,14 @@ def _numbered(
     spark: SparkSession, files: TableFiles, rows: list[int], schema: StructType
 ) -> tuple[DataFrame, int]:
     """Read files by tasks, with a column `position`."""
+    from pyspark.sql.types import LongType, StructField, StructType
+
     offsets = list(accumulate(rows, initial=0))
 
     def place(number: int, batch: pa.RecordBatch, row: int) -> pa.RecordBatch:
         first = offsets[number] + row
         position = pa.array(range(first, first + batch.num_rows), pa.int64())
         return batch.append_column("position", position)
-
-    from pyspark.sql.types import LongType, StructField, StructType
 
     with_position = StructType([*schema.fields, StructField("position", LongType())])
     return _read_by_tasks(spark, files, schema.names, with_position, place), offsets[-1]
