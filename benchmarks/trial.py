@@ -143,7 +143,13 @@ class Trial:
         """Return the training tiles with Spark running the tasks."""
         return Grid(self.train, self.store, OnSpark(self.spark))
 
-    def fit(self, name: ModelName, engine: str = "auto", **options: Any) -> Model:
+    def fit(
+        self,
+        name: ModelName,
+        engine: str = "auto",
+        choices_from: float | None = None,
+        **options: Any,
+    ) -> Model:
         """Fit one of our models on the training tiles, as a night does."""
         models = Models.model_validate({name: options})
 
@@ -160,6 +166,7 @@ class Trial:
             grid_options=GridOptions.model_validate({"engine": engine}),
             checkpoint=self._checkpoint(),
             baseline=baseline,
+            choices_from=choices_from,
         )
         return fit_model(name, context, models)
 
@@ -206,8 +213,14 @@ def ndcg(lists: Array, users: Array, items: Array, n_items: int) -> float:
 
 @contextmanager
 def trial_of(n_ratings: int) -> Generator[Trial]:
+    """Yield a trial on so many ratings, see `shape_of`."""
+    with trial_of_spec(shape_of(n_ratings)) as trial:
+        yield trial
+
+
+@contextmanager
+def trial_of_spec(spec: SyntheticSpec) -> Generator[Trial]:
     """Yield a trial on fresh synthetic ratings; everything is deleted afterwards."""
-    spec = shape_of(n_ratings)
     with tempfile.TemporaryDirectory(prefix="mfspark-bench-") as name:
         folder = Path(name)
         write_synthetic(spec, folder / "data", "parquet")

@@ -139,6 +139,14 @@ class GridOptions(Section):
     runs on one machine (its other cores would stand idle), 5 million on a cluster."""
 
 
+class FeedbackOptions(Section):
+    """What of the ratings says that a user wants an item, for all models that rank items."""
+
+    choices_from: float | Literal["relevant", "all"] = "relevant"
+    """Ratings from here on are choices; `relevant`: those that count as relevant in the evaluation;
+    `all`: every rating. Files without ratings hold nothing but choices."""
+
+
 class EvaluationOptions(Section):
     """How models are measured before anything is published."""
 
@@ -202,6 +210,7 @@ class Config(Section):
     items: ItemOptions = ItemOptions()
     grid: GridOptions = GridOptions()
     models: Models = Models()
+    feedback: FeedbackOptions = FeedbackOptions()
     evaluation: EvaluationOptions = EvaluationOptions()
     publish: PublishOptions = PublishOptions()
     gates: Gates = Gates()

@@ -54,7 +54,7 @@ class BaselineOptions(ModelOptions):
 
 
 class PopularityOptions(ModelOptions):
-    """Items by their number of ratings."""
+    """Items by how often they were chosen."""
 
     @property
     def ranks_choices(self) -> bool:
@@ -179,15 +179,15 @@ class ALSOptions(AlternatingOptions):
 class IALSOptions(AlternatingOptions):
     """Alternating least squares for implicit feedback: ranks items by what users chose."""
 
+    former_names: ClassVar = {"threshold": "feedback.choices_from"}
+
     rank: PositiveInt = 64
     reg: PositiveFloat = 0.03
     """L2 weight of a factor, times the confidence of all cells of its row."""
-    alpha: PositiveFloat = 3.0
-    """Confidence of a chosen cell is 1 + alpha, or 1 + alpha * rating; of any other 1."""
+    alpha: PositiveFloat = 10.0
+    """Confidence of a choice is 1 + alpha, see `by_rating`; of any other cell 1."""
     by_rating: bool = True
-    """Whether confidence grows with the rating."""
-    threshold: float | None = None
-    """Ratings from here on are choices; unset: all above 0."""
+    """Whether confidence grows with the rating: alpha times rating over their root mean square."""
 
     @property
     def ranks_choices(self) -> bool:

@@ -8,20 +8,11 @@ once. Which metrics there are: `evaluation.catalog`; formulas: docs/evaluation.m
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from mfspark.config.config import EvaluationOptions
 from mfspark.evaluation import catalog
 from mfspark.evaluation.catalog import Metric
 
 Z95 = 1.96
 """Half-width of a 95% interval of the normal distribution, in standard deviations."""
-
-
-def relevant_from(options: EvaluationOptions, scale: tuple[float, float]) -> float:
-    """Return the rating from which a test item is relevant: the option, or 3/4 up the scale."""
-    if options.relevant_rating is not None:
-        return options.relevant_rating
-    low, high = scale
-    return low + 0.75 * (high - low)
 
 
 def user_errors(predictions: DataFrame) -> DataFrame:

@@ -30,7 +30,7 @@ from mfspark.grid.kernels import (
 from mfspark.grid.layout import Blocks, GridLayout, TileSet
 from mfspark.grid.runners import Runner
 from mfspark.grid.views import RowTiles, Strips
-from mfspark.kernels.arrays.tile import Array, Arrays, Numbers, Tile
+from mfspark.kernels.arrays.tile import Array, Arrays, Numbers
 from mfspark.schemas import Side
 
 
@@ -174,7 +174,7 @@ def _stratum(
     number: int,
 ) -> Numbers:
     p, q = pairs[number]
-    tile = Tile.from_arrays(store.get(tiles.strip("user", p), q))
+    tile = tiles.tile(store, "user", p, q)
     users, items, numbers = kernel(old[0].read(store, p), old[1].read(store, q), tile, (p, q))
     store.put(new[0].references[p], users)
     store.put(new[1].references[q], items)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mfspark.kernels.arrays.tile import Array, Arrays
+from mfspark.kernels.arrays.tile import Array, Arrays, Tile
 
 if TYPE_CHECKING:
     from mfspark.grid.block_store import BlockStore
@@ -61,6 +61,8 @@ class TileSet:
     high: float
     timed: bool = False
     """Whether `times` were cut too."""
+    least: float | None = None
+    """Passes over them see only ratings from here on; all other facts are of all ratings."""
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> TileSet:
@@ -74,12 +76,26 @@ class TileSet:
         return self.variance**0.5 or 1.0
 
     @property
+    def unit(self) -> float:
+        """Root mean square of the ratings, as a unit of what is not centered: 1 if all are 0."""
+        return (self.variance + self.mean**2) ** 0.5 or 1.0
+
+    def at_least(self, least: float | None) -> TileSet:
+        """Return tiles of the ratings from `least` on alone; nothing is cut anew. None: of all."""
+        return self if least is None else replace(self, least=least, low=max(self.low, least))
+
+    @property
     def times(self) -> TileSet:
         """Tiles of the same ratings that hold when they were made instead of their values.
 
         In minutes after grid.cut.EPOCH; NaN where it is not known.
         """
         return replace(self, name=f"{self.name}/times", timed=False)
+
+    def tile(self, store: BlockStore, side: Side, block: int, across: int) -> Tile:
+        """Return the tile of a block of one side and a block of the other."""
+        tile = Tile.from_arrays(store.get(self.strip(side, block), across))
+        return tile.at_least(self.least)
 
     def strip(self, side: Side, block: int) -> str:
         """Return the reference of the tiles of one row block: one group a column block."""

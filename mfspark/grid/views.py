@@ -39,7 +39,7 @@ class RowTiles:
 
     def tile(self, q: int) -> Tile:
         """Return the tile of column block q."""
-        return Tile.from_arrays(self.store.get(self.tiles.strip(self.side, self.block), q))
+        return self.tiles.tile(self.store, self.side, self.block, q)
 
     def column(self, q: int) -> Arrays:
         """Return the arrays of column block q; empty where the sweep has no columns."""

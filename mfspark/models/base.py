@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from mfspark.config.config import GridOptions
 from mfspark.grid.block_store import BlockStore
@@ -47,11 +47,17 @@ class FitContext:
     """Where the training state is recorded, and what it is of."""
     baseline: Callable[[], HasFactors]
     """Gives the baseline fitted on the same ratings, which is fitted only once a night."""
+    choices_from: float | None = None
+    """Ratings from here on are choices (option feedback.choices_from); None: all of them."""
     attributes: Callable[[Side], Blocks | None] = lambda _: None
     """Gives blocks of attributes float32 (rows, A) of one side; None where there are none."""
     start_factors: BySide | None = None
     """Factors of the base run, as `grid.cut.cut_factors` gives them, from which training starts.
     None: from random factors."""
+
+    def of_choices(self) -> Self:
+        """Return the context of a fit on choices alone."""
+        return replace(self, tiles=self.tiles.at_least(self.choices_from))
 
     @property
     def grid(self) -> Grid:

@@ -7,6 +7,7 @@ import numpy as np
 
 from mfspark.config.models import BaselineOptions, PopularityOptions
 from mfspark.grid.grid import Grid
+from mfspark.grid.layout import TileSet
 from mfspark.grid.training import State
 from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.tile import Arrays, Numbers, stack_columns
@@ -55,12 +56,16 @@ def _bias(mean: float, damping: float, _rows: Arrays, tiles: RowTiles) -> tuple[
 
 
 def fit_popularity(context: FitContext, _options: PopularityOptions) -> FactorModel:
-    """Count; the score of an item is its number of ratings, for every user."""
-    user, _ = context.grid.sweep("user", context.name, partial(_count, False))
-    item, _ = context.grid.sweep("item", context.name, partial(_count, True))
+    """Count; the score of an item is how often it was chosen, for every user."""
+    user, _ = context.grid.sweep("user", context.name, partial(_count, None))
+    chosen = context.of_choices().tiles
+    item, _ = context.grid.sweep("item", context.name, partial(_count, chosen))
     return FactorModel(0.0, user, item, kind="ranking")
 
 
-def _count(scored: bool, _rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
-    n = tiles.degrees
-    return factor_block(np.zeros((len(n), 0), np.float32), n, n if scored else None), {}
+def _count(chosen: TileSet | None, _rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
+    """Sweep kernel: a block of n, the ratings, with the number of choices as bias, if any."""
+    n, count = tiles.degrees, None
+    if chosen is not None:
+        count = RowTiles(tiles.side, tiles.block, chosen, tiles.store).degrees
+    return factor_block(np.zeros((len(n), 0), np.float32), n, count), {}

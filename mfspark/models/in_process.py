@@ -42,13 +42,14 @@ def fit_in_process(
     folder: Path,
     *,
     seed: int = 42,
+    choices_from: float | None = None,
     attributes: Mapping[Side, Blocks] | None = None,
     start_factors: BySide | None = None,
 ) -> tuple[Model, Grid]:
     """Fit a model on tiles that lie in a store; return it with the grid that it was fitted on.
 
     folder: where training states are recorded. attributes: blocks of attributes float32 (rows, A)
-    of the sides that have some. start_factors: as `FitContext` has them.
+    of the sides that have some. choices_from and start_factors: as `FitContext` has them.
     """
 
     def baseline() -> FactorModel:
@@ -65,6 +66,7 @@ def fit_in_process(
         grid_options=GridOptions(),
         checkpoint=Checkpoint(PosixStorage(str(folder)), "state.json", "in process", RECORD_EVERY),
         baseline=baseline,
+        choices_from=choices_from,
         attributes=(attributes or {}).get,
         start_factors=start_factors,
     )

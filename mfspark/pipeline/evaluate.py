@@ -14,10 +14,10 @@ from mfspark.config.config import EvaluationOptions
 from mfspark.evaluation.metrics import (
     ranking_metrics,
     rating_metrics,
-    relevant_from,
     user_errors,
     user_ranks,
 )
+from mfspark.evaluation.relevance import relevant_from
 from mfspark.models.records import EVALUATE, EvaluationRecord
 from mfspark.pipeline.context import RunContext
 from mfspark.pipeline.fits import Fits

@@ -40,9 +40,13 @@ def with_feedback(config: Config, ratings_files: Sequence[str]) -> Config:
     evaluation = config.evaluation
     if evaluation.relevant_rating is None:
         evaluation = evaluation.model_copy(update={"relevant_rating": 0.0})
+    feedback = config.feedback
+    if feedback.choices_from == "relevant":  # what some of them are: rows that count much
+        feedback = feedback.model_copy(update={"choices_from": "all"})
     changed = {
         "ingest": options.model_copy(update={"feedback": "implicit"}),
         "models": config.models.model_copy(update={"run": kept}),
+        "feedback": feedback,
         "evaluation": evaluation,
         "completed": config.completed.model_copy(update={"max_cells": 0}),
     }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from mfspark.config.models import ModelName
+from mfspark.evaluation.relevance import choices_from
 from mfspark.grid.training import RECORD_EVERY, Checkpoint
 from mfspark.models.base import FitContext, Model
 from mfspark.models.factor_model import FactorModel
@@ -61,6 +62,11 @@ class Fits:
         model = fit_model(name, self._fit_context(name, subset), options)
         return Fit(model.record(), round(time.perf_counter() - began, 3))
 
+    def _choices_from(self) -> float | None:
+        config = self.context.config
+        scale = self.dataset.report.rating_scale
+        return choices_from(config.feedback, config.evaluation, scale)
+
     def _fit_context(self, name: ModelName, subset: Subset) -> FitContext:
         context, dataset = self.context, self.dataset
         reference = f"{subset}/{name}"
@@ -78,6 +84,7 @@ class Fits:
                 RECORD_EVERY,
             ),
             baseline=lambda: self.baseline(subset),
+            choices_from=self._choices_from(),
             attributes=lambda side: side_features(context, dataset, side),
             start_factors=start_factors(context, dataset, name) if subset == "all" else None,
         )

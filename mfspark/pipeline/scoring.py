@@ -245,8 +245,10 @@ class _Lists:
 
     def _filled(self, lists: RankedLists, tiles: RowTiles) -> tuple[RankedLists, np.ndarray]:
         users = self.store.get(self.filler.user.references[tiles.block])
-        n = self.popularity.item.gathered(self.store, tiles.layout, "n")
-        order = np.argsort(-n, kind="stable")  # ties go to the lower index
+        chosen, rated = (
+            self.popularity.item.gathered(self.store, tiles.layout, name) for name in ("bias", "n")
+        )
+        order = np.lexsort((-rated, -chosen))  # ties go to the lower index
         if self.eligible is not None:
             order = order[self.eligible[order]]
         return top_up(

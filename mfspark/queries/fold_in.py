@@ -4,13 +4,17 @@ The same normal equations as a half step of the training, exactly solved, for on
 Spark and changes nothing in the warehouse.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
+from mfspark.config.config import EvaluationOptions, FeedbackOptions
 from mfspark.config.models import ALSOptions, IALSOptions
 from mfspark.errors import ConfigError, NotFoundError
+from mfspark.evaluation.relevance import choices_from
+from mfspark.grid.layout import TileSet
 from mfspark.kernels.arrays.tile import Array, Arrays, Tile
 from mfspark.models.factorization import als, ials
 from mfspark.models.records import cut_key
@@ -74,10 +78,11 @@ def fold_in(
     scores = _scores(run, name, tile, items)
     if scores is None:
         notes.append(
-            f"{name} goes by what was chosen, and no rating here is a choice ({_choices(run)}); "
+            f"{name} goes by what was chosen, and no rating here is a choice "
+            f"({_Feedback.of(run).named}); "
             "this is the list of popularity, as the night's own for such a user"
         )
-        name, scores = POPULARITY, items["n_ratings"].astype(np.float64)
+        name, scores = POPULARITY, _times_chosen(run, ids, items)
     adjust = scale_of(run).adjust if name == "als" else np.asarray  # the others score no ratings
     scores[rated] = -np.inf
     scores[~_listable(run, ids)] = -np.inf
@@ -117,9 +122,48 @@ def _off_the_scale(run: PublishedRun, pairs: Iterable[tuple[str, float]]) -> lis
     return [f"off the night's scale, {low:g} to {high:g}: {off}"] if off else []
 
 
-def _choices(run: PublishedRun) -> str:
-    threshold = run.manifest.config["models"]["ials"].get("threshold")
-    return "above 0" if threshold is None else f"models.ials.threshold = {threshold:g} or above"
+@dataclass(frozen=True)
+class _Feedback:
+    """What a run took for a choice, and what it weighed choices in."""
+
+    choices_from: float | None
+    unit: float
+    """As `TileSet.unit`."""
+    named: str
+    """The choices in words."""
+
+    @classmethod
+    def of(cls, run: PublishedRun) -> Self:
+        config = run.manifest.config
+        if "feedback" not in config:  # an older version, with an option of ials, in stars
+            least = config["models"]["ials"].get("threshold")
+            if least is None:
+                return cls(float(np.finfo(np.float32).tiny), 1.0, "above 0")
+            return cls(least, 1.0, f"{least:g} or above")
+        feedback, evaluation = FeedbackOptions.of_run(config["feedback"]), config["evaluation"]
+        scale = ingest_of(run).rating_scale
+        least = choices_from(feedback, EvaluationOptions.of_run(evaluation), scale)
+        named = "all are" if least is None else f"{least:g} or above"
+        return cls(least, _tiles_of(run).unit, named)
+
+
+def _times_chosen(run: PublishedRun, ids: Sequence[Id], items: Arrays) -> Array:
+    """Return what popularity went by, float64 (items): choices, in older versions ratings."""
+    if "feedback" not in run.manifest.config:
+        return items["n_ratings"].astype(np.float64)
+    least = _Feedback.of(run).choices_from
+    rows = run.rows(
+        "select item_id, count(*) as n from {ratings} where rating >= ? group by item_id",
+        -np.inf if least is None else least,
+    )
+    chosen = {row["item_id"]: row["n"] for row in rows}
+    return np.array([chosen.get(key, 0) for key in ids], np.float64)
+
+
+def _tiles_of(run: PublishedRun) -> TileSet:
+    cut = run.record(cut_key(run.subset))
+    assert cut is not None
+    return cut.tiles
 
 
 def _listable(run: PublishedRun, ids: list[Id]) -> Array:
@@ -165,16 +209,16 @@ def _scores(run: PublishedRun, name: str, tile: Tile, items: Arrays) -> Array | 
     """
     Y, options = items["factors"], run.manifest.config["models"][name]
     if name == "ials":
-        chosen = IALSOptions.of_run(options | {"solver": "cholesky"})
-        block, solver = ials.rating_block_of(chosen, tile, items), ials.solver_of(chosen, len(Y))
-        if not (block.targets > 1).any():  # 1 + the weight of a choice
+        feedback, exact = _Feedback.of(run), IALSOptions.of_run(options | {"solver": "cholesky"})
+        chosen = tile.at_least(feedback.choices_from)
+        if not chosen.n_ratings:
             return None
+        block = ials.rating_block_of(exact, feedback.unit, chosen, items)
+        solver = ials.solver_of(exact, len(Y))
         x, _ = solver.solve([block], np.zeros((1, Y.shape[1]), np.float32), Y.T @ Y)
         return (Y @ x[0]).astype(np.float64)
     explicit = ALSOptions.of_run(options | {"solver": "cholesky"})
-    cut = run.record(cut_key(run.subset))
-    assert cut is not None
-    tiles = cut.tiles
+    tiles = _tiles_of(run)
     nobody = {"factors": np.zeros((1, Y.shape[1]), np.float32), "bias": np.zeros(1, np.float32)}
     solver, ratings = als.solver_of(explicit), [(tile, items)]
     block, _ = als.solved(solver, nobody, ratings, tiles.mean, tiles.std, biases=explicit.biases)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from mfspark.config.config import Config
 from mfspark.config.loading import load_config, parse_run_date
-from mfspark.config.models import ALSOptions, ModelName
+from mfspark.config.models import ALSOptions, IALSOptions, ModelName
 from mfspark.errors import ConfigError, ExitStatus
 
 
@@ -97,6 +97,19 @@ def test_a_key_of_another_name_is_refused_with_its_name(
     assert refusal(None, f"models.{model}.{former}=[3]")[1:] == [
         f"  - unknown key 'models.{model}.{former}'; it is called '{name}' now"
     ]
+
+
+def test_the_threshold_of_ials_is_an_option_of_all_models() -> None:
+    assert refusal(None, "models.ials.threshold=4")[1:] == [
+        "  - unknown key 'models.ials.threshold'; it is called 'feedback.choices_from' now"
+    ]
+    older = IALSOptions(rank=8).model_dump() | {"threshold": 4.0}
+    assert IALSOptions.of_run(older) == IALSOptions(rank=8)
+    assert load_config(overrides=("feedback.choices_from=4",)).feedback.choices_from == 4.0
+    for name in ("relevant", "all"):
+        feedback = load_config(overrides=(f"feedback.choices_from={name}",)).feedback
+        assert feedback.choices_from == name
+    assert refusal(None, "feedback.choices_from=some")[1].startswith("  - feedback.choices_from")
 
 
 @pytest.mark.parametrize(("model", "former", "name"), RENAMED)

@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from mfspark.config.config import EvaluationOptions
 from mfspark.evaluation.metrics import (
     ranking_metrics,
     rating_metrics,
-    relevant_from,
     user_errors,
     user_ranks,
 )
@@ -225,9 +223,3 @@ def test_intervals_of_shares_stay_inside_0_and_1(spark: SparkSession) -> None:
 def test_no_lists_give_no_rows(spark: SparkSession) -> None:
     test = spark.createDataFrame([(0, 0, 5.0)], TEST)
     assert measured(spark.createDataFrame([], LISTS), test, 5, 4.0, 4).isEmpty()
-
-
-def test_relevant_from() -> None:
-    assert relevant_from(EvaluationOptions(), (1.0, 5.0)) == 4.0
-    assert relevant_from(EvaluationOptions(), (0.5, 5.0)) == 3.875
-    assert relevant_from(EvaluationOptions(relevant_rating=0.0), (1.0, 5.0)) == 0.0

@@ -21,7 +21,8 @@ N_USERS, N_ITEMS = 60, 40
 RATING = ("baseline", "user_knn", "item_knn", "als", "torch_mf", "bayesian_mf", "svd", "nmf")
 """Models that predict ratings here."""
 CENTERED = tuple(name for name in RATING if name not in ("svd", "nmf"))
-ALL = (*RATING, "popularity", "ials")
+RANKING = ("popularity", "ials")
+ALL = (*RATING, *RANKING)
 WITH_ALL_TABLES = (
     'evaluation.split="temporal"',  # the random split goes by the ids themselves
     "publish.similar_items=3",
@@ -169,6 +170,19 @@ def test_another_unit_gives_the_same_answers_in_that_unit(night: Nights) -> None
     """Stars times 20 are percent."""
     stars, percent = (night(write, RATING, ()) for write in (as_csv, in_units))
     check_same_answers(percent, stars, RATING, unit=20.0)
+
+
+def test_another_unit_gives_the_same_lists_of_models_that_rank(night: Nights) -> None:
+    """What is a choice, and what it weighs, does not go by the unit."""
+    stars, percent = (night(write, RANKING, ()) for write in (as_csv, in_units))
+    keys = ["model", "user_id", "rank"]
+    mine, theirs = (table(wh, "top_n").set_index(keys) for wh in (percent, stars))
+    both = theirs.join(mine, rsuffix="_found", how="outer")
+    assert set(both.reset_index().model) == set(RANKING)
+    assert (both.tier == both.tier_found).all()
+    assert (both.tier == both.index.get_level_values("model")).mean() > 0.9
+    assert (both.item_id != both.item_id_found).mean() < 0.01
+    np.testing.assert_allclose(both.score_found, both.score, atol=2e-3)
 
 
 def test_another_level_gives_the_same_answers_on_that_level(night: Nights) -> None:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mfspark.errors import ConfigError, NotFoundError
 from mfspark.queries.fold_in import FoldedIn, fold_in
 from mfspark.tables.run import PublishedRun
 from tests.support import made_run as made
+from tests.support.reference import ials_rows
 
 
 @pytest.fixture
@@ -30,17 +32,51 @@ def test_who_chose_nothing_gets_the_list_of_popularity_and_is_told(
 ) -> None:
     found = fold_in(run, {"i2": rating})
     assert (found.model, listed(found)) == ("popularity", ["i1", "i3", "i4"])
-    assert [score for _, _, score in found.items] == [3, 2, 1]
-    assert "no rating here is a choice (above 0); this is the list of popularity" in found.notes[-1]
+    assert [score for _, _, score in found.items] == [2, 1, 1]  # of 3, 2 and 1 ratings
+    note = "no rating here is a choice (4 or above); this is the list of popularity"
+    assert note in found.notes[-1]
 
 
-def test_a_choice_is_what_the_night_counted_as_one(tmp_path: Path) -> None:
-    models = {"ials": {"threshold": 4.0}}
-    run = PublishedRun(made.publish_ials(tmp_path, models=models))
-    assert fold_in(run, {"i1": 4.0}).model == "ials"
-    found = fold_in(run, {"i1": 3.5})
+@pytest.mark.parametrize(
+    ("options", "least"),
+    [
+        ({"feedback": {"choices_from": 2.0}}, 2.0),
+        ({"evaluation": {"relevant_rating": 3.0}}, 3.0),
+        ({}, 4.0),
+        ({"feedback": {"choices_from": "all"}}, -9.0),
+    ],
+)
+def test_a_choice_is_what_the_night_counted_as_one(
+    tmp_path: Path, options: dict[str, dict[str, object]], least: float
+) -> None:
+    run = PublishedRun(made.publish_ials(tmp_path, **options))
+    assert fold_in(run, {"i1": least}).model == "ials"
+    low = {"i2": least - 0.5}
+    chosen, more = (fold_in(run, ratings).items for ratings in ({"i1": 5.0}, {"i1": 5.0} | low))
+    same = more == [item for item in chosen if item[0] != "i2"]
+    assert same == (least > 0)
+    assert (fold_in(run, low).model == "popularity") == (least > 0)
+
+
+@pytest.mark.parametrize(("threshold", "named"), [(None, "above 0"), (4.0, "4 or above")])
+def test_a_run_of_an_older_version_has_its_own_choices_and_weights(
+    tmp_path: Path, threshold: float | None, named: str
+) -> None:
+    """Its threshold was an option of ials, and confidence grew with stars."""
+    options = {"by_rating": True, "alpha": 2.0}
+    made.publish_ials(tmp_path, models={"ials": options})
+    new = fold_in(PublishedRun(tmp_path), {"i1": 5.0, "i2": 5.0})
+    made.without_feedback(tmp_path, threshold)
+    run = PublishedRun(tmp_path)
+    found = fold_in(run, {"i2": 0.0 if threshold is None else 3.5})
     assert found.model == "popularity"
-    assert "models.ials.threshold = 4 or above" in found.notes[-1]
+    assert f"no rating here is a choice ({named})" in found.notes[-1]
+    older = fold_in(run, {"i1": 5.0, "i2": 5.0})
+    assert [item for item, _, _ in older.items] == [item for item, _, _ in new.items]
+    scores = {item: score for item, _, score in older.items}
+    Y = np.array([factors for _, factors in made.ITEM_FACTORS.values()])[:4]
+    x = ials_rows(np.array([[10.0, 10.0, 0.0, 0.0]]), Y, 0.03, 2.0)[0][0]
+    assert scores == pytest.approx({"i3": Y[2] @ x, "i4": Y[3] @ x}, abs=1e-5)
 
 
 def test_ratings_off_the_scale_are_noted(run: PublishedRun) -> None:

@@ -276,6 +276,7 @@ def fitter(
         seed: int = 42,
         item_blocks: int = 0,
         start_from: Fitted | None = None,
+        choices_from: float | None = None,
     ) -> Fitted:
         nonlocal count
         count += 1
@@ -290,6 +291,7 @@ def fitter(
             *fit_in_process(
                 *(name, options, tiles, store, folder / str(count)),
                 seed=seed,
+                choices_from=choices_from,
                 attributes=known,
                 start_factors=start,
             )

@@ -123,6 +123,16 @@ def with_former_keys(root: Path, run_id: str) -> None:
     path.write_text(json.dumps(manifest))
 
 
+def without_feedback(root: Path, threshold: float | None) -> None:
+    """Make the configuration of the current run what it was when `ials` had a threshold."""
+    warehouse = Warehouse(root)
+    path = Path(root, "runs", warehouse.manifest(None).run_id, MANIFEST)
+    manifest = json.loads(path.read_text())
+    del manifest["config"]["feedback"]
+    manifest["config"]["models"]["ials"]["threshold"] = threshold
+    path.write_text(json.dumps(manifest))
+
+
 def with_former_names(root: Path, run_id: str) -> None:
     """Make neighbors and factors of a run as mfspark wrote them first: ids are called `id`."""
     path = Path(root, "runs", run_id, MANIFEST)

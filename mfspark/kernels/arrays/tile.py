@@ -149,6 +149,14 @@ class Tile:
         kept = np.concatenate([[0], np.cumsum(mask)])  # ratings kept before each
         return Tile(kept[self.indptr], self.indices[mask], self.values[mask], self.n_columns)
 
+    def at_least(self, least: float | None) -> Tile:
+        """Return only the ratings from `least` on; None: all.
+
+        >>> Tile.from_triples([0, 1], [0, 1], [5, 3], 2, 2).at_least(4.0).values.tolist()
+        [5.0]
+        """
+        return self if least is None else self.where(self.values >= least)
+
     def transposed(self) -> Tile:
         """Return the same ratings with rows and columns exchanged.
 

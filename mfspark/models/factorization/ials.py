@@ -3,7 +3,7 @@
 Every cell (u, i) of the matrix counts: p_ui is 1 where the user chose the item, with confidence
 c_ui = 1 + w_ui, and 0 elsewhere, with confidence 1 (Hu, Koren & Volinsky 2008):
 
-    sum_(u,i) c_ui (p_ui - x_u . y_i)^2
+    sum_(u,i) c_ui (p_ui - x_u . y_i)^2                      w_ui = alpha, or alpha r_ui / rms(r)
     + reg * sum_u (alpha n_u + n_items) |x_u|^2 + the same for items
 
 The regularisation counts a row's confidences (Rendle et al. 2021, "Revisiting the performance of
@@ -30,7 +30,8 @@ from mfspark.models.factorization.alternating import Alternating, gram_of
 
 def fit(context: FitContext, options: IALSOptions) -> FactorModel:
     """Fit on what was chosen; scores are near 1 for what a user would choose, and no ratings."""
-    state = context.train(algorithm(options, context.seed, context.start_factors))
+    chosen = context.of_choices()
+    state = chosen.train(algorithm(options, context.seed, context.start_factors))
     return FactorModel.of(state, mean=0.0, kind="ranking")
 
 
@@ -47,9 +48,9 @@ class IALSHalfStep:
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         """Return factors, bias (0), n (chosen), gram and the numbers squared_error and weight."""
-        options = self.options
+        options, unit = self.options, tiles.tiles.unit
         ratings = list(tiles)
-        blocks = [rating_block_of(options, tile, columns) for tile, columns in ratings]
+        blocks = [rating_block_of(options, unit, tile, columns) for tile, columns in ratings]
         gram = np.sum([gram_of(columns) for _, columns in ratings], axis=0)
         n_columns = sum(int((columns["n"] > 0).sum()) for _, columns in ratings)
         factors, fit = solver_of(options, n_columns).solve(blocks, rows["factors"], gram)
@@ -72,12 +73,14 @@ def solver_of(options: IALSOptions, n_columns: int) -> RidgeSolver:
     )
 
 
-def rating_block_of(options: IALSOptions, tile: Tile, columns: Arrays) -> RatingBlock:
-    """Keep what was chosen: w_ui weighs the rating beside the 1 that every cell has."""
-    chosen = tile.where(tile.values > 0)
-    if options.threshold is not None:
-        chosen = tile.where(tile.values >= options.threshold)
-    ones = np.ones(chosen.n_ratings, np.float32)
-    weights = options.alpha * (chosen.values if options.by_rating else ones)
-    weights = weights.astype(np.float32)
+def rating_block_of(
+    options: IALSOptions, unit: float, chosen: Tile, columns: Arrays
+) -> RatingBlock:
+    """Return choices with w_ui, which weighs one beside the 1 that every cell has.
+
+    unit: root mean square of the ratings, so that their unit does not matter.
+    """
+    weights = np.full(chosen.n_ratings, options.alpha, np.float32)
+    if options.by_rating:
+        weights *= np.maximum(chosen.values, 0) / np.float32(unit)
     return RatingBlock(chosen, columns["factors"], targets=1 + weights, weights=weights)

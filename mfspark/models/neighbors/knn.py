@@ -39,7 +39,7 @@ def fit(side: Side, context: FitContext, options: KNNOptions) -> KNN:
         spread = context.tiles.std if options.aggregation == "zscore" else None
         levels[side], _ = grid.sweep(side, f"{context.name}/levels", MeansAndSpreads(spread))
     neighbors, comparison = nearest_neighbors(grid, side, context.name, options, biases)
-    return KNN(options, neighbors, comparison, mean, levels)
+    return KNN(options, neighbors, comparison, mean, levels, choices_from=context.choices_from)
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ class KNN(Model):
     levels: BySide
     """See CenteredAggregation."""
     kind: Kind = "rating"
+    choices_from: float | None = None
+    """Ratings from here on are what lists by similarity count; None: all."""
 
     @property
     def side(self) -> Side:
@@ -81,6 +83,7 @@ class KNN(Model):
             record["mean"],
             {side: Blocks.from_record(blocks) for side, blocks in record["levels"].items()},
             record["kind"],
+            record["choices_from"],
         )
 
     def record(self) -> dict[str, Any]:
@@ -116,4 +119,6 @@ class KNN(Model):
     def _aggregation(self, *, summed: bool) -> CenteredAggregation:
         method, min_k = self.options.aggregation, self.options.min_k
         aggregation = Aggregation(method, min_k, self.options.damping, summed=summed)
-        return CenteredAggregation(self.side, aggregation, self.mean, self.levels)
+        return CenteredAggregation(
+            self.side, aggregation, self.mean, self.levels, self.choices_from
+        )

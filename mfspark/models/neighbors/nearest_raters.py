@@ -61,7 +61,8 @@ class NearestRaters:
         they are compared.
         """
         layout = strips.tiles.layout
-        centering, ratings = self.aggregation.centering(strips), ratings_in_order(strips)[1]
+        centering = self.aggregation.centering(strips)
+        ratings = self.aggregation.counted(ratings_in_order(strips)[1])
         z = centering.deviations(ratings.values, ratings.rows, ratings.indices)
         raters, own = Raters.of(ratings, z), layout.indices(strips.side, strips.block)
         for chunk, near in self._similarities(strips):

@@ -93,6 +93,7 @@ class NeighborLists:
         """Weights of a chunk of users' neighbors, times the ratings of those."""
         neighbors = Neighbors.from_arrays(rows)
         who, ratings = ratings_of_neighbors(neighbors, strips)
+        ratings = self.aggregation.counted(ratings)
         z = centering.deviations(ratings.values, who[ratings.rows], ratings.indices)
         right = ratings_with_weights(ratings, z)
         return lambda chunk: weight_matrix(neighbors, chunk, who, aggregation), right
@@ -104,7 +105,7 @@ class NeighborLists:
         layout = strips.tiles.layout
         items, users = np.arange(layout.n_items), layout.indices("user", strips.block)
         weights = weight_matrix(self.of_all_rows(strips), items, items, aggregation).T.tocsr()
-        own = strips.own()
+        own = self.aggregation.counted(strips.own())
         z = centering.deviations(own.values, own.indices, users[own.rows])
         ratings = ratings_with_weights(own, z)
         return lambda chunk: ratings[chunk], weights
@@ -158,6 +159,7 @@ class _Explain:
         else:
             neighbors, ratings = self.neighbors.of_all_rows(strips), strips.own()
             who = np.empty(0, np.int64)
+        ratings = self.neighbors.aggregation.counted(ratings)
         for start in range(0, len(users), _EXPLAINED):
             some = slice(start, start + _EXPLAINED)
             user, item = users[some, None], items[some, None]

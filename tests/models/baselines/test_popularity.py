@@ -27,6 +27,16 @@ class TestPopularity(ModelContract):
             assert lists[u] == best_of_row(np.where(seen[u], -np.inf, counts), 10)
         assert fitted.model.kind == "ranking"
 
+    def test_choices_are_counted_and_what_nobody_chose_comes_last(self, fit: Fit) -> None:
+        """Also for users without any choice; items that nobody rated are never listed."""
+        ratings = RATINGS.widened(0, 2)
+        fitted = fit(ratings, 3, choices_from=4.0)
+        seen, counts = ~np.isnan(ratings.dense), (ratings.dense >= 4.0).sum(0)
+        assert (counts[:25] == 0).any()
+        for u, listed in enumerate(fitted.lists(27)):
+            unseen = np.where(seen[u] | ~seen.any(0), -np.inf, counts)
+            assert listed == best_of_row(unseen, 27)
+
     def test_equally_popular_items_come_by_index(self, fit: Fit) -> None:
         """Every item has one rating: each list is the items in order, without the user's own."""
         ratings = Ratings.of_dense(np.where(np.eye(9) > 0, 3.0, np.nan))

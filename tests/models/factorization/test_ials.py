@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -42,36 +43,59 @@ class TestIALSConjugateGradients(TestIALS):
 
 @pytest.mark.parametrize("solver", ["cholesky", "cg"])
 @pytest.mark.parametrize(
-    ("options", "confidence"),
-    [
-        ({"by_rating": True, "alpha": 2.0}, lambda R: 2.0 * R),
-        ({"by_rating": False, "alpha": 5.0}, lambda R: 5.0 * (R > 0)),
-        ({"by_rating": True, "alpha": 2.0, "threshold": 3.5}, lambda R: 2.0 * R * (R >= 3.5)),
-    ],
-    ids=["by rating", "all alike", "from a threshold"],
+    ("by_rating", "choices_from"),
+    [(True, 0.5), (False, 0.5), (True, 3.5), (False, None)],
+    ids=["by rating", "all alike", "by rating, from a rating on", "every rating"],
 )
 def test_the_last_half_step_solves_every_cell(
-    tmp_path: Path, solver: str, options: dict[str, Any], confidence: Any
+    tmp_path: Path, solver: str, by_rating: bool, choices_from: float | None
 ) -> None:
     """The items were solved last, given the users: the dense solution over all cells is the same.
 
-    One rating is 0 and one below: neither is a choice.
+    One rating is 0 and one below.
     """
     values = RATINGS.values.copy()
     values[:2] = 0.0, -1.0
     ratings = Ratings(RATINGS.users, RATINGS.items, values, 40, 25)
-    chosen = {"rank": 3, "reg": 0.02, "solver": solver, "tol": 0, "max_iter": 30, **options}
-    fitted = fitter(tmp_path, "ials", options_of("ials", **chosen))(ratings, 3)
+    options = {"rank": 3, "reg": 0.02, "solver": solver, "tol": 0, "max_iter": 30}
+    options |= {"alpha": 5.0, "by_rating": by_rating}
+    fit = fitter(tmp_path, "ials", options_of("ials", **options))
+    fitted = fit(ratings, 3, choices_from=choices_from)
     X, Y = factors(fitted)
-    W = confidence(np.maximum(np.nan_to_num(ratings.dense), 0.0))
+    R = ratings.dense
+    W = np.where((-np.inf if choices_from is None else choices_from) <= R, 5.0, 0.0)
+    if by_rating:
+        W *= np.nan_to_num(R) / np.sqrt(np.mean(values**2))
     choosing, chosen_items = (W > 0).any(1), (W > 0).any(0)  # the others are left out
     C = W[choosing][:, chosen_items]
-    expected, loss = ials_rows(C.T, X[choosing].astype(np.float64), 0.02, options["alpha"])
+    expected, loss = ials_rows(C.T, X[choosing].astype(np.float64), 0.02, 5.0)
     atol = 1e-4 if solver == "cholesky" else 0.01
     np.testing.assert_allclose(Y[chosen_items], expected, atol=atol)
     assert (Y[~chosen_items] == 0).all()
     rmse = (loss / (1 + C).sum()) ** 0.5
     assert fitted.model.history[-1].value == pytest.approx(rmse, rel=1e-3)
+
+
+@pytest.mark.parametrize("by_rating", [True, False])
+def test_the_unit_of_the_ratings_does_not_matter(tmp_path: Path, by_rating: bool) -> None:
+    fit = fitter(tmp_path, "ials", options_of("ials", rank=4, by_rating=by_rating))
+    percent = replace(RATINGS, values=20 * RATINGS.values)
+    stars, other = fit(RATINGS, choices_from=3.5), fit(percent, choices_from=70.0)
+    np.testing.assert_allclose(other.predictions, stars.predictions, atol=1e-4)
+    assert other.lists(10) == stars.lists(10)
+
+
+def test_who_chose_nothing_has_no_list_and_lists_leave_out_all_that_was_rated(
+    tmp_path: Path,
+) -> None:
+    values = np.where(RATINGS.users == 3, 1.0, RATINGS.values)
+    fit = fitter(tmp_path, "ials", options_of("ials", rank=4))
+    lists = fit(replace(RATINGS, values=values), 2, choices_from=3.5).lists(25)
+    assert lists[3] == []
+    for u, listed in enumerate(lists):
+        rated = RATINGS.dense[u]
+        assert np.isnan(rated[listed]).all()
+        assert (len(listed) > 0) == (u != 3 and np.nanmax(rated) >= 3.5)
 
 
 def test_a_checkerboard_is_learned(tmp_path: Path) -> None:

@@ -275,6 +275,48 @@ def test_lists_by_similarity_end_where_nothing_speaks_for_an_item(
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("among", ["all", "raters"])
+def test_sums_of_similarity_count_choices_alone(
+    tmp_path: Path, name: ModelName, among: str
+) -> None:
+    """Neighbors are those of all ratings, and what was rated low is not listed either."""
+    options = options_of(name, num_neighbors=6, among=among, rank_by="similarity")
+    fit = fitter(tmp_path, name, options)
+    every, chosen = fit(RATINGS, 2), fit(RATINGS, 3, choices_from=3.5)
+    np.testing.assert_array_equal(chosen.predictions, every.predictions)
+    R = RATINGS.dense if name == "user_knn" else RATINGS.dense.T
+    S = np.round(similarity_matrix(R, "cosine"), 12)
+    choices = np.where(R >= 3.5, R, np.nan)
+    sums = summed_similarities(choices, S, 6)
+    if among == "raters":
+        sums = np.full(R.shape, np.nan)
+        for x, c in np.ndindex(R.shape):
+            near = [y for y in range(len(R)) if y != x and choices[y, c] > 0 and S[x, y] > 0]
+            near = sorted(near, key=lambda y: (-S[x, y], y))[:6]
+            if near:
+                sums[x, c] = sum(S[x, y] * choices[y, c] for y in near)
+    scores = sums if name == "user_knn" else sums.T
+    scores = np.where(np.isnan(scores) | ~np.isnan(RATINGS.dense), -np.inf, scores)
+    indices, found = chosen.ranked(25)
+    for u in range(40):
+        best = best_of_row(np.round(scores[u], 9), 25)
+        assert indices[u][indices[u] != NOBODY].tolist() == best
+        np.testing.assert_allclose(found[u][: len(best)], scores[u, best], rtol=1e-9)
+
+
+def test_reasons_are_choices(tmp_path: Path) -> None:
+    fitted = fitter(tmp_path, "item_knn", Models())(RATINGS, 2, choices_from=3.5)
+    model = fitted.model
+    assert isinstance(model, KNN)
+    lists = model.recommend(fitted.grid, 8, "lists")
+    reasons = whole(fitted.grid, model.list_reasons(fitted.grid, lists, "reasons"), "reason")
+    users, _, places = np.nonzero(reasons != NOBODY)
+    assert len(users) > 300
+    assert places.max() == 2
+    assert (RATINGS.dense[users, reasons[reasons != NOBODY]] >= 3.5).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("rank_by", ["rating", "similarity"])
 @pytest.mark.parametrize("blocks", [1, 3])
 def test_reasons_are_the_neighbors_with_most_part_in_a_score(
