@@ -49,6 +49,15 @@ def file(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return a function that gives the path of a name, in a folder that all examples share.
+
+    A folder for each of 20,000 examples would be found by looking at all those before it.
+    """
+    return tmp_path_factory.mktemp("examples").joinpath
+
+
 @pytest.fixture
 def workbook(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes rows to an .xlsx."""

@@ -60,14 +60,12 @@ _EDITS = st.lists(
 @given(
     lines=_LINES, edits=_EDITS, split_bytes=st.sampled_from([3, 17, 1 << 20]), scaled=st.booleans()
 )
-def test_rows_in_are_rows_accepted_and_rejected(
-    read, tmp_path_factory, lines, edits, split_bytes, scaled
-):
+def test_rows_in_are_rows_accepted_and_rejected(read, place, lines, edits, split_bytes, scaled):
     data = b"user,item,rating,timestamp\n" + b"\n".join(lines)
     for at, what in edits:  # never in the header, which must stay readable
         at = max(at % (len(data) + 1), 27)
         data = data[:at] + what + data[at + 1 :]
-    path = tmp_path_factory.mktemp("mutated") / "r.csv"
+    path = place("r.csv")
     path.write_bytes(data)
     rows = read(path, split_bytes=split_bytes, rating_scale=(0.5, 5) if scaled else None)
     for row in rows:
@@ -106,12 +104,12 @@ def test_rows_in_are_rows_accepted_and_rejected(
         max_size=8,
     )
 )
-def test_every_record_of_a_well_formed_csv_is_accounted_for(read, tmp_path_factory, records):
+def test_every_record_of_a_well_formed_csv_is_accounted_for(read, place, records):
     text = io.StringIO()
     writer = csv.writer(text, quoting=csv.QUOTE_ALL)
     writer.writerow(["user", "item", "rating"])
     writer.writerows(records)
-    path = tmp_path_factory.mktemp("csv") / "r.csv"
+    path = place("r.csv")
     path.write_text(text.getvalue(), encoding="utf-8", newline="")
     rows = read(path)
     plain = [r for r in records if not any(c in "\r\n\x85\u2028" for field in r for c in field)]
@@ -173,18 +171,18 @@ def _damaged(whole: bytes, changes: list[tuple[int, int]], end: int | None) -> b
 
 @pytest.mark.faults
 @pytest.mark.parametrize("name", _FILES)
-@settings(max_examples=rounds(1000, 10_000), deadline=None)
+@settings(max_examples=rounds(2000, 20_000), deadline=None)
 @given(changes=_BYTES, end=_END)
 def test_damaged_files_are_read_or_refused(
     read: Callable[..., list[dict[str, Any]]],
-    tmp_path_factory: pytest.TempPathFactory,
+    place: Callable[[str], Path],
     name: str,
     changes: list[tuple[int, int]],
     end: int | None,
 ) -> None:
     """Bytes changed anywhere, the file perhaps cut: rows, whole or with a reason, or a refusal."""
     content = _damaged(_FILES[name], changes, end)
-    path = tmp_path_factory.mktemp("damaged") / name
+    path = place(name)
     path.write_bytes(content)
     refusal = ""
     try:
@@ -275,27 +273,27 @@ def _check_cells(
 
 
 @pytest.mark.faults
-@settings(max_examples=rounds(1000, 10_000), deadline=None)
+@settings(max_examples=rounds(2000, 20_000), deadline=None)
 @given(rows=_SHEETS)
 def test_odd_cells_of_a_sheet(
     read: Callable[..., list[dict[str, Any]]],
-    tmp_path_factory: pytest.TempPathFactory,
+    place: Callable[[str], Path],
     rows: list[Row],
 ) -> None:
-    path = tmp_path_factory.mktemp("cells") / "r.xlsx"
+    path = place("r.xlsx")
     path.write_bytes(_as_excel([_HEADER, *rows]))
     _check_cells(read(path), rows, 2, (int, float))  # a sheet knows floats only
 
 
 @pytest.mark.faults
-@settings(max_examples=rounds(1000, 10_000), deadline=None)
+@settings(max_examples=rounds(2000, 20_000), deadline=None)
 @given(rows=_TABLES)
 def test_odd_cells_of_a_parquet_file(
     read: Callable[..., list[dict[str, Any]]],
-    tmp_path_factory: pytest.TempPathFactory,
+    place: Callable[[str], Path],
     rows: list[Row],
 ) -> None:
-    path = tmp_path_factory.mktemp("cells") / "r.parquet"
+    path = place("r.parquet")
     path.write_bytes(_as_parquet([_HEADER, *rows]))
     _check_cells(read(path), rows, 1, (float,))
 
@@ -326,7 +324,7 @@ def _side_rows(side: str, path: Path) -> SideTable:
 @settings(max_examples=rounds(250, 2_500), deadline=None)
 @given(changes=_BYTES, end=_END)
 def test_damaged_files_of_items_and_users(
-    tmp_path_factory: pytest.TempPathFactory,
+    place: Callable[[str], Path],
     side: str,
     kind: str,
     changes: list[tuple[int, int]],
@@ -335,7 +333,7 @@ def test_damaged_files_of_items_and_users(
     good: list[Row] = [(f"{side}_id", _SIDES[side][1]), *((f"k{n}", f"t{n}") for n in range(9))]
     whole = _WRITERS[kind](good)
     content = _damaged(whole, changes, end)
-    path = tmp_path_factory.mktemp("side") / f"{side}s.{kind}"
+    path = place(f"{side}s.{kind}")
     path.write_bytes(content)
     n_rows, refusal = 0, ""
     try:
@@ -352,14 +350,14 @@ def test_damaged_files_of_items_and_users(
 @settings(max_examples=rounds(500, 5_000), deadline=None)
 @given(data=st.data())
 def test_odd_cells_of_items_and_users(
-    tmp_path_factory: pytest.TempPathFactory, side: str, kind: str, data: st.DataObject
+    place: Callable[[str], Path], side: str, kind: str, data: st.DataObject
 ) -> None:
     """Each row that holds anything is kept, or counted as a duplicate or as skipped."""
     if kind == "xlsx":
         rows = data.draw(st.lists(st.tuples(_SHEET_CELLS, _SHEET_CELLS), min_size=1, max_size=8))
     else:
         rows = [row[:2] for row in data.draw(_TABLES)]
-    path = tmp_path_factory.mktemp("side") / f"{side}s.{kind}"
+    path = place(f"{side}s.{kind}")
     path.write_bytes(_WRITERS[kind]([(f"{side}_id", _SIDES[side][1]), *rows]))
     found = _side_rows(side, path)
     n = len(found.table) + found.n_duplicates + found.n_skipped
