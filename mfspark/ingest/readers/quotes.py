@@ -50,11 +50,14 @@ class Grammar:
 
 @cache
 def grammar(separator: str) -> Grammar:
-    """Return the grammar of fields between a one-character separator."""
+    """Return the grammar of fields between a one-character separator.
+
+    Two quotes are always a character, nothing is matched again as the end of a field and one more.
+    """
     blank = {" ": rb"\t*", "\t": rb" *"}.get(separator, rb"[ \t]*")
     return Grammar(
-        re.compile(blank + rb'"([^"]*(?:""[^"]*)*)"' + blank),
-        re.compile(blank + rb'"([^"\\]*(?:(?:""|\\.)[^"\\]*)*)"' + blank, re.DOTALL),
+        re.compile(blank + rb'"([^"]*+(?:""[^"]*+)*+)"' + blank),
+        re.compile(blank + rb'"([^"\\]*+(?:(?:""|\\.)[^"\\]*+)*+)"' + blank, re.DOTALL),
         re.compile(blank + rb'"'),
         separator.encode(),
     )

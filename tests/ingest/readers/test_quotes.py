@@ -27,6 +27,8 @@ PIECES: list[tuple[str, list[Found]]] = [  # lines, and what becomes of each; No
     ('4,5" disc,2,x', [("4", '5" disc', 2.0)]),
     ('5,50,5,"one\ntwo, three"', [("5", "50", 5.0), None]),
     ('6,60,5,"one\n\n""two"" and\nthree"', [("6", "60", 5.0), None, None, None]),
+    ('6,61,5,"one ""two"".\nthree"', [("6", "61", 5.0), None]),
+    ('17,62,5,"one ""two"""', [("17", "62", 5.0)]),
     (' "7" , "x" ,2, y', [("7", "x", 2.0)]),
     ('8,"a \\"b\\"",3,z', [("8", 'a "b"', 3.0)]),
     ('9,90,1,"open', ["9,90,1,\"open"]),
@@ -67,7 +69,7 @@ def expected(pieces: list[tuple[str, list[Found]]]) -> dict[int, Found]:
 )
 def test_each_line_is_a_row_or_rejected_or_blank(
     read: Read,
-    tmp_path_factory: pytest.TempPathFactory,
+    place: Callable[[str], Path],
     pieces: list[tuple[str, list[Found]]],
     ended: bool,
     end: str,
@@ -77,7 +79,7 @@ def test_each_line_is_a_row_or_rejected_or_blank(
     known = [PIECES[0]] * 3  # what the columns hold is told from most rows
     text = "\n".join([HEADER, *(lines for lines, _ in [*known, *pieces, *known])])
     text += "\n" if ended else ""
-    path = tmp_path_factory.mktemp("quotes") / "r.csv"
+    path = place("r.csv")
     path.write_text(text, newline=end)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(lines_module, "CHUNK", chunk)
