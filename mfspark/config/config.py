@@ -24,6 +24,10 @@ from mfspark.config.section import Section, Share
 from mfspark.errors import ConfigError
 
 _NO_DELIMITERS = frozenset('"\n\r\\.-+')
+Encoding = Literal[
+    "auto", "utf-8", "windows-1252", "iso-8859-1", "windows-1250", "windows-1251", "windows-1253",
+    "windows-1254", "iso-8859-2", "koi8-r", "shift_jis", "euc-jp", "gb18030", "big5", "euc-kr",
+]  # fmt: skip
 Format = Literal["auto", "csv", "dat", "tab", "wide_csv", "excel", "parquet"]
 
 
@@ -79,7 +83,7 @@ class IngestOptions(Section):
     delimiter: str = ""
     """The character between fields of text, such as "|"; " " is any run of blanks; empty means
     detected."""
-    encoding: Literal["auto", "utf-8", "windows-1252", "iso-8859-1"] = "auto"
+    encoding: Encoding = "auto"
     """`auto`: UTF-8 where most is, else Windows-1252, as which `iso-8859-1` is read, too."""
     rating_scale: tuple[float, float] | None = None
     """Smallest and largest valid rating; unset means what is found, and nothing is out of range."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mfspark.errors import InputError
 from mfspark.ingest.readers.columns import SAMPLE_RECORDS
 from mfspark.ingest.readers.delimiters import BLANKS, is_quoted, separated, separator_of
-from mfspark.ingest.readers.encodings import chosen_encoding, decoded
+from mfspark.ingest.readers.encodings import MIXED, chosen_encoding, decoded
 from mfspark.ingest.readers.excel import EXCEL
 from mfspark.ingest.readers.files import open_input, size_of
 from mfspark.ingest.readers.lines import BYTE_ORDER_MARK, bytes_above_ascii
@@ -106,7 +106,7 @@ def sample_text(
     head = found.head.removeprefix(BYTE_ORDER_MARK)
     if not found.complete:
         head = head[: head.rfind(b"\n") + 1] or head
-    text = decoded(head, chosen_encoding(options, bytes_above_ascii(head), "mixed"))
+    text = decoded(head, chosen_encoding(options, bytes_above_ascii(head), MIXED), path)
     tried = DELIMITERS.get(options.format, DELIMITERS["auto"])
     if options.delimiter:
         tried = (BLANKS if options.delimiter == " " else options.delimiter,)

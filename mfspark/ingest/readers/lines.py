@@ -30,6 +30,7 @@ from mfspark.ingest.readers.quotes import (
 
 CHUNK = 4 << 20  # bytes read at a time; a few times the processor's cache
 LONGEST_LINE = 64 << 20
+_NOT_WINDOWS_1252 = (b"\x81", b"\x8d", b"\x8f", b"\x90", b"\x9d")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -48,6 +49,10 @@ class Facts:
     """Bytes of UTF-8 characters beyond their first."""
     other_bytes: int = 0
     """Bytes that are no UTF-8."""
+    beside_bytes: int = 0
+    """How many of them stand beside another byte above ASCII."""
+    undefined_bytes: int = 0
+    """How many of them are no Windows-1252 either."""
 
     def __add__(self, more: Facts) -> Facts:
         return Facts(
@@ -57,6 +62,8 @@ class Facts:
             self.lone_returns or more.lone_returns,
             self.utf8_bytes + more.utf8_bytes,
             self.other_bytes + more.other_bytes,
+            self.beside_bytes + more.beside_bytes,
+            self.undefined_bytes + more.undefined_bytes,
         )
 
 
@@ -125,8 +132,18 @@ def bytes_above_ascii(chunk: bytes) -> Facts:
     except UnicodeDecodeError:
         n_alone, runs = _runs_above_ascii(chunk)
     text = runs.decode("utf-8", "ignore")
-    valid = len(text.encode())
-    return Facts(utf8_bytes=valid - len(text), other_bytes=n_alone + len(runs) - valid)
+    utf8 = text.encode()
+    beside = len(runs) - len(utf8)
+    return Facts(
+        utf8_bytes=len(utf8) - len(text),
+        other_bytes=n_alone + beside,
+        beside_bytes=beside,
+        undefined_bytes=_count_undefined(chunk) - _count_undefined(utf8),
+    )
+
+
+def _count_undefined(content: bytes) -> int:
+    return sum(map(content.count, _NOT_WINDOWS_1252))
 
 
 def _runs_above_ascii(chunk: bytes) -> tuple[int, bytes]:

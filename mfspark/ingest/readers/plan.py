@@ -18,7 +18,7 @@ from mfspark.ingest.readers.columns import (
 )
 from mfspark.ingest.readers.delimiters import written
 from mfspark.ingest.readers.detect import Recognised, holds_nothing, recognise, sample_text
-from mfspark.ingest.readers.encodings import chosen_encoding
+from mfspark.ingest.readers.encodings import MIXED, chosen_encoding, is_foreign
 from mfspark.ingest.readers.files import size_of
 from mfspark.ingest.readers.lines import Facts, examine
 from mfspark.ingest.readers.melt import cleaned
@@ -175,12 +175,19 @@ def examined(file: TextFile, facts: Sequence[Facts], options: IngestOptions) -> 
 
 
 def in_words(file: TextFile, facts: Sequence[Facts]) -> str:
+    if options.encoding == "auto" and is_foreign(all_facts):
+        raise InputError(
+            f"{file.path} is not UTF-8, and its bytes are hardly Windows-1252",
+            "name its encoding, such as --set ingest.encoding=windows-1251, windows-1250, "
+            "shift_jis or gb18030; to read it as it is, windows-1252",
+        )
     """Say what was found beyond the layout: packing, encoding."""
     packed = f", {file.packing}" if file.packing else ""
-    if file.encoding == "mixed":
+    if file.encoding == MIXED:
         n = sum(fact.other_bytes for fact in facts)
         return f"{packed}, UTF-8 but for {count(n, 'byte')}, there Windows-1252"
-    return packed + (", Windows-1252" if file.encoding == "windows-1252" else "")
+    shown = file.encoding.replace("windows", "Windows")
+    return packed + (f", {shown}" if file.encoding != "utf-8" else "")
 
 
 def _text_splits(

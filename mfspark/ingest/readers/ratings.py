@@ -34,7 +34,7 @@ TALLY = -1
 _EXAMINE_HERE = 64 << 20  # bytes that the driver looks through itself: less than a job costs
 _FACTS = (
     "task long, lines long, odd_quotes boolean, open_quotes boolean, lone_returns boolean, "
-    "utf8_bytes long, other_bytes long"
+    "utf8_bytes long, other_bytes long, beside_bytes long, undefined_bytes long"
 )
 _ARROW_READ = pa.schema([("file", pa.int32()), *CLEANED])
 

@@ -15,7 +15,7 @@ import pyarrow.csv as pacsv
 
 from mfspark.errors import InputError
 from mfspark.ingest.readers.delimiters import as_written, is_quoted, separated, separator_of
-from mfspark.ingest.readers.encodings import Encoding, decoded
+from mfspark.ingest.readers.encodings import decoded
 from mfspark.ingest.readers.lines import line_chunks
 from mfspark.ingest.readers.quotes import LINE_END, Mender
 
@@ -33,7 +33,7 @@ class TextFile:
     """Lines before the first rating: blank lines and the header."""
     packing: str = ""
     """One of `packings.SUFFIXES`; "" where it is not packed."""
-    encoding: Encoding = "utf-8"
+    encoding: str = "utf-8"
     odd_quotes: bool = False
     """Whether some lines have quotes that are not plainly in order."""
     multiline: bool = False
@@ -227,6 +227,6 @@ class _Lines(io.RawIOBase):
     def _transcoded(self, chunk: bytes) -> bytes:
         file = self._file
         if file.encoding != "utf-8" and not chunk.isascii():
-            chunk = decoded(chunk, file.encoding).encode()
+            chunk = decoded(chunk, file.encoding, file.path).encode()
         chunk = separated(chunk, file.delimiter)
         return chunk if chunk.endswith(b"\n") else chunk + b"\n"  # blanks alone are a line, too

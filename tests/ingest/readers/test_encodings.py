@@ -62,3 +62,41 @@ def test_every_byte_has_a_character():
 def test_utf_8_can_be_demanded(read, file):
     with pytest.raises(InputError, match="not valid UTF-8"):
         read(file("r.csv", b"user,item,rating\na,\xe9,3\n"), encoding="utf-8")
+
+
+FOREIGN = {
+    "windows-1251": ["Зеркало", "Сталкер и я"],
+    "windows-1253": ["Ο θίασος", "Ζ"],
+    "koi8-r": ["Зеркало", "Сталкер"],
+    "shift_jis": ["七人の侍", "ゴジラ", "スパイダーマン"],
+    "gb18030": ["英雄", "霸王别姬"],
+    "euc-kr": ["기생충", "올드보이"],
+    "big5": ["花樣年華", "許功蓋"],  # with backslashes and bars as second bytes
+}
+
+
+@pytest.mark.parametrize("encoding", FOREIGN)
+def test_other_alphabets_are_asked_for(read, ratings_of, file, encoding):
+    titles = FOREIGN[encoding]
+    rows = [(f"u{n}", titles[n % len(titles)], 3.0) for n in range(40)]
+    text = "".join(f"{user},{title},{rating}\n" for user, title, rating in rows)
+    path = file("r.csv", ("user,item,rating\n" + text).encode(encoding))
+    with pytest.raises(InputError, match="hardly Windows-1252") as raised:
+        read(path)
+    assert "--set ingest.encoding=windows-1251" in raised.value.hint
+    assert ratings_of(read(path, encoding=encoding, split_bytes=200)) == rows
+    assert len(ratings_of(read(path, encoding="windows-1252"))) == 40
+
+
+def test_western_text_is_not_asked_for(read, ratings_of, file):
+    """Letters above ASCII side by side, and a byte that nobody knows, in a file of many others."""
+    rows = [(f"Zoë {n}", ["L’été…", "Ça va", "Müller"][n % 3], 3.0) for n in range(60)]
+    text = "".join(f"{user},{title},{rating}\n" for user, title, rating in rows)
+    content = ("user,item,rating\n" + text).encode("cp1252") + b"a\x81,b,2\n"
+    assert ratings_of(read(file("r.csv", content)))[:60] == rows
+
+
+def test_what_is_not_in_the_encoding_is_named(read, file):
+    path = file("r.csv", b"user,item,rating\na,\x83\x41,3\nb,\x83\n,2\n")
+    with pytest.raises(InputError, match=r"r\.csv is not shift_jis: it holds the bytes 83 0a"):
+        read(path, encoding="shift_jis")

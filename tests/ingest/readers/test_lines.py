@@ -47,6 +47,8 @@ def test_small_reads_give_whole_lines(tmp_path, monkeypatch):
         (b'"a\\"b",c\n', Facts(1, odd_quotes=True)),
         ("Amélie\n".encode(), Facts(1, utf8_bytes=1)),
         ("Amélie\n".encode("iso-8859-1"), Facts(1, other_bytes=1)),
+        ("Čížek\n".encode("cp1250"), Facts(1, other_bytes=3, beside_bytes=3)),
+        (b"a\x81b\xe9c\n", Facts(1, other_bytes=2, undefined_bytes=1)),
         ("Zoë\n".encode() + b"\x96\n", Facts(2, utf8_bytes=1, other_bytes=1)),
         (b"", Facts(0)),
     ],
@@ -75,7 +77,10 @@ def test_bytes_above_ascii_are_those_of_characters_and_others(pieces):
     text = chunk.decode("utf-8", "surrogateescape")
     others = sum("\udc80" <= character <= "\udcff" for character in text)
     further = len(chunk) - len(text)
-    assert bytes_above_ascii(chunk) == Facts(utf8_bytes=further, other_bytes=others)
+    found = bytes_above_ascii(chunk)
+    assert (found.utf8_bytes, found.other_bytes) == (further, others)
+    assert found.beside_bytes <= others
+    assert found.undefined_bytes <= others
 
 
 def test_endless_line_is_refused(tmp_path, monkeypatch):
