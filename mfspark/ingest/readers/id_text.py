@@ -5,8 +5,10 @@ is blank. Where a number lost digits on its way (1.23457E+11) nobody knows the i
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
@@ -47,6 +49,10 @@ _CACHED = 1 << 16  # bytes looked at together: they and what is made of them sta
 _NOT_COMPOSED = (0xCC, 0xCE), (0xD2, 0xD2), (0xD6, 0xE3), (0xEA, 0xEA), (0xEF, 0xF4)
 """First bytes in UTF-8, from and to, of all characters that the composed form may change."""
 
+_THREE_BYTES, _FOUR_BYTES = 0xE0, 0xF0
+"""First bytes in UTF-8 from which on a character has as many."""
+_JAMO = (0x1161, 0x1176), (0x11A8, 0x11C3)
+"""Vowels and finals that make a syllable with what comes before, from and to."""
 
 def clean_ids(values: pa.Array, *, numbers: bool = False) -> tuple[pa.Array, pa.Array | None]:
     """Return ids as text, and a mask of those whose digits are lost; None where none are.
@@ -59,7 +65,7 @@ def clean_ids(values: pa.Array, *, numbers: bool = False) -> tuple[pa.Array, pa.
     lowest, highest = (content.min(), content.max()) if len(content) else (_ZERO, _NINE)
     if lowest >= _ZERO and highest <= _NINE:
         return text, None
-    if highest >= _NOT_COMPOSED[0][0] and _has_any(content, _NOT_COMPOSED):
+    if highest >= _NOT_COMPOSED[0][0] and _may_be_apart(content):
         text = pc.utf8_normalize(text, form="NFC")
     text = _without_nulls(text)
     if lowest <= _IN_LONG_NULLS[-1] and _has_any(content, [(c, c) for c in _IN_LONG_NULLS]):
@@ -115,6 +121,46 @@ def _without_nulls(text: pa.Array) -> pa.Array:
     short = np.diff(offsets) <= _LONGEST_SHORT_NULL
     if not short.any():
         return text
+def _may_be_apart(content: np.ndarray) -> bool:
+    """Return whether the composed form may change some text; composing takes far longer."""
+    for start in range(0, len(content), _CACHED):
+        block = content[start : start + _CACHED]
+        suspect = np.zeros(len(block), bool)
+        for low, high in _NOT_COMPOSED:
+            suspect |= block - low <= high - low  # below low: wraps
+        at = np.flatnonzero(suspect) + start
+        if len(at) and _any_apart(content, at):
+            return True
+    return False
+
+
+def _any_apart(content: np.ndarray, at: np.ndarray) -> bool:
+    """Return whether one of the characters that begin at some bytes may change."""
+    first = content[at].astype(np.int32)
+    if first.max() >= _FOUR_BYTES:
+        return True
+    long = first >= _THREE_BYTES
+    second, third = (content.take(at + n, mode="clip").astype(np.int32) & 0x3F for n in (1, 2))
+    short_code = (first & 0x1F) << 6 | second
+    long_code = (first & 0x0F) << 12 | second << 6 | third
+    return bool(_changing()[np.where(long, long_code, short_code)].any())
+
+
+@cache
+def _changing() -> np.ndarray:
+    """bool (65536,): the characters that the composed form changes, moves or joins with others."""
+    changes = np.zeros(1 << 16, bool)
+    for code in range(0x80, 1 << 16):
+        parts = unicodedata.decomposition(chr(code)).split()
+        if len(parts) == 2 and not parts[0].startswith("<"):
+            changes[int(parts[1], 16)] = True
+        if unicodedata.combining(chr(code)) or not unicodedata.is_normalized("NFC", chr(code)):
+            changes[code] = True
+    for low, end in _JAMO:
+        changes[low:end] = True
+    return changes
+
+
     null = pc.is_in(pc.if_else(pa.array(short), text, None), NULLS)
     return pc.if_else(null, "", text) if pc.any(null).as_py() else text
 
