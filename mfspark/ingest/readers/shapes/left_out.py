@@ -12,7 +12,12 @@ import numpy as np
 from mfspark.ingest.readers.shapes.cells import Cells, is_number
 from mfspark.ingest.readers.shapes.names import NAMES, REMARKS, ROW_NUMBERS, names_an_id, plain_name
 from mfspark.ingest.readers.shapes.scale import FEWEST_ROWS, Scale, not_rated_codes
-from mfspark.ingest.readers.shapes.sums import derived_from_sums, is_extreme, summing_lines
+from mfspark.ingest.readers.shapes.sums import (
+    derived_from_sums,
+    is_extreme,
+    is_weighted_sum,
+    summing_lines,
+)
 from mfspark.ingest.readers.shapes.totals import may_say_total, says_total
 
 _FEW, _MANY = 3, 12  # values: of a class or a group, and of marks
@@ -110,6 +115,10 @@ def summing_columns(
 
 def _derived_columns(
     table: np.ndarray, items: Sequence[int], totals: Sequence[int]
+    items = [i for i in inside if i not in found and len(np.unique(table[i])) > 1]
+    for i in items:
+        if is_weighted_sum(table[i], table[[k for k in items if k != i]]):
+            found[i] = "a weighted sum of the others"
 ) -> dict[int, str]:
     """Return the columns that derive from totals, or from the sum of the columns before them."""
     found: dict[int, str] = {}

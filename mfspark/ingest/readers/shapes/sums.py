@@ -15,6 +15,7 @@ _CHANCE = 1e-3  # that any line of a table looks like a sum and is none
 _COVERED = 1 / 3  # of the cells below which there is something to sum up are filled
 _FEWEST_CELLS = 3
 _POOL = 2000  # cells that show how common a value is
+_NO_WEIGHT = 0.05  # of the largest; less may be rounding
 _EXTREMES = ("largest", "smallest", "median", "deviation", "number", "sum", "mean")
 
 
@@ -86,6 +87,28 @@ def derived_from_sums(values: np.ndarray, sums: np.ndarray) -> str:
     hits = (np.abs(slope * x + intercept - y) <= 2 * room).mean()
     closely = np.ptp(y) > 20 * room * 2  # a line through a coarse scale shows nothing
     return "the sum of the others on another scale" if hits >= _NEARLY_ALL and closely else ""
+
+
+def is_weighted_sum(values: np.ndarray, others: np.ndarray) -> bool:
+    """Return whether a line is the sum of others with weights above 0, as marks are weighed.
+
+    `values` is float64 (n,), `others` float64 (n_lines, n), NaN where blank. Only a line that is
+    written finer than the others can be told from one of those it sums up.
+    """
+    known = np.isfinite(values) & np.isfinite(others).all(0)
+    y, x = values[known], others[:, known]
+    n_weights = len(others) + 1  # and what all have
+    if len(others) < 2 or len(y) < 3 * n_weights + _FEWEST_CELLS:
+        return False
+    digits = _decimals(y)
+    if digits <= max(_decimals(line) for line in others):
+        return False
+    terms = np.vstack([x, np.ones(len(y))]).T
+    weights, _, rank, _ = np.linalg.lstsq(terms, y, rcond=None)
+    close = np.abs(terms @ weights - y) <= 10.0**-digits + 1e-9
+    weights = weights[:-1] / max(np.abs(weights[:-1]).max(), 1e-9)
+    above_0 = (weights > -_NO_WEIGHT).all() and (weights > _NO_WEIGHT).sum() > 1
+    return bool(rank == n_weights and above_0 and close.mean() >= _NEARLY_ALL)
 
 
 def _next_line(table: np.ndarray, room: np.ndarray, found: dict[int, str]) -> dict[int, str] | None:

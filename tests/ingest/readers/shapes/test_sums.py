@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mfspark.ingest.readers.shapes.sums import derived_from_sums, is_extreme, summing_lines
+from mfspark.ingest.readers.shapes.sums import (
+    derived_from_sums,
+    is_extreme,
+    is_weighted_sum,
+    summing_lines,
+)
 from tests.support.rounds import rounds
 
 
@@ -119,3 +124,33 @@ def test_a_few_cells_that_are_means_are_no_line_of_means():
     assert summing_lines(table) == {}
     table[4] = means.round(2)
     assert summing_lines(table) == {4: "the mean of the others"}
+
+
+@pytest.mark.parametrize("digits", [1, 2])
+@pytest.mark.parametrize("weights", [(0.4, 0.35, 0.25), (0.1, 0.2, 0.3, 0.15, 0.25)])
+def test_weighted_sums_are_told_by_their_weights(weights, digits):
+    table = ratings(12, 40, 5, 0.0).T
+    total = (np.array(weights) @ table[: len(weights)]).round(digits)
+    assert is_weighted_sum(total, table)
+    total[3] = np.nan
+    table[1, 7] = np.nan
+    assert is_weighted_sum(total, table), "where nothing is blank"
+    difference = (table[0] - 0.35 * table[1]).round(2)
+    assert not is_weighted_sum(difference, table), "with weights above 0"
+    assert not is_weighted_sum((0.37 * table[0]).round(2), table), "of several"
+
+
+@settings(max_examples=200)
+@given(
+    seed=st.integers(0, 2**32),
+    n=st.integers(8, 60),
+    m=st.integers(2, 9),
+    digits=st.sampled_from([1, 2]),
+    apart=st.floats(0.3, 2),
+)
+def test_what_others_rate_alike_is_no_weighted_sum(seed, n, m, digits, apart):
+    """A film that each person rates, to the tenth, about as the others on average."""
+    table = ratings(seed, n, m, 0.0)
+    noise = np.random.default_rng(seed).normal(0, apart, n)
+    alike = np.clip(table.mean(1) + noise, 1, 5).round(digits)
+    assert not is_weighted_sum(alike, table.T)
