@@ -51,7 +51,7 @@ class InputColumns(Section):
     """Which input column plays which part; a name, or a 1-based position as text such as "3".
 
     Empty means: recognised by its name (userId, user_id, user, ...) or by the usual order.
-    `timestamp = "-"` means: there is none.
+    `timestamp = "-"` means: there is none; `user = "-"`: each file is one user, called by its name.
     """
 
     user: str = ""

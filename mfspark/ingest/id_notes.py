@@ -21,7 +21,7 @@ _MOST = 2_000_000  # ids looked at; they are brought to the driver
 _FEW = 0.1  # of the ids are no numbers: they rather than the others are odd
 _UNSEEN = r"[\p{Cf}\p{Cc}\p{Z}\s'\"\x{b4}\x{60}\x{2018}\x{2019}\x{201c}\x{201d}]+"
 """Blanks, characters without a shape, and quotes."""
-_LEADING_ZEROS = r"^0+(\d)"
+_LEADING_ZEROS = r"^\+?0*(\d)"
 
 
 def notes_on_ids(side: Side, ids: DataFrame, n: int) -> list[str]:

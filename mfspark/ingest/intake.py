@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     Write = Callable[[DataFrame, str], None]
 
 log = logging.getLogger(__name__)
+_ONE_USER = "all ratings are of one user: they recommend nothing; give those of several people"
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,8 @@ def ingest(
     catalogue = read_items(items_files, config.ingest)
     with input_errors():
         plan = plan_ratings(spark, ratings_files, config.ingest)
+        if not items_files and plan.exports:
+            catalogue = read_items(plan.exports, config.ingest)
         rows = scratch.keep(read_planned(spark, plan), "read")
     names = display_names(ratings_files)
     counts = count_rows(rows, until, len(plan.splits))
@@ -168,6 +171,7 @@ def ingest(
         )
     (user_ids, n_users), (item_ids, n_items) = (numbered.result() for numbered in numbering)
     notes = [apart] if apart else []
+    notes += [] if n_users > 1 else [_ONE_USER]
     numbered_ids = (user_ids, n_users), (item_ids, n_items)
     for side, (frame, n) in zip(SIDES, numbered_ids, strict=True):
         notes += notes_on_ids(side, frame, n) if ids.of(side) == "string" else []

@@ -359,6 +359,24 @@ def test_ratings_apart_are_noted_and_can_be_left_out(night, file):
     assert len(tables["rejected_ratings"]) == 100
 
 
+def test_exports_of_several_people_are_one_night(night, file, catalogue):
+    header = "Book Id,Title,My Rating,Date Read,Date Added\n"
+    ann = file("ann.csv", header + "10,Emma,4,2020/01/02,2019/01/01\n77,It,0,,2019/01/01\n")
+    bob = file("bob.csv", header + "10,Emma (again),5,,2019/01/01\n")
+    report, tables = night([ann, bob], max_rejected_share=0.0)
+    assert report.rejected_by_reason == {"not_rated": 1}
+    assert report.notes == []
+    assert {(r["user_id"], r["rating"]) for r in tables["ratings"]} == {("ann", 4.0), ("bob", 5.0)}
+    assert {row["item_id"]: row["title"] for row in tables["items"]} == {10: "Emma"}
+    assert report.described_items == SideCounts(), "these files are of ratings"
+    _, tables = night([ann, bob], [catalogue])
+    assert by(tables["items"], "item_id")[10]["title"] == "Toy", "what item files say goes before"
+    report, _ = night([ann])
+    assert report.notes == [
+        "all ratings are of one user: they recommend nothing; give those of several people"
+    ]
+
+
 @pytest.mark.parametrize(
     ("values", "noted"),
     [

@@ -8,11 +8,12 @@ the rules in words.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mfspark.errors import InputError
+from mfspark.ingest.readers.quotes import LINE_END
 from mfspark.ingest.readers.shapes.cells import Cells, Sample
 from mfspark.ingest.readers.shapes.guesses import (
     PARTS,
@@ -24,6 +25,7 @@ from mfspark.ingest.readers.shapes.guesses import (
     without_times,
 )
 from mfspark.ingest.readers.shapes.header import find_header
+from mfspark.ingest.readers.shapes.long import LongColumns
 from mfspark.ingest.readers.shapes.names import (
     TIERS,
     UNSURE,
@@ -32,6 +34,7 @@ from mfspark.ingest.readers.shapes.names import (
     named_twice,
     plain_name,
 )
+from mfspark.ingest.readers.shapes.personal import ONE_PERSON, export_of, person_of
 from mfspark.ingest.readers.shapes.readings import (
     MOST_LONG_COLUMNS,
     Long,
@@ -39,38 +42,14 @@ from mfspark.ingest.readers.shapes.readings import (
     prefers_wide,
 )
 from mfspark.ingest.readers.shapes.refusal import unclear
-from mfspark.ingest.readers.shapes.wide import Wide, WideColumns, read_as_wide, title_of
+from mfspark.ingest.readers.shapes.wide import Wide, WideColumns, read_as_wide
 from mfspark.ingest.readers.times import looks_like_timestamp
 
 if TYPE_CHECKING:
     from mfspark.config.config import IngestOptions, InputColumns
 
 SAMPLE_RECORDS = 1000
-_NO_TIMESTAMP = "-"
-
-
-@dataclass(frozen=True)
-class LongColumns:
-    """Positions (from 0) of the parts in a table with one row a rating; timestamp may be -1."""
-
-    user: int
-    item: int
-    rating: int
-    """-1: there are no ratings, each row is a choice."""
-    timestamp: int = -1
-    counts: bool = False
-    """Whether a rating says how often a choice was made."""
-
-    def describe(self, names: Sequence[str]) -> str:
-        """Say which columns are read as what, and which are ignored."""
-        found = (self.user, self.item, self.rating, self.timestamp)
-        parts = {part: i for part, i in zip(TIERS, found, strict=True) if i >= 0}
-        called = {"rating": "number of choices"} if self.counts else {}
-        words = [f"{called.get(part, part)} = {title_of(names, i)}" for part, i in parts.items()]
-        words += [] if self.rating >= 0 else ["no ratings: each row is a choice"]
-        ignored = [title_of(names, i) for i in range(len(names)) if i not in parts.values()]
-        words += [f"ignored: {', '.join(ignored)}"] if ignored else []
-        return "long, " + ", ".join(words)
+_NONE = "-"
 
 
 @dataclass(frozen=True)
@@ -82,21 +61,6 @@ class FileColumns:
     """Records before the first rating: blank ones, titles and the header."""
     n_columns: int
     description: str
-
-    @property
-    def used(self) -> tuple[int, ...]:
-        """Positions of all columns that are read."""
-        return used_columns(self.columns)
-
-
-def used_columns(columns: LongColumns | WideColumns) -> tuple[int, ...]:
-    """Return the positions of all columns that are read."""
-    items = (
-        [i for i, _ in columns.items]
-        if isinstance(columns, WideColumns)
-        else [columns.item, columns.rating]
-    )
-    return tuple(i for i in (columns.user, *items, columns.timestamp) if i >= 0)
 
 
 def without_ratings(columns: LongColumns | WideColumns) -> bool:
@@ -120,6 +84,7 @@ def file_columns(
         raise InputError(f"{path} holds no rows", "check how it was exported")
     records = [[cell.strip() for cell in record] for record in sample[blank:]]
     names, skip = find_header(records, options)
+    names = [name.replace(LINE_END, " ") for name in names]
     rows = [n for n in range(skip, len(records)) if any(records[n])]
     width = len(names) or Counter(len(records[n]) for n in rows).most_common(1)[0][0]
     rows = [n for n in rows if len(records[n]) == width]
@@ -145,6 +110,8 @@ def table_columns(sample: Sample, options: IngestOptions) -> LongColumns | WideC
             "a wide sheet has one row a user and one column an item; see docs/ingest.md",
         )
     found = _parts(sample, given)
+    if (one_persons := _of_one_person(sample, found, options)) is not None:
+        return one_persons
     if (choices := _choices(sample, found, options)) is not None:
         return choices
     if options.format in ("csv", "dat", "tab") or given.item or given.rating:
@@ -156,6 +123,36 @@ def table_columns(sample: Sample, options: IngestOptions) -> LongColumns | WideC
     if all(part in found for part in PARTS) and (given.user or not _is_unsure(sample, found)):
         return _long(sample, found, given)
     return _by_values(sample, found, options)
+
+
+def _of_one_person(
+    sample: Sample, found: Mapping[str, int], options: IngestOptions
+) -> LongColumns | None:
+    """Return the columns of a file that is one user; None where it is not known to be one.
+
+    Raises InputError where it is said to be one, but not what is rated, or how.
+    """
+    given, names = options.columns, sample.names
+    export = None if given.user else export_of(names)
+    if not export and given.user != ONE_PERSON:
+        return None
+    parts = {**found, "user": -1}
+    other_time = -1
+    if export:
+        known = export.parts(names)
+        parts |= {part: i for part, i in known.items() if not getattr(given, part)}
+        other_time = -1 if given.timestamp else export.other_time(names)
+    else:
+        parts |= as_many_as_missing(sample, parts)
+    if "item" not in parts or "rating" not in parts:
+        raise unclear(sample, parts, [])
+    return replace(
+        _long(sample, parts, given),
+        person=person_of(sample.path),
+        service=export.service if export else "",
+        other_time=other_time,
+        not_rated=export.not_rated if export else (),
+    )
 
 
 def _choices(sample: Sample, found: dict[str, int], options: IngestOptions) -> LongColumns | None:
@@ -187,7 +184,7 @@ def _by_values(
 ) -> LongColumns | WideColumns:
     """Choose between the long reading, if there is one, and the wide one by what they hold."""
     missing = [part for part in PARTS if part not in found]
-    guess = completed(sample, found)
+    guess = completed(sample, found, counts=options.feedback == "explicit")
     long = wide = None
     if all(part in guess for part in PARTS):
         user, item, rating = (sample.columns[guess[part]] for part in PARTS)
@@ -207,7 +204,8 @@ def _by_values(
     if wide and prefers_wide(long, wide):
         return wide.columns
     if long and is_clearly_long(long, wide, missing):
-        return _long(sample, guess, options.columns)
+        flags = "rating" in missing and set(long.rating.values) == {0.0, 1.0}
+        return replace(_long(sample, guess, options.columns), flags=flags)
     names = sample.names or [""] * len(sample.columns)
     readings: list[tuple[Long | Wide, str]] = []
     if long:
@@ -224,12 +222,12 @@ def _parts(sample: Sample, given: InputColumns) -> dict[str, int]:
     width, names = len(sample.columns), sample.names
     for part in TIERS:
         wanted: str = getattr(given, part)
-        if wanted and wanted != _NO_TIMESTAMP:
+        if wanted and wanted != _NONE:
             setting = f"ingest.columns.{part}"
             found[part] = find_column(wanted, names, width, setting, sample.path)
     for part in TIERS:
         free = [i for i in range(width) if i not in found.values()]
-        if part not in found and getattr(given, part) != _NO_TIMESTAMP:
+        if part not in found and getattr(given, part) != _NONE:
             best = best_named(part, names, free)
             if part == "timestamp":
                 times = [i for tier in TIERS[part] for i in free if _is_named(names, i, tier)]
@@ -260,7 +258,7 @@ def _long(sample: Sample, found: dict[str, int], given: InputColumns) -> LongCol
             _check_alone(sample, part, found, given)
     rest = left_over(sample, found)
     timestamp = found.get("timestamp", -1)
-    if timestamp < 0 and not sample.names and rest and given.timestamp != _NO_TIMESTAMP:
+    if timestamp < 0 and not sample.names and rest and given.timestamp != _NONE:
         timestamp = rest[0] if looks_like_timestamp(sample.columns[rest[0]].texts) else -1
     return LongColumns(found["user"], found["item"], found["rating"], timestamp)
 

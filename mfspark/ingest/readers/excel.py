@@ -21,12 +21,7 @@ import pyarrow as pa
 from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
 from mfspark.errors import InputError
-from mfspark.ingest.readers.columns import (
-    SAMPLE_RECORDS,
-    FileColumns,
-    file_columns,
-    without_ratings,
-)
+from mfspark.ingest.readers.columns import SAMPLE_RECORDS, FileColumns, file_columns
 from mfspark.ingest.readers.excel_archive import (
     DAMAGED_ZIP,
     OLD_BINARY,
@@ -44,6 +39,8 @@ from mfspark.ingest.readers.validate import Rules, rules_of
 
 if TYPE_CHECKING:
     from mfspark.config.config import IngestOptions
+    from mfspark.ingest.readers.shapes.long import LongColumns
+    from mfspark.ingest.readers.shapes.wide import WideColumns
 
 MAX_FILE_BYTES = 256 << 20
 _CELLS_A_BATCH = 500_000
@@ -61,9 +58,9 @@ class SheetSource:
     rules: Rules
 
     @property
-    def holds_choices(self) -> bool:
-        """Whether its rows are choices without ratings."""
-        return without_ratings(self.columns.columns)
+    def reading(self) -> LongColumns | WideColumns:
+        """Which column plays which part."""
+        return self.columns.columns
 
     def read(self, _split: Split) -> Iterator[pa.RecordBatch]:
         """Yield the cleaned rows of the sheet, those below the header."""

@@ -39,26 +39,30 @@ _SCIENTIFIC = r"^-?\d(\.\d+)?[eE]\+\d{1,3}$|^-?\d\.\d+[eE]\d{1,3}$"
 _LONG_WHOLE = r"^-?\d{16,}\.0+$"
 _SCIENTIFIC_WHOLE = r"^\d+[eE]\+?\d{1,3}$"  # a name, where ids are names
 _WHOLE = r"^-?(0|[1-9]\d*)\.0+$"
-_DIGITS = re.compile(r"[0-9]+(\.0+)?")
+_WHOLE_WITH_COMMA = r"^(0|[1-9]\d*),(0+)$"
+_DIGITS = re.compile(r"[0-9]+([.,]0+)?")
 _PLAIN = r"^(0|[1-9][0-9]{0,18})$"
 _NEARLY_ALL = 0.9
 _EXACT = 2**53  # up to here floats hold every whole number
 _ZERO, _NINE = ord("0"), ord("9")
-_PLUS, _POINT = ord("+"), ord(".")
+_PLUS, _COMMA, _POINT = ord("+"), ord(","), ord(".")
 _CACHED = 1 << 16  # bytes looked at together: they and what is made of them stay in the cache
 _NOT_COMPOSED = (0xCC, 0xCE), (0xD2, 0xD2), (0xD6, 0xE3), (0xEA, 0xEA), (0xEF, 0xF4)
 """First bytes in UTF-8, from and to, of all characters that the composed form may change."""
-
 _THREE_BYTES, _FOUR_BYTES = 0xE0, 0xF0
 """First bytes in UTF-8 from which on a character has as many."""
 _JAMO = (0x1161, 0x1176), (0x11A8, 0x11C3)
 """Vowels and finals that make a syllable with what comes before, from and to."""
 
-def clean_ids(values: pa.Array, *, numbers: bool = False) -> tuple[pa.Array, pa.Array | None]:
+
+def clean_ids(
+    values: pa.Array, *, numbers: bool = False, comma: bool = False
+) -> tuple[pa.Array, pa.Array | None]:
     """Return ids as text, and a mask of those whose digits are lost; None where none are.
 
     Missing ids are "". Columns of digits alone, as most are, cost one look at their bytes.
     `numbers`: nearly all ids of the column are, so that more words say that there is none.
+    `comma`: 7,0 is 7.0, as numbers are written beside it.
     """
     text = stripped(values)
     content = bytes_of(text)
@@ -72,6 +76,8 @@ def clean_ids(values: pa.Array, *, numbers: bool = False) -> tuple[pa.Array, pa.
         text = pc.if_else(pc.is_in(text, NULLS), "", text)
     if numbers:
         text = pc.if_else(pc.is_in(pc.utf8_lower(text), _NO_NUMBERS), "", text)
+    if comma and lowest <= _COMMA:
+        text = pc.replace_substring_regex(text, _WHOLE_WITH_COMMA, r"\1.\2")
     points = lowest <= _POINT and _has_any(content, ((_POINT, _POINT), (_PLUS, _PLUS)))
     return _from_floats(text, numbers=numbers) if numbers or points else (text, None)
 
@@ -115,12 +121,6 @@ def _has_any(content: np.ndarray, ranges: Sequence[tuple[int, int]]) -> bool:
     return False
 
 
-def _without_nulls(text: pa.Array) -> pa.Array:
-    """Return "" for NULLS; only short texts are compared."""
-    offsets = np.frombuffer(text.buffers()[1], np.int32)[text.offset :][: len(text) + 1]
-    short = np.diff(offsets) <= _LONGEST_SHORT_NULL
-    if not short.any():
-        return text
 def _may_be_apart(content: np.ndarray) -> bool:
     """Return whether the composed form may change some text; composing takes far longer."""
     for start in range(0, len(content), _CACHED):
@@ -161,6 +161,12 @@ def _changing() -> np.ndarray:
     return changes
 
 
+def _without_nulls(text: pa.Array) -> pa.Array:
+    """Return "" for NULLS; only short texts are compared."""
+    offsets = np.frombuffer(text.buffers()[1], np.int32)[text.offset :][: len(text) + 1]
+    short = np.diff(offsets) <= _LONGEST_SHORT_NULL
+    if not short.any():
+        return text
     null = pc.is_in(pc.if_else(pa.array(short), text, None), NULLS)
     return pc.if_else(null, "", text) if pc.any(null).as_py() else text
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mfspark.ingest.readers.columns import LongColumns
+from mfspark.ingest.readers.shapes.long import LongColumns
 from mfspark.ingest.readers.shapes.totals import say_totals
 from mfspark.ingest.readers.shapes.wide import WideColumns
 from mfspark.ingest.readers.validate import (
@@ -47,19 +47,35 @@ def cleaned(
 
 def _long(records: Records, columns: LongColumns) -> Fields:
     fields = records.columns
+    found = {i: fields[i] for i in columns.used}
+    return replace(parts_of(found, columns, pa.array(records.lines)), others=fields)
+
+
+def parts_of(found: Mapping[int, pa.Array], columns: LongColumns, lines: pa.Array) -> Fields:
+    """Return the parts of some rows of a long table, whose columns are given by their position.
+
+    Where there are no ratings each row is a choice, and counts 1; where no column says who, all
+    rows are one person's.
+    """
+    n = len(lines)
+    person = pa.scalar(columns.person, pa.string())
+    timestamp = found.get(columns.timestamp)
+    if timestamp is not None and columns.other_time >= 0:
+        other = found[columns.other_time]
+        timestamp = pc.if_else(_is_blank(timestamp), other, timestamp)
     return Fields(
-        lines=pa.array(records.lines),
-        user=fields[columns.user],
-        item=fields[columns.item],
-        rating=fields[columns.rating] if columns.rating >= 0 else ones(len(records.lines)),
-        timestamp=fields[columns.timestamp] if columns.timestamp >= 0 else None,
-        others=fields,
+        lines=lines,
+        user=found[columns.user] if columns.user >= 0 else pa.repeat(person, n),
+        item=found[columns.item],
+        rating=found[columns.rating] if columns.rating >= 0 else pa.array(np.ones(n)),
+        timestamp=timestamp,
     )
 
 
-def ones(n: int) -> pa.Array:
-    """Return n ratings of 1, which stand for choices."""
-    return pa.array(np.ones(n))
+def _is_blank(values: pa.Array) -> pa.Array:
+    if not pa.types.is_string(values.type):
+        return pc.is_null(values)
+    return pc.equal(pc.fill_null(pc.utf8_trim_whitespace(values), ""), "")
 
 
 def _without_totals(

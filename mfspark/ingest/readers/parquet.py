@@ -14,17 +14,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mfspark.errors import InputError
-from mfspark.ingest.readers.columns import (
-    SAMPLE_RECORDS,
-    LongColumns,
-    table_columns,
-    used_columns,
-    without_ratings,
-)
+from mfspark.ingest.readers.columns import SAMPLE_RECORDS, table_columns
 from mfspark.ingest.readers.encodings import windows_1252
 from mfspark.ingest.readers.files import open_input
-from mfspark.ingest.readers.melt import cleaned, ones
+from mfspark.ingest.readers.melt import cleaned, parts_of
 from mfspark.ingest.readers.shapes.cells import Cells, Sample
+from mfspark.ingest.readers.shapes.long import LongColumns
 from mfspark.ingest.readers.shapes.wide import WideColumns
 from mfspark.ingest.readers.source import Split, TableFormat, TextTable
 from mfspark.ingest.readers.text import Records
@@ -43,20 +38,15 @@ class ParquetSource:
     """A Parquet file and its columns."""
 
     path: str
-    columns: LongColumns | WideColumns
+    reading: LongColumns | WideColumns
     names: tuple[str, ...]
     """Of the file's columns, and then of those that its folders name (user=5)."""
     rules: Rules
 
-    @property
-    def holds_choices(self) -> bool:
-        """Whether its rows are choices without ratings."""
-        return without_ratings(self.columns)
-
     def read(self, split: Split) -> Iterator[pa.RecordBatch]:
         """Yield the cleaned rows of some row groups; the line is the row's number in the file."""
-        line, columns = split.first_line, self.columns
-        parts = used_columns(columns)
+        line, columns = split.first_line, self.reading
+        parts = columns.used
         for found in _batches(self.path, self.names, parts, range(split.start, split.end)):
             n = len(found[parts[0]])
             lines = np.arange(line, line + n, dtype=np.int64)
@@ -84,7 +74,7 @@ def parquet_columns(path: str, options: IngestOptions) -> tuple[Sample, LongColu
     lines = range(1, len(columns[0].texts) + 1) if columns else ()
     sample = Sample(path, names, columns, lines)
     found = table_columns(sample, options)
-    for i in used_columns(found):
+    for i in found.used:
         kind = schema.field(i).type if i < len(schema.names) else pa.string()
         if pa.types.is_nested(kind):
             raise InputError(
@@ -140,10 +130,14 @@ def _batches(
 
 
 def _fields(found: dict[int, pa.Array], columns: LongColumns, lines: pa.Array) -> Fields:
-    time = _as_time(found[columns.timestamp]) if columns.timestamp >= 0 else None
-    user, item = _as_id(found[columns.user]), _as_id(found[columns.item])
-    rating = _as_number(found[columns.rating]) if columns.rating >= 0 else ones(len(lines))
-    return Fields(lines, user, item, rating, time)
+    times, rating = (columns.timestamp, columns.other_time), (columns.rating,)
+    typed = {
+        i: (_as_time if i in times else _as_number if i in rating else _as_id)(values)
+        for i, values in found.items()
+    }
+    if columns.other_time >= 0 and len({typed[i].type for i in times}) > 1:
+        typed |= {i: as_text(typed[i]) for i in times}
+    return parts_of(typed, columns, lines)
 
 
 def _texts(values: pa.Array) -> list[str]:

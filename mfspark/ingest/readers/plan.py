@@ -10,12 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from mfspark.errors import InputError
-from mfspark.ingest.readers.columns import (
-    FileColumns,
-    LongColumns,
-    file_columns,
-    without_ratings,
-)
+from mfspark.ingest.readers.columns import FileColumns, file_columns, without_ratings
 from mfspark.ingest.readers.delimiters import written
 from mfspark.ingest.readers.detect import Recognised, holds_nothing, recognise, sample_text
 from mfspark.ingest.readers.encodings import MIXED, chosen_encoding, is_foreign
@@ -24,6 +19,8 @@ from mfspark.ingest.readers.lines import Facts, examine
 from mfspark.ingest.readers.melt import cleaned
 from mfspark.ingest.readers.parquet import folder_columns
 from mfspark.ingest.readers.quotes import shapes_of
+from mfspark.ingest.readers.shapes.long import LongColumns
+from mfspark.ingest.readers.shapes.personal import check_people
 from mfspark.ingest.readers.source import Source, Split
 from mfspark.ingest.readers.text import TextFile, read_records
 from mfspark.ingest.readers.times import times_in_words
@@ -32,6 +29,7 @@ from mfspark.system.words import count
 
 if TYPE_CHECKING:
     from mfspark.config.config import IngestOptions
+    from mfspark.ingest.readers.shapes.wide import WideColumns
 
 
 @dataclass(frozen=True)
@@ -43,14 +41,14 @@ class TextSource:
     rules: Rules
 
     @property
-    def holds_choices(self) -> bool:
-        """Whether its rows are choices without ratings."""
-        return without_ratings(self.layout.columns)
+    def reading(self) -> LongColumns | WideColumns:
+        """Which column plays which part."""
+        return self.layout.columns
 
     def read(self, split: Split) -> Iterator[pa.RecordBatch]:
         """Yield the cleaned rows of a range of lines."""
         layout, place = self.layout, (split.start, split.end, split.first_line)
-        for records in read_records(self.file, *place, layout.used, split.lines):
+        for records in read_records(self.file, *place, layout.columns.used, split.lines):
             yield from cleaned(records, layout.columns, self.rules)
 
 
@@ -65,6 +63,8 @@ class ReadPlan:
     sources: tuple[Source, ...]
     splits: tuple[Split, ...]
     read_as: tuple[str, ...]
+    exports: tuple[str, ...] = ()
+    """Files of services that name the items beside the ratings."""
 
 
 def plan_read(
@@ -94,7 +94,10 @@ def plan_read(
             texts.append((number, _ranges(source.file, split_bytes)))
         sources.append(source)
         read_as.append(description)
-    _check_alike([p for p in zip(files, sources, filled, strict=True) if p[2]], options)
+    readings = [(files[n], sources[n].reading) for n in range(len(files)) if filled[n]]
+    _check_alike(readings, options)
+    personal = {path: r for path, r in readings if isinstance(r, LongColumns) and r.user < 0}
+    check_people(list(personal))
     facts = iter(examine_all([found for _, ranges in texts for found in ranges]))
     for number, ranges in texts:
         here = list(islice(facts, len(ranges)))
@@ -104,7 +107,8 @@ def plan_read(
         sources[number] = replace(source, file=file)
         read_as[number] += in_words(file, here)
         splits += _text_splits(number, ranges, here, file.multiline)
-    return ReadPlan(tuple(sources), tuple(splits), tuple(read_as))
+    named = () if options.columns.item else (path for path, r in personal.items() if r.service)
+    return ReadPlan(tuple(sources), tuple(splits), tuple(read_as), tuple(named))
 
 
 def holds_choices(path: str, options: IngestOptions) -> bool:
@@ -113,12 +117,14 @@ def holds_choices(path: str, options: IngestOptions) -> bool:
         return False
     found = recognise(path, options)
     read = found.format.source(path, options) if found.format else _text(path, found, options)
-    return getattr(read[0], "holds_choices", False)
+    return without_ratings(read[0].reading)
 
 
-def _check_alike(read: Sequence[tuple[str, Source, bool]], options: IngestOptions) -> None:
+def _check_alike(
+    read: Sequence[tuple[str, LongColumns | WideColumns]], options: IngestOptions
+) -> None:
     """Raise InputError where choices without ratings stand among ratings."""
-    choices = [path for path, source, _ in read if getattr(source, "holds_choices", False)]
+    choices = [path for path, reading in read if without_ratings(reading)]
     if choices and options.feedback != "implicit" and len(choices) < len(read):
         raise InputError(
             f"{choices[0]} holds choices without ratings, other files hold ratings",
@@ -169,18 +175,18 @@ def examined(file: TextFile, facts: Sequence[Facts], options: IngestOptions) -> 
             f"{file.path} is not valid UTF-8", 'set ingest.encoding = "auto" or "windows-1252"'
         )
     encoding = chosen_encoding(options, all_facts)
-    odd, still_open = (all_facts.odd_quotes, all_facts.open_quotes) if file.quoted else (False,) * 2
-    file = replace(file, encoding=encoding, odd_quotes=odd, multiline=still_open)
-    return replace(file, lone_returns=all_facts.lone_returns)
-
-
-def in_words(file: TextFile, facts: Sequence[Facts]) -> str:
     if options.encoding == "auto" and is_foreign(all_facts):
         raise InputError(
             f"{file.path} is not UTF-8, and its bytes are hardly Windows-1252",
             "name its encoding, such as --set ingest.encoding=windows-1251, windows-1250, "
             "shift_jis or gb18030; to read it as it is, windows-1252",
         )
+    odd, still_open = (all_facts.odd_quotes, all_facts.open_quotes) if file.quoted else (False,) * 2
+    file = replace(file, encoding=encoding, odd_quotes=odd, multiline=still_open)
+    return replace(file, lone_returns=all_facts.lone_returns)
+
+
+def in_words(file: TextFile, facts: Sequence[Facts]) -> str:
     """Say what was found beyond the layout: packing, encoding."""
     packed = f", {file.packing}" if file.packing else ""
     if file.encoding == MIXED:

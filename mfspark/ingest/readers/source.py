@@ -10,6 +10,8 @@ import pyarrow as pa
 
 if TYPE_CHECKING:
     from mfspark.config.config import IngestOptions
+    from mfspark.ingest.readers.shapes.long import LongColumns
+    from mfspark.ingest.readers.shapes.wide import WideColumns
 
 
 @dataclass(frozen=True)
@@ -25,10 +27,12 @@ class Split:
 
 
 class Source(Protocol):
-    """A file of ratings and how it is read; goes to the tasks.
+    """A file of ratings and how it is read; goes to the tasks."""
 
-    One whose rows may be choices without ratings says so by an attribute `holds_choices`.
-    """
+    @property
+    def reading(self) -> LongColumns | WideColumns:
+        """Which column plays which part."""
+        ...
 
     def read(self, split: Split, /) -> Iterator[pa.RecordBatch]:
         """Yield the cleaned rows of a part, with the columns of `validate.CLEANED`."""

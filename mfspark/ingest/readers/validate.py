@@ -21,7 +21,7 @@ from mfspark.schemas import TIMESTAMP
 
 if TYPE_CHECKING:
     from mfspark.config.config import IngestOptions
-    from mfspark.ingest.readers.columns import LongColumns
+    from mfspark.ingest.readers.shapes.long import LongColumns
     from mfspark.ingest.readers.shapes.wide import WideColumns
 
 CLEANED = pa.schema(
@@ -88,7 +88,7 @@ def rules_of(
     user, item, timestamp = columns.user, getattr(columns, "item", -1), columns.timestamp
     times = form_of(sample[timestamp]) if 0 <= timestamp < len(sample) else "epoch"
     ids = [0 <= i < len(sample) and mostly_numbers(sample[i]) for i in (user, item)]
-    missing = options.missing_ratings
+    missing = options.missing_ratings or columns.not_rated
     return Rules(
         options.rating_scale, delimiter, times=times, missing=missing, number_ids=(ids[0], ids[1])
     )
@@ -99,8 +99,10 @@ def clean(fields: Fields, rules: Rules) -> pa.RecordBatch:
 
     Rows whose fields are all blank are dropped: a blank line is no row.
     """
-    user, lost_user = clean_ids(fields.user, numbers=rules.number_ids[0])
-    item, lost_item = clean_ids(fields.item, numbers=rules.number_ids[1])
+    (user, lost_user), (item, lost_item) = (
+        clean_ids(ids, numbers=are_numbers, comma=rules.delimiter == ";")
+        for ids, are_numbers in zip((fields.user, fields.item), rules.number_ids, strict=True)
+    )
     rating, bad_rating = parse_ratings(fields.rating, rules)
     n = len(user)
     rated_at, bad_time = pa.nulls(n, TIMESTAMP), None

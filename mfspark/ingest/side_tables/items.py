@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from mfspark.errors import InputError
 from mfspark.ingest.readers.files import open_input
 from mfspark.ingest.readers.shapes.names import TIERS
+from mfspark.ingest.readers.shapes.personal import export_of
 from mfspark.ingest.readers.source import TextTable
 from mfspark.ingest.side_tables.reader import SideTable, known_column, read_side_files, trimmed
 
@@ -90,6 +91,8 @@ def _parts(content: TextTable, path: str) -> tuple[int, int, int]:
     width = len(content.columns)
     if not content.names:
         return 0, 1 if width > 1 else -1, 2 if width > 2 else -1
+    if export := export_of(content.names):
+        return export.parts(content.names)["item"], export.title_position(content.names), -1
     genres, title, item = (known_column(content.names, t, path) for t in (_GENRES, _TITLES, _IDS))
     if item < 0 and title >= 0:
         item = next((i for i in range(width) if i not in (title, genres)), -1)

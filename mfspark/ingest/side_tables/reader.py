@@ -21,7 +21,7 @@ from mfspark.ingest.readers.files import size_of
 from mfspark.ingest.readers.id_text import clean_ids, without_point_zero
 from mfspark.ingest.readers.lines import examine
 from mfspark.ingest.readers.plan import examined
-from mfspark.ingest.readers.quotes import shapes_of
+from mfspark.ingest.readers.quotes import LINE_END, shapes_of
 from mfspark.ingest.readers.shapes.cells import is_number
 from mfspark.ingest.readers.shapes.names import plain_name
 from mfspark.ingest.readers.source import TextTable, text_columns
@@ -125,7 +125,7 @@ def _read(path: str, options: IngestOptions, header_names: Set[str]) -> TextTabl
     delimiter, sample = sample_text(found, options, path)
     records = [[cell.strip() for cell in record] for record in sample]
     at = _header_at(records, header_names)
-    header = records[at] if at is not None else []
+    header = [name.replace(LINE_END, " ") for name in records[at]] if at is not None else []
     width = (
         len(header)
         or Counter(len(record) for record in records if any(record)).most_common(1)[0][0]

@@ -6,7 +6,9 @@ import pytest
 
 from mfspark.config.config import IngestOptions, InputColumns
 from mfspark.errors import InputError
-from mfspark.ingest.readers.columns import LongColumns, WideColumns, file_columns
+from mfspark.ingest.readers.columns import file_columns
+from mfspark.ingest.readers.shapes.long import LongColumns
+from mfspark.ingest.readers.shapes.wide import WideColumns
 
 
 def layout(*lines: str, **options):

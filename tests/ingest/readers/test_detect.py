@@ -15,11 +15,13 @@ from mfspark.config.config import IngestOptions
 from mfspark.errors import InputError
 from mfspark.ingest.readers import detect
 from mfspark.ingest.readers.detect import DELIMITERS, FORMATS
+from mfspark.ingest.readers.shapes.long import LongColumns
 from mfspark.ingest.readers.source import Split, TableFormat, TextTable
 from mfspark.ingest.readers.validate import Fields, Rules, clean
 from mfspark.ingest.side_tables.items import read_items
 
 HEAD = b"TOY1"
+READING = LongColumns(-1, 0, 1, person="1")
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class ToySource:
     """Two letters a rating: an item and its stars; all by user 1."""
 
     path: str
+    reading: LongColumns = READING
 
     def read(self, split: Split) -> Iterator[pa.RecordBatch]:
         pairs = Path(self.path).read_bytes().removeprefix(HEAD).decode()[split.start : split.end]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from mfspark.ingest.readers.shapes.cells import Cells, Sample
+from mfspark.ingest.readers.shapes.left_out import is_row_index
 from mfspark.ingest.readers.shapes.names import COUNTS, NAMES, NO_PARTS, names_an_id, plain_name
 from mfspark.ingest.readers.shapes.readings import MOST_LONG_COLUMNS
 from mfspark.ingest.readers.times import looks_like_timestamp
@@ -13,15 +14,19 @@ Found = dict[str, int]
 
 
 def left_over(sample: Sample, found: Found) -> list[int]:
-    """Return the columns that are neither found nor named as times."""
+    """Return the columns that are neither found, nor named as times, nor number the rows."""
     free = [i for i in range(len(sample.columns)) if i not in found.values()]
-    return [i for i in free if not (sample.names and plain_name(sample.names[i]) in TIMES)]
+    if not sample.names:
+        return free
+    free = [i for i in free if plain_name(sample.names[i]) not in TIMES]
+    return [i for i in free if not is_row_index(sample.names[i], sample.columns[i])]
 
 
-def completed(sample: Sample, found: Found) -> Found:
+def completed(sample: Sample, found: Found, *, counts: bool = False) -> Found:
     """Return what is found with a guess of the parts that are missing, as far as there is one.
 
-    No guess takes a column for what its name denies: a price for a rating, an id for one.
+    No guess takes a column for what its name denies: a price for a rating, an id for one, or
+    how often something was chosen, unless such `counts` are said to be ratings.
     """
     guesses: tuple[Callable[[Sample, Found], Found], ...] = (
         as_many_as_missing,
@@ -30,7 +35,7 @@ def completed(sample: Sample, found: Found) -> Found:
         only_id,
     )
     for guess in guesses:
-        if (more := guess(sample, found)) and not _denied(sample, more):
+        if (more := guess(sample, found)) and not _denied(sample, more, counts=counts):
             return found | more
     return found
 
@@ -85,12 +90,14 @@ def without_times(sample: Sample, rest: Sequence[int]) -> list[int]:
     return [i for i in rest if not looks_like_timestamp(sample.columns[i].texts)]
 
 
-def _denied(sample: Sample, guess: Found) -> bool:
+def _denied(sample: Sample, guess: Found, *, counts: bool) -> bool:
     if not sample.names:
         return False
-    if any(plain_name(sample.names[i]) in NO_PARTS for i in guess.values()):
+    plain = {part: plain_name(sample.names[i]) for part, i in guess.items()}
+    if any(name in NO_PARTS for name in plain.values()):
         return True
-    return "rating" in guess and plain_name(sample.names[guess["rating"]]).endswith("id")
+    rating = plain.get("rating", "")
+    return rating.endswith("id") or (rating in COUNTS and not counts)
 
 
 TIMES = NAMES["timestamp"]

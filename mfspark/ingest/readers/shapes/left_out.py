@@ -10,7 +10,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from mfspark.ingest.readers.shapes.cells import Cells, is_number
-from mfspark.ingest.readers.shapes.names import NAMES, REMARKS, ROW_NUMBERS, names_an_id, plain_name
+from mfspark.ingest.readers.shapes.names import (
+    NAMES,
+    REMARKS,
+    ROW_NUMBERS,
+    names_an_id,
+    names_an_index,
+    plain_name,
+)
 from mfspark.ingest.readers.shapes.scale import FEWEST_ROWS, Scale, not_rated_codes
 from mfspark.ingest.readers.shapes.sums import (
     derived_from_sums,
@@ -108,6 +115,10 @@ def summing_columns(
         if i not in found and names and may_say_total(names[i]):
             word = is_extreme(table, i, rest)
             found |= {i: word} if word else {}
+    items = [i for i in inside if i not in found and len(np.unique(table[i])) > 1]
+    for i in items:
+        if is_weighted_sum(table[i], table[[k for k in items if k != i]]):
+            found[i] = "a weighted sum of the others"
     named = [i for i, name in enumerate(names) if says_total(name) and columns[i].mostly_numbers]
     found |= _derived_columns(table, [i for i in inside if i not in found], [*found, *named])
     return found
@@ -115,10 +126,6 @@ def summing_columns(
 
 def _derived_columns(
     table: np.ndarray, items: Sequence[int], totals: Sequence[int]
-    items = [i for i in inside if i not in found and len(np.unique(table[i])) > 1]
-    for i in items:
-        if is_weighted_sum(table[i], table[[k for k in items if k != i]]):
-            found[i] = "a weighted sum of the others"
 ) -> dict[int, str]:
     """Return the columns that derive from totals, or from the sum of the columns before them."""
     found: dict[int, str] = {}
@@ -152,6 +159,13 @@ def _table(columns: Sequence[Cells], which: Sequence[int], codes: tuple[float, .
     table = np.stack([columns[i].numbers for i in which])
     table[~np.isfinite(table) | np.isin(table, codes)] = np.nan
     return table
+
+
+def is_row_index(name: str, column: Cells) -> bool:
+    """Return whether a column is the index of the rows, as pandas and R write it beside others."""
+    values = column.values
+    follow = len(values) == len(column.texts) > 1 and bool((np.diff(values) == 1).all())
+    return follow and values[0] in (0, 1) and names_an_index(name)
 
 
 def _numbers_rows(names: Sequence[str], columns: Sequence[Cells], i: int, leftmost: int) -> bool:

@@ -60,7 +60,8 @@ COUNTS = frozenset(_CHOSEN.split())
 """Names of columns that say how often an item was chosen."""
 _NEITHER = (
     "price unitprice cost amount revenue discount tax currency age gender sex year month day hour "
-    "weekday zip zipcode country city lat latitude lon lng longitude duration runtime length pages "
+    "minute weekday dow dayofweek wday week quarter period yearmonth distance zip zipcode country "
+    "city lat latitude lon lng longitude duration runtime length pages "
     "page session sessionid position rank step device tag tagid genre genreid category categoryid "
     "relevance helpful helpfulness helpfulvotes totalvotes votes useful funny cool transactionid "
     "orderid invoiceno reviewid playduration videoduration timespent dwell watchtime"
@@ -77,6 +78,10 @@ PERSON_IDS = frozenset(
 """Ids that persons have beside a name."""
 ROW_NUMBERS = frozenset(("", *_NUMBERING.split()))
 """Plain names of columns that count the rows of a sheet; that of "#" is empty."""
+_ITEM_WORDS = {
+    *(name.removesuffix("id") for tier in TIERS["item"][1:] for name in tier),
+    *("item", "items", "title", "titles", "movies", "films", "books", "products", "songs"),
+}
 _ID_WORDS = frozenset(
     ("id", "no", "nr", "num", "number", "code", "idx", "index", "key", "uid", "uuid", "guid")
 )
@@ -91,6 +96,18 @@ def names_an_id(name: str) -> bool:
     """Return whether the last word of a name says that it is an id: student_id, PersonNo, Nr."""
     words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)
     return bool(words) and words[-1].lower() in _ID_WORDS
+
+
+def names_an_index(name: str) -> bool:
+    """Return whether a column is called as one that numbers rows; pandas writes "Unnamed: 0"."""
+    plain = plain_name(name)
+    return plain in ROW_NUMBERS or re.fullmatch(r"unnamed\d+(level\d+)?", plain) is not None
+
+
+def names_an_item(name: str) -> bool:
+    """Return whether a word of a name is one for items: Movie Name, Film title, Restaurant."""
+    words = {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)}
+    return plain_name(name) in NAMES["item"] or bool(words & _ITEM_WORDS)
 
 
 def parts_named(record: Sequence[str]) -> set[str]:

@@ -5,6 +5,7 @@ the tables below that the sample speaks against a reading adds its weight; the l
 taken, where nothing comes near it. Otherwise nothing is taken, and the user is asked.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
@@ -12,8 +13,10 @@ from itertools import permutations
 from mfspark.ingest.readers.shapes.cells import Cells
 from mfspark.ingest.readers.shapes.scale import on_one_scale
 from mfspark.ingest.readers.shapes.wide import Wide
+from mfspark.ingest.readers.times import looks_like_timestamp
 
 FATAL = 4
+_CHANCE = 1e-6
 _ROWS = 10  # in fewer, repetition may be chance
 MOST_LONG_COLUMNS = 5
 """A table of more columns that no name explains is hardly long."""
@@ -58,6 +61,11 @@ class Long:
         )
 
     @property
+    def rates_one_side_alone(self) -> bool:
+        """Whether each user, or each item, has one rating throughout: a weight, or a price."""
+        return any(_has_one_rating_each(side, self.rating) for side in (self.user, self.item))
+
+    @property
     def share_of_pairs(self) -> float:
         """Distinct pairs of user and item, as a share of the rows."""
         return _share_of_pairs(self.user, self.item)
@@ -66,6 +74,14 @@ class Long:
     def best_rival(self) -> float:
         """The same share with the column left over that gives most."""
         return max((_share_of_pairs(rival, self.item) for rival in self.rivals), default=0.0)
+
+
+def _has_one_rating_each(side: Cells, rating: Cells) -> bool:
+    """Return whether one rating goes with each id, and chance would hardly make it so."""
+    pairs = {pair for pair in zip(side.texts, rating.texts, strict=True) if all(pair)}
+    again = len(rating.filled) - side.n_distinct  # as often an id says again what it said
+    commonest = max(Counter(rating.filled).values(), default=0) / max(1, len(rating.filled))
+    return len(pairs) == side.n_distinct and again > 0 and commonest**again < _CHANCE
 
 
 def _share_of_pairs(user: Cells, item: Cells) -> float:
@@ -95,7 +111,15 @@ LONG: tuple[tuple[str, int, Callable[[Long], bool]], ...] = (
     (
         "its ratings lie on no scale, or are times",
         FATAL,
-        lambda t: "rating" in t.guessed and not t.rating.on_a_scale,
+        lambda t: (
+            "rating" in t.guessed
+            and (not t.rating.on_a_scale or looks_like_timestamp(t.rating.texts))
+        ),
+    ),
+    (
+        "each user or each item has one rating throughout",
+        FATAL,
+        lambda t: "rating" in t.guessed and t.rates_one_side_alone,
     ),
     (
         "its ratings lie on no scale",
@@ -124,6 +148,7 @@ WIDE: tuple[tuple[str, int, Callable[[Wide], bool]], ...] = (
     ("its cells are 0 and 1 and have no titles", 2, lambda t: t.has_flags_alone),
     ("its columns share no range", FATAL, lambda t: not t.shares_range),
     ("fewer columns are items than not", 2, lambda t: len(t.columns.items) < t.n_unexplained),
+    ("its columns are named as dates", 2, lambda t: t.has_dates_as_titles),
     ("it is one row only", 2, lambda t: t.n_rows < 2 and len(t.names) <= MOST_LONG_COLUMNS),
     ("its users come again", 2, lambda t: t.share_of_users < 0.8),
     ("its columns are named as of a long table", 2, lambda t: t.named_parts > 0),

@@ -35,8 +35,8 @@ def unclear(
     rest = left_over(sample, dict(found))
     if example := _example(sample, missing, rest):
         hint += f" ({example})"
-    if missing == ["user"]:
-        hint += "; ratings of one person alone (as exported by Goodreads) recommend nothing"
+    if "user" in missing and "rating" in found:
+        hint += "; where each file is what one person rated, --set ingest.columns.user=-"
     if missing == ["rating"] or len(sample.columns) <= len(PARTS):
         hint += "; for choices without ratings, --set ingest.feedback=implicit"
     hint += "; for one row a user and one column an item, --set ingest.format=wide_csv"
@@ -65,4 +65,6 @@ def _comes_again(column: Cells) -> bool:
 
 
 def _is_unsure(sample: Sample, part: str, i: int) -> bool:
-    return part == "user" and bool(sample.names) and plain_name(sample.names[i]) in UNSURE
+    return (
+        part == "user" and i >= 0 and bool(sample.names) and plain_name(sample.names[i]) in UNSURE
+    )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from mfspark.ingest.readers.shapes.cells import Cells, Sample
 from mfspark.ingest.readers.shapes.left_out import (
@@ -25,6 +28,7 @@ from mfspark.ingest.readers.shapes.names import (
     best_named,
     find_column,
     names_an_id,
+    names_an_item,
     plain_name,
 )
 from mfspark.ingest.readers.shapes.scale import (
@@ -54,13 +58,21 @@ class WideColumns:
     """Numbers that stand for a blank cell, such as Jester's 99."""
     totals: tuple[tuple[int, str], ...] = ()
     """Lines of the rows at the beginning of the file that sum up others, each with the reason."""
+    flags: bool = False
+    """Whether its ratings are 0 and 1 alone: likes, or what was bought."""
     left_out: tuple[tuple[int, str], ...] = field(default=(), compare=False)
     """Columns of numbers that are no items by what they hold, each with the reason."""
 
+    @property
+    def used(self) -> tuple[int, ...]:
+        """Positions of all columns that are read."""
+        items = (i for i, _ in self.items)
+        return tuple(i for i in (self.user, *items, self.timestamp) if i >= 0)
+
     def describe(self, names: Sequence[str]) -> str:
         """Say which columns are read as what, and which are ignored."""
-        used, why = {self.user, self.timestamp, *(i for i, _ in self.items)}, dict(self.left_out)
-        rest = [i for i in range(len(names)) if i not in used]
+        why = dict(self.left_out)
+        rest = [i for i in range(len(names)) if i not in self.used]
         ignored = [title_of(names, i) + (f" ({why[i]})" if i in why else "") for i in rest]
         user = title_of(names, self.user) if self.user >= 0 else "number of the line"
         words = [f"wide, user = {user}", f"{len(self.items)} items"]
@@ -68,12 +80,20 @@ class WideColumns:
         twice = [f"'{title}'" for title, n in titles.items() if n > 1]
         words += [f"several columns are one item: {', '.join(twice)}"] if twice else []
         words += [f"timestamp = {title_of(names, self.timestamp)}"] if self.timestamp >= 0 else []
+        words += [flags_in_words()] if self.flags else []
         words += [f"{code:g} = not rated" for code in self.not_rated]
         lines = [f"line {line} ({reason})" for line, reason in self.totals[:_SHOWN]]
         lines += [f"{len(self.totals) - _SHOWN} more"] if len(self.totals) > _SHOWN else []
         words += [f"rejected as totals: {', '.join(lines)}"] if lines else []
         words += [f"ignored: {', '.join(ignored)}"] if ignored else []
         return ", ".join(words)
+
+
+def flags_in_words(rating: str = "") -> str:
+    """Say what to do where ratings of 0 and 1 are choices; `rating` names their column, if any."""
+    named = f" --set ingest.columns.rating={shlex.quote(rating)}" if rating else ""
+    options = f"--set ingest.feedback=implicit --set ingest.missing_ratings=[0]{named}"
+    return f"its ratings are 0 and 1 alone (if 1 is a choice and 0 is none: {options})"
 
 
 def title_of(names: Sequence[str], i: int) -> str:
@@ -123,14 +143,19 @@ class Wide:
     def has_a_row_an_item(self) -> bool:
         """Whether the name above what should be users is that of items."""
         user = self.columns.user
-        known = NAMES["item"] | {"title"}
-        return user >= 0 and bool(self.names) and plain_name(self.names[user]) in known
+        return user >= 0 and bool(self.names) and names_an_item(self.names[user])
+
+    @property
+    def has_dates_as_titles(self) -> bool:
+        """Whether all titles are dates, as of measurements."""
+        titles = [title for _, title in self.columns.items]
+        dates = [title for title in titles if not title.isdecimal()]
+        return len(dates) == len(titles) > 0 and all(looks_like_timestamp([d]) for d in dates)
 
     @property
     def has_flags_alone(self) -> bool:
         """Whether there are no titles, and what stands below is 0 and 1, as flags of genres."""
-        found = {value for i, _ in self.columns.items for value in self.cells[i].values}
-        return not self.names and found <= {0.0, 1.0}
+        return not self.names and self.columns.flags
 
     @property
     def share_of_users(self) -> float:
@@ -225,12 +250,14 @@ def read_as_wide(sample: Sample, options: IngestOptions) -> Wide:
             why |= apart  # where it is said to be wide, what would be left says little
     items = [i for i in numeric if i not in why]
     titles = [names[i] for i in items] if names else [str(n + 1) for n in range(len(items))]
+    values = {value for i in items for value in np.unique(columns[i].values)}
     found = WideColumns(
         user,
         tuple(zip(items, titles, strict=True)),
         timestamp,
         codes,
         tuple((sample.lines[row], word) for row, word in sorted(rows.items())),
+        values == {0.0, 1.0},
         tuple(sorted(why.items())),
     )
     who = columns[user] if user >= 0 else None

@@ -182,15 +182,81 @@ def test_public_shapes_read_as_they_come(read, ratings_of, file):
     assert sorted(ratings_of(read(file("film.tsv", table([], rows, "\t"))))) == truth(rows)
 
 
-def test_export_of_one_person_is_explained(read, file):
-    header = "Book Id,Title,Author,ISBN,My Rating,Average Rating,Number of Pages,Date Read"
-    rows = [
-        (k, f"Book {k}", "A. Author", f'"=""{k}"""', 3 + k % 3, 4.1, 300 + k, "") for k in FILMS
-    ]
-    with pytest.raises(InputError, match="which column is the user") as raised:
-        read(file("goodreads.csv", table([header], rows)))
-    assert "one person" in raised.value.hint
-    assert "--set ingest.columns.user=" not in raised.value.hint, "no column comes again"
+def test_guessed_flags_are_read_and_said():
+    chance = random.Random(1)
+    rows = [[str(u), str(i), str(chance.randint(0, 1))] for u, i, _ in long_rows()]
+
+    def described(header, rows):
+        return file_columns([header.split(","), *rows], IngestOptions(), "c.csv").description
+
+    said = "its ratings are 0 and 1 alone"
+    named = described("user_id,item_id,clicked", rows)
+    assert said in named
+    assert "ingest.missing_ratings=[0] --set ingest.columns.rating=clicked)" in named
+    assert said not in described("user_id,item_id,rating", rows)
+    bought = [[f"u{n}", *(str(chance.randint(0, 1)) for _ in range(6))] for n in range(20)]
+    assert said in described("user,a,b,c,d,e,f", bought)
+
+
+@pytest.mark.parametrize("name", ["Movie Name", "Restaurant", "film_title", "Name of the book"])
+def test_a_row_an_item_is_asked_for(read, file, name):
+    chance = random.Random(1)
+    rows = [(f"Film {n}", *(chance.randint(1, 5) for _ in range(30))) for n in range(12)]
+    header = ",".join([name, *(f"Person {n}" for n in range(30))])
+    with pytest.raises(InputError, match="transpose it"):
+        read(file("films.csv", table([header], rows)))
+
+
+@pytest.mark.parametrize("index", ["Unnamed: 0", "", "row"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("weight_kg", lambda u, _i, _n: 60 + u),
+        ("list_price", lambda _u, i, _n: i % 7 + 0.99),
+        ("since", lambda _u, _i, n: 202301 + n % 12),
+        ("dow", lambda _u, _i, n: n % 7),
+    ],
+)
+def test_what_is_no_rating_by_its_values_or_name(read, file, name, value):
+    rows = [(u, i, value(u, i, n)) for n, (u, i, _) in enumerate(long_rows())]
+    with pytest.raises(InputError, match="which column is the rating") as raised:
+        read(file("r.csv", table([f"user_id,item_id,{name}"], rows)))
+    assert f"--set ingest.columns.rating={name}" in raised.value.hint
+    assert len(read(file("r.csv", table(["user_id,item_id,rating"], rows)))) == 480, "it is named"
+
+
+def test_days_of_a_sheet_are_no_items(read, file):
+    chance = random.Random(1)
+    rows = [(f"Person {n}", *(chance.randint(1, 5) for _ in range(4))) for n in range(30)]
+    with pytest.raises(InputError, match="its columns are named as dates"):
+        read(file("days.csv", table(["name,2024-01-01,2024-01-02,2024-01-03,2024-01-04"], rows)))
+
+
+def test_an_index_of_rows_is_no_part(read, ratings_of, file, index):
+    rows = long_rows()
+    numbered = [(n, *row) for n, row in enumerate(rows)]
+    found = ratings_of(read(file("r.csv", table([f"{index},who,what,how much"], numbered))))
+    assert sorted(found) == truth(rows)
+
+
+def test_counts_with_returns_are_no_ratings(read, file):
+    rows = [(u, i, -1 if n % 50 == 0 else r) for n, (u, i, r) in enumerate(long_rows())]
+    with pytest.raises(InputError, match="which column is the rating"):
+        read(file("sold.csv", table(["customer_id,product_id,quantity"], rows)))
+
+
+def test_ids_with_a_comma_among_numbers_with_commas(read, ratings_of, file):
+    """As German Excel writes floats; the .0 goes where ids are compared."""
+    rows = [(f"{u},0", i, f"{r},5") for u, i, r in long_rows()]
+    found = ratings_of(read(file("r.csv", table(["user;item;rating"], rows, ";"))))
+    assert sorted(found) == sorted((f"{u}.0", str(i), r + 0.5) for u, i, r in long_rows())
+
+
+def test_names_of_two_lines_are_shown_on_one():
+    columns = file_columns(
+        [["user\ufdd0id", "item id", "rating"], ["1", "2", "3"]], IngestOptions(), "c.csv"
+    )
+    assert columns.description.startswith("long, user = 'user id', item = 'item id'")
 
 
 def test_wide_without_header_can_be_set(read, ratings_of, file):
@@ -310,7 +376,7 @@ def _summed(chance, order, films, cells):
 
 
 @pytest.mark.faults
-@settings(max_examples=rounds(1000, 10_000), deadline=None)
+@settings(max_examples=rounds(2000, 20_000), deadline=None)
 @given(seed=st.integers(0, 2**40), wide=st.booleans())
 def test_random_tables_are_read_right_or_refused(read, ratings_of, tmp_path_factory, seed, wide):
     chance = random.Random(seed)
@@ -404,9 +470,8 @@ def test_products_are_no_users(read, ratings_of, file):
 
 def test_row_numbers_are_no_users(read, file):
     rows = [(n, *row) for n, row in enumerate(long_rows())]
-    for header in ([], [",p,q,w"]):
-        with pytest.raises(InputError, match="cannot tell which"):
-            read(file("r.csv", table(header, rows)))
+    with pytest.raises(InputError, match="cannot tell which"):
+        read(file("r.csv", table([], rows)))
 
 
 def test_tables_of_people_and_of_films_are_no_ratings(read, file):
