@@ -119,7 +119,7 @@ LONG: tuple[tuple[str, int, Callable[[Long], bool]], ...] = (
     (
         "each user or each item has one rating throughout",
         FATAL,
-        lambda t: "rating" in t.guessed and t.rates_one_side_alone,
+        lambda t: tuple(t.guessed) == ("rating",) and t.rates_one_side_alone,
     ),
     (
         "its ratings lie on no scale",
