@@ -17,6 +17,7 @@ from mfspark.ingest.readers.times import looks_like_timestamp
 
 FATAL = 4
 _CHANCE = 1e-6
+_SMALLEST_TIME = 10_000  # a day of Excel
 _ROWS = 10  # in fewer, repetition may be chance
 MOST_LONG_COLUMNS = 5
 """A table of more columns that no name explains is hardly long."""
@@ -76,6 +77,12 @@ class Long:
         return max((_share_of_pairs(rival, self.item) for rival in self.rivals), default=0.0)
 
 
+def _are_times(rating: Cells) -> bool:
+    """Return whether numbers, none of them small, are times; most columns cost no look at texts."""
+    large = len(rating.values) > 0 and rating.values.min() >= _SMALLEST_TIME
+    return large and looks_like_timestamp(rating.texts)
+
+
 def _has_one_rating_each(side: Cells, rating: Cells) -> bool:
     """Return whether one rating goes with each id, and chance would hardly make it so."""
     pairs = {pair for pair in zip(side.texts, rating.texts, strict=True) if all(pair)}
@@ -111,10 +118,7 @@ LONG: tuple[tuple[str, int, Callable[[Long], bool]], ...] = (
     (
         "its ratings lie on no scale, or are times",
         FATAL,
-        lambda t: (
-            "rating" in t.guessed
-            and (not t.rating.on_a_scale or looks_like_timestamp(t.rating.texts))
-        ),
+        lambda t: "rating" in t.guessed and (not t.rating.on_a_scale or _are_times(t.rating)),
     ),
     (
         "each user or each item has one rating throughout",
