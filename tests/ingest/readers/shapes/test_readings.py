@@ -207,7 +207,6 @@ def test_a_row_an_item_is_asked_for(read, file, name):
         read(file("films.csv", table([header], rows)))
 
 
-@pytest.mark.parametrize("index", ["Unnamed: 0", "", "row"])
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -232,6 +231,7 @@ def test_days_of_a_sheet_are_no_items(read, file):
         read(file("days.csv", table(["name,2024-01-01,2024-01-02,2024-01-03,2024-01-04"], rows)))
 
 
+@pytest.mark.parametrize("index", ["Unnamed: 0", "", "row"])
 def test_an_index_of_rows_is_no_part(read, ratings_of, file, index):
     rows = long_rows()
     numbered = [(n, *row) for n, row in enumerate(rows)]
