@@ -13,7 +13,7 @@ from mfspark.errors import ConfigError
 from mfspark.grid.runners import OnSpark
 from mfspark.kernels.arrays.tile import Numbers
 from mfspark.storage.protocol import Storage
-from mfspark.system.spark import master_of
+from mfspark.system.spark import runs_here
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -25,11 +25,11 @@ _SECONDS = 0.1  # a task waits that long, so that the others go to other executo
 def check_shared(spark: SparkSession, storage: Storage) -> None:
     """Let executors read what the driver wrote, and the driver what they wrote.
 
-    One small job; none where Spark runs in this process. Executors that come later are found out by
-    the first file that they or the driver miss. Raises ConfigError where a file is not seen.
+    One small job; none where this process started Spark on this machine. Executors that come later
+    are found out by the first file that they or the driver miss. Raises ConfigError where a file is
+    not seen.
     """
-    storage.check()
-    if master_of(spark).startswith("local"):
+    if runs_here(spark):
         return
     place, token = f"scratch/.shared-{uuid.uuid4().hex[:8]}", uuid.uuid4().bytes
     try:

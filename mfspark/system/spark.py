@@ -103,6 +103,14 @@ def master_of(spark: SparkSession) -> str:
     return spark.conf.get("spark.master", "") or ""
 
 
+def runs_here(spark: SparkSession) -> bool:
+    """Return whether all tasks of a session run on this machine, as far as can be told.
+
+    The master of a Spark Connect server says nothing: "local" means the server's own machine.
+    """
+    return master_of(spark).startswith("local") and remote_server() is None
+
+
 def _fix(spark: SparkSession) -> None:
     for key, value in _FIXED.items():
         spark.conf.set(key, value)

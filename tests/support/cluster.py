@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -109,8 +110,14 @@ def daemon(
 
 
 @contextmanager
-def connect_server(log: Path, master: str = "local[2]") -> Iterator[str]:
-    """Yield the URL of a Spark Connect server, which is ended afterwards."""
+def connect_server(
+    log: Path, master: str = "local[2]", hidden: Path | None = None
+) -> Iterator[str]:
+    """Yield the URL of a Spark Connect server, which is ended afterwards.
+
+    A directory that is `hidden` is an empty one to the server and its workers, as it would be on
+    another machine; that needs root.
+    """
     port = free_port()
     settings = {
         "spark.connect.grpc.binding.address": "127.0.0.1",
@@ -121,7 +128,11 @@ def connect_server(log: Path, master: str = "local[2]") -> Iterator[str]:
     }
     submit = [str(_BIN / "spark-submit"), "--class", _CONNECT, "--master", master]
     memory = {"SPARK_DAEMON_MEMORY": "1g"}  # to Spark, the server is a daemon and no driver
-    with daemon([*submit, *_options(settings), "spark-internal"], log, memory) as process:
+    command = [*submit, *_options(settings), "spark-internal"]
+    if hidden:
+        script = f"mount -t tmpfs tmpfs {hidden} && exec {shlex.join(command)}"
+        command = ["unshare", "-m", "bash", "-c", script]
+    with daemon(command, log, memory) as process:
 
         def ready() -> bool:
             assert process.poll() is None, log.read_text()[-3000:]
