@@ -78,6 +78,7 @@ def _put_in_place(night: Night, manifest: Manifest) -> Manifest:
     """
     storage, run = night.storage, night.warehouse.run_key(night.run_id)
     if storage.moves:
+        storage.delete(_unlisted(storage, night.tables_key, manifest))
         storage.put(f"{night.tables_key}/{MANIFEST}", manifest.to_json())
         storage.move(night.tables_key, run)
         return manifest
@@ -90,14 +91,18 @@ def _put_in_place(night: Night, manifest: Manifest) -> Manifest:
 
 def unlisted(warehouse: Warehouse, manifest: Manifest) -> list[str]:
     """Return the files among a run's tables that its manifest does not list."""
-    run = warehouse.run_key(manifest.run_id)
+    return _unlisted(warehouse.storage, warehouse.run_key(manifest.run_id), manifest)
+
+
+def _unlisted(storage: Storage, place: str, manifest: Manifest) -> list[str]:
+    """Return what tasks left below a key that were killed, or ran twice."""
     listed = {
-        f"{run}/{table}/{file.name}"
+        f"{place}/{table}/{file.name}"
         for table, entry in manifest.tables.items()
         for file in entry.files
     }
-    found = (file.key for file in warehouse.storage.files(run))
-    return [key for key in found if key not in listed and key != f"{run}/{MANIFEST}"]
+    found = (file.key for file in storage.files(place))
+    return [key for key in found if key not in listed and key != f"{place}/{MANIFEST}"]
 
 
 def describe_night(
