@@ -53,6 +53,7 @@ def collect(
         ]
         known = {*pointer.runs, *nights} - set(dead)
         orphans = _orphans(warehouse, known, now - grace)
+        warehouse.forget(old, pointer)
         for run in old + orphans:
             storage.discard(warehouse.run_key(run))
         for run in dead:
@@ -63,8 +64,11 @@ def collect(
 def scratch_nights(warehouse: Warehouse) -> dict[str, dict[str, Any]]:
     """Return the notes of the nights in scratch; an empty one where it cannot be read."""
     found: dict[str, dict[str, Any]] = {}
-    for name in warehouse.storage.names("scratch"):
-        content = warehouse.storage.read(f"{warehouse.scratch_key(name)}/{NOTE}")
+    for name in warehouse.found_in("scratch"):
+        key = warehouse.scratch_key(name)
+        content = warehouse.storage.read(f"{key}/{NOTE}")
+        if content is None and not warehouse.storage.exists(key):
+            continue  # some object stores show directories in which nothing is left
         try:
             found[name] = json.loads(content or b"{}")
         except ValueError:
@@ -88,7 +92,8 @@ def _orphans(warehouse: Warehouse, known: set[str], before: datetime) -> list[st
 
     Young ones stay: the night goes on with them when it is run again.
     """
-    found = (name for name in warehouse.storage.names("runs") if name not in known)
+    unknown = (name for name in warehouse.found_in("runs") if name not in known)
+    found = (name for name in unknown if warehouse.storage.exists(warehouse.run_key(name)))
     return [name for name in found if _changed(warehouse, name) < before]
 
 

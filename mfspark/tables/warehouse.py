@@ -16,7 +16,7 @@ sent to a run that is not current any more.
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
@@ -28,6 +28,7 @@ from mfspark.system.command_line import command_line
 from mfspark.tables.manifest import MANIFEST, Manifest, as_json, parse_manifest
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_RUN_ID = re.compile(r"\d{4}-\d{2}-\d{2}-[0-9a-f]{8}")  # as nights are named
 POINTER = "CURRENT"
 
 
@@ -86,6 +87,13 @@ class Warehouse:
         """Return the published runs that are still kept, newest first."""
         return self._kept(self.pointed())
 
+    def found_in(self, key: str) -> list[str]:
+        """Return the ids of what lies in `runs` or `scratch`, published or not, sorted.
+
+        What has another name is not ours: nobody looks at it, and nobody removes it.
+        """
+        return [name for name in self.storage.names(key) if _RUN_ID.fullmatch(name)]
+
     def point_at(self, run_id: str, before: Pointer, *, listed_only: bool = False) -> None:
         """Make a whole run the one that readers see, if they still see what `before` says.
 
@@ -100,17 +108,38 @@ class Warehouse:
         left = {run: at for run, at in before.left.items() if run in kept and run != current}
         if before.run_id not in (None, current):
             left[before.run_id] = datetime.now(UTC)
-        content = {
-            "run_id": current,
-            "runs": kept,
-            "left": {run: at.isoformat(timespec="seconds") for run, at in left.items()},
-        }
-        if not self.storage.replace(POINTER, as_json(content), before.version):
+        if not self._replace(before, current, kept, left):
             raise RefusedError(
                 f"{self.storage.show(POINTER)} was replaced while run {run_id} was about to be "
                 "published; readers see what the other one published",
                 "run the same command again",
             )
+
+    def forget(self, run_ids: Sequence[str], before: Pointer) -> None:
+        """Take runs that are about to be removed off the published ones; readers stay.
+
+        Some object stores go on showing their directories, and a kill may leave half of them.
+        Raises RefusedError when CURRENT was replaced meanwhile.
+        """
+        if not run_ids or before.run_id is None:
+            return
+        kept = [run for run in before.runs if run not in run_ids]
+        left = {run: at for run, at in before.left.items() if run in kept}
+        if not self._replace(before, before.run_id, kept, left):
+            raise RefusedError(
+                f"{self.storage.show(POINTER)} was replaced meanwhile; nothing was removed",
+                "run the same command again",
+            )
+
+    def _replace(
+        self, before: Pointer, current: str, runs: Sequence[str], left: Mapping[str, datetime]
+    ) -> bool:
+        content = {
+            "run_id": current,
+            "runs": list(runs),
+            "left": {run: at.isoformat(timespec="seconds") for run, at in left.items()},
+        }
+        return self.storage.replace(POINTER, as_json(content), before.version)
 
     def manifest(self, run_id: str | None = None) -> Manifest:
         """Return the manifest of a run; of CURRENT, resolved once, where none is given.
@@ -140,7 +169,7 @@ class Warehouse:
                 + command_line("run", warehouse=self.root),
             )
         if pointed.run_id is None:
-            begun = self.storage.names("scratch")
+            begun = self.found_in("scratch")
             hint = "see which nights wait there, and go on with one" if begun else "publish a night"
             line = command_line("runs" if begun else "run", warehouse=self.root)
             raise NotFoundError(f"nothing was published in {self.root} yet", f"{hint}: {line}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from mfspark.config.config import Config
 from mfspark.errors import LockedError, MfsparkError, NotFoundError, RefusedError
+from mfspark.queries.runs import open_nights
 from mfspark.tables.lock import hold_lock
 from mfspark.tables.night import Night
 from mfspark.tables.publish import damages, publish, rollback
@@ -170,11 +172,35 @@ def test_the_newest_runs_are_kept(tmp_path: Path) -> None:
     assert sorted(removed.runs) == runs[:4]
     assert warehouse.run_ids() == runs[:3:-1]
     assert made.seen(tmp_path) == 15.0
-    with pytest.raises(NotFoundError, match="is gone"):
+    with pytest.raises(NotFoundError, match="no run"):
         warehouse.manifest(runs[0])
     assert collect(warehouse, keep=2, now=NOW + 2 * DAY).runs == []
-    assert publish_day(tmp_path, 16)  # the pointer forgets what is gone
+    assert warehouse.pointed().runs == tuple(runs[:3:-1]), "the pointer forgets what is gone"
+    assert publish_day(tmp_path, 16)
     assert len(json.loads(pointer(warehouse).read_bytes())["runs"]) == 3
+
+
+def test_what_a_killed_removal_left_goes_with_the_next_one(tmp_path: Path) -> None:
+    """It was taken off the published runs, and half of it is there still."""
+    runs = [publish_day(tmp_path, day) for day in (10, 11)]
+    warehouse = Warehouse(tmp_path)
+    warehouse.forget([runs[0]], warehouse.pointed())
+    (run_dir(warehouse, runs[0]) / "manifest.json").unlink()
+    assert warehouse.run_ids() == [runs[1]]
+    assert made.seen(tmp_path) == 11.0
+    removed = collect(warehouse, keep=1, now=NOW + 2 * DAY)
+    assert (removed.runs, removed.scratch) == ([], [runs[0]])
+    assert not run_dir(warehouse, runs[0]).exists()
+
+
+def test_runs_are_not_forgotten_by_a_pointer_that_was_replaced_meanwhile(tmp_path: Path) -> None:
+    first = publish_day(tmp_path, 10)
+    warehouse = Warehouse(tmp_path)
+    before = warehouse.pointed()
+    second = publish_day(tmp_path, 11)
+    with pytest.raises(RefusedError, match="nothing was removed"):
+        warehouse.forget([first], before)
+    assert warehouse.run_ids() == [second, first]
 
 
 def test_a_run_that_readers_were_just_sent_to_stays(tmp_path: Path) -> None:
@@ -239,6 +265,29 @@ def test_what_a_kill_left_among_the_runs_goes_when_it_is_old(tmp_path: Path) -> 
     assert collect(warehouse, keep=5).scratch == []
     assert collect(warehouse, keep=5, now=NOW + 2 * DAY).scratch == [night.run_id]
     assert made.seen(tmp_path) == 12.0
+
+
+def test_what_is_not_ours_is_never_removed_nor_taken_for_a_night(tmp_path: Path) -> None:
+    publish_day(tmp_path, 10)
+    names = (
+        "CURRENT.txt",
+        "runs/notes",
+        "runs/other/part-1",
+        "scratch/my table/x",
+        "scratch/y",
+        "z",
+    )
+    for name in names:
+        place = tmp_path / name
+        place.parent.mkdir(exist_ok=True)
+        place.write_text("not ours")
+        os.utime(place, (0, 0))
+    warehouse = Warehouse(tmp_path)
+    removed = collect(warehouse, keep=1, now=NOW + 9 * DAY)
+    assert removed.runs == removed.scratch == []
+    assert open_nights(warehouse) == []
+    assert publish_day(tmp_path, 11)
+    assert all((tmp_path / name).read_text() == "not ours" for name in names)
 
 
 def test_nothing_is_removed_while_a_night_runs(tmp_path: Path) -> None:
