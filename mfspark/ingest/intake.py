@@ -38,7 +38,7 @@ from mfspark.ingest.id_notes import notes_on_ids
 from mfspark.ingest.ids import SPARK_TYPE, decide_type, number_ids, without_point_zero
 from mfspark.ingest.readers.files import display_names
 from mfspark.ingest.readers.id_text import plain_integers
-from mfspark.ingest.readers.ratings import input_errors, plan_ratings, read_planned
+from mfspark.ingest.readers.ratings import plan_ratings, read_planned
 from mfspark.ingest.report import IngestReport
 from mfspark.ingest.scratch import Scratch
 from mfspark.ingest.side_tables.items import read_items
@@ -48,6 +48,7 @@ from mfspark.ingest.side_tables.users import read_users
 from mfspark.ingest.statistics import with_statistics
 from mfspark.ingest.title_merge import merge_ratings, split_titles
 from mfspark.schemas import SIDES, IdTypes, Side
+from mfspark.system.task_errors import task_errors
 
 if TYPE_CHECKING:
     from mfspark.config.config import Config
@@ -104,7 +105,7 @@ def ingest(
     """
     profiles = read_users(users_files, config.ingest)
     catalogue = read_items(items_files, config.ingest)
-    with input_errors():
+    with task_errors():
         plan = plan_ratings(spark, ratings_files, config.ingest)
         if not items_files and plan.exports:
             catalogue = read_items(plan.exports, config.ingest)

@@ -15,6 +15,7 @@ from pyspark.sql import SparkSession
 
 from mfspark._version import __version__
 from tests.support.cluster import ROOT, connect_server
+from tests.support.isolated import check_possible
 from tests.support.nights import DATE, run_night
 from tests.support.published import content
 
@@ -65,6 +66,24 @@ def test_a_night_over_connect_publishes_the_same_tables(
         done = over_there.result()
     assert done.returncode == 0, done.stderr[-3000:]
     assert content(tmp_path / "remote") == content(tmp_path / "here")
+
+
+@pytest.mark.cluster
+@pytest.mark.skipif(
+    not os.environ.get("MFSPARK_CLUSTER"), reason="a server on another machine: make test-cluster"
+)
+def test_a_server_on_another_machine_that_does_not_share_the_warehouse_is_refused(
+    tmp_path: Path,
+) -> None:
+    """Its master is local[2] too; the place of the warehouse there is an empty directory."""
+    check_possible(archive=False)
+    warehouse = tmp_path / "hidden" / "warehouse"
+    warehouse.mkdir(parents=True)
+    with connect_server(tmp_path / "log", hidden=warehouse.parent) as url:
+        done = night(url, warehouse, SHORT)
+    assert done.returncode == REFUSED, done.stderr[-3000:]
+    assert f"do not share the warehouse {warehouse}" in done.stderr
+    assert not (warehouse / "CURRENT").exists()
 
 
 WITH_WORKERS_PYTHON = """
@@ -118,15 +137,15 @@ def test_workers_of_another_python_are_refused_at_the_start(server: str) -> None
 
 INPUT_ERROR = """
 from mfspark.errors import InputError
-from mfspark.ingest.readers.ratings import input_errors
 from mfspark.system.spark import spark_session
+from mfspark.system.task_errors import task_errors
 
 def fail(batches):
     raise InputError("what was found", "what to do")
 
 with spark_session() as spark:
     try:
-        with input_errors():
+        with task_errors():
             spark.range(1).mapInArrow(fail, "id long").collect()
     except InputError as error:
         print([error.message, error.hint])

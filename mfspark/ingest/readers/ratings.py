@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
-from mfspark.errors import InputError
 from mfspark.ingest.readers.lines import Facts, examine
 from mfspark.ingest.readers.plan import Examine, ReadPlan, examine_here, plan_read
 from mfspark.ingest.readers.validate import CLEANED
+from mfspark.system.task_errors import task_errors
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -103,23 +101,6 @@ def _tally(file: int, n_rows: int) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=_ARROW_READ)
 
 
-@contextmanager
-def input_errors() -> Generator[None]:
-    """Turn an InputError raised inside a task into one raised here, without the stacks."""
-    from pyspark.errors import PythonException
-
-    try:
-        yield
-    except PythonException as error:
-        found = re.search(
-            r"InputError: (.*?)\n\s*(?:\n|at |JVM|SQLSTATE)", str(error) + "\n\n", re.DOTALL
-        )
-        if not found:
-            raise
-        message, _, hint = found[1].partition("\n")
-        raise InputError(message, hint.strip()) from None
-
-
 def _examine_in_tasks(spark: SparkSession, ranges: Sequence[Examine]) -> list[Facts]:
     """Examine ranges with one job; brings one short row a range to the driver."""
 
@@ -132,7 +113,7 @@ def _examine_in_tasks(spark: SparkSession, ranges: Sequence[Examine]) -> list[Fa
 
     tasks = _one_task_each(spark, [(i,) for i in range(len(ranges))], "task int")
     found = tasks.mapInArrow(look, _FACTS)
-    with input_errors():
+    with task_errors():
         by_task = {task: Facts(*facts) for task, *facts in found.collect()}
     return [by_task[i] for i in range(len(ranges))]
 
