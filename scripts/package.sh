@@ -12,7 +12,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 environment=$PWD/build/environment
-in_there() { env -i HOME=/nonexistent PATH=/usr/bin:/bin "$environment/bin/python" -E -s "$@"; }
+# From another folder, and without what the caller's Python sees: or a clone's mfspark would pass for one in there.
+unset PYTHONPATH PYTHONHOME
+in_there() { (cd / && env -i HOME=/nonexistent PATH=/usr/bin:/bin "$environment/bin/python" -E -s "$@"); }
 step() { printf 'package: %3d s  %s\n' "$SECONDS" "$*" >&2; }
 
 rm -rf build dist
