@@ -63,6 +63,8 @@ def examine(
     for what, check in checks:
         try:
             yield check()
+        except MfsparkError as error:
+            yield Check("fail", what, error.message, error.hint or "see above")
         except Exception as error:  # one broken check must not hide the others
             yield Check("fail", what, f"{type(error).__name__}: {first_line(error)}", "see above")
 

@@ -189,6 +189,7 @@ def _reported(stage: str, config: Config, run_date: date) -> Generator[LoggedPro
     require_java()
     quiet_spark()
     storage, terminal = Warehouse(config.warehouse).storage, console(stderr=True)
+    storage.check()
     times = f"logs/steps-{stage}.json"
     with appended(storage, f"logs/{run_date}.log") as path:
         file = logging.FileHandler(path)

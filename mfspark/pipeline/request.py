@@ -18,6 +18,7 @@ from mfspark.samples.survey import survey_files
 from mfspark.system.command_line import CommandLine
 from mfspark.system.redaction import redact
 from mfspark.system.spark import spark_session
+from mfspark.system.task_errors import task_errors
 from mfspark.tables.lock import hold_lock
 from mfspark.tables.night import Night
 from mfspark.tables.waiting import nights_of_other_ratings, waiting_nights
@@ -86,7 +87,11 @@ class Request:
         return replace(self, run_date=self.date().isoformat())
 
     def check(self, config: Config) -> None:
-        """Raise ConfigError where no ratings are named and the survey cannot be what is meant."""
+        """Raise ConfigError where the warehouse cannot lie where it is asked for.
+
+        Also where no ratings are named and the survey cannot be what is meant.
+        """
+        Warehouse(config.warehouse).storage.check()
         if not config.inputs.ratings:
             _check_survey_is_meant(self, config)
 
@@ -181,7 +186,7 @@ def execute(request: Request, progress: Progress, only: Sequence[ModelName] = ()
             if not night.finished(INGEST):
                 files.check(config.ingest)  # what cannot be read is refused before Spark starts
             size = sum(file["bytes"] for file in night.inputs)
-            with spark_session(input_bytes=size) as spark:
+            with spark_session(input_bytes=size) as spark, task_errors():
                 check_shared(spark, warehouse.storage)
                 work = Work(RunContext(spark, night), files, only or config.models.run)
                 run(work, request.stage, progress)

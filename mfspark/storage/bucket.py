@@ -1,6 +1,8 @@
 """Single requests to a bucket: tried again while it is worth while, counted, errors explained."""
 
 import json
+import logging
+import math
 import os
 import posixpath
 import random
@@ -30,9 +32,11 @@ WHOLE_BYTES = 8 << 20
 PART_BYTES = 10 << 20
 """Files up to this size are written by one request, longer ones in parts of it."""
 _PAGE = 1000
+_TELL_AFTER_SECONDS = 5.0
 _NONCE = "mfspark_nonce"  # a name that S3, Google and Azure all take
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _Answer = TypeVar("_Answer")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,8 @@ class Bucket:
         Bucket._first_process = Bucket._first_process or os.getpid()
         _refuse_fork(Bucket._first_process)
         self._url, self._patience = url, patience
+        self.keeps_promises = False
+        """Whether this process has seen that conditions are honoured there."""
         self._store = connect(url)  # every try is counted and looked at here
         self._uploads = connect(url, patience)  # parts of an upload: any may be repeated
 
@@ -257,6 +263,7 @@ class Bucket:
         _refuse_fork(Bucket._first_process)
         url = f"{self._url}/{key}".rstrip("/")
         trouble: Exception | None = None
+        tell_after = time.monotonic() + _TELL_AFTER_SECONDS
         for _ in tries(self._patience):
             try:
                 return once()
@@ -268,6 +275,9 @@ class Bucket:
                 if not passes(error):
                     raise explained(error, url, action) from None
                 trouble = error
+                if time.monotonic() > tell_after:
+                    said, tell_after = explained(error, url, action).message, math.inf
+                    log.warning("%s; trying again for %.0f s", said, self._patience)
         assert trouble is not None
         raise explained(trouble, url, action) from None
 

@@ -21,6 +21,7 @@ def connect(url: str, patience: float = 0) -> S3Store | GCSStore | AzureStore:
     Raises ConfigError where a setting is missing or wrong.
     """
     parts = urlsplit(url)
+    _check_endpoints()
     kind = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}[parts.scheme]
     addresses = [os.environ.get(name, "") for name in ENDPOINTS]
     client: Any = {
@@ -42,3 +43,18 @@ def connect(url: str, patience: float = 0) -> S3Store | GCSStore | AzureStore:
             f"wrong ({type(error).__name__})",
             "look at AWS_*, AZURE_STORAGE_* (the account name) or GOOGLE_* there",
         ) from None
+
+
+def _check_endpoints() -> None:
+    """Raise ConfigError for an endpoint that is no URL: the library would end the process."""
+    for name in filter(os.environ.__contains__, ENDPOINTS):
+        try:
+            url = urlsplit(os.environ[name])
+            good = url.scheme in ("http", "https") and url.hostname and url.port != 0
+        except ValueError:  # of the port
+            good = False
+        if not good:
+            raise ConfigError(
+                f"{name} in the environment is not the URL of an endpoint",
+                "write https://HOST or http://HOST:PORT, or unset it",
+            )

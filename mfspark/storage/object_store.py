@@ -58,10 +58,14 @@ class ObjectStorage:
         """Try whether the store keeps the promises that publishing relies on, with a small file.
 
         Raises ConfigError where it does not, where it cannot be reached within ten seconds, and
-        where reading, writing, listing or deleting is not permitted.
+        where reading, writing, listing or deleting is not permitted. Where all was well in this
+        process before, nothing is asked.
         """
         bucket, key = self._bucket(_CHECK_SECONDS), f".check-{uuid4().hex}"
+        if bucket.keeps_promises:
+            return
         try:
+            bucket.any_below("")  # before writing: some stores make the bucket that is written to
             first = bucket.swap(key, b"first", None)
             try:
                 kept = first is not None and bucket.swap(key, b"again", None) is None
@@ -81,6 +85,7 @@ class ObjectStorage:
                 "choose a store with conditional writes: AWS S3, Google Cloud Storage, Azure, "
                 "or one that says that it has them",
             )
+        bucket.keeps_promises = True
 
     def show(self, key: str) -> str:
         """Return the URL of a key."""

@@ -22,7 +22,12 @@ CODES = {
     "500": "InternalError",
     "501": "NotImplemented",
     "503": "SlowDown",
+    "expired": "ExpiredToken",
+    "malformed": "AuthorizationHeaderMalformed",
+    "skewed": "RequestTimeTooSkewed",
 }
+STATUSES = {"expired": 400, "malformed": 400, "skewed": 403}
+"""Of the faults that have no number for a name."""
 PASSING = ("409", "412", "429", "500", "503", "reset", "lost", "cut", "slow", "late")
 """Faults that a client must survive.
 
@@ -91,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
         fault = proxy.fault(proxy.number(self.command, self.path), self.command, self.path)
         if fault in CODES:
             code = f"<Error><Code>{CODES[fault]}</Code><Message>planned</Message></Error>"
-            self._answer(int(fault), [], code.encode())
+            self._answer(STATUSES.get(fault) or int(fault), [], code.encode())
             return
         if fault == "reset":
             self._reset()

