@@ -16,10 +16,12 @@ from pyspark.sql import SparkSession
 
 from mfspark.pipeline.progress import LoggedProgress
 from mfspark.pipeline.request import Request, execute
+from mfspark.storage import bucket
 from mfspark.storage.bucket import bucket_of
 from mfspark.storage.object_store import ObjectStorage
 from mfspark.system.spark import spark_session
 from mfspark.tables.night import Night
+from tests.support.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.support.object_stores import SERVERS, ObjectServer
 from tests.support.rounds import LONG
 
@@ -87,6 +89,31 @@ def object_storage(object_server: Any, monkeypatch: pytest.MonkeyPatch) -> Itera
 
     yield place
     bucket_of.cache_clear()
+
+
+@pytest.fixture
+def proxy(object_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
+    """A proxy before moto for all clients, with short pauses, small parts and no heartbeats."""
+    monkeypatch.setattr("mfspark.storage.leases.Leases.beat_seconds", 100.0)
+    monkeypatch.setattr(bucket, "WHOLE_BYTES", 50_000)
+    monkeypatch.setattr(bucket, "PART_BYTES", 100_000)
+    monkeypatch.setattr(bucket, "_LONGEST_PAUSE", 0.2)
+    monkeypatch.setattr(bucket, "PATIENCE_SECONDS", 20.0)
+    with faulty_proxy(object_server("moto").port) as running:
+        running.wait_seconds = 0.8
+        yield running
+
+
+@pytest.fixture
+def proxied(proxy: FaultyProxy, object_storage: Any) -> Any:
+    """Return a function that gives an empty storage behind the proxy, which counts from 0."""
+    first = object_storage("moto", AWS_ENDPOINT_URL=proxy.address)
+
+    def another() -> ObjectStorage:
+        proxy.reset()
+        return ObjectStorage(f"{first.root}/{uuid4().hex}")
+
+    return another
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from mfspark.config.config import Config
 from mfspark.errors import LockedError
 from mfspark.schemas import IdTypes, table_schema
 from mfspark.storage.posix import PosixStorage
+from mfspark.storage.protocol import Storage
 from mfspark.tables.lock import hold_lock
 from mfspark.tables.night import Night
 from mfspark.tables.publish import publish
@@ -26,6 +27,7 @@ from mfspark.tables.warehouse import Warehouse
 from tests.support.night_tables import put_table
 from tests.support.records import raw
 
+Place = Path | str | Storage
 IDS = IdTypes("integer", "string")
 RUN_DATE = date(2026, 11, 22)
 FILES, ROWS_A_FILE = 3, 40
@@ -54,7 +56,7 @@ def write_list(directory: Path, mark: float) -> None:
         pq.write_table(top_n(mark, part), directory / f"part-{part}.parquet")
 
 
-def begin(root: Path, mark: float, storage: PosixStorage | None = None, **config: Any) -> Night:
+def begin(root: Place, mark: float, storage: Storage | None = None, **config: Any) -> Night:
     """Begin the night whose only input is its mark."""
     return Night.begin(
         Warehouse(storage or root),
@@ -64,7 +66,7 @@ def begin(root: Path, mark: float, storage: PosixStorage | None = None, **config
     )
 
 
-def ready(root: Path, mark: float, storage: PosixStorage | None = None, **config: Any) -> Night:
+def ready(root: Place, mark: float, storage: Storage | None = None, **config: Any) -> Night:
     """Begin a night and run what it has not finished, as a rerun does."""
     night = begin(root, mark, storage, **config)
     if not night.finished(raw("top_n")):
@@ -83,14 +85,12 @@ def _metrics(mark: float) -> pa.Table:
     return pa.Table.from_pylist([row], schema=table_schema("metrics", IDS))
 
 
-def publish_marked(
-    root: Path, mark: float, storage: PosixStorage | None = None, **config: Any
-) -> str:
+def publish_marked(root: Place, mark: float, storage: Storage | None = None, **config: Any) -> str:
     night = ready(root, mark, storage, **config)
     return publish(night, IDS, [{"model": "als", "rmse": mark}], []).run_id
 
 
-def seen(root: Path) -> float | None:
+def seen(root: Place) -> float | None:
     """Return the mark of the night a reader sees, None where nothing was published.
 
     Fails unless the two tables and the manifest are whole and of one night.
@@ -99,9 +99,9 @@ def seen(root: Path) -> float | None:
     run_id = warehouse.current()
     if run_id is None:
         return None
-    rows = read_table(root, "top_n", run_id).to_table()
+    rows = read_table(warehouse, "top_n", run_id).to_table()
     marks = set(rows["score"].to_pylist())
-    marks |= set(read_table(root, "metrics", run_id).to_table()["value"].to_pylist())
+    marks |= set(read_table(warehouse, "metrics", run_id).to_table()["value"].to_pylist())
     assert len(marks) == 1, f"a reader saw the nights {marks} at once"
     assert rows.num_rows == FILES * ROWS_A_FILE
     assert warehouse.manifest(run_id).metrics[0]["rmse"] in marks
@@ -175,9 +175,12 @@ def publish_when_asked(root: str, mark: float, config: dict[str, Any], ready: An
     publish(night, IDS, [{"model": "als", "rmse": mark}], [])
 
 
-def publish_many(root: str, marks: list[float], pause: float = 0.0) -> None:
-    for mark in marks:
-        publish_marked(Path(root), mark)
+def publish_many(root: str, n_nights: int, pause: float, enough: Any) -> None:
+    """Publish nights 1, 2, ..., n_nights, and more until it was enough."""
+    for number in itertools.count(1):
+        publish_marked(root, float(number))
+        if number >= n_nights and enough.is_set():
+            return
         time.sleep(pause)
 
 

@@ -6,11 +6,13 @@ import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pandas as pd
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
@@ -42,7 +44,21 @@ def by_pyarrow(directory: Path) -> list[float]:
 
 READERS: list[Reader] = [by_duckdb, by_pandas, by_pyarrow]
 
-spawning = multiprocessing.get_context("forkserver")
+
+def dataset_by_duckdb(top_n: ds.Dataset) -> list[float]:
+    with duckdb.connect() as connection:
+        connection.register("top_n", top_n)
+        return [score for (score,) in connection.execute("select score from top_n").fetchall()]
+
+
+DATASET_READERS: list[Callable[[ds.Dataset], list[float]]] = [
+    dataset_by_duckdb,
+    lambda top_n: top_n.to_table().to_pandas()["score"].tolist(),
+    lambda top_n: top_n.to_table()["score"].to_pylist(),
+]
+"""The same three, where there is no directory."""
+
+spawning = multiprocessing.get_context("spawn")  # a new process has the environment of the test
 
 
 def fault(read: Callable[[], list[float]]) -> str:
@@ -106,29 +122,68 @@ def test_the_export_is_read_whole_and_in_order(tmp_path: Path) -> None:
     assert exported["score"][0].as_py() == 2.0
 
 
+@dataclass(frozen=True)
+class Watched:
+    """A warehouse, how each reader reads its list, and how often it is replaced and read."""
+
+    root: str
+    readers: tuple[Callable[[], list[float]], ...]
+    n_nights: int
+    n_reads: int
+    pause: float = 0.0
+
+
+@pytest.fixture
+def watched(request: pytest.FixtureRequest, tmp_path: Path, object_storage: Any) -> Watched:
+    if request.param == "directory":
+        opened = Warehouse(tmp_path)
+        by_directory = tuple(
+            lambda reader=reader: reader(table_dir(PublishedRun(opened), "top_n"))
+            for reader in READERS
+        )
+        return Watched(
+            str(tmp_path), by_directory, rounds(100, 1000), rounds(0, 50_000), rounds(0, 1) * 0.3
+        )
+    root = object_storage(request.param).root
+    by_dataset = tuple(
+        lambda reader=reader: reader(mfspark.read_table(root, "top_n"))
+        for reader in DATASET_READERS
+    )
+    return Watched(root, by_dataset, rounds(15, 100), rounds(0, 2000))
+
+
 @pytest.mark.faults
-def test_nights_published_under_readers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("watched", ["directory", "seaweedfs"], indirect=True)
+def test_nights_published_under_readers(watched: Watched) -> None:
     """No reader ever fails or sees two nights; every kind of reader saw several nights."""
-    n_nights, n_reads = rounds(100, 1000), Counter[Reader]()
-    made.publish_marked(tmp_path, 0.0)
-    warehouse, seen = Warehouse(tmp_path), {reader: set[float]() for reader in READERS}
-    marks = [float(mark) for mark in range(1, n_nights + 1)]
-    with running(made.publish_many, str(tmp_path), marks, rounds(0, 1) * 0.3) as writer:
-        while writer.is_alive() or n_reads.total() < rounds(0, 50_000):
-            for reader in READERS:
+    n_reads, enough = Counter[int](), spawning.Event()
+    made.publish_marked(watched.root, 0.0)
+    seen = [set[float]() for _ in watched.readers]
+    with running(
+        made.publish_many, watched.root, watched.n_nights, watched.pause, enough
+    ) as writer:
+        while writer.is_alive():
+            if n_reads.total() >= watched.n_reads:
+                enough.set()
+            for number, read_list in enumerate(watched.readers):
                 scores: list[float] = []
 
-                def read(reader: Reader = reader, into: list[float] = scores) -> list[float]:
-                    into += reader(table_dir(PublishedRun(warehouse), "top_n"))
+                def read(
+                    read: Callable[[], list[float]] = read_list, into: list[float] = scores
+                ) -> list[float]:
+                    into += read()
                     return into
 
                 assert fault(read) == ""
-                seen[reader].update(scores)
-                n_reads[reader] += 1
+                seen[number].update(scores)
+                n_reads[number] += 1
         assert writer.exitcode == 0
-    print({reader.__name__: (n_reads[reader], len(seen[reader])) for reader in READERS})
-    assert by_pyarrow(table_dir(PublishedRun(warehouse), "top_n"))[0] == float(n_nights)
-    assert min(len(nights) for nights in seen.values()) > 5
+    n_nights = made.seen(watched.root)
+    print(f"{n_nights} nights, {dict(n_reads)} reads saw {[len(nights) for nights in seen]}")
+    assert n_nights is not None
+    assert n_nights >= watched.n_nights
+    assert n_reads.total() >= watched.n_reads
+    assert min(len(nights) for nights in seen) > 5
 
 
 @pytest.mark.faults
@@ -141,8 +196,9 @@ def test_nights_published_under_spark(tmp_path: Path, spark: SparkSession) -> No
         frame = spark.read.parquet(*mfspark.read_table(tmp_path, "top_n").files)
         return [row.score for row in frame.select("score").collect()]
 
-    marks = [float(mark) for mark in range(1, 1001)]
-    with running(made.publish_many, str(tmp_path), marks, 0.1) as writer:
+    enough = spawning.Event()
+    enough.set()
+    with running(made.publish_many, str(tmp_path), 1000, 0.1, enough) as writer:
         while writer.is_alive():
             assert fault(read) == ""
             seen.add(read()[0])
