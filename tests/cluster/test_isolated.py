@@ -124,11 +124,17 @@ def an_object_store(inputs: Inputs, directory: Path) -> Iterator[Place]:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a night ended: its status, what it said, and the seconds it took."""
+    """How a night ended: its status, what driver and executors said, and the seconds it took."""
 
     status: int
     said: str
+    executors: str
     seconds: float
+
+    @property
+    def story(self) -> str:
+        """The last that was said, for who looks at a failure."""
+        return f"{self.said[-3000:]}\n--- executors\n{self.executors[-6000:]}"
 
 
 def night(
@@ -161,8 +167,10 @@ def night(
             "machine-0",
             "machine-1",
         }, said[-3000:]
+        logs = sorted(directory.glob("machine-*/work/*/*/stderr"))
+        executors = "\n".join(path.read_text(errors="replace") for path in logs)
     print(f"status {status} after {seconds:.0f} s")
-    return Ended(status, said, seconds)
+    return Ended(status, said, executors, seconds)
 
 
 def secured() -> dict[str, str]:
@@ -180,7 +188,7 @@ def test_a_night_from_the_archive_is_the_night_here(
 ) -> None:
     place = a_directory(inputs, tmp_path)
     ended = night(tmp_path, place, inputs, settings)
-    assert ended.status == 0, ended.said[-3000:]
+    assert ended.status == 0, ended.story
     assert settings.get("spark.authenticate.secret", "?!") not in ended.said
     assert content(Path(place.warehouse), UNLIKE) == here
 
@@ -191,7 +199,7 @@ def test_a_night_on_an_object_store_is_the_night_here(
 ) -> None:
     with an_object_store(inputs, tmp_path) as place:
         ended = night(tmp_path, place, inputs, settings)
-        assert ended.status == 0, ended.said[-3000:]
+        assert ended.status == 0, ended.story
         key = place.environment["AWS_SECRET_ACCESS_KEY"]
         assert key not in ended.said
         assert content(place.warehouse, UNLIKE) == here
@@ -204,7 +212,7 @@ def test_a_warehouse_that_the_machines_do_not_share_is_refused(
     place = replace(everything, shared=(inputs.folder,))
     ended = night(tmp_path, place, inputs)
     print("\n".join(line for line in ended.said.splitlines() if "mfspark" in line))
-    assert ended.status == REFUSED
+    assert ended.status == REFUSED, ended.story
     assert "share" in ended.said
     assert place.warehouse in ended.said
     assert ended.seconds < PATIENCE

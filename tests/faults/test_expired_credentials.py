@@ -49,6 +49,5 @@ def test_credentials_that_expire_are_told_and_the_same_command_goes_on(
     assert Warehouse(root).current() is None
     with submitted(tmp_path / "second", words, "local[2]") as run:
         assert run.end() == 0, run.log.read_text()[-3000:]
-        assert f"{step}: " in said
     run_night(spark, tmp_path / "here", *OPTIONS, ratings=(ratings,))
     assert content(root) == content(tmp_path / "here")
