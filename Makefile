@@ -19,6 +19,8 @@ WORKERS ?= 2
 CLUSTER ?= short
 BENCH ?=
 DATE ?= 2026-11-22
+# make test-airflow STORE=seaweedfs DATE='2026-11-22 2026-11-23'
+STORE ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-faults test-cluster package audit check format bench examples test-airflow clean distclean
@@ -74,8 +76,8 @@ examples: $(STAMP) ## Run docs/examples and draw their plots anew
 	@$(IN_ENV) python -m pip install -qq --disable-pip-version-check --editable ".[examples]"
 	@set -e; for script in docs/examples/[0-9]*.py; do echo "== $$script"; $(IN_ENV) python $$script; done
 
-test-airflow: $(STAMP) ## Run the Airflow DAG for DATE in a real Airflow 3, in an environment of its own
-	@$(IN_ENV) tests/airflow/run_dag.sh $(DATE)
+test-airflow: $(STAMP) ## Run the Airflow DAG for DATE in a real Airflow 3, on a directory or a STORE
+	@$(IN_ENV) tests/airflow/run_dag.sh $(if $(STORE),--store $(STORE)) $(DATE)
 
 clean: ## Remove caches and build output; tables and environments stay
 	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache \

@@ -6,7 +6,8 @@ Copy or link this file into the DAGs folder. It reads the environment of the Air
     MFSPARK_RATINGS     file or glob of ratings; unset: what conf/nightly.toml names
     MFSPARK_USERS       file or glob of users' attributes; optional
     MFSPARK_ITEMS       file or glob of items; optional
-    MFSPARK_WAREHOUSE   where tables are published; unset: what conf/nightly.toml names
+    MFSPARK_WAREHOUSE   where tables are published, a directory or s3://BUCKET/PREFIX (gs://, az://);
+                        unset: what conf/nightly.toml names. Its keys come from the same environment
     MFSPARK_CONFIG      configuration, relative to MFSPARK_HOME; unset: conf/nightly.toml
     MFSPARK_SUBMIT      further options of spark-submit, e.g. "--master yarn --num-executors 4"
     MFSPARK_RETRIES     tries after a task failed; unset: 2

@@ -1,14 +1,24 @@
 #!/usr/bin/env bash
-# Run conf/airflow/mfspark_nightly.py for one date in a real Airflow 3, on the embedded survey, and check that the
-# run of that date is published. Called by `make test-airflow`, which puts mfspark's environment on PATH.
+# Run conf/airflow/mfspark_nightly.py for some dates in a real Airflow 3, on the embedded survey, and check that the
+# run of each date is published. Called by `make test-airflow`, which puts mfspark's environment on PATH.
 #
-#   tests/airflow/run_dag.sh [2026-11-22]
+#   tests/airflow/run_dag.sh [2026-11-22 2026-11-23 ...]
+#   tests/airflow/run_dag.sh --store seaweedfs [DATE ...]              start an object store for it (or moto)
+#   tests/airflow/run_dag.sh --warehouse s3://BUCKET/PREFIX [DATE ...] one that is there; its keys in the environment
 #
 # Airflow lives in an environment of its own (.venv-airflow): it and mfspark share no package. Everything else goes
-# into a temporary directory, which is kept when something fails.
+# into a temporary directory, which is kept when something fails; so does the warehouse where none is named.
 set -euo pipefail
-run_date=${1:-2026-11-22}
 root=$(cd "$(dirname "$0")/../.." && pwd)
+warehouse=
+case ${1:-} in
+--store) exec python "$root/tests/airflow/with_store.py" "$2" "$0" --warehouse s3://warehouses/nights "${@:3}" ;;
+--warehouse)
+    warehouse=$2
+    shift 2
+    ;;
+esac
+dates=("${@:-2026-11-22}")
 venv=${MFSPARK_AIRFLOW_VENV:-$root/.venv-airflow}
 work=$(mktemp -d)
 
@@ -27,7 +37,7 @@ fi
 
 export AIRFLOW_HOME=$work/airflow
 export AIRFLOW__CORE__DAGS_FOLDER=$root/conf/airflow AIRFLOW__CORE__LOAD_EXAMPLES=False
-export MFSPARK_HOME=$root MFSPARK_WAREHOUSE=$work/warehouse
+export MFSPARK_HOME=$root MFSPARK_WAREHOUSE=${warehouse:-$work/warehouse}
 unset MFSPARK_USERS MFSPARK_ITEMS MFSPARK_CONFIG
 mfspark sample survey --out "$work/survey" >/dev/null 2>&1 || fail "the survey cannot be copied"
 export MFSPARK_RATINGS=$work/survey/survey.xlsx
@@ -43,17 +53,18 @@ airflow db migrate >"$work/db.log" 2>&1 || fail "airflow db migrate failed, see 
     fail "the DAG cannot be imported, or is not the one it should be"
 # No retries: `dags test` would wait for their delay. A task that fails ends the test.
 export MFSPARK_RETRIES=0
-airflow dags test mfspark_nightly "$run_date" >"$work/dag.log" 2>&1 || {
-    tail -n 60 "$work/dag.log" >&2
-    fail "airflow dags test failed, see $work/dag.log"
-}
-
-# `dags test` does not always end with the state of the run: what counts is what readers now find.
-path=$(mfspark path top_n --warehouse "$MFSPARK_WAREHOUSE") || {
-    tail -n 60 "$work/dag.log" >&2
-    fail "nothing was published, see $work/dag.log"
-}
-python - "$MFSPARK_WAREHOUSE" "$run_date" "$path" <<'PYTHON' || fail "what was published is wrong, see $work/dag.log"
+for run_date in "${dates[@]}"; do
+    log=$work/dag-$run_date.log
+    airflow dags test mfspark_nightly "$run_date" >"$log" 2>&1 || {
+        tail -n 60 "$log" >&2
+        fail "airflow dags test failed, see $log"
+    }
+    # `dags test` does not always end with the state of the run: what counts is what readers now find.
+    path=$(mfspark path top_n --warehouse "$MFSPARK_WAREHOUSE") || {
+        tail -n 60 "$log" >&2
+        fail "nothing was published, see $log"
+    }
+    python - "$MFSPARK_WAREHOUSE" "$run_date" "$path" <<'PYTHON' || fail "what was published is wrong, see $log"
 import sys
 
 import mfspark
@@ -66,7 +77,9 @@ assert run["run_date"] == run_date, f"run {run['run_id']} is of {run['run_date']
 assert run["run_id"] in path, f"{path} is not of run {run['run_id']}"
 fitted = {"als", "ials", "bayesian_mf", "torch_mf"}
 assert fitted <= set(top_n["model"].to_pylist()) & set(metrics["model"].to_pylist())
-print(f"test-airflow: run {run['run_id']} is published with {top_n.num_rows} rows in top_n")
+print(f"test-airflow: run {run['run_id']} is published in {warehouse} with {top_n.num_rows} rows in top_n")
 PYTHON
+done
+mfspark verify --all --warehouse "$MFSPARK_WAREHOUSE" || fail "what was published is damaged"
 rm -rf "$work"
-echo "1 passed, 0 failed"
+echo "${#dates[@]} passed, 0 failed"
