@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
-import pyarrow as pa
 import pytest
+from pyspark.sql import SparkSession
 
 from mfspark.ingest.id_notes import notes_on_ids
 
-
-class Frame:
-    """Ids as a DataFrame has them, without Spark."""
-
-    def __init__(self, ids: list[str]) -> None:
-        """Keep the ids."""
-        self.ids = ids
-
-    def select(self, _: str) -> Frame:
-        """Return itself: it has one column."""
-        return self
-
-    def toArrow(self) -> pa.Table:  # noqa: N802 - Spark's name
-        """Return the ids."""
-        return pa.table({"id": self.ids})
+Notes = Callable[[list[str]], list[str]]
 
 
-def notes(ids: list[str], n: int | None = None) -> list[str]:
-    frame: Any = Frame(ids)
-    return notes_on_ids("user", frame, len(ids) if n is None else n)
+@pytest.fixture
+def notes(spark: SparkSession) -> Notes:
+    """Return what is said of some ids, however they lie in partitions."""
+
+    def say(ids: list[str]) -> list[str]:
+        frame = spark.createDataFrame([(one,) for one in ids], "id string")
+        said = [notes_on_ids("user", frame.repartition(n), len(ids)) for n in (1, 3)]
+        assert said[0] == said[1]
+        return said[0]
+
+    return say
 
 
 NUMBERS = [str(n) for n in range(1, 41)]
@@ -38,7 +32,9 @@ NUMBERS = [str(n) for n in range(1, 41)]
     ("odd", "others"),
     [("'4'", "4"), ("007", "7"), ("\uff11", "1"), ("7\u200b", "7"), ("“7”", "7")],
 )
-def test_what_keeps_ids_from_being_numbers_and_looks_alike(odd: str, others: str) -> None:
+def test_what_keeps_ids_from_being_numbers_and_looks_alike(
+    notes: Notes, odd: str, others: str
+) -> None:
     text, alike = notes([*NUMBERS, odd])
     assert text == (f"user ids are text, as 1 of 41 are no plain integers, such as {odd!r}")
     assert alike.startswith("1 group of user ids differ in case")
@@ -49,16 +45,24 @@ def test_what_keeps_ids_from_being_numbers_and_looks_alike(odd: str, others: str
 @pytest.mark.parametrize(
     "pair", [("Ann", "ann"), ("Ann Lee", "Ann\u00a0Lee"), ("STRASSE", "strasse"), ("ﬁn", "fin")]
 )
-def test_names_that_look_alike(pair: tuple[str, str]) -> None:
+def test_names_that_look_alike(notes: Notes, pair: tuple[str, str]) -> None:
     (note,) = notes(["Bob", *pair, "Carl"])
     assert repr(min(pair)) in note
     assert repr(max(pair)) in note
 
 
 @pytest.mark.parametrize("ids", [["Ann", "Bob"], ["u1"], [], ["1x", "2x", "3x", "10"], ["-1", "1"]])
-def test_no_word_on_plain_names(ids: list[str]) -> None:
+def test_no_word_on_plain_names(notes: Notes, ids: list[str]) -> None:
     assert notes(ids) == []
 
 
-def test_no_word_on_too_many() -> None:
-    assert notes(["Ann", "ann"], n=2_000_001) == []
+def test_groups_are_counted_and_the_first_is_named(notes: Notes) -> None:
+    """Against a dictionary, which holds all ids at once."""
+    ids = [f"{word}{n}" for n in range(300) for word in ("ab", "AB" if n % 7 == 0 else "cd")]
+    groups: dict[str, list[str]] = {}
+    for one in ids:
+        groups.setdefault(one.lower(), []).append(one)
+    several = sorted(sorted(group) for group in groups.values() if len(group) > 1)
+    (note,) = notes(ids)
+    assert note.startswith(f"{len(several)} groups of user ids")
+    assert f"{several[0][0]!r} and {several[0][1]!r}" in note
