@@ -134,8 +134,8 @@ def gc(
     warehouse.manifest()  # there is a warehouse, and a run that readers see
     removed = collect(warehouse, keep, parse_age(grace))
     out = console()
-    for run in (*removed.runs, *removed.scratch):
-        out.print(f"removed {run}", soft_wrap=True)
+    for what in (*removed.runs, *removed.scratch, *removed.strays):
+        out.print(f"removed {what}", soft_wrap=True)
     out.print(f"{count(len(warehouse.run_ids()), 'run')} kept")
 
 

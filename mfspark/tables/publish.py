@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from mfspark.errors import MfsparkError, RefusedError
 from mfspark.schemas import SORTED_BY, IdTypes, table_schema
-from mfspark.storage.protocol import Storage
+from mfspark.storage.protocol import Storage, StoredFile
 from mfspark.system.command_line import command_line
 from mfspark.tables.lock import hold_pointer_lock
 from mfspark.tables.manifest import (
@@ -78,31 +78,31 @@ def _put_in_place(night: Night, manifest: Manifest) -> Manifest:
     """
     storage, run = night.storage, night.warehouse.run_key(night.run_id)
     if storage.moves:
-        storage.delete(_unlisted(storage, night.tables_key, manifest))
+        storage.delete(file.key for file in _unlisted(storage, night.tables_key, manifest))
         storage.put(f"{night.tables_key}/{MANIFEST}", manifest.to_json())
         storage.move(night.tables_key, run)
         return manifest
     key = f"{run}/{MANIFEST}"
     if not storage.create(key, manifest.to_json()):
         manifest = parse_manifest(storage.read(key) or b"", key, storage)
-    storage.delete(unlisted(night.warehouse, manifest))
+    storage.delete(file.key for file in unlisted(night.warehouse, manifest))
     return manifest
 
 
-def unlisted(warehouse: Warehouse, manifest: Manifest) -> list[str]:
+def unlisted(warehouse: Warehouse, manifest: Manifest) -> list[StoredFile]:
     """Return the files among a run's tables that its manifest does not list."""
     return _unlisted(warehouse.storage, warehouse.run_key(manifest.run_id), manifest)
 
 
-def _unlisted(storage: Storage, place: str, manifest: Manifest) -> list[str]:
+def _unlisted(storage: Storage, place: str, manifest: Manifest) -> list[StoredFile]:
     """Return what tasks left below a key that were killed, or ran twice."""
     listed = {
         f"{place}/{table}/{file.name}"
         for table, entry in manifest.tables.items()
         for file in entry.files
     }
-    found = (file.key for file in storage.files(place))
-    return [key for key in found if key not in listed and key != f"{place}/{MANIFEST}"]
+    listed.add(f"{place}/{MANIFEST}")
+    return [file for file in storage.files(place) if file.key not in listed]
 
 
 def describe_night(
@@ -218,7 +218,7 @@ def damages(warehouse: Warehouse, run_id: str) -> Iterator[str]:
         yield error.message
         return
     storage, run = warehouse.storage, warehouse.run_key(run_id)
-    for key in unlisted(warehouse, manifest):
+    for key in (file.key for file in unlisted(warehouse, manifest)):
         if not key.endswith(".parquet") or key.rpartition("/")[2].startswith("."):
             continue  # no reader of the directory takes it for a part of the table
         yield f"{storage.show(key)} is not in the manifest"

@@ -8,6 +8,7 @@ from typing import Any
 from mfspark.errors import MfsparkError
 from mfspark.tables.lock import hold_lock, hold_pointer_lock
 from mfspark.tables.night import NOTE
+from mfspark.tables.publish import unlisted
 from mfspark.tables.warehouse import Warehouse
 
 GRACE = timedelta(hours=24)
@@ -23,6 +24,8 @@ class Removed:
     scratch: list[str]
     """Nights that were refused or interrupted and can no longer be published, and directories that
     a killed night left among the runs."""
+    strays: list[str]
+    """Files among the tables of published runs that no manifest lists, as paths or URLs."""
 
 
 def collect(
@@ -32,7 +35,8 @@ def collect(
 
     Kept are the newest `keep` runs, the one that CURRENT names, every run that readers were sent to
     within the grace time, and what nights in scratch still build upon. A night in scratch is
-    removed once another run is current than it could replace, and the grace time has passed.
+    removed once another run is current than it could replace, and the grace time has passed. Where
+    tasks write next to published tables (an object store), so are files of theirs that came late.
     Raises LockedError while a night runs or publishes.
     """
     now = now or datetime.now(UTC)
@@ -58,7 +62,9 @@ def collect(
             storage.discard(warehouse.run_key(run))
         for run in dead:
             storage.discard(warehouse.scratch_key(run))
-    return Removed(old, list(dict.fromkeys(dead + orphans)))
+        strays = [] if storage.moves else _strays(warehouse, now - grace)
+        storage.delete(strays)
+    return Removed(old, list(dict.fromkeys(dead + orphans)), [storage.show(key) for key in strays])
 
 
 def scratch_nights(warehouse: Warehouse) -> dict[str, dict[str, Any]]:
@@ -95,6 +101,21 @@ def _orphans(warehouse: Warehouse, known: set[str], before: datetime) -> list[st
     unknown = (name for name in warehouse.found_in("runs") if name not in known)
     found = (name for name in unknown if warehouse.storage.exists(warehouse.run_key(name)))
     return [name for name in found if _changed(warehouse, name) < before]
+
+
+def _strays(warehouse: Warehouse, before: datetime) -> list[str]:
+    """Return old files that the manifests of their runs do not list; runs without one keep theirs.
+
+    A task that was thought dead may end its file after the night was published.
+    """
+    found: list[str] = []
+    for run in warehouse.run_ids():
+        try:
+            manifest = warehouse.manifest(run)
+        except MfsparkError:
+            continue
+        found += [file.key for file in unlisted(warehouse, manifest) if file.modified < before]
+    return found
 
 
 def _changed(warehouse: Warehouse, run_id: str) -> datetime:

@@ -6,6 +6,7 @@ import json
 import os
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -26,14 +27,14 @@ NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
 
 
-def begin(root: Path, day: int, mark: float | None = None, **config: object) -> Night:
+def begin(root: Any, day: int, mark: float | None = None, **config: object) -> Night:
     """Begin the night of a day of November, with its day as its mark."""
     inputs = [{"mark": mark or float(day)}]
     options = Config.model_validate(config)
     return Night.begin(Warehouse(root), options, date(2026, 11, day), inputs)
 
 
-def publish_day(root: Path, day: int, mark: float | None = None, **config: object) -> str:
+def publish_day(root: Any, day: int, mark: float | None = None, **config: object) -> str:
     night = begin(root, day, mark, **config)
     made.write_tables(night, mark or float(day))
     return publish(night, made.IDS, [{"model": "als", "rmse": mark or float(day)}], []).run_id
@@ -288,6 +289,29 @@ def test_what_is_not_ours_is_never_removed_nor_taken_for_a_night(tmp_path: Path)
     assert open_nights(warehouse) == []
     assert publish_day(tmp_path, 11)
     assert all((tmp_path / name).read_text() == "not ours" for name in names)
+
+
+def test_what_no_manifest_names_goes_when_it_is_old(object_storage: Any) -> None:
+    """A task that was thought dead ends its file after the night was published."""
+    storage = object_storage("moto")
+    run = publish_day(storage, 10)
+    listed = {file.key for file in storage.files("runs")}
+    stray = f"runs/{run}/top_n/part-00000-late.parquet"
+    storage.put(stray, b"late")
+    warehouse = Warehouse(storage)
+    assert collect(warehouse, keep=5).strays == [], "younger than the grace time"
+    assert collect(warehouse, keep=5, now=NOW + 2 * DAY).strays == [storage.show(stray)]
+    assert {file.key for file in storage.files("runs")} == listed
+    assert list(damages(warehouse, run)) == []
+
+
+def test_on_a_disk_files_of_others_stay(tmp_path: Path) -> None:
+    """No task writes where readers look, so what is there is somebody's."""
+    run = publish_day(tmp_path, 10)
+    note = run_dir(Warehouse(tmp_path), run) / "top_n" / "note.txt"
+    note.write_text("mine")
+    assert collect(Warehouse(tmp_path), keep=5, now=NOW + 2 * DAY).strays == []
+    assert note.read_text() == "mine"
 
 
 def test_nothing_is_removed_while_a_night_runs(tmp_path: Path) -> None:
