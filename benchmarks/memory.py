@@ -1,4 +1,4 @@
-"""Peak memory of this process and everything it started, JVM and Python workers included."""
+"""Peak memory of a process and everything it started, JVM and Python workers included."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ psutil = installed("psutil")
 
 
 class PeakMemory:
-    """Samples the proportional set size of the process tree while the block runs.
+    """Samples the proportional set size of a process tree, by default ours, while the block runs.
 
     Proportional: pages that several processes share are counted once, so the sum is what the
     machine really holds.
     """
 
-    def __init__(self, seconds: float = 0.2) -> None:
-        self._seconds = seconds
+    def __init__(self, pid: int | None = None, seconds: float = 0.2) -> None:
+        self._pid, self._seconds = pid, seconds
         self._peak = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
@@ -42,7 +42,7 @@ class PeakMemory:
         self._thread.join()
 
     def _sample(self) -> None:
-        root = psutil.Process()
+        root = psutil.Process(self._pid)
         while True:
             self._peak = max(self._peak, sum(_pss(p) for p in [root, *_children(root)]))
             if self._stop.wait(self._seconds):

@@ -119,6 +119,11 @@ class Trial:
         """Where blocks lie."""
         return ParquetStore(self.storage, "blocks")
 
+    @property
+    def runner(self) -> OnSpark:
+        """Runs tasks."""
+        return OnSpark(self.spark, self.storage)
+
     @cached_property
     def layout(self) -> GridLayout:
         """The blocks a night would choose."""
@@ -127,7 +132,7 @@ class Trial:
     def cut(self, *, test: bool = False) -> TileSet:
         """Cut a part into tiles."""
         name = "test" if test else "train"
-        return cut_frame(self.frame(test=test), self.layout, name, self.store, OnSpark(self.spark))
+        return cut_frame(self.frame(test=test), self.layout, name, self.store, self.runner)
 
     @cached_property
     def train(self) -> TileSet:
@@ -141,7 +146,7 @@ class Trial:
 
     def grid(self) -> Grid:
         """Return the training tiles with Spark running the tasks."""
-        return Grid(self.train, self.store, OnSpark(self.spark))
+        return Grid(self.train, self.store, self.runner)
 
     def fit(
         self,
