@@ -9,6 +9,7 @@ from mfspark.cli.terminal import cell, table
 from mfspark.ingest.account import account_of
 from mfspark.ingest.report import IngestReport
 from mfspark.queries.summary import Figure, RunSummary
+from mfspark.storage.traffic import Traffic
 from mfspark.system.command_line import command_line
 from mfspark.tables.night import Night
 
@@ -75,3 +76,19 @@ def print_account(out: Console, report: IngestReport, notes: Iterable[str]) -> N
         out.print(cell(line), soft_wrap=True)
     for note in notes:
         out.print(Text("note: ", style="yellow") + cell(note), soft_wrap=True)
+
+
+def print_requests(out: Console, asked: Traffic, night: Night) -> None:
+    """Print what a night asked of an object store so far; nothing where there is none."""
+    if not asked.requests:
+        return
+    kinds = {"get": asked.gets, "put": asked.puts, "list": asked.lists, "delete": asked.deletes}
+    by_kind = ", ".join(f"{n:,} {kind}" for kind, n in kinds.items())
+    again = f"; {asked.retries:,} of them tried again" if asked.retries else ""
+    out.print(
+        cell(
+            f"requests to {night.warehouse.root}: {asked.requests:,} ({by_kind}{again}); "
+            f"{asked.bytes_read / 1e6:,.1f} MB read, {asked.bytes_written / 1e6:,.1f} MB written"
+        ),
+        soft_wrap=True,
+    )

@@ -154,17 +154,20 @@ def work_of(stage: str, run_id: str) -> str:
 
 
 def _conclude(request: Request, config: Config, night: Night, seconds: float) -> None:
-    from mfspark.cli.closing import print_account, print_summary
+    from mfspark.cli.closing import print_account, print_requests, print_summary
     from mfspark.cli.terminal import console
     from mfspark.ingest.account import notes_on
-    from mfspark.models.records import INGEST
+    from mfspark.models.records import INGEST, requests_of
     from mfspark.queries.summary import summarise
+    from mfspark.storage.traffic import tally_of
     from mfspark.tables.run import PublishedRun
 
-    out = console()
+    out, asked = console(), tally_of(night.storage.root)
     if night.published:
-        summary = summarise(PublishedRun(night.warehouse, night.run_id))
+        run = PublishedRun(night.warehouse, night.run_id)
+        summary = summarise(run)
         print_summary(out, summary, night, seconds)
+        print_requests(out, requests_of(run.manifest.stages, run.run_id) + asked.seen(), night)
         return
     if report := night.find(INGEST):
         print_account(out, report, notes_on(report))
@@ -174,6 +177,7 @@ def _conclude(request: Request, config: Config, night: Night, seconds: float) ->
         f"in {night.storage.show(night.tables_key)}; readers see them after:\n  {publish}",
         soft_wrap=True,
     )
+    print_requests(out, requests_of(night.records(), night.run_id) + asked.seen(), night)
 
 
 @contextmanager

@@ -44,6 +44,7 @@ class MemoryStore:
     def __init__(self, behind: BlockStore | None = None) -> None:
         self._groups: dict[str, Sequence[Arrays]] = {}
         self._behind = behind
+        self._only_here: set[str] = set()
         self._read: dict[tuple[str, int], Arrays] = {}
 
     def get(self, reference: str, key: int = 0) -> Arrays:
@@ -59,14 +60,16 @@ class MemoryStore:
     def put(self, reference: str, *groups: Arrays) -> None:
         """Keep groups; the arrays are not copied."""
         self._groups[reference] = groups
+        self._only_here.add(reference)
 
     def discard(self, references: Iterable[str]) -> None:
-        """Forget blocks, here and in the store behind, where they may have been saved."""
+        """Forget blocks, here and in the store behind, unless they were never saved there."""
         gone = set(references)
         self._groups = {r: groups for r, groups in self._groups.items() if r not in gone}
         self._read = {key: arrays for key, arrays in self._read.items() if key[0] not in gone}
-        if self._behind is not None:
-            self._behind.discard(gone)
+        elsewhere, self._only_here = gone - self._only_here, self._only_here - gone
+        if self._behind is not None and elsewhere:
+            self._behind.discard(sorted(elsewhere))
 
     def save(self, references: Iterable[str]) -> None:
         """Write blocks to the store behind, where they outlive this process, if there is one."""
@@ -76,6 +79,7 @@ class MemoryStore:
         for reference in wanted:
             if reference in self._groups:
                 self._behind.put(reference, *self._groups[reference])
+                self._only_here.discard(reference)
         self._behind.save(wanted)
 
 
@@ -95,8 +99,10 @@ class ParquetStore:
         """Write one file: readers see the old one or the new one.
 
         A task that is run twice writes the same bytes twice, so retries and speculation do no harm.
+        Where the storage is on no disk, this machine keeps a copy: it is often the one that reads.
         """
-        with self._storage.writing(self._key(reference), durable=False) as sink:
+        file = self._key(reference)
+        with self._cache.writing(self._storage, file) as sink:
             write_arrays(sink, enumerate(groups))
 
     def discard(self, references: Iterable[str]) -> None:

@@ -20,6 +20,8 @@ import pyarrow as pa
 
 from mfspark.errors import MfsparkError
 from mfspark.kernels.arrays.tile import Numbers
+from mfspark.storage.protocol import Storage
+from mfspark.storage.traffic import Tally, tally_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -58,16 +60,17 @@ class OnSpark:
     themselves, so the driver receives only the numbers (n_tasks small rows).
     """
 
-    def __init__(self, spark: SparkSession) -> None:
-        self._spark = spark
+    def __init__(self, spark: SparkSession, storage: Storage) -> None:
+        self._spark, self._tally = spark, tally_of(storage.root)
 
     def run(self, n_tasks: int, task: Callable[[int], Numbers], label: str) -> list[Numbers]:
         """Run all tasks on the executors."""
+        tally = self._tally
 
         def run_tasks(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             spare_imports()
             for batch in batches:
-                outcomes = [json.dumps(_outcome(task, i)) for i in batch["id"].to_pylist()]
+                outcomes = [json.dumps(_outcome(task, i, tally)) for i in batch["id"].to_pylist()]
                 yield pa.RecordBatch.from_pydict({"id": batch["id"], "outcome": outcomes})
 
         # A range of n numbers in n partitions: one number, and so one task, in each.
@@ -78,6 +81,8 @@ class OnSpark:
         finally:
             self._spark.removeTag(label)
         outcomes = [json.loads(row["outcome"]) for row in sorted(rows, key=lambda r: r["id"])]
+        for outcome in outcomes:
+            tally.add(**outcome["requests"])
         for outcome in outcomes:
             if "error" in outcome:
                 raise MfsparkError(*outcome["error"])
@@ -98,15 +103,17 @@ def _freeze(_n_modules: int) -> None:
     gc.freeze()  # once for each number of modules: garbage that is frozen would never be freed
 
 
-def _outcome(task: Callable[[int], Numbers], i: int) -> dict[str, Any]:
+def _outcome(task: Callable[[int], Numbers], i: int, tally: Tally) -> dict[str, Any]:
     """Run a task; an error with a remedy travels as data, so that no stack trace buries it.
 
-    Running the task again would give the same error, which is why Spark is not told to.
+    Running the task again would give the same error, which is why Spark is not told to. What this
+    machine asked of the storage so far goes along.
     """
     try:
-        return {"numbers": task(i)}
+        outcome: dict[str, Any] = {"numbers": task(i)}
     except MfsparkError as error:
-        return {"error": [error.message, error.hint]}
+        outcome = {"error": [error.message, error.hint]}
+    return {**outcome, "requests": tally.take().counts()}
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from mfspark.errors import ConfigError
 from mfspark.grid.runners import OnSpark
 from mfspark.kernels.arrays.tile import Numbers
 from mfspark.storage.protocol import Storage
+from mfspark.storage.traffic import tally_of
 from mfspark.system.spark import runs_here
 
 if TYPE_CHECKING:
@@ -35,13 +36,27 @@ def check_shared(spark: SparkSession, storage: Storage) -> None:
     try:
         storage.put(f"{place}/driver", token)
         look = _Look(storage, place, token)
-        looks = OnSpark(spark).run(_TASKS, look, "look for the warehouse")
+        looks = OnSpark(spark, storage).run(_TASKS, look, "look for the warehouse")
         if not all(found["seen"] for found in looks):
             raise _not_shared(storage, "an executor cannot read what the driver")
         if any(storage.read(f"{place}/{number}") != token for number in range(_TASKS)):
             raise _not_shared(storage, "the driver cannot read what an executor")
     finally:
         storage.discard(place)
+
+
+def gather_traffic(spark: SparkSession, storage: Storage) -> None:
+    """Let executors tell what their machines asked of an object store, and no task told yet.
+
+    One small job; none where all run on this machine, or nothing was asked.
+    """
+    if not runs_here(spark) and tally_of(storage.root).seen().requests:
+        OnSpark(spark, storage).run(_TASKS, _wait, "count requests")
+
+
+def _wait(_: int) -> Numbers:
+    time.sleep(_SECONDS)
+    return {}
 
 
 class _Look:

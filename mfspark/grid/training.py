@@ -131,7 +131,7 @@ def train(
     The blocks of earlier iterations are discarded, apart from those that the checkpoint names.
     """
     state = checkpoint.read() if checkpoint else None
-    saved = state.references if state else set[str]()
+    saved, recorded = state.references if state else set[str](), state is not None
     every = checkpoint.every_seconds if checkpoint else math.inf
     due = time.monotonic() + every
     if state is None:
@@ -149,10 +149,10 @@ def train(
             grid.store.save(sorted(after.references - saved))
             checkpoint.write(after)
             stale |= saved - after.references
-            saved, due = after.references, time.monotonic() + every
+            saved, due, recorded = after.references, time.monotonic() + every, True
         grid.store.discard(stale - saved)
         state = after
-    if checkpoint and checkpoint.read() is None:  # an algorithm without any iteration
+    if checkpoint and not recorded:  # an algorithm without any iteration
         grid.store.save(sorted(state.references))
         checkpoint.write(state)
     return state
@@ -194,7 +194,7 @@ def train_in_one_task(
         train(grid, algorithm, name, checkpoint)
         return {}
 
-    OnSpark(spark).run(1, task, f"train {name}")
+    OnSpark(spark, checkpoint.storage).run(1, task, f"train {name}")
     state = checkpoint.read()
     assert state is not None, "the task wrote its last state before it ended"
     return state

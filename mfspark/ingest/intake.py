@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -48,6 +47,7 @@ from mfspark.ingest.side_tables.users import read_users
 from mfspark.ingest.statistics import with_statistics
 from mfspark.ingest.title_merge import merge_ratings, split_titles
 from mfspark.schemas import SIDES, IdTypes, Side
+from mfspark.system.at_once import at_once
 from mfspark.system.task_errors import task_errors
 
 if TYPE_CHECKING:
@@ -165,22 +165,22 @@ def ingest(
     described_items = items.counts(rated, items_files)
     everything = rated.union(items.ids).distinct() if items_files else rated
     base_users, base_items = _base_ids(base, ids)
-    with ThreadPoolExecutor(2) as both:  # small jobs mostly wait; two at once take the time of one
-        numbering = (
-            both.submit(number_ids, who, base_users, scratch, "user_ids"),
-            both.submit(number_ids, everything, base_items, scratch, "item_ids"),
-        )
-    (user_ids, n_users), (item_ids, n_items) = (numbered.result() for numbered in numbering)
+    (user_ids, n_users), (item_ids, n_items) = at_once(
+        lambda: number_ids(who, base_users, scratch, "user_ids"),
+        lambda: number_ids(everything, base_items, scratch, "item_ids"),
+    )
     notes = [apart] if apart else []
     notes += [] if n_users > 1 else [_ONE_USER]
-    numbered_ids = (user_ids, n_users), (item_ids, n_items)
-    for side, (frame, n) in zip(SIDES, numbered_ids, strict=True):
-        notes += notes_on_ids(side, frame, n) if ids.of(side) == "string" else []
+    numbered = zip(SIDES, (user_ids, item_ids), (n_users, n_items), strict=True)
+    texts = [found for found in numbered if ids.of(found[0]) == "string"]
 
-    write(_indexed(newest, user_ids, item_ids), "ratings")
-    write(_named(rejected, names), "rejected_ratings")
-    write(users.joined_to(with_statistics(user_ids, newest, "user")), "users")
-    write(items.joined_to(with_statistics(item_ids, newest, "item")), "items")
+    at_once(
+        lambda: write(_indexed(newest, user_ids, item_ids), "ratings"),
+        lambda: write(_named(rejected, names), "rejected_ratings"),
+        lambda: write(users.joined_to(with_statistics(user_ids, newest, "user")), "users"),
+        lambda: write(items.joined_to(with_statistics(item_ids, newest, "item")), "items"),
+        lambda: notes.extend(note for text in texts for note in notes_on_ids(*text)),
+    )
 
     reasons = counts.rejected | ({SUPERSEDED: n_superseded} if n_superseded else {})
     return IngestReport(

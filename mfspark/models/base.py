@@ -62,7 +62,7 @@ class FitContext:
     @property
     def grid(self) -> Grid:
         """The tiles with Spark running the tasks."""
-        return Grid(self.tiles, self.store, OnSpark(self.spark))
+        return Grid(self.tiles, self.store, OnSpark(self.spark, self.checkpoint.storage))
 
     def train(self, algorithm: Algorithm) -> State:
         """Run a training loop, in one task while the ratings are few, otherwise by sweeps."""

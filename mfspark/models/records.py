@@ -6,6 +6,7 @@ from typing import Any, Literal
 from mfspark.grid.layout import TileSet
 from mfspark.ingest.report import IngestReport
 from mfspark.schemas import Side
+from mfspark.storage.traffic import Traffic
 from mfspark.tables.records import RecordKey
 
 Subset = Literal["train", "test", "all"]
@@ -64,6 +65,7 @@ class StartFactors:
     blocks: dict[str, tuple[str, ...]]
 
 
+_REQUESTS = "requests-"
 INGEST = RecordKey("ingest", IngestReport)
 SIMILARITY = RecordKey("similarity", TableRows)
 EVALUATE = RecordKey("evaluate", EvaluationRecord)
@@ -88,3 +90,18 @@ def side_features_key(side: Side) -> RecordKey[SideFeatures]:
 def start_factors_key(model: str) -> RecordKey[StartFactors]:
     """Return the key of the factors that a model's training starts from."""
     return RecordKey(f"start-factors-{model}", StartFactors)
+
+
+def requests_key(work: str) -> RecordKey[Traffic]:
+    """Return the key of what a piece of work, such as train-als, asked of a remote warehouse.
+
+    Each has its own, as several may run at once.
+    """
+    return RecordKey(f"{_REQUESTS}{work}", Traffic)
+
+
+def requests_of(records: dict[str, dict[str, Any]], run_id: str) -> Traffic:
+    """Return what a night asked of a remote warehouse before its manifest was written."""
+    names = (name.removeprefix(_REQUESTS) for name in records if name.startswith(_REQUESTS))
+    found = (requests_key(name) for name in names)
+    return sum((key.parse(records[key.stage], run_id) for key in found), Traffic())

@@ -11,6 +11,9 @@ from mfspark.grid.block_store import ParquetStore
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import TileSet
 from mfspark.grid.runners import OnSpark
+from mfspark.grid.shared_storage import gather_traffic
+from mfspark.models.records import requests_key
+from mfspark.storage.traffic import Traffic, tally_of
 from mfspark.tables.night import Night
 from mfspark.tables.records import RecordKey
 
@@ -27,6 +30,8 @@ class RunContext:
 
     spark: SparkSession
     night: Night
+    work: str = "run"
+    """What of the night is done here: all of it, or such as train-als."""
 
     @property
     def config(self) -> Config:
@@ -41,7 +46,7 @@ class RunContext:
     @property
     def runner(self) -> OnSpark:
         """Runs the tasks of a grid's passes on the executors."""
-        return OnSpark(self.spark)
+        return OnSpark(self.spark, self.night.storage)
 
     def grid(self, tiles: TileSet) -> Grid:
         """Return a grid over some tiles with Spark running the tasks."""
@@ -54,3 +59,14 @@ class RunContext:
             self.night.finish(key, make())
             found = self.night.record(key)
         return found
+
+    def count_requests(self) -> None:
+        """Record what this work asked of the warehouse so far, tasks included; nothing of a disk.
+
+        Lets every executor tell what its machine counted: one small job, none in this process.
+        """
+        key, storage = requests_key(self.work), self.night.storage
+        gather_traffic(self.spark, storage)
+        asked = tally_of(storage.root).take()
+        if asked.requests:
+            self.night.finish(key, (self.night.find(key) or Traffic()) + asked)

@@ -1,8 +1,10 @@
 """The ratings of a night in subsets (train, test, all), each cut into tiles once."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -18,7 +20,8 @@ from mfspark.kernels.arrays.rating_scale import RatingScale
 from mfspark.models.records import Cut, Subset, cut_key
 from mfspark.pipeline.context import RunContext
 from mfspark.schemas import Side, spark_schema
-from mfspark.tables.writer import read_files, write_table
+from mfspark.tables.task_files import read_files
+from mfspark.tables.writer import write_list, write_table
 
 _SMALL = 500_000  # ratings that are not worth cutting at all
 _FEWEST = 4  # blocks of ratings that are cut: tasks for four cores
@@ -72,6 +75,10 @@ class Dataset:
     def write(self, frame: DataFrame, table: str) -> int:
         """Write a table of this night and return its rows."""
         return write_table(frame, self.context.night, table, self.report.ids)
+
+    def write_list(self, rows: Sequence[Sequence[Any]], table: str) -> int:
+        """Write a table of a handful of rows and return how many."""
+        return write_list(rows, self.context.night, table, self.report.ids)
 
     def ratings(self, subset: Subset) -> DataFrame:
         """Return the ratings of a subset with the columns of table `ratings`."""

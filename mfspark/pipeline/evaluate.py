@@ -57,8 +57,9 @@ def _measure(context: RunContext, dataset: Dataset, fits: Fits) -> Metrics:
     by_rank = ranking_metrics(lists, ranked, options.k, dataset.report.n_items)
     split = F.lit(options.split).alias("split")
     columns = ["model", split, "metric", "k", *_rounded("value", "low", "high"), "n"]
-    dataset.write(by_rating.unionByName(by_rank).select(*columns), "metrics")
-    return [row.asDict() for row in dataset.read("metrics").collect()]
+    metrics = by_rating.unionByName(by_rank).select(*columns).collect()  # a dozen a model
+    dataset.write_list(metrics, "metrics")
+    return context.night.files("metrics").dataset().to_table().to_pylist()
 
 
 def _write_user_metrics(

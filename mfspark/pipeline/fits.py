@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -39,8 +40,8 @@ class Fits:
         """Return a model fitted on a subset; fitted now unless this night did so before."""
         key = fit_key(subset, name)
         fit = self.context.night.find(key)
-        if fit is None:  # two trainers at once may need the same baseline
-            with hold_in_turn(self.context.night.warehouse, key.stage):
+        if fit is None:
+            with self._turn(key.stage):
                 fit = self.context.once(key, lambda: self._fit(name, subset))
         return load_model(name, fit.record)
 
@@ -55,6 +56,14 @@ class Fits:
     def popularity(self, subset: Subset) -> FactorModel:
         """Return the popularity model, which fills the lists that other models leave short."""
         return cast("FactorModel", self.model("popularity", subset))
+
+    def _turn(self, name: str) -> AbstractContextManager[None]:
+        """Wait for others who fit the same model: two trainers at once may need a baseline.
+
+        Not where nobody else works on the night.
+        """
+        context = self.context
+        return nullcontext() if context.night.alone else hold_in_turn(context.night.warehouse, name)
 
     def _fit(self, name: ModelName, subset: Subset) -> Fit:
         began = time.perf_counter()

@@ -18,8 +18,11 @@ from mfspark.models.records import INGEST
 from mfspark.pipeline.context import RunContext
 from mfspark.samples.survey import survey_files
 from mfspark.schemas import IdType, IdTypes, Side, spark_schema
+from mfspark.tables.frame_scratch import FrameScratch
+from mfspark.tables.nearby import nearby
 from mfspark.tables.run import PublishedRun
-from mfspark.tables.writer import FrameScratch, read_files, write_table
+from mfspark.tables.task_files import read_files
+from mfspark.tables.writer import write_table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -88,7 +91,7 @@ def run(context: RunContext, files: InputFiles) -> IngestReport:
             files.users,
             files.items,
             night.config,
-            FrameScratch(night.storage, night.scratch("ingest")),
+            FrameScratch(nearby(context.spark, night.storage), night.scratch("ingest")),
             write,
             _base_night(context),
             night.run_date,

@@ -6,8 +6,10 @@ A night that fails stays in scratch with everything it made; `why.json` beside i
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mfspark.errors import RefusedError
@@ -42,13 +44,15 @@ def run(context: RunContext, dataset: Dataset, fits: Fits) -> list[dict[str, Any
     """
     night, options = context.night, context.config.gates
     reference = PublishedRun(night.warehouse, night.reference_run) if night.reference_run else None
-    tables = _tables(night, reference)
-    verdicts: list[Verdict] = []
-    if options.audits.mode != "off":
-        verdicts += of_audits(_audit(dataset, fits, tables), options.audits.mode)
-    manifest = reference.manifest if reference else None
-    judged = JudgedNight(tables, context.config, dataset.report, manifest)
-    verdicts += [verdict for verdict in compare(judged) if verdict.mode != "off"]
+    with tempfile.TemporaryDirectory(prefix="mfspark-") as folder:
+        spill = night.storage.local(night.scratch("duckdb")) or Path(folder)
+        tables = _tables(night, reference, spill)
+        verdicts: list[Verdict] = []
+        if options.audits.mode != "off":
+            verdicts += of_audits(_audit(dataset, fits, tables), options.audits.mode)
+        manifest = reference.manifest if reference else None
+        judged = JudgedNight(tables, context.config, dataset.report, manifest)
+        verdicts += [verdict for verdict in compare(judged) if verdict.mode != "off"]
     failures = [verdict for verdict in verdicts if verdict.outcome == "failed"]
     for verdict in failures:
         _log.warning("%s, %s: %s", verdict.gate, verdict.subject, verdict.why)
@@ -57,15 +61,18 @@ def run(context: RunContext, dataset: Dataset, fits: Fits) -> list[dict[str, Any
     return [verdict.record() for verdict in verdicts]
 
 
-def _tables(night: Night, reference: PublishedRun | None) -> Tables:
-    """Return the tables of the night, and those of the reference run as `{reference.NAME}`."""
+def _tables(night: Night, reference: PublishedRun | None, spill: Path) -> Tables:
+    """Return the tables of the night, and those of the reference run as `{reference.NAME}`.
+
+    spill: where DuckDB puts what does not fit its memory.
+    """
 
     def files(name: str) -> TableFiles:
         if reference and name.startswith("reference."):
             return reference.files(name.removeprefix("reference."))
         return night.files(name)
 
-    return Tables(files, spill=night.storage.local(night.scratch("duckdb")))
+    return Tables(files, spill)
 
 
 def _audit(dataset: Dataset, fits: Fits, tables: Tables) -> Iterator[AuditFinding]:

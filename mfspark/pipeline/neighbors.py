@@ -20,7 +20,8 @@ from mfspark.models.neighbors.search import AmongChosen
 from mfspark.models.records import SIMILARITY, TableRows
 from mfspark.pipeline.context import RunContext
 from mfspark.pipeline.fits import Fits
-from mfspark.schemas import Side, spark_schema
+from mfspark.schemas import Side
+from mfspark.system.at_once import at_once
 
 if TYPE_CHECKING:
     from mfspark.pipeline.dataset import Dataset
@@ -42,19 +43,24 @@ def run(context: RunContext, dataset: Dataset, fits: Fits) -> dict[str, int]:
     def write() -> TableRows:
         models: tuple[ModelName, ModelName] = ("user_knn", "item_knn")
         found = [cast("KNN", fits.model(name, "all")) for name in models]
-        rows: dict[str, int] = {}
-        for knn in found:
-            frame = _with_ids(dataset, neighbor_frame(context, dataset, knn.neighbors), knn.side)
-            rows[f"{knn.side}_neighbors"] = dataset.write(frame, f"{knn.side}_neighbors")
+        written = at_once(*(partial(_write_neighbors, context, dataset, knn) for knn in found))
+        rows = {f"{knn.side}_neighbors": n for knn, n in zip(found, written, strict=True)}
         if n := context.config.publish.heatmap_users:
             heatmap = _heatmap(context, dataset, found[0], n)
-            rows["user_heatmap"] = dataset.write(heatmap, "user_heatmap")
+            rows["user_heatmap"] = dataset.write_list(heatmap, "user_heatmap")
         return TableRows(rows)
 
     return context.once(SIMILARITY, write).rows
 
 
-def _heatmap(context: RunContext, dataset: Dataset, fit: KNN, n: int) -> DataFrame:
+def _write_neighbors(context: RunContext, dataset: Dataset, knn: KNN) -> int:
+    frame = _with_ids(dataset, neighbor_frame(context, dataset, knn.neighbors), knn.side)
+    return dataset.write(frame, f"{knn.side}_neighbors")
+
+
+def _heatmap(
+    context: RunContext, dataset: Dataset, fit: KNN, n: int
+) -> list[tuple[Any, Any, float | None]]:
     """Return how alike the n users with most ratings are, all with all (collects n rows)."""
     users = dataset.read("users").select("user_idx", "user_id", "n_ratings")
     busiest = users.orderBy(F.desc("n_ratings"), "user_idx").limit(n).collect()
@@ -71,7 +77,7 @@ def _heatmap(context: RunContext, dataset: Dataset, fit: KNN, n: int) -> DataFra
                 (ids[u], ids[v], s if s > -np.inf else None)
                 for v, s in zip(chosen.tolist(), row, strict=True)
             ]
-    return context.spark.createDataFrame(rows, spark_schema("user_heatmap", dataset.report.ids))
+    return rows
 
 
 def neighbor_frame(context: RunContext, dataset: Dataset, neighbors: Blocks) -> DataFrame:

@@ -21,7 +21,8 @@ from mfspark.pipeline.factor_tables import write_factors, write_similar_items
 from mfspark.pipeline.fits import Fits
 from mfspark.pipeline.listable_items import listable_items
 from mfspark.pipeline.scoring import predict, recommend
-from mfspark.schemas import Side, spark_schema
+from mfspark.schemas import Side
+from mfspark.system.at_once import at_once
 
 if TYPE_CHECKING:
     from mfspark.pipeline.dataset import Dataset
@@ -29,12 +30,16 @@ if TYPE_CHECKING:
 
 def write_tables(dataset: Dataset, fits: Fits, metrics: Sequence[Mapping[str, Any]]) -> None:
     """Write what readers want: lists, the completed matrix, factors, losses, and the run itself."""
-    dataset.write(_top_n(dataset, fits), "top_n")
-    _write_completed(dataset, fits, metrics)
-    write_factors(dataset, fits)
-    write_similar_items(dataset, fits)
-    dataset.write(_loss_history(dataset, fits), "loss_history")
-    dataset.write(_run_row(dataset), "runs")
+    for name in fits.names:  # before two ask for the same one
+        fits.model(name, dataset.published)
+    at_once(
+        lambda: dataset.write(_top_n(dataset, fits), "top_n"),
+        lambda: _write_completed(dataset, fits, metrics),
+        lambda: write_factors(dataset, fits),
+        lambda: write_similar_items(dataset, fits),
+    )
+    dataset.write_list(_losses(fits), "loss_history")
+    dataset.write_list([_run_row(dataset)], "runs")
 
 
 def _top_n(dataset: Dataset, fits: Fits) -> DataFrame:
@@ -117,24 +122,22 @@ def _best_model(fits: Fits, metrics: Sequence[Mapping[str, Any]]) -> ModelName:
     return "baseline"
 
 
-def _loss_history(dataset: Dataset, fits: Fits) -> DataFrame:
+def _losses(fits: Fits) -> list[tuple[Any, ...]]:
     """Return the losses of every fit of this night; a handful of rows."""
     subsets: tuple[Subset, ...] = ("train", "all")
-    rows = [
+    return [
         (name, subset, loss.iteration, loss.split, loss.value, loss.seconds)
         for subset in subsets
         for name in fits.names
         if fits.finished(name, subset)
         for loss in fits.model(name, subset).history
     ]
-    spark, ids = dataset.context.spark, dataset.report.ids
-    return spark.createDataFrame(rows, spark_schema("loss_history", ids))
 
 
-def _run_row(dataset: Dataset) -> DataFrame:
-    """Return what table `runs` says of this night: one row."""
+def _run_row(dataset: Dataset) -> tuple[Any, ...]:
+    """Return what table `runs` says of this night."""
     night, report = dataset.context.night, dataset.report
-    row = (
+    return (
         night.run_id,
         night.run_date.isoformat(),
         night.current_run,
@@ -146,4 +149,3 @@ def _run_row(dataset: Dataset) -> DataFrame:
         json.dumps(night.config.content()),
         json.dumps(night.inputs),
     )
-    return dataset.context.spark.createDataFrame([row], spark_schema("runs", report.ids))

@@ -20,6 +20,7 @@ from mfspark.system.redaction import redact
 from mfspark.system.spark import spark_session
 from mfspark.system.task_errors import task_errors
 from mfspark.tables.lock import hold_lock
+from mfspark.tables.nearby import nothing_left_nearby
 from mfspark.tables.night import Night
 from mfspark.tables.waiting import nights_of_other_ratings, waiting_nights
 from mfspark.tables.warehouse import Warehouse
@@ -175,21 +176,25 @@ def execute(request: Request, progress: Progress, only: Sequence[ModelName] = ()
     request.check(config)
     asked = request.asked(config)
     warehouse = Warehouse(config.warehouse)
-    lock = None if request.stage == "run" else "-".join([request.stage, *only])
+    name = "-".join([request.stage, *only])
+    lock = None if request.stage == "run" else name
     with spooled(config, warehouse.storage) as read, hold_lock(warehouse, lock):
         files = InputFiles.of(read)
         config = with_feedback(config, files.ratings)
-        night = Night.begin(warehouse, config, request.date(), files.fingerprints(), asked)
+        inputs, alone = files.fingerprints(), lock is None
+        night = Night.begin(warehouse, config, request.date(), inputs, asked, alone=alone)
         for note in _about_others(night, request.stage):
             progress.note(note)
         if not night.published:
             if not night.finished(INGEST):
                 files.check(config.ingest)  # what cannot be read is refused before Spark starts
             size = sum(file["bytes"] for file in night.inputs)
-            with spark_session(input_bytes=size) as spark, task_errors():
+            with nothing_left_nearby(), spark_session(input_bytes=size) as spark, task_errors():
                 check_shared(spark, warehouse.storage)
-                work = Work(RunContext(spark, night), files, only or config.models.run)
-                run(work, request.stage, progress)
+                context = RunContext(spark, night, name)
+                run(Work(context, files, only or config.models.run), request.stage, progress)
+                if not night.published:
+                    context.count_requests()
     return night
 
 

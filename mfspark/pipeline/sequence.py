@@ -102,6 +102,7 @@ class Work:
         metrics = self.evaluate()
         tables.write_tables(self.dataset, self.fits, metrics)
         verdicts = judge.run(self.context, self.dataset, self.fits)
+        self.context.count_requests()
         return publish(self.context.night, self.dataset.report.ids, metrics, verdicts)
 
 

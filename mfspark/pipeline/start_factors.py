@@ -14,7 +14,7 @@ from mfspark.models.records import StartFactors, start_factors_key
 from mfspark.pipeline.context import RunContext
 from mfspark.schemas import SIDES, spark_schema
 from mfspark.tables.run import PublishedRun
-from mfspark.tables.writer import read_files
+from mfspark.tables.task_files import read_files
 
 if TYPE_CHECKING:
     from mfspark.pipeline.dataset import Dataset

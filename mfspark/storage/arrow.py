@@ -5,6 +5,8 @@ from pyarrow import fs
 
 from mfspark.storage.protocol import Storage
 
+_KEPT_BYTES = 64 << 20
+
 
 def arrow_file_system(storage: Storage) -> fs.FileSystem:
     """Return a storage as a pyarrow file system: files are opened by their keys."""
@@ -12,10 +14,15 @@ def arrow_file_system(storage: Storage) -> fs.FileSystem:
 
 
 class _Handler(fs.FileSystemHandler):  # pyright: ignore[reportUntypedBaseClass]
-    """Opens files; whoever reads a table knows their names."""
+    """Opens files; whoever reads a table knows their names.
+
+    A query opens a file more than once: what was read whole is kept, up to a limit.
+    """
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
+        self._kept: dict[str, pa.Buffer] = {}
+        self._room = _KEPT_BYTES
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Handler) and other._storage == self._storage
@@ -33,7 +40,14 @@ class _Handler(fs.FileSystemHandler):  # pyright: ignore[reportUntypedBaseClass]
         return [fs.FileInfo(path, fs.FileType.File) for path in paths]
 
     def open_input_file(self, path: str) -> pa.NativeFile:
-        return self._storage.open(path)
+        if path in self._kept:
+            return pa.BufferReader(self._kept[path])
+        file = self._storage.open(path)
+        if isinstance(file, pa.BufferReader) and file.size() <= self._room:
+            content = file.read_buffer()
+            self._kept[path], self._room = content, self._room - content.size
+            file.seek(0)
+        return file
 
     open_input_stream = open_input_file
 

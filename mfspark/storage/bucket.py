@@ -23,7 +23,7 @@ from mfspark.storage.object_client import connect
 from mfspark.storage.object_files import RangeReader, UploadFile
 from mfspark.storage.protocol import StoredFile
 from mfspark.storage.store_errors import explained, no_bucket, passes
-from mfspark.storage.traffic import TRAFFIC
+from mfspark.storage.traffic import tally_of
 
 PATIENCE_SECONDS = 60.0
 """How long requests are tried again: a store that is started anew is back in less."""
@@ -77,6 +77,7 @@ class Bucket:
         self._url, self._patience = url, patience
         self.keeps_promises = False
         """Whether this process has seen that conditions are honoured there."""
+        self._tally = tally_of(url)
         self._store = connect(url)  # every try is counted and looked at here
         self._uploads = connect(url, patience)  # parts of an upload: any may be repeated
 
@@ -84,10 +85,10 @@ class Bucket:
         """Return a small object; None where there is none."""
 
         def once() -> FoundObject:
-            TRAFFIC.add(gets=1)
+            self._tally.add(gets=1)
             result = obstore.get(self._store, key)
             content = bytes(result.bytes())
-            TRAFFIC.add(bytes_read=len(content))
+            self._tally.add(bytes_read=len(content))
             return FoundObject(content, _version(result.meta), result.attributes.get(_NONCE, ""))
 
         with suppress(FileNotFoundError):
@@ -98,7 +99,7 @@ class Bucket:
         """Return whether there is an object."""
 
         def once() -> None:
-            TRAFFIC.add(gets=1)
+            self._tally.add(gets=1)
             obstore.head(self._store, key)
 
         with suppress(FileNotFoundError):
@@ -110,14 +111,14 @@ class Bucket:
         """Open an object: a small one in memory, a long one by ranges. Raises FileNotFoundError."""
 
         def once() -> pa.NativeFile:
-            TRAFFIC.add(gets=1)
+            self._tally.add(gets=1)
             result = obstore.get(self._store, key)
             size, tag = result.meta["size"], result.meta["e_tag"]
             if size > WHOLE_BYTES:  # what comes of this answer is left where it is
                 reader = RangeReader(size, lambda start, end: self._get_range(key, start, end, tag))
                 return pa.PythonFile(cast("Any", reader), mode="r")
             content = result.bytes()
-            TRAFFIC.add(bytes_read=size)
+            self._tally.add(bytes_read=size)
             return pa.BufferReader(pa.py_buffer(content))
 
         return self._ask("read", key, once)
@@ -126,7 +127,7 @@ class Bucket:
         """Put an object, whatever was there."""
 
         def once() -> None:
-            TRAFFIC.add(puts=1, bytes_written=len(content))
+            self._tally.add(puts=1, bytes_written=len(content))
             obstore.put(self._store, key, content, use_multipart=False)
 
         self._ask("write", key, once)
@@ -142,7 +143,7 @@ class Bucket:
         attributes = {_NONCE: uuid4().hex}
 
         def once() -> str | None:
-            TRAFFIC.add(puts=1, bytes_written=len(content))
+            self._tally.add(puts=1, bytes_written=len(content))
             try:
                 put = obstore.put(self._store, key, content, mode=mode, attributes=attributes)
                 return _version(put)
@@ -180,7 +181,7 @@ class Bucket:
         if content is not None:
             self.put(key, content)
             return
-        TRAFFIC.add(puts=2 - (-file.tell() // PART_BYTES), bytes_written=file.tell())
+        self._tally.add(puts=2 - (-file.tell() // PART_BYTES), bytes_written=file.tell())
         error = file.finish()
         # The answer to the last request may have been lost, and its repetition found nothing.
         if error is not None and self._nonce(key) != attributes[_NONCE]:
@@ -190,8 +191,9 @@ class Bucket:
         """Return all objects below a key, by key."""
 
         def once() -> list[StoredFile]:
+            self._tally.add(lists=1)
             found = obstore.list(self._store, _prefix(key)).collect()
-            TRAFFIC.add(lists=max(1, -(-len(found) // _PAGE)))
+            self._tally.add(lists=_more_pages(found))
             return [StoredFile(o["path"], o["size"], o["last_modified"]) for o in found]
 
         return sorted(self._ask("list", key, once), key=lambda file: file.key)
@@ -200,9 +202,10 @@ class Bucket:
         """Return the sorted names directly below a key."""
 
         def once() -> list[str]:
+            self._tally.add(lists=1)
             found = obstore.list_with_delimiter(self._store, _prefix(key))
             paths = [*found["common_prefixes"], *(o["path"] for o in found["objects"])]
-            TRAFFIC.add(lists=max(1, -(-len(paths) // _PAGE)))
+            self._tally.add(lists=_more_pages(paths))
             return sorted({path.rsplit("/", 1)[-1] for path in paths})
 
         return self._ask("list", key, once)
@@ -211,7 +214,7 @@ class Bucket:
         """Return whether there is an object below a key."""
 
         def once() -> bool:
-            TRAFFIC.add(lists=1)
+            self._tally.add(lists=1)
             return any(obstore.list(self._store, _prefix(key), chunk_size=1))
 
         return self._ask("list", key, once)
@@ -220,7 +223,7 @@ class Bucket:
         """Delete objects, as many by one request as the store takes."""
 
         def once() -> None:
-            TRAFFIC.add(deletes=1)
+            self._tally.add(deletes=1)
             obstore.delete(self._store, left)
 
         for start in range(0, len(keys), _PAGE):
@@ -237,11 +240,12 @@ class Bucket:
 
     def _get_range(self, key: str, start: int, end: int, tag: str | None) -> bytes:
         def once() -> bytes:
-            TRAFFIC.add(gets=1, bytes_read=end - start)
+            self._tally.add(gets=1, bytes_read=end - start)
             options: Any = {"range": (start, end), "if_match": tag}
             try:
                 return bytes(obstore.get(self._store, key, options=options).bytes())
             except PreconditionError:
+                self._tally.add(gets=1)
                 if obstore.head(self._store, key)["e_tag"] == tag:
                     raise
                 place = f"{self._url}/{key}"
@@ -251,7 +255,7 @@ class Bucket:
 
     def _nonce(self, key: str) -> str:
         def once() -> str:
-            TRAFFIC.add(gets=1)
+            self._tally.add(gets=1)
             return obstore.get(self._store, key).attributes.get(_NONCE, "")
 
         with suppress(FileNotFoundError):
@@ -264,7 +268,9 @@ class Bucket:
         url = f"{self._url}/{key}".rstrip("/")
         trouble: Exception | None = None
         tell_after = time.monotonic() + _TELL_AFTER_SECONDS
-        for _ in tries(self._patience):
+        for number, _ in enumerate(tries(self._patience)):
+            if number:
+                self._tally.add(retries=1)
             try:
                 return once()
             except FileNotFoundError as error:
@@ -286,6 +292,11 @@ def _refuse_fork(first_process: int | None) -> None:
     """Raise where a request would hang: threads of the library do not live on in a fork."""
     if first_process != os.getpid():
         raise RuntimeError("this process was forked from one with object stores; spawn it instead")
+
+
+def _more_pages(found: Sequence[object]) -> int:
+    """Return how many requests a listing took after the first one."""
+    return max(0, -(-len(found) // _PAGE) - 1)
 
 
 def _prefix(key: str) -> str | None:

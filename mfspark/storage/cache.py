@@ -3,17 +3,18 @@
 import fcntl
 import hashlib
 import os
-import stat
 import tempfile
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 
-from mfspark.errors import ConfigError
+from mfspark.storage.machine import directory_of_this_user
 from mfspark.storage.protocol import Storage
 
 _PIECE_BYTES = 16 << 20
@@ -39,8 +40,7 @@ class MachineCache:
         """
         if storage.local(key) is not None:
             return storage.open(key)
-        name = "\n".join((self.night, storage.root, key))
-        path = _directory() / hashlib.sha256(name.encode()).hexdigest()
+        path = self._path(storage, key)
         for _ in range(3):  # what was fetched may be gone again before it is opened
             with suppress(FileNotFoundError):
                 file = pa.memory_map(str(path))
@@ -51,6 +51,39 @@ class MachineCache:
             if not self._fetch(storage, key, path):
                 break
         return storage.open(key)
+
+    @contextmanager
+    def writing(self, storage: Storage, key: str) -> Generator[BinaryIO, None, None]:
+        """Yield a file to write to, as `Storage.writing` does, not durable; keep a copy of it.
+
+        What is on no disk is held in memory until it is written.
+        """
+        if storage.local(key) is not None:
+            with storage.writing(key, durable=False) as file:
+                yield file
+            return
+        held = BytesIO()
+        yield held
+        storage.put(key, held.getvalue())
+        self._keep(self._path(storage, key), held.getbuffer())
+
+    def _path(self, storage: Storage, key: str) -> Path:
+        name = "\n".join((self.night, storage.root, key))
+        return _directory() / hashlib.sha256(name.encode()).hexdigest()
+
+    def _keep(self, path: Path, content: memoryview) -> None:
+        """Write a copy, in the place of an older one, if there is room."""
+        with _locked(path.with_name(f"lock-{path.name[:2]}")):
+            beside = path.with_name(f"{path.name}.tmp")
+            try:
+                if self._make_room(beside, len(content)):
+                    with beside.open("r+b") as target:
+                        target.write(content)
+                    os.replace(beside, path)
+                    return
+            except OSError:  # the disk is full, or others needed the room more
+                beside.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
     def _fetch(self, storage: Storage, key: str, path: Path) -> bool:
         """Copy a file, while others who want it wait; return whether there was room."""
@@ -100,15 +133,7 @@ class MachineCache:
 def _directory() -> Path:
     """Return the directory for copies, which nobody else can read. Raises ConfigError."""
     base = os.environ.get("SPARK_LOCAL_DIRS", "").split(",")[0] or tempfile.gettempdir()
-    path = Path(base, f"mfspark-cache-{os.getuid()}")
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = path.lstat()
-    if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o77 or path.is_symlink():
-        raise ConfigError(
-            f"{path} is not a directory of this user alone",
-            f"remove it, or let it be: chmod 700 {path}",
-        )
-    return path
+    return directory_of_this_user(Path(base), "cache")
 
 
 @contextmanager

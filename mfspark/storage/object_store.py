@@ -133,6 +133,12 @@ class ObjectStorage:
         """Return all objects below a key, by key."""
         return self._bucket().files(key)
 
+    def sizes(self, key: str, names: Iterable[str]) -> dict[str, int]:
+        """Return the sizes of objects below a key, by one listing."""
+        wanted, start = set(names), len(f"{key}/")
+        found = {file.key[start:]: file.bytes for file in self.files(key)} if wanted else {}
+        return {name: size for name, size in found.items() if name in wanted}
+
     def open(self, key: str) -> pa.NativeFile:
         """Open an object: a small one is read whole, a long one by ranges."""
         return self._bucket().open(key)

@@ -6,7 +6,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -108,6 +108,15 @@ class PosixStorage:
                     shown = path.relative_to(self.root).as_posix()
                     found.append(StoredFile(shown, size, datetime.fromtimestamp(modified, UTC)))
         return sorted(found, key=lambda file: file.key)
+
+    def sizes(self, key: str, names: Iterable[str]) -> dict[str, int]:
+        """Return the sizes of files in a directory; by their names, as a listing may be old."""
+        found: dict[str, int] = {}
+        for name in names:
+            path = self.local(f"{key}/{name}")
+            with explain_os_errors(path, "look at"), suppress(FileNotFoundError):
+                found[name] = path.stat().st_size
+        return found
 
     def open(self, key: str) -> pa.NativeFile:
         """Map a file into memory. Raises FileNotFoundError."""

@@ -96,6 +96,10 @@ class Storage(Protocol):
         """Return all files below a directory, by key, hidden ones too."""
         ...
 
+    def sizes(self, key: str, names: Iterable[str]) -> dict[str, int]:
+        """Return the sizes of files of these names in a directory, of those that are there."""
+        ...
+
     def open(self, key: str) -> pa.NativeFile:
         """Open a file for reading, at any position. Raises FileNotFoundError."""
         ...

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
+from functools import cached_property
 from typing import Any, TypeVar
 
 from mfspark.config.config import Config
@@ -46,6 +47,16 @@ class Night:
     published: bool = False
     asked: CommandLine | None = None
     """What it was asked for with, for hints: this time; noted for others when it first begins."""
+    alone: bool = False
+    """Whether no other process works on it: what nobody recorded before is recorded here."""
+    _tables: dict[str, TableEntry] = field(
+        default_factory=dict[str, TableEntry], init=False, repr=False, compare=False
+    )
+    """What was read or written of them: a stage writes its own, and no other process does."""
+    _records: dict[str, dict[str, Any]] = field(
+        default_factory=dict[str, dict[str, Any]], init=False, repr=False, compare=False
+    )
+    """Likewise of what stages recorded."""
 
     @classmethod
     def begin(
@@ -55,6 +66,8 @@ class Night:
         run_date: date,
         inputs: list[dict[str, Any]],
         asked: CommandLine | None = None,
+        *,
+        alone: bool = False,
     ) -> Night:
         """Start a night, go on with one that was interrupted, or recognise one already published.
 
@@ -62,7 +75,7 @@ class Night:
         being published by another process.
         """
         run_id = name_run(config, run_date, inputs)
-        night = cls(warehouse, config, run_date, run_id, plain(inputs), asked=asked)
+        night = cls(warehouse, config, run_date, run_id, plain(inputs), asked=asked, alone=alone)
         # A kill may have left the run directory moved but not published, or scratch not removed.
         if warehouse.storage.exists(warehouse.run_key(run_id)):
             with hold_pointer_lock(warehouse):
@@ -105,21 +118,24 @@ class Night:
     def table_names(self) -> list[str]:
         """Return the tables that were written so far, or that were published."""
         if self.published:
-            return list(self._manifest().tables)
+            return list(self._manifest.tables)
         names = self.storage.names(self.scratch(_WRITTEN))
         return [name.removesuffix(".json") for name in names]
 
     def table(self, table: str) -> TableEntry:
         """Return what was written of a table. Raises MfsparkError where it was not written yet."""
         if self.published:
-            return self._manifest().tables[table]
+            return self._manifest.tables[table]
+        if table in self._tables:
+            return self._tables[table]
         content = self.storage.read(self.scratch(_WRITTEN, f"{check_name(table, 'table')}.json"))
         if content is None:
             raise MfsparkError(
                 f"run {self.run_id} has no table '{table}' in {self.storage.show(self.tables_key)}",
                 "the stage that writes it must run first",
             )
-        return TableEntry.model_validate_json(content)
+        self._tables[table] = TableEntry.model_validate_json(content)
+        return self._tables[table]
 
     def files(self, table: str) -> TableFiles:
         """Return the files of a table of this night. Raises MfsparkError as `table` does."""
@@ -130,12 +146,18 @@ class Night:
         """Record which files are a table of this night, in the place of what they were before."""
         key = self.scratch(_WRITTEN, f"{check_name(table, 'table')}.json")
         self.storage.put(key, as_json(entry.model_dump(mode="json", by_alias=True)))
+        self._tables[table] = entry
 
     def drop_table(self, table: str) -> None:
-        """Forget a table, and remove its files where nobody else can have written there."""
-        self.storage.delete([self.scratch(_WRITTEN, f"{check_name(table, 'table')}.json")])
+        """Remove the files of a table that is written anew, and forget it.
+
+        Where directories do not move, others may have written there too: what no manifest lists is
+        removed later.
+        """
         if self.storage.moves:
+            self.storage.delete([self.scratch(_WRITTEN, f"{check_name(table, 'table')}.json")])
             self.storage.discard(self.table_key(table))
+        self._tables.pop(table, None)
 
     def finished(self, key: RecordKey[Any]) -> bool:
         """Return whether a stage was finished, now or by an interrupted run of this night."""
@@ -161,15 +183,15 @@ class Night:
         What it wrote is made durable first: after a power failure the night relies on it.
         """
         self.storage.flush(self.scratch())
-        self.storage.put(self._record_key(key.stage), as_json(plain(key.dump(record))))
+        content = as_json(plain(key.dump(record)))
+        self.storage.put(self._record_key(key.stage), content)
+        self._records[key.stage] = json.loads(content)
 
     def records(self) -> dict[str, Any]:
         """Return what every finished stage recorded, as JSON types."""
         if self.published:
-            return self._manifest().stages
-        names = self.storage.names(self.scratch("stages"))
-        stages = [name.removesuffix(".json") for name in names if name.endswith(".json")]
-        return {stage: self._recorded(stage) for stage in stages}
+            return self._manifest.stages
+        return {stage: self._recorded(stage) for stage in self._list_records()}
 
     def settle(self) -> None:
         """Put right what a killed publish left; the caller holds the pointer lock.
@@ -210,13 +232,28 @@ class Night:
 
     def _recorded(self, stage: str) -> dict[str, Any] | None:
         if self.published:
-            return self._manifest().stages.get(stage)
-        content = self.storage.read(self._record_key(stage))
-        return None if content is None else json.loads(content)
+            return self._manifest.stages.get(stage)
+        if stage not in self._records:
+            if self.alone and stage not in self._recorded_before:
+                return None
+            content = self.storage.read(self._record_key(stage))
+            if content is None:
+                return None
+            self._records[stage] = json.loads(content)
+        return self._records[stage]
 
     def _record_key(self, stage: str) -> str:
         return self.scratch("stages", f"{check_name(stage, 'stage')}.json")
 
+    def _list_records(self) -> list[str]:
+        names = self.storage.names(self.scratch("stages"))
+        return [name.removesuffix(".json") for name in names if name.endswith(".json")]
+
+    @cached_property
+    def _recorded_before(self) -> set[str]:
+        return set(self._list_records())
+
+    @cached_property
     def _manifest(self) -> Manifest:
         return self.warehouse.manifest(self.run_id)
 

@@ -74,7 +74,8 @@ def grids(spark: SparkSession, tmp_path: Path) -> tuple[Grid, Grid]:
     memory = MemoryStore(behind=MemoryStore())
     files = ParquetStore(PosixStorage(str(tmp_path)), "blocks")
     here = Grid(cut(RATINGS, P, Q, "tiles", memory), memory, InProcess())
-    there = Grid(cut(RATINGS, P, Q, "tiles", files), files, OnSpark(spark))
+    runner = OnSpark(spark, PosixStorage(str(tmp_path)))
+    there = Grid(cut(RATINGS, P, Q, "tiles", files), files, runner)
     return here, there
 
 
@@ -91,7 +92,7 @@ def test_cut_frame_gives_the_tiles_of_cut_arrays(
         store = ParquetStore(PosixStorage(str(tmp_path)), str(number))
         frame = frame_of(spark, ratings.shuffled(number), partitions)
         timed = ratings.minutes is not None
-        place = expected.layout, "tiles", store, OnSpark(spark)
+        place = expected.layout, "tiles", store, OnSpark(spark, PosixStorage(str(tmp_path)))
         tiles = cut_frame(frame, *place, timed=timed)
         assert tiles == expected
         assert all_tiles(tiles, store) == all_tiles(expected, memory)
@@ -102,7 +103,7 @@ def test_cut_frame_of_no_ratings(spark: SparkSession, tmp_path: Path) -> None:
     none = frame_of(spark, RATINGS).filter("rating > 99")
     store = ParquetStore(PosixStorage(str(tmp_path)), "blocks")
     layout = GridLayout(RATINGS.n_users, RATINGS.n_items, P, Q)
-    tiles = cut_frame(none, layout, "tiles", store, OnSpark(spark))
+    tiles = cut_frame(none, layout, "tiles", store, OnSpark(spark, PosixStorage(str(tmp_path))))
     assert (tiles.n_ratings, tiles.mean) == (0, 0.0)
     assert len(all_tiles(tiles, store)) == 2 * P * Q
 
@@ -160,8 +161,10 @@ def test_training_gives_the_same_bits(
     assert files == {f"{reference}.parquet" for reference in alone.references}
 
 
-def test_numbers_come_in_the_order_of_the_tasks(spark: SparkSession) -> None:
-    numbers = OnSpark(spark).run(5, lambda i: {"i": float(i), "third": i / 3}, "count")
+def test_numbers_come_in_the_order_of_the_tasks(spark: SparkSession, tmp_path: Path) -> None:
+    numbers = OnSpark(spark, PosixStorage(str(tmp_path))).run(
+        5, lambda i: {"i": float(i), "third": i / 3}, "count"
+    )
     assert numbers == [{"i": float(i), "third": i / 3} for i in range(5)]
 
 
@@ -195,7 +198,7 @@ def test_frame_of_blocks_reads_every_block_once(
 
 
 def test_imports_are_no_part_of_the_garbage_collection_after_every_task(
-    spark: SparkSession,
+    spark: SparkSession, tmp_path: Path
 ) -> None:
     """A worker collects after each task, and what torch and pandas brought would take 0.15 s."""
 
@@ -204,7 +207,7 @@ def test_imports_are_no_part_of_the_garbage_collection_after_every_task(
 
         return {"objects": len(gc.get_objects())}
 
-    runner = OnSpark(spark)
+    runner = OnSpark(spark, PosixStorage(str(tmp_path)))
     for _ in range(3):
         found = runner.run(2, left_to_look_through, "objects")
     assert max(numbers["objects"] for numbers in found) < 20_000

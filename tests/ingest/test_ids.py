@@ -7,7 +7,7 @@ from mfspark.ingest import ids as ids_module
 from mfspark.ingest.ids import decide_type, is_plain_integer, number_ids
 from mfspark.schemas import IdTypes
 from mfspark.storage.posix import PosixStorage
-from mfspark.tables.writer import FrameScratch
+from mfspark.tables.frame_scratch import FrameScratch
 
 
 def scratch_of(tmp_path):

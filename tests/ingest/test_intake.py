@@ -15,7 +15,7 @@ from mfspark.ingest.readers.ratings import plan_ratings, read_planned
 from mfspark.ingest.report import SideCounts
 from mfspark.schemas import IdTypes, check_schema
 from mfspark.storage.posix import PosixStorage
-from mfspark.tables.writer import FrameScratch
+from mfspark.tables.frame_scratch import FrameScratch
 
 DATA = Path(__file__).parents[2] / "mfspark" / "samples" / "data"
 RATINGS = """user,item,rating,timestamp

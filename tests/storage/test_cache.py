@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from mfspark.errors import ConfigError
+from mfspark.errors import ConfigError, MfsparkError
 from mfspark.storage import bucket
 from mfspark.storage.cache import MachineCache
 from mfspark.storage.object_store import ObjectStorage
 from mfspark.storage.posix import PosixStorage
-from mfspark.storage.traffic import TRAFFIC
+from mfspark.storage.traffic import tally_of
 
 spawning = multiprocessing.get_context("spawn")
 
@@ -41,10 +41,10 @@ def test_a_file_is_fetched_once(object_storage: Any, place: Path) -> None:
     storage.put("a", b"x" * 300)
     storage.put("empty", b"")
     assert read(cache, storage, "a") == b"x" * 300
-    before = TRAFFIC.requests
+    tally_of(storage.root).take()
     for _ in range(3):
         assert read(MachineCache("night", 1000), storage, "a") == b"x" * 300
-    assert TRAFFIC.requests == before
+    assert not tally_of(storage.root).seen().requests
     assert read(cache, storage, "empty") == read(cache, storage, "empty") == b""
     assert len(copies(place)) == 2
     assert stat.S_IMODE(place.stat().st_mode) == 0o700
@@ -74,14 +74,14 @@ def test_the_least_recently_used_go(object_storage: Any, place: Path) -> None:
         read(cache, storage, "a")
         read(cache, storage, "d")  # instead of c
         assert sum(path.stat().st_size for path in copies(place)) == 900
-        before = TRAFFIC.requests
+        tally_of(storage.root).take()
         for name in "abd":
             assert read(cache, storage, name) == name.encode() * 300
-        assert TRAFFIC.requests == before
+        assert not tally_of(storage.root).seen().requests
         read(cache, storage, "c")
         read(cache, storage, "a")
         read(cache, storage, "d")
-        assert TRAFFIC.requests > before
+        assert tally_of(storage.root).seen().requests
         assert mapped.read() == b"b" * 300, "whoever has mapped a copy keeps it"
 
 
@@ -125,6 +125,37 @@ def test_a_copy_that_breaks_off_counts_for_nothing(
     assert [path.suffix for path in copies(place)] == [""]
 
 
+def test_what_is_written_is_kept(object_storage: Any, place: Path) -> None:
+    storage, cache = object_storage("moto"), MachineCache("night", 1000)
+    for content in (b"old", b"x" * 300):
+        with cache.writing(storage, "a") as file:
+            file.write(content)
+    tally_of(storage.root).take()
+    assert read(cache, storage, "a") == b"x" * 300
+    assert not tally_of(storage.root).seen().requests
+    assert storage.read("a") == b"x" * 300
+    with cache.writing(storage, "a") as file:
+        file.write(b"y" * 2000)  # too large to be kept: nor is the older one
+    assert copies(place) == []
+    assert read(cache, storage, "a") == b"y" * 2000
+
+
+def test_what_was_not_written_is_not_kept(
+    object_storage: Any, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, cache = object_storage("moto"), MachineCache("night", 1000)
+
+    def fail(*_: object) -> None:
+        raise MfsparkError("the store is away", "")
+
+    monkeypatch.setattr(ObjectStorage, "put", fail)
+    with pytest.raises(MfsparkError), cache.writing(storage, "a") as file:
+        file.write(b"x")
+    assert not place.exists()
+    with pytest.raises(FileNotFoundError):
+        cache.open(storage, "a")
+
+
 def test_a_local_file_is_not_copied(tmp_path: Path, place: Path) -> None:
     storage = PosixStorage(str(tmp_path / "warehouse"))
     storage.put("a", b"x")
@@ -140,11 +171,10 @@ def test_a_directory_of_others_is_refused(object_storage: Any, place: Path) -> N
         MachineCache("night", 1000).open(storage, "a")
 
 
-def fetch(root: str, gets: Any) -> None:
+def fetch(root: str) -> None:
     storage, cache = ObjectStorage(root), MachineCache("night", 2500)
     for number in [0, 1, 2, 0, 1, 2, 3, 4, 3, 4]:
         assert read(cache, storage, f"{number}") == f"{number}".encode() * 800
-    gets.put(TRAFFIC.gets)
 
 
 @pytest.mark.usefixtures("place")
@@ -152,15 +182,14 @@ def test_several_processes_fetch_a_file_once(object_storage: Any, place: Path) -
     storage = object_storage("moto")
     for number in range(5):
         storage.put(f"{number}", f"{number}".encode() * 800)
-    gets = spawning.Queue()
-    processes = [spawning.Process(target=fetch, args=(storage.root, gets)) for _ in range(4)]
+    processes = [spawning.Process(target=fetch, args=(storage.root,)) for _ in range(4)]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0] * 4
     assert sum(path.stat().st_size for path in copies(place)) <= 2500
-    assert sum(gets.get() for _ in processes) < 4 * 5
+    assert 5 <= tally_of(storage.root).take().gets < 4 * 5
 
 
 def test_a_long_file_is_fetched_in_pieces(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -11,19 +12,29 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from mfspark.errors import RefusedError, SchemaError
+from mfspark.errors import ConfigError, MfsparkError, RefusedError, SchemaError
 from mfspark.schemas import SORTED_BY, IdTypes, check_schema, spark_schema, table_names
-from mfspark.tables import writer
-from mfspark.tables.writer import write_table
+from mfspark.storage.posix import PosixStorage
+from mfspark.tables import task_files, writer
+from mfspark.tables.frame_scratch import FrameScratch
+from mfspark.tables.task_files import check_seen, read_back
+from mfspark.tables.writer import write_list, write_table
 from tests.support import made_nights as made
 from tests.support.places import scratch_dir, table_dir
 
 
-@pytest.fixture(params=["driver", "spark"])
+@pytest.fixture(params=["driver", "driver, files", "spark", "spark, files", "spark, both"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both ways to sort; a limit below any size forces the one for large tables."""
-    if request.param == "spark":
+    """All ways to sort, of rows that tasks hand over or write to files, or one task this, one that.
+
+    Limits below any size force the ones for large tables.
+    """
+    if request.param.startswith("spark"):
         monkeypatch.setattr(writer, "DRIVER_ROWS", -1)
+    if request.param.endswith("files"):
+        monkeypatch.setattr(task_files, "FEW_BYTES", -1)
+    if request.param.endswith("both"):
+        monkeypatch.setattr(task_files, "FEW_TASKS", 1)
     return request.param
 
 
@@ -68,7 +79,7 @@ def test_rows_are_ordered_and_files_clean(spark: SparkSession, tmp_path: Path) -
 def test_one_users_list_lies_in_one_row_group(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "ROWS_A_GROUP", 1000)
+    monkeypatch.setattr(task_files, "ROWS_A_GROUP", 1000)
     monkeypatch.setattr(writer, "BYTES_A_FILE", 30_000)
     night = made.begin(tmp_path, 1.0)
     write_table(lists(spark, 2000), night, "top_n", made.IDS)
@@ -165,3 +176,54 @@ def test_a_published_run_is_not_written(spark: SparkSession, tmp_path: Path) -> 
 def test_a_place_with_blanks_and_accents(spark: SparkSession, tmp_path: Path) -> None:
     night = made.begin(tmp_path / "ma nuit é", 1.0)
     assert write_table(lists(spark, 3), night, "top_n", made.IDS) == 30
+
+
+def test_rows_of_the_driver_are_a_table_too(tmp_path: Path) -> None:
+    night = made.begin(tmp_path, 1.0)
+    rows = [("als", "train", n, "train", 1.0 / (n + 1), 0.5) for n in (2, 0, 1)]
+    assert write_list(rows, night, "loss_history", made.IDS) == 3
+    (file,) = table_dir(night, "loss_history").iterdir()
+    check_schema(pq.read_schema(file), "loss_history", made.IDS)
+    assert pq.read_table(file)["iteration"].to_pylist() == [0, 1, 2]
+    assert write_list([], night, "loss_history", made.IDS) == 0
+    assert night.table("loss_history").rows == 0
+    assert night.files("loss_history").dataset().count_rows() == 0
+
+
+def written_by(spark: SparkSession, storage: PosixStorage) -> task_files.Written:
+    schema = pa.schema([("id", pa.int64())])
+    return task_files.write_files(spark.range(10), storage, "t", schema)
+
+
+def test_files_that_the_driver_does_not_see_are_told(spark: SparkSession, tmp_path: Path) -> None:
+    storage, schema = PosixStorage(str(tmp_path)), pa.schema([("id", pa.int64())])
+    written = written_by(spark, storage)
+    assert sorted(read_back(written, schema)["id"].to_pylist()) == list(range(10))
+    check_seen(written)
+    storage.delete(written.files.keys[:1])
+    with pytest.raises(ConfigError, match="does not find it"):
+        check_seen(written)
+    with pytest.raises(ConfigError, match="does not find it"):
+        read_back(written, schema)
+
+
+def test_files_that_are_not_whole_are_told(spark: SparkSession, tmp_path: Path) -> None:
+    storage, schema = PosixStorage(str(tmp_path)), pa.schema([("id", pa.int64())])
+    written = written_by(spark, storage)
+    first = tmp_path / written.files.keys[0]
+    first.write_bytes(first.read_bytes() + b"more")
+    with pytest.raises(MfsparkError, match="but its task wrote"):
+        check_seen(written)
+    pq.write_table(pa.table({"id": [1]}), first)
+    with pytest.raises(MfsparkError, match="has 1 rows, but its task wrote 5"):
+        read_back(written, schema)
+
+
+def test_frames_that_spark_writes_are_counted(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = FrameScratch(PosixStorage(str(tmp_path)), "ingest")
+    assert scratch.keep(spark.range(10), "ten").count() == 10
+    monkeypatch.setattr(pq, "read_metadata", lambda _: SimpleNamespace(num_rows=1))
+    with pytest.raises(MfsparkError, match="but their tasks wrote 10"):
+        scratch.keep(spark.range(10).repartition(3), "less")
