@@ -101,24 +101,29 @@ def test_requests_that_are_tried_again_count_as_such(
     assert traffic.retries == 3
 
 
-def ask(root: str) -> None:
-    storage = ObjectStorage(root)
+def ask(root: str, together: Any) -> None:
+    """Put twenty files, and count a thousand deletions more: those meet for sure."""
+    storage, tally = ObjectStorage(root), tally_of(root)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda n: storage.put(f"{n}", b"12345"), range(20)))
+        together.wait(60)
+        list(pool.map(lambda _: tally.add(deletes=1), range(1000)))
 
 
 def test_processes_and_threads_of_a_machine_count_together(
     proxy: FaultyProxy, storage: ObjectStorage
 ) -> None:
-    processes = [spawning.Process(target=ask, args=(storage.root,)) for _ in range(3)]
+    together = spawning.Barrier(4)
+    processes = [spawning.Process(target=ask, args=(storage.root, together)) for _ in range(3)]
     for process in processes:
         process.start()
-    ask(storage.root)
+    ask(storage.root, together)
     for process in processes:
         process.join()
     traffic = tally_of(storage.root).take()
     assert traffic.puts == len(proxy.seen) == 80
     assert traffic.bytes_written == 400
+    assert traffic.deletes == 4000
 
 
 def test_where_no_file_can_be_written_the_process_counts(
