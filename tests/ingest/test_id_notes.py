@@ -59,6 +59,7 @@ def test_no_word_on_plain_names(notes: Notes, ids: list[str]) -> None:
 def test_groups_are_counted_and_the_first_is_named(notes: Notes) -> None:
     """Against a dictionary, which holds all ids at once."""
     ids = [f"{word}{n}" for n in range(300) for word in ("ab", "AB" if n % 7 == 0 else "cd")]
+    ids.append("AA")  # before all others, and like none
     groups: dict[str, list[str]] = {}
     for one in ids:
         groups.setdefault(one.lower(), []).append(one)
