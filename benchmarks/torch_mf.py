@@ -75,7 +75,9 @@ def ours(grid: Grid, optimizer: str, implicit: bool, epochs: int) -> tuple[float
             "device": "cpu",
         }
     )
-    algorithm = TorchMF(options, grid.tiles.mean, 42, grid.tiles.std)
+    algorithm = TorchMF(
+        options, options.penalty(grid.tiles.n_ratings), grid.tiles.mean, 42, grid.tiles.std
+    )
     state = algorithm.start(grid, "start")
     state = algorithm.step(grid, state, "warm")
     with PeakMemory() as peak:

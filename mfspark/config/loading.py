@@ -33,8 +33,9 @@ def load_config(path: str | Path | None = None, overrides: tuple[str, ...] = ())
         return Config.model_validate(values)
     except ValidationError as error:
         where = str(path) if path else "the configuration"
-        problems = "\n".join(f"  - {_explain(e)}" for e in error.errors(include_url=False))
-        raise ConfigError(f"{where} has {error.error_count()} problem(s):\n{problems}") from None
+        problems = _problems(error)
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        raise ConfigError(f"{where} has {len(problems)} problem(s):\n{listed}") from None
 
 
 def parse_run_date(text: str) -> date:
@@ -71,9 +72,24 @@ def _set(values: Any, override: str) -> None:
     values[last] = value
 
 
+def _problems(error: ValidationError) -> list[str]:
+    """Say what is wrong, a line a key: a value that may be of several kinds fits none of them."""
+    lines: dict[str, str] = {}
+    for each in error.errors(include_url=False):
+        line = _explain(each)
+        key, _, choice = line.partition(": Input should be ")
+        if key in lines and choice:
+            lines[key] += f", or {choice}"
+        else:
+            lines[key if choice else line] = line
+    return list(lines.values())
+
+
 def _explain(error: Any) -> str:
     """Say one validation error in terms of the TOML file."""
     path = [str(part) for part in error["loc"]]
+    if error["type"] != "extra_forbidden":
+        path = _without_kinds(path)
     name = ".".join(path)
     if error["type"] == "extra_forbidden":
         if name in _GONE:
@@ -89,6 +105,20 @@ def _explain(error: Any) -> str:
     if not name:
         return message
     return f"{name} = {json.dumps(error['input'], default=str)}: {message}"
+
+
+def _without_kinds(path: list[str]) -> list[str]:
+    """Return keys, and places in lists, without the kind of value that was tried for the last."""
+    section: type[Section] | None = Config
+    keys: list[str] = []
+    for part in path:
+        if section is not None and part in section.model_fields:
+            keys.append(part)
+            kind = section.model_fields[part].annotation
+            section = kind if isinstance(kind, type) and issubclass(kind, Section) else None
+        elif part.isdigit():
+            keys.append(part)
+    return keys
 
 
 def _section_at(path: list[str]) -> type[Section]:

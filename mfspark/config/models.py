@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+import math
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
@@ -38,6 +39,34 @@ class ModelOptions(Section):
     def starts_from(self, _width: int, /) -> bool:
         """Whether training can start from published rows of so many factors."""
         return False
+
+
+class Penalty(NamedTuple):
+    """What a row of factors x with n ratings costs: reg * (n + prior_count) * |x|^2."""
+
+    reg: float
+    prior_count: float
+
+
+class PenaltyOptions(ModelOptions):
+    """How factors of rating models are regularised; see decision 44."""
+
+    reg: NonNegativeFloat | Literal["auto"] = "auto"
+    """L2 weight of a row's factors, in standard deviations of the ratings and times
+    (n + prior_count), so that one value serves 5-star and 10-point scales; `auto`: 9.75 / (75 +
+    prior_count), so that a row of 75 ratings is drawn to 0 alike by every prior_count."""
+    prior_count: NonNegativeFloat | Literal["auto"] = "auto"
+    """Ratings every row is taken to have more, where its regularisation is weighed: the more, the
+    less it grows with a row's ratings; `auto`: 3/4 sqrt(all ratings), 15 at least and 250 at most,
+    or less where the reg that is given goes with less."""
+
+    def penalty(self, n_ratings: int) -> Penalty:
+        """Return the weights for a fit on so many ratings."""
+        prior_count = self.prior_count
+        if prior_count == "auto":
+            goes_with_reg = 9.75 / self.reg - 75 if self.reg and self.reg != "auto" else math.inf
+            prior_count = max(15.0, min(250.0, 0.75 * math.sqrt(n_ratings), goes_with_reg))
+        return Penalty(9.75 / (75 + prior_count) if self.reg == "auto" else self.reg, prior_count)
 
 
 class BaselineOptions(ModelOptions):
@@ -159,16 +188,12 @@ class AlternatingOptions(ModelOptions):
         return width == self.rank
 
 
-class ALSOptions(AlternatingOptions):
+class ALSOptions(AlternatingOptions, PenaltyOptions):
     """Alternating least squares with biases, for ratings."""
 
     former_names: ClassVar = {"prior": "prior_count", "bias_damping": "damping"}
 
-    reg: PositiveFloat = 0.085
-    """L2 weight of a factor, in standard deviations of the ratings and times (n_u + prior_count),
-    so that one value serves 5-star and 10-point scales, busy and quiet users."""
-    prior_count: NonNegativeFloat = 40.0
-    """Ratings every row is taken to have more, where its regularisation is weighed."""
+    reg: PositiveFloat | Literal["auto"] = "auto"
     damping: PositiveFloat = 2.0
     """Of the biases of both sides, in ratings, as those of the baseline."""
     biases: bool = True
@@ -195,7 +220,7 @@ class IALSOptions(AlternatingOptions):
         return True
 
 
-class TorchMFOptions(ModelOptions):
+class TorchMFOptions(PenaltyOptions):
     """Matrix factorization by stochastic gradients in torch.
 
     Learning rate, regularisation and start are in units of the ratings' standard deviation, so that
@@ -218,10 +243,8 @@ class TorchMFOptions(ModelOptions):
     """Of `sgd`; 0.2 suits `adagrad` and 0.02 `adam`."""
     decay: Annotated[float, Field(gt=0, le=1)] = 0.95
     """Factor on the learning rate after each epoch."""
-    reg: NonNegativeFloat = 0.12
-    """L2 weight of a row's factors and bias, times (n + prior_count)."""
-    prior_count: NonNegativeFloat = 10.0
-    """Ratings every row is taken to have more, where its regularisation is weighed."""
+    damping: NonNegativeFloat = 2.0
+    """Of the biases of both sides, in ratings, as those of `als`."""
     implicit: bool = True
     """Draw an item's row to the mean of its rater priors instead of to 0."""
     rater_damping: PositiveFloat = 100.0

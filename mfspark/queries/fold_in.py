@@ -220,7 +220,7 @@ def _scores(run: PublishedRun, name: str, tile: Tile, items: Arrays) -> Array | 
     explicit = ALSOptions.of_run(options | {"solver": "cholesky"})
     tiles = _tiles_of(run)
     nobody = {"factors": np.zeros((1, Y.shape[1]), np.float32), "bias": np.zeros(1, np.float32)}
-    solver, ratings = als.solver_of(explicit), [(tile, items)]
+    solver, ratings = als.solver_of(explicit, explicit.penalty(tiles.n_ratings)), [(tile, items)]
     block, _ = als.solved(solver, nobody, ratings, tiles.mean, tiles.std, biases=explicit.biases)
     x, bias = block["factors"][0], float(block["bias"][0])
     return tiles.mean + bias + items["bias"].astype(np.float64) + Y @ x

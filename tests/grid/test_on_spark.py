@@ -17,6 +17,7 @@ from mfspark.config.models import (
     ALSOptions,
     BayesianMFOptions,
     IALSOptions,
+    Penalty,
     SimilarityOptions,
     TorchMFOptions,
 )
@@ -39,6 +40,7 @@ from tests.support.grids import Array, Ratings, at_times, bits, cut, stars
 RATINGS = at_times(stars(1, 31, 20, 0.3), 1, 9)
 P, Q = 2, 3
 GIBBS = BayesianMFOptions(rank=3, burn_in=1, samples=1, pattern_features=4, user_time_bins=(3, 1))
+PENALTY = Penalty(0.1, 15)
 SGD = TorchMFOptions(rank=3, epochs=2, batch_size=16, optimizer="adam")
 
 
@@ -113,7 +115,7 @@ def test_the_passes_give_the_same_bits(grids: tuple[Grid, Grid]) -> None:
     for grid in grids:
         user, _ = grid.sweep("user", "start", StartRows(3, 0.1, seed=5))
         item, _ = grid.sweep("item", "start", StartRows(3, 0.1, seed=5))
-        meet = MeetBlocks(SGD, 3.2, 1.0, 42, 1, grid.layout)
+        meet = MeetBlocks(SGD, PENALTY, 3.2, 1.0, 42, 1, grid.layout)
         new_user, new_item, numbers = grid.strata("epoch", meet, user, item)
         options = SimilarityOptions(num_neighbors=5)
         neighbors, _ = nearest_neighbors(grid, "user", "neighbors", options)
@@ -123,10 +125,10 @@ def test_the_passes_give_the_same_bits(grids: tuple[Grid, Grid]) -> None:
 
 
 ALGORITHMS: list[Callable[[], Algorithm]] = [
-    lambda: als.algorithm(ALSOptions(rank=3, max_iter=2), 3.2, 42),
+    lambda: als.algorithm(ALSOptions(rank=3, max_iter=2), PENALTY, 3.2, 42),
     lambda: ials.algorithm(IALSOptions(rank=3, max_iter=2), 42),
     lambda: BayesianMF(GIBBS, 3.2, 1.1, 42),
-    lambda: TorchMF(SGD, 3.2, 42),
+    lambda: TorchMF(SGD, PENALTY, 3.2, 42),
 ]
 
 

@@ -13,6 +13,7 @@ from mfspark.config.models import (
     BayesianMFOptions,
     IALSOptions,
     NMFOptions,
+    Penalty,
     TorchMFOptions,
 )
 from mfspark.errors import MfsparkError
@@ -33,6 +34,7 @@ from tests.support.grids import at_times, bits, cut, stars
 RATINGS = at_times(stars(1, 23, 15, 0.4), 1, 9)
 SEED, LAST = 42, 5
 OPTIONS = ALSOptions(rank=3, max_iter=LAST, tol=0)
+PENALTY = Penalty(0.1, 15)
 
 
 class KilledError(Exception):
@@ -60,7 +62,7 @@ class Dies:
 
 
 def als(seed: int = SEED) -> Algorithm:
-    return als_model.algorithm(OPTIONS, 3.2, seed)
+    return als_model.algorithm(OPTIONS, PENALTY, 3.2, seed)
 
 
 def ials(seed: int = SEED) -> Algorithm:
@@ -85,7 +87,7 @@ def subspace(seed: int = SEED) -> Algorithm:
 
 def adam(seed: int = SEED) -> Algorithm:
     options = TorchMFOptions(rank=3, epochs=LAST, optimizer="adam", batch_size=16)
-    return TorchMF(options, 3.2, seed)
+    return TorchMF(options, PENALTY, 3.2, seed)
 
 
 ALGORITHMS = pytest.mark.parametrize(
@@ -280,7 +282,7 @@ def test_no_iterations_leave_the_start(site: Callable[[str], Site]) -> None:
 
 def test_a_loss_that_is_no_number_stops_the_training(site: Callable[[str], Site]) -> None:
     """And the last good state is what a mended configuration would not go on from."""
-    wild = TorchMF(TorchMFOptions(rank=3, learning_rate=1e6, epochs=9), 3.2, SEED)
+    wild = TorchMF(TorchMFOptions(rank=3, learning_rate=1e6, epochs=9), PENALTY, 3.2, SEED)
     with pytest.raises(MfsparkError, match="learning_rate"):
         site("here").train(wild)
 
@@ -326,7 +328,7 @@ def test_losses_round_trip_exactly(tmp_path: Path) -> None:
 def test_early_stopping(tmp_path: Path, losses: list[float], finished: bool) -> None:
     """Patience 3: three epochs that are no better than the best before them."""
     grid = Site(tmp_path, in_memory=False).grid()
-    algorithm = TorchMF(TorchMFOptions(epochs=99, patience=3), 3.2, SEED)
+    algorithm = TorchMF(TorchMFOptions(epochs=99, patience=3), PENALTY, 3.2, SEED)
     state = algorithm.start(grid, "start")
     history = tuple(Loss(i, "validation", value) for i, value in enumerate(losses, 1))
     assert algorithm.finished(State(len(losses), state.user, state.item, history)) is finished

@@ -1,12 +1,12 @@
 """Matrix factorization by stochastic gradients, the way a torch textbook writes it.
 
     minimise  sum_(u,i) (r_ui - mu - b_u - b_i - x_u . y_i)^2
-              + reg sum_u (n_u + prior_count) (|x_u|^2 + b_u^2)
-              + reg sum_i (n_i + prior_count) |(y_i, b_i) - m_i|^2
+              + reg sum_u (n_u + prior_count) |x_u|^2 + damping sum_u b_u^2
+              + reg sum_i (n_i + prior_count) |y_i - m_i|^2 + damping sum_i (b_i - m_i0)^2
 
 over the ratings of one tile at a time (Koren, Bell & Volinsky 2009; the weights n_u as Zhou et al.
-2008; the prior means m_i: see kernels.factorization.rater_priors, 0 without). A rating carries its
-share of the penalty, reg (n_u + prior_count) / n_u for its user.
+2008; the prior means (m_i, m_i0): see kernels.factorization.rater_priors, 0 without). A rating
+carries its share of the penalty, reg (n_u + prior_count) / n_u and damping / n_u for its user.
 
 Inside, ratings are in standard deviations, z = (r - mu) / s, and so b is in s and x in sqrt(s):
 learning rates and reg then mean the same on a scale of 5 stars and on one of 100 points.
@@ -43,6 +43,26 @@ Optimizer = Literal["sgd", "adagrad", "adam"]
 Objective = Literal["weighted", "squares", "norm"]
 
 
+@dataclass(frozen=True)
+class RowPenalty:
+    """What a row with n ratings costs: reg (n + prior_count) |x|^2 + damping b^2."""
+
+    reg: float
+    prior_count: float = 0.0
+    damping: float = 0.0
+
+    def shares(self, block: Arrays) -> Tensor:
+        """Return what a rating carries of each row's |x|^2 and b^2, float32 (rows, 2).
+
+        Rows of which n is not known are taken to have one rating.
+        """
+        n = np.maximum(block.get("n", np.ones(len(block["bias"]))), 1)
+        weights = np.column_stack(
+            [self.reg * (n + self.prior_count), np.full(len(n), self.damping)]
+        )
+        return torch.from_numpy((weights / n[:, None]).astype(np.float32))
+
+
 class MatrixFactorization(nn.Module):
     """z(u, i) = b_u + b_i + x_u . y_i for the users and items of one tile."""
 
@@ -50,17 +70,17 @@ class MatrixFactorization(nn.Module):
     user_weight: Tensor
     item_weight: Tensor
 
-    def __init__(self, users: Arrays, items: Arrays, prior_count: float, std: float, biases: bool):
+    def __init__(self, users: Arrays, items: Arrays, penalty: RowPenalty, std: float, biases: bool):
         super().__init__()
-        self.biases = biases
+        self.rank, self.biases = users["factors"].shape[1], biases
         scale = _scale(users["factors"].shape[1], std)  # (k + 1)
         rows = item_rows(users), item_rows(items), prior_means(items)
         x, y, m = (torch.from_numpy((a / scale)[:, : None if biases else -1]) for a in rows)
         self.users = nn.Parameter(x)  # (n_users, k + 1): x_u, b_u
         self.items = nn.Parameter(y)  # (n_items, k + 1): y_i, b_i
         self.register_buffer("means", m)  # (n_items, k + 1)
-        self.register_buffer("user_weight", _weights(users, prior_count))  # (n_users)
-        self.register_buffer("item_weight", _weights(items, prior_count))  # (n_items)
+        self.register_buffer("user_weight", penalty.shares(users))  # (n_users, 2)
+        self.register_buffer("item_weight", penalty.shares(items))  # (n_items, 2)
 
     def forward(self, batch: RatingBatch) -> Tensor:
         """Return the prediction of each rating (n)."""
@@ -72,15 +92,21 @@ class MatrixFactorization(nn.Module):
         return sampled_products(X, Y, batch)
 
     def penalty(self, batch: RatingBatch) -> Tensor:
-        """Return the penalty that the ratings of a batch carry, for a reg of 1."""
-        x, y = self.users.square().sum(1), (self.items - self.means).square().sum(1)
-        of_users = (batch.user_counts * self.user_weight) @ x
-        return of_users + (batch.item_counts * self.item_weight) @ y
+        """Return the penalty that the ratings of a batch carry."""
+        x, y = self.users.square(), (self.items - self.means).square()
+        total = torch.zeros((), device=x.device)
+        for weight, counts, squares in (
+            (self.user_weight, batch.user_counts, x),
+            (self.item_weight, batch.item_counts, y),
+        ):
+            of_factors, of_bias = squares[:, : self.rank].sum(1), squares[:, self.rank :].sum(1)
+            total = total + counts @ (weight[:, 0] * of_factors + weight[:, 1] * of_bias)
+        return total
 
     def objective(self, kind: Objective, error: Tensor, reg: float, batch: RatingBatch) -> Tensor:
         """Return what is minimised over a batch, given its errors (n)."""
         if kind == "weighted":
-            return error.square().sum() + reg * self.penalty(batch)
+            return error.square().sum() + self.penalty(batch)
         # vector_norm has a gradient at 0 too, where the root of the squares has none
         norms = [torch.linalg.vector_norm(t) for t in (error, self.users, self.items)]
         if kind == "squares":
@@ -94,14 +120,12 @@ class Epoch:
 
     optimizer: Optimizer
     learning_rate: float
-    reg: float
+    penalty: RowPenalty
     batch_size: int
     """Ratings a step; 0 means all at once."""
     biases: bool
     mean: float
     seed: int
-    prior_count: float = 0.0
-    """Ratings every row is taken to have more, where its penalty is weighed."""
     std: float = 1.0
     """Of the ratings."""
     device: str = "cpu"
@@ -115,7 +139,7 @@ class Epoch:
         validation bool (n): ratings that are only measured. Counted are train_error,
         validation_error (sums of squares), n_train and n_validation.
         """
-        model = MatrixFactorization(users, items, self.prior_count, self.std, self.biases)
+        model = MatrixFactorization(users, items, self.penalty, self.std, self.biases)
         model.to(self.device)
         optimizer = _OPTIMIZERS[self.optimizer](model.parameters(), lr=self.learning_rate)
         _load_state(optimizer, model, users, items)
@@ -128,7 +152,7 @@ class Epoch:
         ):
             optimizer.zero_grad()
             error = batch.values - model(batch)
-            model.objective(self.objective, error, self.reg, batch).backward()
+            model.objective(self.objective, error, self.penalty.reg, batch).backward()
             if self.optimizer == "sgd" and self.objective == "weighted":
                 _damp(model, batch, self.learning_rate)
             optimizer.step()
@@ -174,12 +198,6 @@ def _damp(model: MatrixFactorization, batch: RatingBatch, rate: float) -> None:
 def _scale(rank: int, std: float) -> Array:
     """Return the units of x (k times) and b, float32 (k + 1)."""
     return np.array([std**0.5] * rank + [std], np.float32)
-
-
-def _weights(block: Arrays, prior_count: float) -> Tensor:
-    """Return (n + prior_count) / n of each row, float32; 1 where nothing is known of n."""
-    n = np.maximum(block.get("n", np.ones(len(block["bias"]))), 1)
-    return torch.from_numpy(((n + prior_count) / n).astype(np.float32))
 
 
 def _block(old: Arrays, rows: nn.Parameter, optimizer: torch.optim.Optimizer, std: float) -> Arrays:

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from mfspark.config.models import ALSOptions
+from mfspark.config.models import ALSOptions, Penalty
 from mfspark.grid.layout import BySide
 from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.device import device_of
@@ -25,21 +25,23 @@ from mfspark.models.factorization.alternating import Alternating
 def fit(context: FitContext, options: ALSOptions) -> FactorModel:
     """Fit mu, biases and factors of both sides on the ratings of a context."""
     tiles = context.tiles
+    penalty = options.penalty(tiles.n_ratings)
     state = context.train(
-        algorithm(options, tiles.mean, context.seed, tiles.std, context.start_factors)
+        algorithm(options, penalty, tiles.mean, context.seed, tiles.std, context.start_factors)
     )
     return FactorModel.of(state, tiles.mean)
 
 
 def algorithm(
     options: ALSOptions,
+    penalty: Penalty,
     mean: float,
     seed: int,
     std: float = 1.0,
     start_factors: BySide | None = None,
 ) -> Alternating:
     """Return the iterations that fit ratings of this mean and standard deviation."""
-    half = ALSHalfStep(partial(solver_of, options), mean, options.biases)
+    half = ALSHalfStep(partial(solver_of, options, penalty), mean, options.biases)
     return Alternating.of(half, options, seed, start_factors, std)
 
 
@@ -108,13 +110,13 @@ def _in_units(block: Arrays, std: float) -> Arrays:
     return {"factors": factors, "bias": bias}
 
 
-def solver_of(options: ALSOptions) -> RidgeSolver:
+def solver_of(options: ALSOptions, penalty: Penalty) -> RidgeSolver:
     """Return what solves the rows of ratings whose standard deviation is 1."""
     return RidgeSolver(
-        reg=options.reg,
+        reg=penalty.reg,
         method=options.solver,
         cg_steps=options.cg_steps,
-        prior_count=options.prior_count,
+        prior_count=penalty.prior_count,
         last_damping=options.damping if options.biases else None,
         nonnegative=options.nonnegative,
         device=device_of(options.device),

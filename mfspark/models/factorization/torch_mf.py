@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mfspark.config.models import TorchMFOptions
+from mfspark.config.models import Penalty, TorchMFOptions
 from mfspark.errors import ConfigError
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, BySide, GridLayout
@@ -25,7 +25,7 @@ from mfspark.kernels.factorization.rater_priors import (
     next_rater_priors,
 )
 from mfspark.kernels.factorization.sampled_products import sums_over_raters
-from mfspark.kernels.factorization.sgd import Epoch
+from mfspark.kernels.factorization.sgd import Epoch, RowPenalty
 from mfspark.models.base import FitContext
 from mfspark.models.factor_model import FactorModel, StartRows, start_state
 from mfspark.schemas import Side, other
@@ -46,7 +46,9 @@ def fit(context: FitContext, options: TorchMFOptions) -> FactorModel:
     if options.textbook:
         _check_small(options, tiles.layout)
         std = 1.0
-    state = context.train(TorchMF(options, mean, context.seed, std, context.start_factors))
+    penalty = options.penalty(tiles.n_ratings)
+    algorithm = TorchMF(options, penalty, mean, context.seed, std, context.start_factors)
+    state = context.train(algorithm)
     return FactorModel.of(state, mean)
 
 
@@ -81,6 +83,7 @@ class TorchMF:
     """Epochs of strata, with a decaying learning rate and early stopping."""
 
     options: TorchMFOptions
+    penalty: Penalty
     mean: float
     seed: int
     std: float = 1.0
@@ -99,7 +102,9 @@ class TorchMF:
     def step(self, grid: Grid, state: State, name: str) -> State:
         """Run one epoch."""
         epoch = state.iteration + 1
-        kernel = MeetBlocks(self.options, self.mean, self.std, self.seed, epoch, grid.layout)
+        kernel = MeetBlocks(
+            self.options, self.penalty, self.mean, self.std, self.seed, epoch, grid.layout
+        )
         user, item, numbers = grid.strata(name, kernel, state.user, state.item)
         if self.options.implicit and not self.options.textbook:
             user, item = self._learn_rater_priors(grid, name, user, item)
@@ -123,7 +128,7 @@ class TorchMF:
     ) -> tuple[Blocks, Blocks]:
         """Take a step of the users' rater priors, and draw the items to their new prior means."""
         held_out = HeldOut(self.options.validation_share, self.seed)
-        learn = LearnRaterPriors(held_out, self.options.prior_count, self.options.rater_damping)
+        learn = LearnRaterPriors(held_out, self.penalty.prior_count, self.options.rater_damping)
         new_user, _ = grid.sweep("user", name, learn, user, item)
         new_item, _ = grid.sweep("item", name, MovePriorMeans(held_out), item, new_user)
         grid.store.discard({*user.references, *item.references})
@@ -164,6 +169,7 @@ class MeetBlocks:
     """Stratum kernel: one pass of gradient steps over the ratings where two blocks meet."""
 
     options: TorchMFOptions
+    penalty: Penalty
     mean: float
     std: float
     seed: int
@@ -182,8 +188,7 @@ class MeetBlocks:
         epoch = Epoch(
             optimizer=options.optimizer,
             learning_rate=options.learning_rate * options.decay ** (self.epoch - 1),
-            reg=options.reg,
-            prior_count=options.prior_count,
+            penalty=RowPenalty(*self.penalty, options.damping),
             batch_size=steady_batch_size(tile, self.layout) if size == "auto" else size,
             biases=options.biases,
             mean=self.mean,

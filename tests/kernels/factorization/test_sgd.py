@@ -6,18 +6,21 @@ import numpy as np
 import pytest
 
 from mfspark.kernels.arrays.tile import Arrays, Tile
-from mfspark.kernels.factorization.sgd import Epoch
+from mfspark.kernels.factorization.sgd import Epoch, RowPenalty
 from tests.support.grids import Array, Ratings, stars, survey
 from tests.support.reference import descend, mf_gradients, textbook_step
 
 OPTIMIZERS = ["sgd", "adagrad", "adam"]
 
 
-def epoch(**options: Any) -> Epoch:
+def epoch(
+    *, reg: float = 0.1, prior_count: float = 0.0, damping: float | None = None, **options: Any
+) -> Epoch:
+    """Steps that, where n is not known, regularise biases as factors, as textbooks do."""
     defaults: dict[str, Any] = {
         "optimizer": "sgd",
         "learning_rate": 0.05,
-        "reg": 0.1,
+        "penalty": RowPenalty(reg, prior_count, reg if damping is None else damping),
         "batch_size": 4,
         "biases": True,
         "mean": 3.0,
@@ -124,7 +127,7 @@ def test_plain_steps_are_damped_by_the_ratings_of_a_row(rate: float) -> None:
 
 
 def test_the_penalty_counts_the_prior_and_draws_items_to_their_means() -> None:
-    """reg (n + prior_count)/n a rating: n of the whole row, of which a tile has a part."""
+    """A rating has reg (n + prior_count)/n, a bias damping/n: n of the whole row, not the tile."""
     users, items = block(1, 5, 3), block(2, 4, 3)
     users["n"], items["n"] = USER_COUNTS + 3, ITEM_COUNTS + 5
     means = np.random.default_rng(3).normal(size=(4, 4)).astype(np.float32)
@@ -135,10 +138,10 @@ def test_the_penalty_counts_the_prior_and_draws_items_to_their_means() -> None:
     gradients = (
         free[0] + of_users[:, None] * X,
         free[1] + of_items[:, None] * (Y - means[:, :3]),
-        free[2] + of_users * b,
-        free[3] + of_items * (c - means[:, 3]),
+        free[2] + 2 * 3 * USER_COUNTS / users["n"] * b,
+        free[3] + 2 * 3 * ITEM_COUNTS / items["n"] * (c - means[:, 3]),
     )
-    steps = epoch(learning_rate=1e-3, prior_count=7.0)
+    steps = epoch(learning_rate=1e-3, prior_count=7.0, damping=3.0)
     after = weights(*run(steps, users, items | {"prior_mean": means}, TINY.tile))
     counts = USER_COUNTS[:, None], ITEM_COUNTS[:, None], USER_COUNTS, ITEM_COUNTS
     for old, gradient, count, new in zip((X, Y, b, c), gradients, counts, after, strict=True):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from mfspark.config.models import ModelName
+from mfspark.config.models import ModelName, Penalty
 from mfspark.errors import ConfigError
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, GridLayout
@@ -31,6 +31,8 @@ from tests.support.grids import (
     titled_movielens,
     whole,
 )
+
+PENALTY = Penalty(0.1, 15)
 
 
 class TestSGD(FactorContract):
@@ -133,11 +135,11 @@ def test_training_stops_when_the_validation_loss_no_longer_falls(tmp_path: Path)
 def test_every_epoch_and_tile_is_shuffled_anew() -> None:
     options = options_of("torch_mf", rank=2, batch_size=8, decay=1.0, device="cpu").torch_mf
     grid = grid_of(RATINGS, 1, 1)
-    start = TorchMF(options, 3.0, seed=1).start(grid, "start")
+    start = TorchMF(options, PENALTY, 3.0, seed=1).start(grid, "start")
     users, items = (grid.store.get(side.references[0]) for side in (start.user, start.item))
 
     def trained(seed: int, epoch: int, pair: tuple[int, int]) -> bytes:
-        meet = MeetBlocks(options, 3.0, 1.0, seed, epoch, grid.layout)
+        meet = MeetBlocks(options, PENALTY, 3.0, 1.0, seed, epoch, grid.layout)
         return meet(users, items, RATINGS.tile, pair)[0]["factors"].tobytes()
 
     cases = [(1, 1, (0, 0)), (1, 2, (0, 0)), (1, 1, (1, 0)), (1, 1, (0, 1)), (2, 1, (0, 0))]
@@ -323,7 +325,7 @@ def test_validation_ratings_teach_nothing() -> None:
     ends = []
     for ratings in (RATINGS, changed):
         grid = grid_of(ratings, 1, 1)
-        algorithm = TorchMF(options.torch_mf, 3.0, 42)
+        algorithm = TorchMF(options.torch_mf, PENALTY, 3.0, 42)
         state = algorithm.start(grid, "start")
         for epoch in range(3):
             state = algorithm.step(grid, state, f"{epoch}")
