@@ -72,6 +72,7 @@ _TABLES: dict[str, str] = {
     "user_factors": f"model text, user_id user, {_FACTORS}",
     "item_factors": f"model text, item_id item, {_FACTORS}",
     "similar_items": "model text, item_id item, rank int, similar_item_id item, score double",
+    "item_weights": "model text, item_id item, target_item_id item, weight float",
     "top_n": (
         "model text, user_id user, rank int, item_id item, score double, tier text, "
         "score_low double, score_high double, reason texts, title text"
@@ -111,6 +112,7 @@ SORTED_BY: dict[str, tuple[str, ...]] = {
     "user_factors": ("user_id", "model"),
     "item_factors": ("item_id", "model"),
     "similar_items": ("item_id", "model", "rank"),
+    "item_weights": ("item_id", "model", "target_item_id"),
     "top_n": ("user_id", "model", "rank"),
     "completed": ("user_id", "item_id"),
     "test_predictions": ("user_id", "model", "item_id"),

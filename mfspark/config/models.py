@@ -20,6 +20,8 @@ ModelName = Literal[
     "torch_mf",
     "svd",
     "nmf",
+    "slim",
+    "ease",
 ]
 
 
@@ -384,6 +386,38 @@ class NMFOptions(ModelOptions):
         return width == self.rank
 
 
+class SLIMOptions(ModelOptions):
+    """Sparse linear methods: ranks items by weights from what a user chose."""
+
+    l1: NonNegativeFloat = 1.0
+    """In users who chose both of two items: more leaves fewer weights that are not 0."""
+    l2: NonNegativeFloat = 200.0
+    """The same: more shares weights between items that are chosen together."""
+    candidates: Annotated[int, Field(ge=0)] = 0
+    """Items that may have a weight for an item, the nearest; 0: all up to 5,000 items, else 200."""
+    tol: PositiveFloat = 1e-4
+    """Steps up to this share of the users who chose both of two items may be left to take."""
+
+    @property
+    def ranks_choices(self) -> bool:
+        """Always."""
+        return True
+
+
+class EASEOptions(ModelOptions):
+    """Dense weights of items in closed form, for catalogues that fit one machine."""
+
+    l2: PositiveFloat = 200.0
+    """In users."""
+    max_memory_gb: PositiveFloat = 8.0
+    """More than this in one task is refused; 28 bytes a pair of items."""
+
+    @property
+    def ranks_choices(self) -> bool:
+        """Always."""
+        return True
+
+
 class Models(Section):
     """Which models are run, and their options."""
 
@@ -398,6 +432,7 @@ class Models(Section):
         "item_knn",
         "als",
         "ials",
+        "slim",
         "bayesian_mf",
         "torch_mf",
     )
@@ -411,6 +446,8 @@ class Models(Section):
     torch_mf: TorchMFOptions = TorchMFOptions()
     svd: SVDOptions = SVDOptions()
     nmf: NMFOptions = NMFOptions()
+    slim: SLIMOptions = SLIMOptions()
+    ease: EASEOptions = EASEOptions()
 
     @model_validator(mode="after")
     def _some_and_once(self) -> Models:

@@ -76,7 +76,24 @@ class FitContext:
         return train(self.grid, algorithm, self.name, self.checkpoint)
 
 
-class HasFactors(Protocol):
+class RanksSimilar(Protocol):
+    """It ranks items by how much they are like one another."""
+
+    def similar_items(self, grid: Grid, n: int, name: str) -> Blocks:
+        """Rank the n items most like every item; blocks of the items, as `Model.recommend`."""
+        ...
+
+
+class HasItemWeights(Protocol):
+    """Its scores are sums of weights of what a user chose: s(u, j) = sum over i of w_ij."""
+
+    @property
+    def weights(self) -> Blocks:
+        """Blocks of the items j; see kernels.item_weights.weights."""
+        ...
+
+
+class HasFactors(RanksSimilar, Protocol):
     """It has a row of biases and factors for every user and item: mu + b_u + b_i + x_u . y_i."""
 
     @property
@@ -86,10 +103,6 @@ class HasFactors(Protocol):
 
     def blocks(self, side: Side) -> Blocks:
         """Return the factor blocks of one side: factors (rows, rank), bias and n (rows)."""
-        ...
-
-    def similar_items(self, grid: Grid, n: int, name: str) -> Blocks:
-        """Rank the n items nearest to every item; blocks of the items, as `Model.recommend`."""
         ...
 
 
@@ -142,6 +155,16 @@ class Model(ABC):
     def factors(self) -> HasFactors | None:
         """Itself, where it has factors."""
         return None
+
+    @property
+    def item_weights(self) -> HasItemWeights | None:
+        """Itself, where it has weights between items."""
+        return None
+
+    @property
+    def alike(self) -> RanksSimilar | None:
+        """Itself, where it can tell similar items."""
+        return self.factors
 
     @property
     def intervals(self) -> HasIntervals | None:

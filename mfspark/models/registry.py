@@ -16,6 +16,8 @@ from mfspark.models.bayesian.posterior import PosteriorModel
 from mfspark.models.factor_model import FactorModel
 from mfspark.models.factorization import als, ials, nmf, svd, torch_mf
 from mfspark.models.factorization.svd import SVDModel
+from mfspark.models.item_weights import ease, slim
+from mfspark.models.item_weights.item_weights import ItemWeights
 from mfspark.models.neighbors import knn
 from mfspark.models.neighbors.knn import KNN
 
@@ -33,7 +35,7 @@ class ModelEntry:
     publishes_factors: bool = True
     """Whether its factors, where it has any, are published in user_factors and item_factors."""
     similar_items: bool = True
-    """Whether the cosines of its items' factors, where it has any, say what is alike."""
+    """Whether what it finds alike, where it can tell, is published in similar_items."""
 
 
 MODELS: dict[ModelName, ModelEntry] = {
@@ -49,6 +51,8 @@ MODELS: dict[ModelName, ModelEntry] = {
     "torch_mf": ModelEntry(torch_mf.fit),
     "svd": ModelEntry(svd.fit, SVDModel.from_record),
     "nmf": ModelEntry(nmf.fit),
+    "slim": ModelEntry(slim.fit, ItemWeights.from_record),
+    "ease": ModelEntry(ease.fit, ItemWeights.from_record),
 }
 REFERENCES: tuple[ModelName, ...] = tuple(name for name, entry in MODELS.items() if entry.reference)
 

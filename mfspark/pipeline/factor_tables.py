@@ -1,4 +1,4 @@
-"""What factor models publish besides lists: user_factors, item_factors and similar_items."""
+"""What models publish besides lists: user_factors, item_factors, item_weights, similar_items."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+from scipy.sparse import coo_array
 
 from mfspark.grid.block_store import BlockStore
 from mfspark.grid.layout import Blocks, GridLayout
 from mfspark.grid.runners import ReadEach
 from mfspark.kernels.arrays.top_n import NOBODY, RankedLists
+from mfspark.kernels.item_weights.weights import weights_of
 from mfspark.models.base import HasFactors
 from mfspark.models.registry import MODELS
 from mfspark.schemas import SIDES, Side
@@ -42,6 +44,16 @@ _FACTORS = pa.schema(
 )
 
 
+_WEIGHTS = pa.schema(
+    [
+        ("model", pa.string()),
+        ("item_idx", pa.int32()),
+        ("target_idx", pa.int32()),
+        ("weight", pa.float32()),
+    ]
+)
+
+
 def write_factors(dataset: Dataset, fits: Fits) -> None:
     """Write user_factors and item_factors of the models that have any.
 
@@ -59,17 +71,55 @@ def write_factors(dataset: Dataset, fits: Fits) -> None:
         dataset.write(rows.select("model", f"{side}_id", "bias", "factors"), f"{side}_factors")
 
 
+def write_item_weights(dataset: Dataset, fits: Fits) -> None:
+    """Write the weights between items, of models that have any: what takes in new users.
+
+    Joins the items twice (broadcasts or shuffles them, by their size).
+    """
+    context, layout = dataset.context, dataset.layout
+    readers = [
+        partial(_read_weights, context.store, layout, name, model.weights)
+        for name in fits.names
+        if (model := fits.model(name, dataset.published).item_weights)
+    ]
+    if not readers:
+        return
+    weights = (
+        ReadEach(readers, layout.item_blocks)
+        .frame(context.spark, _WEIGHTS)
+        .join(dataset.ids("item"), "item_idx")
+        .join(dataset.ids("item", "target_idx", "target_item_id"), "target_idx")
+    )
+    dataset.write(weights.select("model", "item_id", "target_item_id", "weight"), "item_weights")
+
+
+def _read_weights(
+    store: BlockStore, layout: GridLayout, name: str, blocks: Blocks, block: int
+) -> pa.RecordBatch:
+    weights = coo_array(weights_of(store.get(blocks.references[block]), layout.n_items))
+    targets = layout.indices("item", block)[weights.row]
+    return pa.record_batch(
+        [
+            pa.repeat(name, weights.nnz),
+            pa.array(weights.col, pa.int32()),
+            pa.array(targets, pa.int32()),
+            weights.data.astype(np.float32),
+        ],
+        schema=_WEIGHTS,
+    )
+
+
 def write_similar_items(dataset: Dataset, fits: Fits) -> None:
-    """Write the items nearest to every item, of models whose items have factors.
+    """Write the items nearest to every item, of models that can tell.
 
     Joins the items twice (broadcasts or shuffles them, by their size).
     """
     context, subset = dataset.context, dataset.published
     n, tiles = context.config.publish.similar_items, dataset.tiles(subset)
     ranked = {
-        name: factors.similar_items(context.grid(tiles), n, f"{subset}/{name}/similar-{n}")
+        name: model.similar_items(context.grid(tiles), n, f"{subset}/{name}/similar-{n}")
         for name in fits.names
-        if n and MODELS[name].similar_items and (factors := fits.model(name, subset).factors)
+        if n and MODELS[name].similar_items and (model := fits.model(name, subset).alike)
     }
     if not ranked:
         return

@@ -17,7 +17,7 @@ from mfspark.evaluation.catalog import RMSE
 from mfspark.grid.cut import cut_frame
 from mfspark.models.base import MOST_REASONS
 from mfspark.models.records import Subset
-from mfspark.pipeline.factor_tables import write_factors, write_similar_items
+from mfspark.pipeline.factor_tables import write_factors, write_item_weights, write_similar_items
 from mfspark.pipeline.fits import Fits
 from mfspark.pipeline.listable_items import listable_items
 from mfspark.pipeline.scoring import predict, recommend
@@ -36,6 +36,7 @@ def write_tables(dataset: Dataset, fits: Fits, metrics: Sequence[Mapping[str, An
         lambda: dataset.write(_top_n(dataset, fits), "top_n"),
         lambda: _write_completed(dataset, fits, metrics),
         lambda: write_factors(dataset, fits),
+        lambda: write_item_weights(dataset, fits),
         lambda: write_similar_items(dataset, fits),
     )
     dataset.write_list(_losses(fits), "loss_history")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from mfspark.config.config import EvaluationOptions, FeedbackOptions
 from mfspark.config.models import ALSOptions, IALSOptions
@@ -16,6 +17,7 @@ from mfspark.errors import ConfigError, NotFoundError
 from mfspark.evaluation.relevance import choices_from
 from mfspark.grid.layout import TileSet
 from mfspark.kernels.arrays.tile import Array, Arrays, Tile
+from mfspark.kernels.item_weights.weights import choices_of, scores
 from mfspark.models.factorization import als, ials
 from mfspark.models.records import cut_key
 from mfspark.queries.lookup import (
@@ -30,8 +32,11 @@ from mfspark.queries.lookup import (
 from mfspark.tables.run import PublishedRun
 
 POPULARITY = "popularity"
-FOLDING = ("ials", "als")
-"""The models that can take in a user at once, the one that ranks first."""
+WEIGHTED = ("slim", "ease")
+"""Models of weights between items."""
+BY_CHOICES = (*WEIGHTED, "ials")
+FOLDING = (*BY_CHOICES, "als")
+"""The models that can take in a user at once, those that rank best first."""
 
 
 @dataclass(frozen=True)
@@ -75,19 +80,19 @@ def fold_in(
     tile = Tile.from_triples(
         np.zeros(len(rated), int), rated, np.array(list(known.values())), 1, len(ids)
     )
-    scores = _scores(run, name, tile, items)
-    if scores is None:
+    found = _scores(run, name, tile, items, ids)
+    if found is None:
         notes.append(
             f"{name} goes by what was chosen, and no rating here is a choice "
             f"({_Feedback.of(run).named}); "
             "this is the list of popularity, as the night's own for such a user"
         )
-        name, scores = POPULARITY, _times_chosen(run, ids, items)
+        name, found = POPULARITY, _times_chosen(run, ids, items)
     adjust = scale_of(run).adjust if name == "als" else np.asarray  # the others score no ratings
-    scores[rated] = -np.inf
-    scores[~_listable(run, ids)] = -np.inf
-    best = np.argsort(-scores, kind="stable")[: min(n, int((scores > -np.inf).sum()))]
-    shown = adjust(scores[best])  # after ranking: what lies beyond the scale is not all alike
+    found[rated] = -np.inf
+    found[~_listable(run, ids)] = -np.inf
+    best = np.argsort(-found, kind="stable")[: min(n, int((found > -np.inf).sum()))]
+    shown = adjust(found[best])  # after ranking: what lies beyond the scale is not all alike
     listed = [(ids[i], titles[i], float(s)) for i, s in zip(best, shown, strict=True)]
     return FoldedIn(name, listed, sorted(unknown), notes)
 
@@ -186,7 +191,18 @@ def _model_of(run: PublishedRun, model: str | None) -> str:
 
 
 def _items_of(run: PublishedRun, name: str) -> tuple[list[Id], list[str | None], Arrays]:
-    """Return ids, titles and factors of the items that a model was fitted on, by id."""
+    """Return ids, titles and factors or no more of the items that a model knows, by id."""
+    if name in WEIGHTED:
+        rows = run.rows(
+            "select item_id, title, n_ratings from {items} where item_id in ("
+            " select item_id from {item_weights} where model = ? union"
+            " select target_item_id from {item_weights} where model = ?) order by item_id",
+            name,
+            name,
+        )
+        n_ratings = np.array([row["n_ratings"] for row in rows], np.int64)
+        ids, titles = [row["item_id"] for row in rows], [row["title"] for row in rows]
+        return ids, titles, {"n_ratings": n_ratings}
     rows = run.rows(
         "select item_id, title, coalesce(n_ratings, 0) as n_ratings, bias, factors"
         " from {item_factors} f"
@@ -202,23 +218,51 @@ def _items_of(run: PublishedRun, name: str) -> tuple[list[Id], list[str | None],
     return [row["item_id"] for row in rows], [row["title"] for row in rows], arrays
 
 
-def _scores(run: PublishedRun, name: str, tile: Tile, items: Arrays) -> Array | None:
+def _weights(run: PublishedRun, name: str, chosen: Tile, ids: Sequence[Id]) -> csr_array:
+    """Return the weights of the chosen items for all, float64 (targets, items)."""
+    marks, column = ", ".join("?" * chosen.n_ratings), {key: i for i, key in enumerate(ids)}
+    rows = run.rows(
+        "select item_id, target_item_id, weight from {item_weights}"
+        f" where model = ? and item_id in ({marks})",
+        name,
+        *(ids[i] for i in chosen.indices),
+    )
+    targets, items = ([column[row[side]] for row in rows] for side in ("target_item_id", "item_id"))
+    weights = np.array([row["weight"] for row in rows], np.float64)
+    return csr_array((weights, (targets, items)), (len(ids), len(ids)))
+
+
+def _scores(
+    run: PublishedRun, name: str, tile: Tile, items: Arrays, ids: Sequence[Id]
+) -> Array | None:
     """Return the scores of all items for the one row of a tile, float64 (items), as they come.
 
     None where the model goes by choices and the tile holds none.
     """
-    Y, options = items["factors"], run.manifest.config["models"][name]
+    if name not in BY_CHOICES:
+        return _als_scores(run, tile, items)
+    feedback = _Feedback.of(run)
+    chosen = tile.at_least(feedback.choices_from)
+    if not chosen.n_ratings:
+        return None
     if name == "ials":
-        feedback, exact = _Feedback.of(run), IALSOptions.of_run(options | {"solver": "cholesky"})
-        chosen = tile.at_least(feedback.choices_from)
-        if not chosen.n_ratings:
-            return None
-        block = ials.rating_block_of(exact, feedback.unit, chosen, items)
-        solver = ials.solver_of(exact, len(Y))
-        x, _ = solver.solve([block], np.zeros((1, Y.shape[1]), np.float32), Y.T @ Y)
-        return (Y @ x[0]).astype(np.float64)
-    explicit = ALSOptions.of_run(options | {"solver": "cholesky"})
-    tiles = _tiles_of(run)
+        return _ials_scores(run, feedback.unit, chosen, items)
+    found = scores(choices_of(chosen), _weights(run, name, chosen, ids))[0]
+    return np.where(found == 0, -np.inf, found)  # nothing speaks for it
+
+
+def _ials_scores(run: PublishedRun, unit: float, chosen: Tile, items: Arrays) -> Array:
+    options = run.manifest.config["models"]["ials"] | {"solver": "cholesky"}
+    Y, exact = items["factors"], IALSOptions.of_run(options)
+    block = ials.rating_block_of(exact, unit, chosen, items)
+    solver = ials.solver_of(exact, len(Y))
+    x, _ = solver.solve([block], np.zeros((1, Y.shape[1]), np.float32), Y.T @ Y)
+    return (Y @ x[0]).astype(np.float64)
+
+
+def _als_scores(run: PublishedRun, tile: Tile, items: Arrays) -> Array:
+    options = run.manifest.config["models"]["als"] | {"solver": "cholesky"}
+    Y, explicit, tiles = items["factors"], ALSOptions.of_run(options), _tiles_of(run)
     nobody = {"factors": np.zeros((1, Y.shape[1]), np.float32), "bias": np.zeros(1, np.float32)}
     solver, ratings = als.solver_of(explicit, explicit.penalty(tiles.n_ratings)), [(tile, items)]
     block, _ = als.solved(solver, nobody, ratings, tiles.mean, tiles.std, biases=explicit.biases)

@@ -166,7 +166,8 @@ def _name_reasons(run: PublishedRun, model: str, rows: list[Row]) -> None:
     fit = run.record(fit_key(run.subset, model))
     titles: dict[str, str] = {}
     ids = sorted({one for row in rows for one in row.get("reason") or []})
-    if ids and fit and fit.record["neighbors"]["side"] == "item":
+    of_items = fit is not None and fit.record.get("neighbors", {"side": "item"})["side"] == "item"
+    if ids and of_items:
         marks = ", ".join("?" * len(ids))
         query = "select cast(item_id as varchar) as id, title from {items} where title is not null"
         found = run.rows(f"{query} and cast(item_id as varchar) in ({marks})", *ids)

@@ -89,6 +89,7 @@ def kept(listed: str = "abcdef") -> Tables:
         "user_factors": factors("user", USERS),
         "item_factors": factors("item", ITEMS),
         "similar_items": [{"item_id": "a", "similar_item_id": "b", "score": 0.5}],
+        "item_weights": [{"item_id": "a", "target_item_id": "b", "weight": 0.5}],
         "completed": [{"user_id": 1, "item_id": "a", "prediction": 4.0}],
         "test_predictions": [
             {"model": "als", "user_id": 1, "item_id": "a", "prediction": 4.0},
@@ -201,6 +202,10 @@ PLANTED: list[tuple[str, Callable[[Tables], None]]] = [
     ("similar_items: scores are finite", change("similar_items", 0, score=None)),
     ("similar_items: item_id is known", change("similar_items", 0, item_id="z")),
     ("similar_items: similar_item_id is known", change("similar_items", 0, similar_item_id="z")),
+    ("item_weights: no item speaks for itself", change("item_weights", 0, target_item_id="a")),
+    ("item_weights: weights are finite", change("item_weights", 0, weight=None)),
+    ("item_weights: item_id is known", change("item_weights", 0, item_id="z")),
+    ("item_weights: target_item_id is known", change("item_weights", 0, target_item_id="z")),
     ("completed: predictions are finite", change("completed", 0, prediction=None)),
     ("test_predictions: predictions are finite", change("test_predictions", 0, prediction=NAN)),
     ("metrics: values are finite", change("metrics", 0, value=INF)),

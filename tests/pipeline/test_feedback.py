@@ -76,7 +76,7 @@ def test_feedback_can_be_said(events: Path, tmp_path: Path) -> None:
 def test_which_models_rank() -> None:
     models = config("als").models
     assert [name for name in MODELS if models.of(name).ranks_choices] == [
-        *("popularity", "item_knn", "ials", "svd", "nmf")
+        *("popularity", "item_knn", "ials", "svd", "nmf", "slim", "ease")
     ]
 
 
@@ -90,7 +90,7 @@ def test_which_models_rank_goes_by_their_options() -> None:
     }
     models = Models.model_validate(options)
     assert [name for name in MODELS if models.of(name).ranks_choices] == [
-        *("popularity", "user_knn", "ials")
+        *("popularity", "user_knn", "ials", "slim", "ease")
     ]
 
 

@@ -14,7 +14,7 @@ from mfspark.tables.night import Night
 from mfspark.tables.run import PublishedRun
 from tests.support.nights import check_lists, run_night, table
 
-LISTED = ("popularity", "svd", "nmf", "item_knn", "user_knn", "ials")
+LISTED = ("popularity", "svd", "nmf", "item_knn", "user_knn", "ials", "slim", "ease")
 """Whose lists are looked at where they know nothing of a user."""
 MODELS = 'models.run=["popularity","user_knn","als"]'
 

@@ -21,7 +21,7 @@ N_USERS, N_ITEMS = 60, 40
 RATING = ("baseline", "user_knn", "item_knn", "als", "torch_mf", "bayesian_mf", "svd", "nmf")
 """Models that predict ratings here."""
 CENTERED = tuple(name for name in RATING if name not in ("svd", "nmf"))
-RANKING = ("popularity", "ials")
+RANKING = ("popularity", "ials", "slim", "ease")
 ALL = (*RATING, *RANKING)
 WITH_ALL_TABLES = (
     'evaluation.split="temporal"',  # the random split goes by the ids themselves

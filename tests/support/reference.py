@@ -315,3 +315,38 @@ def summed_similarities(R: np.ndarray, S: np.ndarray, k: int) -> np.ndarray:
             if rated:
                 total[x, c] = sum(S[x, y] * R[y, c] for y in rated)
     return total
+
+
+def elastic_net(X: np.ndarray, j: int, l1: float, l2: float) -> np.ndarray:
+    """Minimise |x_j - X w|^2 / 2 + l2 |w|^2 / 2 + l1 sum w over w >= 0, w_j = 0, step by step.
+
+    Cyclic coordinate descent over the residual in the users, as textbooks have it (Friedman,
+    Hastie & Tibshirani 2010), until nothing moves.
+    """
+    w, residual = np.zeros(X.shape[1]), X[:, j].astype(np.float64)
+    for _ in range(20_000):
+        before = w.copy()
+        for i in range(X.shape[1]):
+            if i == j or not X[:, i].any():
+                continue
+            x = X[:, i]
+            new = max(0.0, (x @ residual + (x @ x) * w[i] - l1) / (x @ x + l2))
+            residual += x * (w[i] - new)
+            w[i] = new
+        if np.abs(w - before).max() < 1e-12:
+            break
+    return w
+
+
+def shallow_autoencoder(X: np.ndarray, l2: float) -> np.ndarray:
+    """Minimise |X - X B|^2 + l2 |B|^2 with a diagonal of 0: column by column, without item j.
+
+    Leaving out what must be 0 gives ridge regressions, whose solution needs no inverse of Steck's.
+    """
+    n = X.shape[1]
+    B = np.zeros((n, n))
+    for j in range(n):
+        others = np.arange(n) != j
+        A = X[:, others]
+        B[others, j] = np.linalg.solve(A.T @ A + l2 * np.eye(n - 1), A.T @ X[:, j])
+    return B

@@ -1,0 +1,1 @@
+"""How much the choice of one item says for another: SLIM and EASE."""

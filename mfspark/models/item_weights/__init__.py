@@ -1,0 +1,1 @@
+"""Models of weights between items: what the choice of one says for another."""
