@@ -17,9 +17,13 @@ from mfspark.evaluation.catalog import RMSE
 from mfspark.grid.cut import cut_frame
 from mfspark.models.base import MOST_REASONS
 from mfspark.models.records import Subset
-from mfspark.pipeline.factor_tables import write_factors, write_item_weights, write_similar_items
 from mfspark.pipeline.fits import Fits
-from mfspark.pipeline.listable_items import listable_items
+from mfspark.pipeline.publishing.factor_tables import (
+    write_factors,
+    write_item_weights,
+    write_similar_items,
+)
+from mfspark.pipeline.publishing.listable_items import listable_items
 from mfspark.pipeline.scoring import predict, recommend
 from mfspark.schemas import Side
 from mfspark.system.at_once import at_once

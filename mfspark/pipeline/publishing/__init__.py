@@ -1,0 +1,1 @@
+"""What stage publish writes: lists and factors of the fitted models."""
