@@ -77,6 +77,10 @@ _TABLES: dict[str, str] = {
         "model text, user_id user, rank int, item_id item, score double, tier text, "
         "score_low double, score_high double, reason texts, title text"
     ),
+    "serving": (
+        "user_id user, rank int, item_id item, score double, model text, tier text, reason texts, "
+        "title text"
+    ),
     "completed": "user_id user, item_id item, rating double, prediction double",
     "test_predictions": (
         "model text, user_id user, item_id item, rating double, prediction double, tier text, "
@@ -114,6 +118,7 @@ SORTED_BY: dict[str, tuple[str, ...]] = {
     "similar_items": ("item_id", "model", "rank"),
     "item_weights": ("item_id", "model", "target_item_id"),
     "top_n": ("user_id", "model", "rank"),
+    "serving": ("user_id", "rank"),
     "completed": ("user_id", "item_id"),
     "test_predictions": ("user_id", "model", "item_id"),
     "metrics": ("model", "metric", "k"),

@@ -23,6 +23,9 @@ def print_summary(out: Console, summary: RunSummary, night: Night, seconds: floa
         out.print(_metrics(summary, narrow=out.width < _NARROW))
     out.print(table(("table", "rows"), _table_rows(summary), title="Tables", numbers=("rows",)))
     print_account(out, summary.ingest, summary.notes)
+    if summary.champion:
+        served = f"lists by {summary.champion.model} are served: {summary.champion.why}"
+        out.print(cell(served), soft_wrap=True)
     out.print()
     out.print(
         Text(f"run {summary.run_id}", style="bold green"),

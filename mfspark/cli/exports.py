@@ -89,8 +89,14 @@ def report(
 @command(app, panel=KEEPING, given=opened_warehouse)
 def export(
     warehouse: Warehouse,
-    name: Annotated[str, typer.Argument(metavar="TABLE", help="Such as top_n or ratings.")],
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .csv or .parquet file.")],
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[TABLE] FILE",
+            help="A table, such as top_n or ratings, by default serving; a .csv or .parquet file.",
+            show_default=False,
+        ),
+    ],
     for_spreadsheets: Annotated[
         bool,
         typer.Option(
@@ -99,12 +105,17 @@ def export(
     ] = False,
     run_id: RunId = None,
 ) -> None:
-    """Write a published table as one CSV or Parquet file.
+    """Write a published table as one CSV or Parquet file; without TABLE the list that people get.
 
     The file appears whole, by one rename.
     """
     from mfspark.tables.export import export_table
 
+    if len(words) > 2:
+        raise ConfigError(
+            f"one table and one file are meant, not {' '.join(words)}", "quote names with blanks"
+        )
+    file, name = Path(words[-1]), words[0] if len(words) == 2 else "serving"
     rows = export_table(warehouse, name, file, run_id, for_spreadsheets=for_spreadsheets)
     console().print(f"{count(rows, 'row')} in {file}", soft_wrap=True)
 

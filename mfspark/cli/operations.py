@@ -27,7 +27,7 @@ def runs(warehouse: Warehouse) -> None:
     from mfspark.queries.runs import open_nights, published_runs
 
     out = console()
-    columns = ("run", "date", "age", "ratings", "rejected", "best RMSE", "")
+    columns = ("run", "date", "age", "ratings", "rejected", "best RMSE", "lists by", "")
     nights = open_nights(warehouse)
     if not nights or warehouse.current():
         lines = [_run_cells(line) for line in published_runs(warehouse)]
@@ -56,6 +56,8 @@ def status(
     out.print(f"run {line.run_id} is current, published {_age(hours)} ago", soft_wrap=True)
     if line.problem:
         out.print(cell(line.problem, "red"), soft_wrap=True)
+    if line.served:
+        out.print(cell(f"its lists are by {line.served[0]}: {line.served[1]}"), soft_wrap=True)
     for night in open_nights(warehouse):
         out.print(cell(f"run {night.run_id}: {_state(night)}"), soft_wrap=True)
         _print_command(out, night)
@@ -155,10 +157,11 @@ def _state(night: OpenNight) -> str:
 def _run_cells(line: RunLine) -> tuple[object, ...]:
     mark = cell("CURRENT", "bold green") if line.current else ""
     if line.problem:
-        return (line.run_id, "", "", "", "", cell(line.problem, "red"), mark)
+        return (line.run_id, "", "", "", "", cell(line.problem, "red"), "", mark)
     best = f"{line.best[1]:.4f} {line.best[0]}" if line.best else "-"
     counts = ("-" if n is None else f"{n:,}" for n in (line.n_ratings, line.n_rejected))
-    return (line.run_id, line.run_date, _age(line.age_hours()), *counts, best, mark)
+    served = line.served[0] if line.served else "-"
+    return (line.run_id, line.run_date, _age(line.age_hours()), *counts, best, served, mark)
 
 
 def _age(hours: float | None) -> str:

@@ -33,17 +33,19 @@ def show(
     n: Annotated[int, typer.Option("-n", min=1, help="Rows to show.")] = 10,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="Whose list. Default: the best NDCG."),
+        typer.Option("--model", "-m", help="Whose list. Default: the one that people get."),
     ] = None,
 ) -> None:
     """Show a user's list, and what they rated best themselves."""
-    from mfspark.models.records import LISTABLE_ITEMS
+    from mfspark.models.records import LISTABLE_ITEMS, SERVING
     from mfspark.queries.lookup import list_of
 
     found = list_of(run, user, model, n)
-    published = run.manifest.config["publish"]["n"]
     limited = run.record(LISTABLE_ITEMS) is not None
-    _print_list(found, others=run.models, wanted=n, published=published, limited=limited)
+    _print_list(found, others=run.models, wanted=n, limited=limited)
+    champion = run.record(SERVING)
+    if found.source.served and champion:
+        console().print(cell(f"{champion.model} is served: {champion.why}", "dim"), soft_wrap=True)
 
 
 @command(app, panel=READING, given=opened_run)
@@ -139,7 +141,7 @@ def _as_rating(text: str) -> tuple[str, float]:
 @command(app, panel=READING, given=opened_run)
 def path(
     run: PublishedRun,
-    name: Annotated[str, typer.Argument(metavar="TABLE", help="Such as top_n or ratings.")],
+    name: Annotated[str, typer.Argument(metavar="TABLE", help="Such as serving or ratings.")],
     files: Annotated[
         bool, typer.Option("--files", help="Print each of its files, as the manifest lists them.")
     ] = False,
@@ -154,10 +156,8 @@ def path(
         print(run.warehouse.storage.show(run.table_key(name)))
 
 
-def _print_list(
-    found: UserList, *, others: tuple[str, ...], wanted: int, published: int, limited: bool
-) -> None:
-    out, user = console(), found.user
+def _print_list(found: UserList, *, others: tuple[str, ...], wanted: int, limited: bool) -> None:
+    out, user, source = console(), found.user, found.source
     explained = any(row["reason"] for row in found.rows)
     rows = [
         (
@@ -171,11 +171,11 @@ def _print_list(
         )
         for row in found.rows
     ]
-    title = f"For {user['id']}, by {found.model}"
+    title = f"For {user['id']}, by {source.model}"
     columns = ("rank", "item", "score", "tier", *(["because of"] if explained else []))
     out.print(table(columns, rows, title=title, numbers=("rank", "score")))
-    if wanted > published:
-        out.print(cell(f"{published} rows a user were published (publish.n)", "dim"))
+    if wanted > source.n:
+        out.print(cell(f"{source.n} rows a user were published ({source.option})", "dim"))
     elif len(rows) < wanted:
         that = " that lists may hold" if limited else ""
         out.print(cell(f"there are no further unseen items{that}", "dim"))

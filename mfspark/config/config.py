@@ -19,7 +19,7 @@ from pydantic import (
 
 from mfspark.config.allowed_roots import check_allowed
 from mfspark.config.gates import Gates
-from mfspark.config.models import Models
+from mfspark.config.models import ModelName, Models
 from mfspark.config.section import Section, Share
 from mfspark.errors import ConfigError
 
@@ -183,12 +183,25 @@ class PublishOptions(Section):
     """Round predicted ratings to this step; `step`: the one all ratings are on, such as whole or
     half stars; 0 means not at all."""
     single_file: bool = False
-    """Also replace `exports/top_n.parquet`."""
+    """Also replace `exports/serving.parquet`."""
 
     @field_validator("allow_items", "deny_items", mode="before")
     @classmethod
     def _read_files(cls, value: Any) -> Any:
         return _with_lines(value) if isinstance(value, (list, tuple)) else value
+
+
+class ServingOptions(Section):
+    """The one list that people get."""
+
+    n: PositiveInt | None = None
+    """Rows a user in `serving`; unset: publish.n."""
+    model: Literal["auto", ModelName] = "auto"
+    """Whose lists are served; `auto`: those of the champion (docs/publishing.md)."""
+    metric: Literal["ndcg", "recall", "recall_capped", "precision", "hit_rate", "mrr", "map"] = (
+        "ndcg"
+    )
+    """What the champion is the best by, at evaluation.k."""
 
 
 class CompletedOptions(Section):
@@ -217,6 +230,7 @@ class Config(Section):
     feedback: FeedbackOptions = FeedbackOptions()
     evaluation: EvaluationOptions = EvaluationOptions()
     publish: PublishOptions = PublishOptions()
+    serving: ServingOptions = ServingOptions()
     gates: Gates = Gates()
     completed: CompletedOptions = CompletedOptions()
 
@@ -246,6 +260,21 @@ class Config(Section):
                 f'"{other}"; with "zero" it ranks items'
             )
         return self
+
+    @model_validator(mode="after")
+    def _served_model_is_run(self) -> Config:
+        name, run = self.serving.model, self.models.run
+        if name != "auto" and name not in run:
+            raise ValueError(
+                f'serving.model = "{name}", which is not run (models.run = {", ".join(run)}): '
+                'run it too, or set serving.model = "auto"'
+            )
+        return self
+
+    @property
+    def n_served(self) -> int:
+        """Rows a user in `serving`."""
+        return self.serving.n or self.publish.n
 
     def content(self) -> dict[str, Any]:
         """Return what decides the content of the tables.

@@ -28,11 +28,12 @@ class AuditFinding:
 
 @dataclass(frozen=True)
 class ListContract:
-    """What lists must be."""
+    """What the lists of a table must be."""
 
     n: int
     """Rows a user and model, while so many items may be listed."""
     models: tuple[str, ...]
+    """Whose lists every user has; of `serving` one model."""
     rating_models: tuple[str, ...]
     """Models whose lists have ratings as scores; those of the others have no scale."""
     scale: tuple[float, float] | None
@@ -43,6 +44,7 @@ class ListContract:
     deny: tuple[str, ...]
     seen: str
     """SQL of what a user must not be shown again: (user_id, item_id), each pair once."""
+    table: str = "top_n"
 
 
 _ROW_BREAKS = {
@@ -68,15 +70,18 @@ LIST_AUDITS = (*_ROW_BREAKS, *_LIST_BREAKS)
 
 
 def audit_lists(query: Query, contract: ListContract) -> Iterator[AuditFinding]:
-    """Check the contract of `top_n`: one pass, which sorts each list by rank.
+    """Check the contract of a table of lists: one pass, which sorts each list by rank.
 
-    Scores at the ends of the scale may have been clamped, and rows that a fallback made follow its
-    own order, so that neither is looked at for ties.
+    In `serving` a list of another model, or a second one, is one that nobody asked for. Scores at
+    the ends of the scale may have been clamped, and rows that a fallback made follow their own
+    order, so that neither is looked at for ties.
     """
     low, high = contract.scale or (float("-inf"), float("inf"))
     breaks = ", ".join(f"bool_or({sql}) as row{i}" for i, sql in enumerate(_ROW_BREAKS.values()))
     conditions = [f"coalesce(row{i}, false)" for i in range(len(_ROW_BREAKS))]
     conditions += [f"coalesce({sql}, false)" for sql in _LIST_BREAKS.values()]
+    no_intervals = "null::double as score_low, null::double as score_high"
+    rows = {"top_n": "{top_n}", "serving": f"(select *, {no_intervals} from {{serving}})"}
     found = query(
         f"""
         with listed as (
@@ -98,7 +103,7 @@ def audit_lists(query: Query, contract: ListContract) -> Iterator[AuditFinding]:
                 list_contains($rating_models::varchar[], t.model) as rated,
                 row_number() over list as place, lag(score) over list as score_before,
                 lag(item_idx) over list as idx_before, lag(tier) over list as tier_before
-            from {{top_n}} t
+            from {rows[contract.table]} t
             left join listed using (item_id) left join gone using (user_id, item_id)
             window list as (partition by t.model, t.user_id order by t.rank, t.item_id)),
         checked as (
@@ -119,7 +124,26 @@ def audit_lists(query: Query, contract: ListContract) -> Iterator[AuditFinding]:
         allow=list(contract.allow),
         deny=list(contract.deny),
     )[0]
-    return _findings((f"top_n: {name}" for name in LIST_AUDITS), found)
+    return _findings((f"{contract.table}: {name}" for name in LIST_AUDITS), found)
+
+
+def audit_served(query: Query) -> Iterator[AuditFinding]:
+    """Compare `serving` with what `top_n` has of the same lists, as far as both go."""
+    counts = _counts(["true"], _ENTRY)
+    found = query(
+        f"""
+        select {counts} from {{serving}} s join (
+            select model, user_id, max(rank) as n from {{top_n}} group by all)
+            using (model, user_id)
+        anti join {{top_n}} using (model, user_id, rank, item_id, tier, score)
+        where rank <= n
+        """
+    )[0]
+    return _findings([SERVED_AUDIT], found)
+
+
+SERVED_AUDIT = "serving: entries are those of top_n"
+_ENTRY = "user_id || ', rank ' || rank"
 
 
 @dataclass(frozen=True)

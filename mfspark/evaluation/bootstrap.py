@@ -15,7 +15,7 @@ spread of the sums is the same, and the work no longer grows with the users."""
 
 @dataclass(frozen=True)
 class Change:
-    """A change with its 95% interval."""
+    """A change with its interval, of 95% where nothing else was asked for."""
 
     value: float
     low: float
@@ -24,19 +24,25 @@ class Change:
 
 
 def paired_change(
-    users: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], seed: int
+    users: np.ndarray,
+    statistic: Callable[[np.ndarray], np.ndarray],
+    seed: int,
+    *,
+    outside: float = 0.05,
+    draws: int = DRAWS,
 ) -> Change:
     """Return a statistic of the users' sums, with its percentile interval (Efron 1979).
 
-    `users` float64 (users, c): of each user c numbers, of both runs side by side, so that a draw
-    takes both or neither. `statistic` maps sums (draws, c) to values (draws).
+    `users` float64 (users, c): of each user c numbers, of what is compared side by side, so that a
+    draw takes both or neither. `statistic` maps sums (draws, c) to values (draws). The interval
+    leaves the share `outside` of the draws out, half of them at either end.
     """
     rng = np.random.default_rng(seed)
     rows = users if len(users) <= GROUPS else _grouped(users, rng)
     n = len(rows)
-    weights = rng.multinomial(n, np.full(n, 1 / n), size=DRAWS).astype(np.float64)
+    weights = rng.multinomial(n, np.full(n, 1 / n), size=draws).astype(np.float64)
     values = statistic(weights @ rows)
-    low, high = np.nanquantile(values, (0.025, 0.975))
+    low, high = np.nanquantile(values, (outside / 2, 1 - outside / 2))
     value = statistic(users.sum(0, keepdims=True))[0]
     return Change(float(value), float(low), float(high), len(users))
 

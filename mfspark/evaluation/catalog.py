@@ -106,3 +106,8 @@ METRICS = (
 def of_kind(kind: MetricKind) -> list[Metric]:
     """Return the metrics of one kind."""
     return [metric for metric in METRICS if metric.kind == kind]
+
+
+def metric_named(name: str) -> Metric:
+    """Return a metric by its name."""
+    return next(metric for metric in METRICS if metric.name == name)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mfspark.evaluation.champion import Champion
 from mfspark.grid.layout import TileSet
 from mfspark.ingest.report import IngestReport
 from mfspark.schemas import Side
@@ -69,6 +70,7 @@ _REQUESTS = "requests-"
 INGEST = RecordKey("ingest", IngestReport)
 SIMILARITY = RecordKey("similarity", TableRows)
 EVALUATE = RecordKey("evaluate", EvaluationRecord)
+SERVING = RecordKey("serving", Champion)
 LISTABLE_ITEMS = RecordKey("eligible", ListableItems)
 
 

@@ -48,7 +48,7 @@ def _measure(context: RunContext, dataset: Dataset, fits: Fits) -> Metrics:
         "test_predictions",
     )
     options = context.config.evaluation
-    lists = recommend(fits, fits.names, "train", options.k, explained=False)
+    lists = recommend(fits, fits.names, "train", options.k)
     _write_user_metrics(dataset, options, lists, test)
     users = dataset.read("user_metrics")
     rated = context.config.ingest.feedback != "implicit"  # else there is nothing to predict

@@ -35,6 +35,13 @@ def with_feedback(config: Config, ratings_files: Sequence[str]) -> Config:
             "ratings",
             "run models that rank, such as --models popularity,ials,item_knn",
         )
+    served = config.serving.model
+    if served in left_out:
+        raise ConfigError(
+            f"the files hold choices without ratings, and {served} (serving.model) can only "
+            "predict ratings",
+            f'serve a model that ranks ({", ".join(kept)}), or set serving.model = "auto"',
+        )
     if left_out:
         log.warning("choices without ratings: left out %s", ", ".join(left_out))
     evaluation = config.evaluation

@@ -33,6 +33,8 @@ class JudgedNight:
     config: Config
     report: IngestReport
     reference: Manifest | None
+    served: tuple[str, str] | None = None
+    """The champions of the reference run and of tonight, where both are known."""
 
     @property
     def n(self) -> int:
@@ -123,6 +125,20 @@ def _metrics(both: JudgedNight) -> Iterator[Verdict]:
             )
             for model, users in _by_model(found).items():
                 yield _changed(both, name, model, gate, users, metric)
+            if name == "ranking" and both.served and len(set(both.served)) == 2:
+                yield _served(both, both.served, gate, metric)
+
+
+def _served(both: JudgedNight, champions: tuple[str, str], gate: Gate, metric: Metric) -> Verdict:
+    """Compare the lists that people get where another model makes them than did before."""
+    found = both.tables.arrays(
+        f"""select 'serving' as model, {_columns(metric)}
+            from {{reference.user_metrics}} a join {{user_metrics}} b using (user_id)
+            where a.model = ? and b.model = ? and {_measured(metric)} order by user_id""",
+        *champions,
+    )
+    users = _by_model(found).get("serving", np.empty((0, 2 * len(metric.columns))))
+    return _changed(both, "ranking", "serving", gate, users, metric)
 
 
 def _columns(metric: Metric) -> str:

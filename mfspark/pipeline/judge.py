@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +19,11 @@ from mfspark.evaluation.audits import (
     ListContract,
     audit_counts,
     audit_lists,
+    audit_served,
     audit_tables,
 )
 from mfspark.evaluation.gates import Verdict, of_audits
+from mfspark.models.records import SERVING
 from mfspark.pipeline.context import RunContext
 from mfspark.pipeline.gates import JudgedNight, compare
 from mfspark.tables.manifest import as_json, plain
@@ -30,6 +33,7 @@ from mfspark.tables.sql import Tables
 from mfspark.tables.table_files import TableFiles
 
 if TYPE_CHECKING:
+    from mfspark.evaluation.champion import Champion
     from mfspark.pipeline.dataset import Dataset
     from mfspark.pipeline.fits import Fits
 
@@ -37,7 +41,9 @@ _SHOWN = 8  # reasons in the message; the file has all
 _log = logging.getLogger(__name__)
 
 
-def run(context: RunContext, dataset: Dataset, fits: Fits) -> list[dict[str, Any]]:
+def run(
+    context: RunContext, dataset: Dataset, fits: Fits, champion: Champion
+) -> list[dict[str, Any]]:
     """Return the verdicts as the manifest keeps them.
 
     Raises RefusedError where an audit or an enforced gate fails; `why.json` is written first.
@@ -49,9 +55,11 @@ def run(context: RunContext, dataset: Dataset, fits: Fits) -> list[dict[str, Any
         tables = _tables(night, reference, spill)
         verdicts: list[Verdict] = []
         if options.audits.mode != "off":
-            verdicts += of_audits(_audit(dataset, fits, tables), options.audits.mode)
+            verdicts += of_audits(_audit(dataset, fits, champion, tables), options.audits.mode)
         manifest = reference.manifest if reference else None
-        judged = JudgedNight(tables, context.config, dataset.report, manifest)
+        before = reference.record(SERVING) if reference else None
+        served = (before.model, champion.model) if before else None
+        judged = JudgedNight(tables, context.config, dataset.report, manifest, served)
         verdicts += [verdict for verdict in compare(judged) if verdict.mode != "off"]
     failures = [verdict for verdict in verdicts if verdict.outcome == "failed"]
     for verdict in failures:
@@ -75,7 +83,9 @@ def _tables(night: Night, reference: PublishedRun | None, spill: Path) -> Tables
     return Tables(files, spill)
 
 
-def _audit(dataset: Dataset, fits: Fits, tables: Tables) -> Iterator[AuditFinding]:
+def _audit(
+    dataset: Dataset, fits: Fits, champion: Champion, tables: Tables
+) -> Iterator[AuditFinding]:
     report, names = dataset.report, dataset.context.night.table_names()
     expected = {
         "ratings": report.n_accepted,
@@ -88,7 +98,11 @@ def _audit(dataset: Dataset, fits: Fits, tables: Tables) -> Iterator[AuditFindin
     actual = {name: tables.rows(f"select count(*) as n from {{{name}}}")[0]["n"] for name in names}
     yield from audit_counts(actual, expected)
     yield from audit_tables(tables.rows, names, report.rating_scale)
-    yield from audit_lists(tables.rows, _contract(dataset, fits))
+    contract, n_served = _contract(dataset, fits), dataset.context.config.n_served
+    served = replace(contract, table="serving", n=n_served, models=(champion.model,))
+    yield from audit_lists(tables.rows, contract)
+    yield from audit_lists(tables.rows, served)
+    yield from audit_served(tables.rows)
 
 
 def _contract(dataset: Dataset, fits: Fits) -> ListContract:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,46 +90,62 @@ def predict(
     return ReadEach(readers, pairs.layout.user_blocks).frame(context.spark, _PREDICTIONS)
 
 
-def recommend(
+def recommend(fits: Fits, names: Sequence[ModelName], subset: Subset, n: int) -> DataFrame:
+    """Rank n unseen items for every user; columns as those of `lists_of`, explained by nothing."""
+    return lists_of(fits, [rank_items(fits, name, subset, n, explained=False) for name in names], n)
+
+
+def rank_items(
     fits: Fits,
-    names: Sequence[ModelName],
+    name: ModelName,
     subset: Subset,
     n: int,
     eligible: np.ndarray | None = None,
     *,
     explained: bool = True,
-) -> DataFrame:
-    """Rank n unseen items for every user.
+) -> Ranked:
+    """Let a model rank n unseen items for every user; some sweeps over the grid.
+
+    Where `eligible` bool (items) is given, only those are listed. Intervals and reasons are found
+    where they are asked for and the model has them.
+    """
+    context, tiles = fits.context, fits.dataset.tiles(subset)
+    grid, model = context.grid(tiles), fits.model(name, subset)
+    reference = f"{subset}/{name}/top-{n}" + ("" if eligible is None else "-eligible")
+    lists = model.recommend(grid, n, reference, eligible)
+    by_rating = model.list_kind == "rating"
+    popularity = fits.popularity(subset)
+    interval, reasons = None, None
+    if explained and (explains := model.explains):
+        reasons = explains.list_reasons(grid, lists, f"{reference}-reasons")
+    if explained and (able := model.intervals):
+        deviations = able.list_deviations(grid, lists, f"{reference}-deviations")
+        interval = _Interval(context.store, deviations, able.half_width)
+    return Ranked(
+        store=context.store,
+        name=name,
+        scale=fits.dataset.scale if by_rating else None,
+        tiles=tiles,
+        lists=lists,
+        filler=fits.baseline(subset) if by_rating else popularity,
+        popularity=popularity,
+        eligible=eligible,
+        interval=interval,
+        reasons=reasons,
+    )
+
+
+def lists_of(fits: Fits, ranked: Sequence[Ranked], n: int) -> DataFrame:
+    """Return the n first items of what models ranked for every user.
 
     Columns: model, user_idx, rank, item_idx, score, tier; low and high, as `predict`; and reason,
     the indices of the users or items that contributed most to an entry, null where a model gives
-    none. The last three are null where nothing is to be explained. Every user gets n rows of each
-    model while there are n items they have not rated. Where `eligible` bool (items) is given, only
-    those are listed.
+    none. The last three are null where nothing was to be explained. Every user gets n rows of each
+    model while there are n items they have not rated.
     """
-    context, tiles = fits.context, fits.dataset.tiles(subset)
-    grid, store = context.grid(tiles), context.store
-    baseline, popularity = fits.baseline(subset), fits.popularity(subset)
-    readers: list[_Lists] = []
-    for name in names:
-        model = fits.model(name, subset)
-        reference = f"{subset}/{name}/top-{n}" + ("" if eligible is None else "-eligible")
-        lists = model.recommend(grid, n, reference, eligible)
-        by_rating = model.list_kind == "rating"
-        scale, filler = (fits.dataset.scale, baseline) if by_rating else (None, popularity)
-        interval, reasons = None, None
-        if explained and (explains := model.explains):
-            reasons = explains.list_reasons(grid, lists, f"{reference}-reasons")
-        if explained and (able := model.intervals):
-            deviations = able.list_deviations(grid, lists, f"{reference}-deviations")
-            interval = _Interval(store, deviations, able.half_width)
-        readers.append(
-            _Lists(
-                *(store, name, scale, tiles, lists, filler, popularity),
-                *(eligible, interval, reasons),
-            )
-        )
-    return ReadEach(readers, tiles.layout.user_blocks).frame(context.spark, _LISTS)
+    readers = [partial(one.block, n) for one in ranked]
+    n_blocks = fits.dataset.layout.user_blocks
+    return ReadEach(readers, n_blocks).frame(fits.context.spark, _LISTS)
 
 
 @dataclass(frozen=True)
@@ -191,14 +208,14 @@ class _Predictions:
 
 
 @dataclass(frozen=True)
-class _Lists:
-    """Reads a block of lists and fills those that are too short by popularity.
+class Ranked:
+    """What one model ranked; its lists are read block by block, and filled where too short.
 
     `filler` gives the added rows their score: the baseline for ratings, popularity for rankings.
     """
 
     store: BlockStore
-    name: str
+    name: ModelName
     scale: RatingScale | None
     tiles: TileSet
     lists: Blocks
@@ -208,8 +225,9 @@ class _Lists:
     interval: _Interval | None
     reasons: Blocks | None
 
-    def __call__(self, block: int) -> pa.RecordBatch:
-        lists = RankedLists.from_arrays(self.store.get(self.lists.references[block]))
+    def block(self, n: int, block: int) -> pa.RecordBatch:
+        """Return the n first rows of each list of a block, n at most what was ranked."""
+        lists = RankedLists.from_arrays(self.store.get(self.lists.references[block])).first(n)
         added = np.zeros(lists.indices.shape, bool)
         if (lists.lengths < lists.indices.shape[1]).any():
             lists, added = self._filled(lists, RowTiles("user", block, self.tiles, self.store))

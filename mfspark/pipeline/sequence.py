@@ -95,13 +95,14 @@ class Work:
 
     def publish(self) -> Manifest:
         """Write the remaining tables, judge the night, and make it the run that readers see."""
-        from mfspark.pipeline import judge
+        from mfspark.pipeline import judge, serving
         from mfspark.pipeline import publish as tables
         from mfspark.tables.publish import publish
 
         metrics = self.evaluate()
-        tables.write_tables(self.dataset, self.fits, metrics)
-        verdicts = judge.run(self.context, self.dataset, self.fits)
+        champion = serving.run(self.context, metrics)
+        tables.write_tables(self.dataset, self.fits, metrics, champion)
+        verdicts = judge.run(self.context, self.dataset, self.fits, champion)
         self.context.count_requests()
         return publish(self.context.night, self.dataset.report.ids, metrics, verdicts)
 

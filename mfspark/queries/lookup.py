@@ -11,7 +11,7 @@ from mfspark.errors import NotFoundError
 from mfspark.evaluation.catalog import NDCG, REFERENCES
 from mfspark.ingest.report import IngestReport
 from mfspark.kernels.arrays.rating_scale import RatingScale
-from mfspark.models.records import INGEST, fit_key
+from mfspark.models.records import INGEST, SERVING, fit_key
 from mfspark.schemas import Side
 from mfspark.tables.run import PublishedRun
 from mfspark.tables.sql import Row
@@ -120,12 +120,29 @@ def near_items(run: PublishedRun, text: str) -> str:
 
 
 @dataclass(frozen=True)
+class ListSource:
+    """The table that a user's list is read from, and whose list it is."""
+
+    model: str
+    table: str
+    n: int
+    """Rows a user that were published."""
+    option: str
+    """The option that says how many."""
+
+    @property
+    def served(self) -> bool:
+        """Whether it is the list that people get."""
+        return self.table == "serving"
+
+
+@dataclass(frozen=True)
 class UserList:
-    """What one user gets from one model, and what they like best themselves."""
+    """What one user gets, and what they like best themselves."""
 
     user: Row
     """id, n_ratings, mean."""
-    model: str
+    source: ListSource
     rows: list[Row]
     """rank, item_id, title, score, tier, reason: items the user rated, or neighbors."""
     favourites: list[Row]
@@ -133,24 +150,21 @@ class UserList:
 
 
 def list_of(run: PublishedRun, user_text: str, model: str | None, n: int) -> UserList:
-    """Return a user's published list, and `n` of their own best ratings.
+    """Return a user's list, and `n` of their own best ratings.
 
-    Without a model it is the one that ranks best; see `default_model`.
+    Without a model it is the list that is served; see `served_model`.
     Raises NotFoundError for an unknown user or model.
     """
-    chosen = model or default_model(run)
-    if chosen not in run.models:
-        raise NotFoundError(
-            f"run {run.run_id} has no list of model '{chosen}'", f"models: {', '.join(run.models)}"
-        )
+    source = _source(run, model)
     user = find_user(run, user_text)
     rows = run.rows(
-        "select * from {top_n} where user_id = ? and model = ? and rank <= ? order by rank",
+        f"""select * from {{{source.table}}} where user_id = ? and model = ? and rank <= ?
+            order by rank""",
         user["id"],
-        chosen,
+        source.model,
         n,
     )
-    _name_reasons(run, chosen, rows)
+    _name_reasons(run, source.model, rows)
     favourites = run.rows(
         """select r.item_id, i.title, r.rating from {ratings} r left join {items} i using (item_id)
            where r.user_id = ? order by r.rating desc, r.rated_at desc nulls last, r.item_id
@@ -158,7 +172,21 @@ def list_of(run: PublishedRun, user_text: str, model: str | None, n: int) -> Use
         user["id"],
         n,
     )
-    return UserList(user, chosen, rows, favourites)
+    return UserList(user, source, rows, favourites)
+
+
+def _source(run: PublishedRun, model: str | None) -> ListSource:
+    """Return where the list that was asked for stands."""
+    config = run.manifest.config
+    n, chosen = config["publish"]["n"], model or served_model(run)
+    if model is None and run.has("serving"):
+        own = config["serving"]["n"]
+        return ListSource(chosen, "serving", own or n, "serving.n" if own else "publish.n")
+    if chosen not in run.models:
+        raise NotFoundError(
+            f"run {run.run_id} has no list of model '{chosen}'", f"models: {', '.join(run.models)}"
+        )
+    return ListSource(chosen, "top_n", n, "publish.n")
 
 
 def _name_reasons(run: PublishedRun, model: str, rows: list[Row]) -> None:
@@ -176,12 +204,15 @@ def _name_reasons(run: PublishedRun, model: str, rows: list[Row]) -> None:
         row["reason"] = [titles.get(one, one) for one in row.get("reason") or []]
 
 
-def default_model(run: PublishedRun) -> str:
-    """Return whose lists are shown where nobody said: the highest NDCG, but no reference's.
+def served_model(run: PublishedRun) -> str:
+    """Return whose lists are served: the champion.
 
-    References are shown where nothing else was run. Where nothing was measured, or all are equal,
-    it is ials, which is fitted to rank, and otherwise the first model.
+    Runs of versions without table `serving` have none. There it is the highest NDCG, but no
+    reference's while anything else was run. Where nothing was measured, or all are equal, it is
+    ials, which is fitted to rank, and otherwise the first model.
     """
+    if champion := run.record(SERVING):
+        return champion.model
     own = [name for name in run.models if name not in REFERENCES] or list(run.models)
     own.sort(key=lambda name: name != "ials")
     ndcg = run.figures(NDCG.name)

@@ -3,7 +3,7 @@
 import json
 
 from mfspark.queries.completed import completed_matrix
-from mfspark.queries.lookup import Id, UserList, default_model, list_of
+from mfspark.queries.lookup import Id, UserList, list_of, served_model
 from mfspark.queries.report.content import (
     Bar,
     Distribution,
@@ -32,7 +32,7 @@ def page_of(run: PublishedRun) -> str:
 
 def report_of(run: PublishedRun) -> Report:
     """Collect everything on the page."""
-    summary, manifest, model = summarise(run), run.manifest, default_model(run)
+    summary, manifest = summarise(run), run.manifest
     ingest = summary.ingest
     counts = {"ratings": ingest.n_accepted, "users": ingest.n_users, "items": ingest.n_items}
     return Report(
@@ -45,8 +45,8 @@ def report_of(run: PublishedRun) -> Report:
         distributions=_distributions(run),
         heatmaps=[heat for side in ("user", "item") if (heat := _heatmap(run, side))],
         completed=completed_matrix(run) if run.has("completed") else None,
-        list_model=model,
-        lists=[_example(run, user, model) for user in _example_users(run)],
+        list_model=served_model(run),
+        lists=[_example(run, user) for user in _example_users(run)],
         rejected=_rejected(run, summary),
         config=json.dumps(manifest.config, indent=2),
     )
@@ -152,8 +152,8 @@ def _example_users(run: PublishedRun) -> list[Id]:
     return [row["user_id"] for row in rows]
 
 
-def _example(run: PublishedRun, user: Id, model: str) -> UserList:
-    found = list_of(run, str(user), model, _LIST)
+def _example(run: PublishedRun, user: Id) -> UserList:
+    found = list_of(run, str(user), None, _LIST)
     rows = [*found.favourites, *found.rows]
     among = ", ".join("?" * len(rows)) or "null"
     query = f"select item_id, genres from {{items}} where item_id in ({among})"

@@ -7,6 +7,7 @@ from typing import Any
 
 from mfspark.errors import MfsparkError
 from mfspark.evaluation.catalog import RMSE
+from mfspark.models.records import INGEST, SERVING
 from mfspark.tables.night import WHY
 from mfspark.tables.retention import scratch_nights
 from mfspark.tables.waiting import waiting_nights
@@ -25,6 +26,8 @@ class RunLine:
     n_rejected: int | None = None
     best: tuple[str, float] | None = None
     """The model with the lowest RMSE, and its RMSE."""
+    served: tuple[str, str] | None = None
+    """The model whose lists are served, and why; None where the run has no table `serving`."""
     problem: str = ""
 
     def age_hours(self, now: datetime | None = None) -> float | None:
@@ -91,7 +94,7 @@ def _line(warehouse: Warehouse, run_id: str, current: bool) -> RunLine:
         return RunLine(run_id, current, problem=error.message)
     rmse = {m["model"]: m["value"] for m in manifest.metrics if m.get("metric") == RMSE.name}
     best = RMSE.best(rmse) if rmse else None
-    ingest = manifest.stages.get("ingest", {})
+    ingest, champion = (manifest.stages.get(stage, {}) for stage in (INGEST.stage, SERVING.stage))
     return RunLine(
         run_id,
         current,
@@ -100,4 +103,5 @@ def _line(warehouse: Warehouse, run_id: str, current: bool) -> RunLine:
         ingest.get("n_accepted"),
         ingest.get("n_rejected"),
         (best, rmse[best]) if best else None,
+        (champion["model"], champion["why"]) if champion else None,
     )

@@ -9,9 +9,10 @@ from typing import Any
 
 from mfspark.evaluation import catalog
 from mfspark.evaluation.catalog import NDCG, REFERENCES, RMSE, Metric
+from mfspark.evaluation.champion import Champion
 from mfspark.ingest.account import notes_on
 from mfspark.ingest.report import IngestReport
-from mfspark.models.records import LISTABLE_ITEMS, ListableItems
+from mfspark.models.records import LISTABLE_ITEMS, SERVING, ListableItems
 from mfspark.queries.lookup import ingest_of
 from mfspark.schemas import Side, other
 from mfspark.system.words import count
@@ -56,6 +57,8 @@ class RunSummary:
     """Of all metrics that are shown."""
     table_rows: dict[str, int]
     ingest: IngestReport
+    champion: Champion | None
+    """Whose lists are served; None in runs of versions without table `serving`."""
     example_user: str | None
     """A user of the run, for `mfspark show`."""
     notes: list[str]
@@ -80,6 +83,7 @@ def summarise(run: PublishedRun) -> RunSummary:
         [_figures(metric, evaluation["k"], measured, models) for metric in shown],
         {name: table.rows for name, table in manifest.tables.items()},
         ingest_of(run),
+        run.record(SERVING),
         str(users[0]["id"]) if users else None,
         list(_notes(run)),
     )
@@ -133,16 +137,23 @@ def _about_limits(run: PublishedRun, limited: ListableItems, n_items: int) -> It
         if ids:
             few = ", ".join(ids[:_FEW]) + (", ..." if len(ids) > _FEW else "")
             yield f"publish.{name}: passed over {count(len(ids), 'id')} that no item has: {few}"
-    n, n_eligible = run.manifest.config["publish"]["n"], limited.n_eligible
-    short = f"; publish.n = {n} asked, so that every list is shorter" if n_eligible < n else ""
+    (option, n), n_eligible = _longest_asked(run), limited.n_eligible
+    short = f"; {option} = {n} asked, so that every list is shorter" if n_eligible < n else ""
     yield (
         f"lists may hold {n_eligible:,} of {count(n_items, 'item')} "
         f"(publish.allow_items, publish.deny_items){short}"
     )
 
 
+def _longest_asked(run: PublishedRun) -> tuple[str, int]:
+    """Return how long the longest lists were to be, and the option that says so."""
+    config = run.manifest.config  # older runs have no section `serving`
+    asked = {"publish.n": config["publish"]["n"], "serving.n": config.get("serving", {}).get("n")}
+    return max(asked.items(), key=lambda one: one[1] or 0)
+
+
 def _about_lengths(run: PublishedRun, n_items: int) -> Iterator[str]:
-    n = run.manifest.config["publish"]["n"]
+    option, n = _longest_asked(run)
     short = run.rows(
         """with unseen as (select $1 - coalesce(n_ratings, 0) as n from {users})
            select count(*) as users, min(n) as fewest, max(n) as most from unseen where n < $2""",
@@ -154,7 +165,7 @@ def _about_lengths(run: PublishedRun, n_items: int) -> Iterator[str]:
         unseen = f"{most}" if fewest == most else f"{fewest} to {most}"
         users = count(short["users"], "user")
         yield (
-            f"publish.n = {n} asked, only {unseen} unseen items exist for {users} "
+            f"{option} = {n} asked, only {unseen} unseen items exist for {users} "
             f"({n_items:,} items in all): their lists are that long"
         )
 

@@ -33,8 +33,8 @@ from mfspark.tables.manifest import (
 from mfspark.tables.night import Night
 from mfspark.tables.warehouse import Pointer, Warehouse, run_date_of
 
-EXPORTED = "top_n"
-_SINGLE_FILE = f"exports/{EXPORTED}.parquet"
+EXPORTED, FORMERLY = "serving", "top_n"
+"""The table that is also one file; what older versions wrote goes on where it is there."""
 _log = logging.getLogger(__name__)
 
 
@@ -59,7 +59,7 @@ def publish(
         manifest = _put_in_place(night, describe_night(night, ids, metrics, verdicts))
         older = night.current_run is not None and run_date_of(night.current_run) > night.run_date
         if night.config.publish.single_file and not older:
-            export_single_file(warehouse, manifest)
+            export_single_files(warehouse, manifest, wanted=(EXPORTED,))
 
         warehouse.point_at(night.run_id, before, listed_only=older)  # from here on it is published
         night.published = True
@@ -166,24 +166,39 @@ def rollback(warehouse: Warehouse, run_id: str) -> Manifest:
                 "roll back to another one of: " + command_line("runs", warehouse=warehouse.root),
             )
         manifest = warehouse.manifest(run_id)
-        if warehouse.storage.exists(_SINGLE_FILE):
-            export_single_file(warehouse, manifest)
+        export_single_files(warehouse, manifest)
         warehouse.point_at(run_id, before)
     return manifest
 
 
-def export_single_file(warehouse: Warehouse, manifest: Manifest) -> None:
-    """Replace `exports/top_n.parquet` with the run's list, row group by row group, in order."""
-    if EXPORTED not in manifest.tables:
-        return
-    source, storage = f"{warehouse.run_key(manifest.run_id)}/{EXPORTED}", warehouse.storage
-    schema = table_schema(EXPORTED, manifest.ids)
-    order = [pq.SortingColumn(schema.get_field_index(name)) for name in SORTED_BY[EXPORTED]]
+def export_single_files(
+    warehouse: Warehouse, manifest: Manifest, wanted: tuple[str, ...] = ()
+) -> None:
+    """Replace the files in `exports/` that are there or wanted with the run's tables.
+
+    One that the run has no table for is removed: readers rather find nothing than another night.
+    """
+    for table in (EXPORTED, FORMERLY):
+        key = f"exports/{table}.parquet"
+        if table not in wanted and not warehouse.storage.exists(key):
+            continue
+        if table in manifest.tables:
+            _export(warehouse, manifest, table, key)
+        else:
+            warehouse.storage.delete([key])
+            _log.warning("run %s has no table '%s': %s is removed", manifest.run_id, table, key)
+
+
+def _export(warehouse: Warehouse, manifest: Manifest, table: str, key: str) -> None:
+    """Write a table to one file, row group by row group, in order."""
+    source, storage = f"{warehouse.run_key(manifest.run_id)}/{table}", warehouse.storage
+    schema = table_schema(table, manifest.ids)
+    order = [pq.SortingColumn(schema.get_field_index(name)) for name in SORTED_BY[table]]
     with (
-        storage.writing(_SINGLE_FILE) as sink,
+        storage.writing(key) as sink,
         pq.ParquetWriter(sink, schema, compression="zstd", sorting_columns=order) as writer,
     ):
-        for file in manifest.tables[EXPORTED].files:
+        for file in manifest.tables[table].files:
             with pq.ParquetFile(storage.open(f"{source}/{file.name}")) as parquet:
                 for i in range(parquet.num_row_groups):
                     group = parquet.read_row_group(i, columns=schema.names)

@@ -3,7 +3,7 @@
     warehouse/
       CURRENT                  {"run_id": ..., "runs": [newest, ...], "left": {...}}; replaced last
       runs/<run_id>/           manifest.json and one directory a table
-      exports/top_n.parquet    optional
+      exports/serving.parquet  optional
       scratch/<run_id>/        a night in progress
       locks/
 

@@ -60,7 +60,7 @@ for run_date in "${dates[@]}"; do
         fail "airflow dags test failed, see $log"
     }
     # `dags test` does not always end with the state of the run: what counts is what readers now find.
-    path=$(mfspark path top_n --warehouse "$MFSPARK_WAREHOUSE") || {
+    path=$(mfspark path serving --warehouse "$MFSPARK_WAREHOUSE") || {
         tail -n 60 "$log" >&2
         fail "nothing was published, see $log"
     }
@@ -76,6 +76,8 @@ metrics = mfspark.read_table(warehouse, "metrics").to_table()
 assert run["run_date"] == run_date, f"run {run['run_id']} is of {run['run_date']}, not of {run_date}"
 assert run["run_id"] in path, f"{path} is not of run {run['run_id']}"
 fitted = {"als", "ials", "bayesian_mf", "torch_mf"}
+served = mfspark.read_table(warehouse, "serving").to_table()
+assert len(set(served["model"].to_pylist())) == 1, "people get the lists of one model"
 assert fitted <= set(top_n["model"].to_pylist()) & set(metrics["model"].to_pylist())
 print(f"test-airflow: run {run['run_id']} is published in {warehouse} with {top_n.num_rows} rows in top_n")
 PYTHON

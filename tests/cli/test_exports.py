@@ -111,3 +111,22 @@ def test_export_writes_a_file(mfspark: Command, tmp_path: Path) -> None:
     assert len(target.read_text().splitlines()) == 9
     result = mfspark("export", "ratings", tmp_path / "ratings.txt", "-w", tmp_path / "wh")
     assert result.exit_code == 2
+
+
+def test_export_of_no_table_is_the_list_that_people_get(mfspark: Command, tmp_path: Path) -> None:
+    made.publish_run(tmp_path / "wh", served="als")
+    target = tmp_path / "lists.csv"
+    result = mfspark("export", target, "-w", tmp_path / "wh")
+    assert (result.exit_code, result.stdout) == (0, f"3 rows in {target}\n")
+    with target.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["user_id"], row["rank"], row["item_id"], row["model"]) for row in rows] == [
+        ("1", str(rank), item, "als") for rank, item in enumerate(("i4", "i3", "i5"), 1)
+    ]
+    many = mfspark("export", "my", "own", target, "-w", tmp_path / "wh")
+    assert many.exit_code == 2
+    assert "one table and one file are meant, not my own" in many.stderr
+    older = made.publish_run(tmp_path / "old", served=None)
+    gone = mfspark("export", target, "-w", tmp_path / "old")
+    assert gone.exit_code == 2
+    assert f"run {older} has no table 'serving'" in gone.stderr

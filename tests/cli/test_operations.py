@@ -32,7 +32,9 @@ def test_status_says_how_old_the_current_run_is(mfspark: Command, tmp_path: Path
     grow_old(tmp_path, run, timedelta(hours=30))
     result = mfspark("status", "-w", tmp_path)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout == f"run {run} is current, published 30 h ago\n"
+    first, second = result.stdout.splitlines()
+    assert first == f"run {run} is current, published 30 h ago"
+    assert second == "its lists are by user_knn: it was made so"
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,27 @@ def test_show_prints_the_list_and_the_own_best_ratings(
     assert not [line for line in found if "i5" in line]
 
 
+def test_show_prints_the_list_that_is_served_and_why(mfspark: Command, tmp_path: Path) -> None:
+    made.publish_run(tmp_path, served="als", serving={"n": 2})
+    shown = mfspark("show", "1", "-n", "3", "-w", tmp_path).stdout
+    assert lines(shown)[0] == ["For", "1,", "by", "als"]
+    assert "2 rows a user were published (serving.n)" in shown
+    assert shown.endswith("als is served: it was made so\n")
+    other = mfspark("show", "1", "-n", "3", "-w", tmp_path, "--model", "user_knn").stdout
+    assert lines(other)[0] == ["For", "1,", "by", "user_knn"]
+    assert "served" not in other
+
+
+def test_show_reads_a_run_of_an_older_version(mfspark: Command, tmp_path: Path) -> None:
+    made.publish_run(tmp_path, served=None)
+    shown = mfspark("show", "1", "-w", tmp_path).stdout
+    assert lines(shown)[0] == ["For", "1,", "by", "user_knn"]
+    assert "served" not in shown
+    missing = mfspark("path", "serving", "-w", tmp_path)
+    assert (missing.exit_code, missing.stdout) == (2, "")
+    assert "has no table 'serving'\n  tables there: " in missing.stderr
+
+
 def test_titles_are_never_taken_for_markup_or_control_codes(
     mfspark: Command, made_warehouse: Path
 ) -> None:
@@ -210,14 +231,15 @@ def test_predict_by_one_model(mfspark: Command, made_warehouse: Path) -> None:
 
 
 def test_runs_mark_the_current_one(mfspark: Command, tmp_path: Path) -> None:
-    first = made.publish_run(tmp_path)
+    first = made.publish_run(tmp_path, served=None)
     second = made.publish_run(tmp_path, mark=1)
     result = mfspark("runs", "-w", tmp_path)
     found = lines(result.stdout)
     assert found[-2][0] == second
-    assert found[-2][-5:] == ["8", "2", "0.8750", "als", "CURRENT"]
+    assert found[-2][-6:] == ["8", "2", "0.8750", "als", "user_knn", "CURRENT"]
     assert found[-1][0] == first
     assert "CURRENT" not in found[-1]
+    assert found[-1][-1] == "-", "an older version chose no champion"
 
 
 def test_piped_tables_are_not_folded_to_eighty_columns(

@@ -22,11 +22,13 @@ import pytest
 
 from mfspark.evaluation.audits import (
     LIST_AUDITS,
+    SERVED_AUDIT,
     TABLE_AUDITS,
     AuditFinding,
     ListContract,
     audit_counts,
     audit_lists,
+    audit_served,
     audit_tables,
 )
 from mfspark.schemas import IdTypes, table_schema
@@ -49,6 +51,7 @@ CONTRACT = ListContract(
     deny=(),
     seen="select user_id, item_id from {ratings}",
 )
+SERVED = replace(CONTRACT, table="serving", models=("ials",), n=2)
 
 
 def kept(listed: str = "abcdef") -> Tables:
@@ -81,6 +84,7 @@ def kept(listed: str = "abcdef") -> Tables:
 
     return {
         "top_n": lists,
+        "serving": [copy.copy(row) for row in lists if row["model"] == "ials" and row["rank"] <= 2],
         "ratings": ratings,
         "users": ids("user", USERS),
         "items": ids("item", ITEMS),
@@ -117,8 +121,10 @@ def query(tables: Tables) -> Callable[..., Rows]:
 def broken(tables: Tables, contract: ListContract = CONTRACT) -> dict[str, AuditFinding]:
     run = query(tables)
     findings = [*audit_lists(run, contract), *audit_tables(run, tables, (1.0, 5.0))]
+    served = replace(contract, **{name: getattr(SERVED, name) for name in ("table", "models", "n")})
+    findings += [*audit_lists(run, served), *audit_served(run)]
     names = [finding.audit for finding in findings]
-    assert len(set(names)) == len(names) == len(LIST_AUDITS) + len(TABLE_AUDITS)
+    assert len(set(names)) == len(names) == 2 * len(LIST_AUDITS) + 1 + len(TABLE_AUDITS)
     return {finding.audit: finding for finding in findings if finding.n_broken}
 
 
@@ -135,6 +141,11 @@ def drop(table: str, row: int) -> Callable[[Tables], None]:
 
 def repeat(table: str, row: int) -> Callable[[Tables], None]:
     return lambda tables: tables[table].append(copy.deepcopy(tables[table][row]))
+
+
+def second_list(tables: Tables) -> None:
+    """A list of another model beside the one that is served."""
+    tables["serving"] += [copy.copy(row) for row in tables["top_n"] if row["model"] == "als"]
 
 
 NAN, INF = math.nan, math.inf
@@ -161,6 +172,22 @@ PLANTED: list[tuple[str, Callable[[Tables], None]]] = [
     ("top_n: lists have N rows, or all there are", repeat("top_n", 2)),
     ("top_n: users and models are known", change("top_n", 0, user_id=9)),
     ("top_n: users and models are known", change("top_n", 0, model="ghost", tier="ghost")),
+    ("serving: ranks are dense from 1", change("serving", 1, rank=3)),
+    ("serving: ranks are dense from 1", change("serving", 1, rank=1)),
+    ("serving: no item was rated before", change("serving", 0, item_id="a")),
+    ("serving: items are known", change("serving", 0, item_id="z")),
+    ("serving: scores are finite", change("serving", 0, score=NAN)),
+    ("serving: scores never rise", change("serving", 1, score=9.5)),
+    ("serving: tiers are known", change("serving", 1, tier="als")),
+    ("serving: no item comes twice", change("serving", 1, item_id="c")),
+    ("serving: lists have N rows, or all there are", drop("serving", 1)),
+    ("serving: lists have N rows, or all there are", repeat("serving", 1)),
+    ("serving: users and models are known", change("serving", 0, user_id=9)),
+    ("serving: users and models are known", change("serving", 0, model="als", tier="als")),
+    ("serving: users and models are known", second_list),
+    ("serving: entries are those of top_n", change("serving", 1, item_id="f")),
+    ("serving: entries are those of top_n", change("serving", 1, score=8.5)),
+    ("serving: entries are those of top_n", change("serving", 1, tier="popularity")),
     ("ratings: ratings are finite", change("ratings", 0, rating=NAN)),
     ("ratings: ratings lie in the scale", change("ratings", 0, rating=5.5)),
     ("ratings: a pair is rated once", repeat("ratings", 0)),
@@ -258,16 +285,17 @@ def test_ties_are_looked_at_where_scores_are_what_was_ranked_by() -> None:
 def test_scores_of_rankings_have_no_scale() -> None:
     tables = kept()
     ials = [row for row in tables["top_n"] if row["model"] == "ials"]
-    ials[0]["score"] = 1000.0
+    ials[0]["score"] = tables["serving"][0]["score"] = 1000.0
     assert broken(tables) == {}
     tables["top_n"][0]["score"] = 7.0
     assert broken(tables, replace(CONTRACT, scale=None)) == {}
 
 
 def test_lists_hold_eligible_items_only() -> None:
-    name, wanted = "top_n: items may be listed", "top_n: lists have N rows, or all there are"
-    assert set(broken(kept(), replace(CONTRACT, deny=("f",)))) == {name, wanted}
-    assert set(broken(kept(), replace(CONTRACT, allow=("c", "d", "e")))) == {name, wanted}
+    names = ("items may be listed", "lists have N rows, or all there are")
+    found = {f"{table}: {name}" for table in ("top_n", "serving") for name in names}
+    assert set(broken(kept(), replace(CONTRACT, deny=("f",)))) == found
+    assert set(broken(kept(), replace(CONTRACT, allow=("c", "d", "e")))) == found
     assert broken(kept("ef"), replace(CONTRACT, allow=("e", "f", "nosuch"))) == {}
     assert broken(kept("bdef"), replace(CONTRACT, deny=("a", "c"))) == {}
 
@@ -282,17 +310,39 @@ def test_lists_of_models_fitted_on_a_part_may_hold_what_was_tested() -> None:
     assert "top_n: no item was rated before" not in found
 
 
+def test_a_served_list_may_be_longer_or_shorter_than_those_of_top_n() -> None:
+    tables, name = kept(), "serving: lists have N rows, or all there are"
+    run = query(tables)
+    assert [f.audit for f in audit_lists(run, replace(SERVED, n=3)) if f.n_broken] == [name]
+    for user in USERS[:2] + USERS[3:]:
+        fourth = [i for i in "cdef" if (user, i) not in RATINGS][-1]
+        row = {"model": "ials", "user_id": user, "rank": 4, "item_id": fourth, "score": 1.0}
+        tables["serving"] = [r for r in tables["top_n"] if r["model"] == "ials"] + [row]
+    assert [f.n_broken for f in audit_served(query(tables))] == [0]
+
+
 def test_a_user_without_any_list_is_missed() -> None:
     tables, name = kept(), "top_n: lists have N rows, or all there are"
     tables["top_n"] = [row for row in tables["top_n"] if row["user_id"] != 2]
     assert broken(tables) == {name: AuditFinding(name, 2, "als for 2")}
 
 
+_PLANTED_IN_TOP_N = {
+    "ties go to the lower item_idx",
+    "items may be listed",
+    "scores lie in the scale",
+    "intervals are whole",
+}
+"""What `ials`, which is served here, has none of, and what other tests plant in both tables."""
+
+
 def test_every_audit_has_a_planted_fault() -> None:
     covered = {audit for audit, _ in PLANTED}
     covered |= {"top_n: ties go to the lower item_idx", "top_n: items may be listed"}
-    lists = {f"top_n: {name}" for name in LIST_AUDITS}
-    assert covered == lists | {f"{audit.table}: {audit.contract}" for audit in TABLE_AUDITS}
+    covered |= {f"serving: {name}" for name in _PLANTED_IN_TOP_N}
+    lists = {f"{table}: {name}" for name in LIST_AUDITS for table in ("top_n", "serving")}
+    tables = {f"{audit.table}: {audit.contract}" for audit in TABLE_AUDITS}
+    assert covered == lists | tables | {SERVED_AUDIT}
 
 
 def test_rows_are_counted_against_what_came_in() -> None:

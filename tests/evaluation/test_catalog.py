@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
+from mfspark.config.config import ServingOptions
 from mfspark.config.gates import Gates
 from mfspark.evaluation import catalog
 from mfspark.evaluation.catalog import METRICS, NDCG, REFERENCES, RMSE, Metric
@@ -58,6 +59,12 @@ def test_a_row_more_is_shown_and_charted(tmp_path: Path, monkeypatch: pytest.Mon
     }
     assert [model for model, figure in shown.figures.items() if figure.best] == ["als"]
     assert report_of(run).metrics[-1] == shown
+
+
+def test_whoever_serves_may_be_chosen_by_every_metric_of_lists() -> None:
+    named = get_args(ServingOptions.model_fields["metric"].annotation)
+    assert sorted(named) == sorted(metric.name for metric in catalog.of_kind("ranking"))
+    assert [catalog.metric_named(name).name for name in named] == list(named)
 
 
 def test_every_metric_comes_from_columns_that_there_are() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from mfspark.config.config import Config
+from mfspark.config.config import Config, ServingOptions
 from mfspark.config.models import Models
 from mfspark.errors import ConfigError, InputError
 from mfspark.models.records import INGEST
@@ -60,6 +60,13 @@ def test_rating_models_alone_are_refused(events: Path) -> None:
     with pytest.raises(ConfigError, match="als, user_knn can only predict ratings") as raised:
         with_feedback(config("als", "user_knn"), [str(events)])
     assert "--models popularity,ials,item_knn" in raised.value.hint
+
+
+def test_a_served_model_that_only_predicts_ratings_is_refused(events: Path) -> None:
+    pinned = config("als", "ials").model_copy(update={"serving": ServingOptions(model="als")})
+    with pytest.raises(ConfigError, match=r"als \(serving.model\) can only predict") as raised:
+        with_feedback(pinned, [str(events)])
+    assert raised.value.hint.startswith("serve a model that ranks (ials), or set serving.model")
 
 
 def test_feedback_can_be_said(events: Path, tmp_path: Path) -> None:

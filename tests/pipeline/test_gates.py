@@ -52,7 +52,11 @@ def run_of(
 
 
 def judged(
-    tmp_path: Path, reference: dict[str, Rows] | None, tonight: dict[str, Rows], **options: Any
+    tmp_path: Path,
+    reference: dict[str, Rows] | None,
+    tonight: dict[str, Rows],
+    served: tuple[str, str] | None = None,
+    **options: Any,
 ) -> dict[tuple[str, str], Verdict]:
     """Compare two runs and return the verdicts by gate and subject."""
     for run, tables in (("reference.", reference), ("", tonight)):
@@ -67,7 +71,7 @@ def judged(
     )  # fmt: skip
     tables = Tables(lambda name: TableFiles(PosixStorage(str(tmp_path)), (f"{name}.parquet",)))
     manifest = manifest_of(tmp_path / "reference") if reference else None
-    found = list(compare(JudgedNight(tables, config, report, manifest)))
+    found = list(compare(JudgedNight(tables, config, report, manifest, served)))
     verdicts = {(v.gate, v.subject): v for v in found}
     assert len(verdicts) == len(found)
     return verdicts
@@ -123,6 +127,22 @@ def test_worse_predictions_and_worse_lists_are_told_apart(tmp_path: Path) -> Non
     ranking = judged(tmp_path, GOOD, run_of(errors={"baseline": 0.95, "als": 0.9}, ndcg=0.4))
     assert failures(ranking) == {("ranking", "als"), ("ranking", "baseline")}
     assert ranking["ranking", "als"].value == pytest.approx(0.2)
+
+
+def test_what_people_get_is_compared_where_another_model_makes_it(tmp_path: Path) -> None:
+    now = run_of(errors={"baseline": 0.95, "als": 0.90})
+    for row in now["user_metrics"]:
+        row["ndcg"] = {"baseline": 0.2, "als": 0.6}[row["model"]]
+    before = run_of(errors={"baseline": 0.95, "als": 0.90})
+    worse = judged(tmp_path, before, now, ("als", "baseline"))["ranking", "serving"]
+    assert (worse.outcome, worse.value) == ("failed", pytest.approx(0.6))
+    assert (worse.reference, worse.tonight) == pytest.approx((0.5, 0.2))
+    better = judged(tmp_path, before, now, ("baseline", "als"))["ranking", "serving"]
+    assert (better.outcome, better.value) == ("passed", pytest.approx(-0.2))
+    same = judged(tmp_path, before, now, ("als", "als"))
+    assert ("ranking", "serving") not in same
+    new = judged(tmp_path, before, now, ("svd", "als"))["ranking", "serving"]
+    assert new.outcome == "skipped"
 
 
 def test_only_users_of_both_runs_are_compared(tmp_path: Path) -> None:

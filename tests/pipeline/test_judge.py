@@ -207,18 +207,19 @@ def test_a_spoilt_input_is_refused(
 def test_a_table_that_breaks_its_contract_is_refused(
     spark: SparkSession, ratings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mfspark.pipeline import publish
+    from mfspark.pipeline.publishing import lists
 
-    real = publish._top_n
-    monkeypatch.setattr(publish, "_top_n", lambda *args: real(*args).filter("rank <> 3"))
+    real = lists._top_n
+    monkeypatch.setattr(lists, "_top_n", lambda *args: real(*args).filter("rank <> 3"))
 
     def run(*settings: str) -> Night:
         return run_night(spark, tmp_path, *QUICK, *settings, ratings=(ratings,))
 
     why = refused(Warehouse(tmp_path), run)
     assert failed(why) == {
-        ("audits", "top_n: ranks are dense from 1"),
-        ("audits", "top_n: lists have N rows, or all there are"),
+        ("audits", f"{table}: {what}")
+        for table in ("top_n", "serving")
+        for what in ("ranks are dense from 1", "lists have N rows, or all there are")
     }
     assert run("gates.audits.mode=off").published
     assert Warehouse(tmp_path).manifest().verdicts == []

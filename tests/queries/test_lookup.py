@@ -10,13 +10,14 @@ import pytest
 from mfspark.errors import NotFoundError, SchemaError
 from mfspark.queries.fold_in import fold_in
 from mfspark.queries.lookup import (
+    ListSource,
     as_id,
-    default_model,
     find_user,
     list_of,
     look_up_item,
     near_items,
     neighborhood,
+    served_model,
 )
 from mfspark.queries.predict import predict_pair
 from mfspark.tables.run import PublishedRun
@@ -106,7 +107,7 @@ def test_a_title_of_several_items_is_refused_with_their_ids(run: PublishedRun) -
 
 def test_a_list_comes_ranked_with_the_best_own_ratings(run: PublishedRun) -> None:
     found = list_of(run, "1", None, 2)
-    assert found.model == "user_knn"  # all NDCGs are equal
+    assert (found.source.model, found.source.served) == ("user_knn", True)
     assert [(row["rank"], row["item_id"], row["score"]) for row in found.rows] == [
         (1, "i4", 4.0),
         (2, "i3", 3.0),
@@ -141,12 +142,32 @@ def test_models_that_were_not_published_are_named(run: PublishedRun) -> None:
         (("popularity", "baseline"), {"popularity": 0.75}, "popularity"),
     ],
 )
-def test_whoever_ranks_best_is_shown_but_no_reference_while_there_are_others(
+def test_of_older_runs_whoever_ranks_best_is_shown_but_no_reference_while_there_are_others(
     tmp_path: Path, models: tuple[str, ...], ndcg: dict[str, float], shown: str
 ) -> None:
     measured = {"popularity": 0.625, **ndcg}
-    run_id = made.publish_run(tmp_path, ndcg=measured, models={"run": models})
-    assert default_model(PublishedRun(tmp_path, run_id)) == shown
+    run_id = made.publish_run(tmp_path, ndcg=measured, models={"run": models}, served=None)
+    run = PublishedRun(tmp_path, run_id)
+    assert not run.has("serving")
+    assert served_model(run) == shown
+
+
+def test_the_list_that_is_served_is_the_champions_whoever_ranks_best(tmp_path: Path) -> None:
+    serving = {"serving": {"n": 3}}
+    run_id = made.publish_run(tmp_path, ndcg={"user_knn": 0.75}, served="als", **serving)
+    run = PublishedRun(tmp_path, run_id)
+    found = list_of(run, "1", None, 9)
+    assert found.source == ListSource("als", "serving", 3, "serving.n")
+    assert [row["item_id"] for row in found.rows] == ["i4", "i3", "i5"]
+    other = list_of(run, "1", "user_knn", 9)
+    assert other.source == ListSource("user_knn", "top_n", 4, "publish.n")
+    assert not other.source.served
+
+
+def test_the_list_of_an_older_run_stands_in_top_n(tmp_path: Path) -> None:
+    run = PublishedRun(tmp_path, made.publish_run(tmp_path, served=None))
+    found = list_of(run, "1", None, 2)
+    assert (found.source.model, found.source.table, len(found.rows)) == ("user_knn", "top_n", 2)
 
 
 def test_neighbors_stand_beside_the_user_by_common_items(run: PublishedRun) -> None:

@@ -33,7 +33,7 @@ RUN_DATE = date(2026, 11, 22)
 FILES, ROWS_A_FILE = 3, 40
 
 
-def top_n(mark: float, part: int) -> pa.Table:
+def lists(mark: float, part: int) -> pa.Table:
     """One file of a list in which every score is the night's mark."""
     users = [part * 10 + i // 10 for i in range(ROWS_A_FILE)]
     columns = {
@@ -45,7 +45,7 @@ def top_n(mark: float, part: int) -> pa.Table:
         "tier": ["als"] * ROWS_A_FILE,
         "title": [f"Title {i}" for i in range(ROWS_A_FILE)],
     }
-    schema, empty = table_schema("top_n", IDS), [None] * ROWS_A_FILE
+    schema, empty = table_schema("serving", IDS), [None] * ROWS_A_FILE
     return pa.table({name: columns.get(name, empty) for name in schema.names}, schema=schema)
 
 
@@ -53,7 +53,7 @@ def write_list(directory: Path, mark: float) -> None:
     """Write the files of a list where no warehouse is."""
     directory.mkdir(parents=True, exist_ok=True)
     for part in range(FILES):
-        pq.write_table(top_n(mark, part), directory / f"part-{part}.parquet")
+        pq.write_table(lists(mark, part), directory / f"part-{part}.parquet")
 
 
 def begin(root: Place, mark: float, storage: Storage | None = None, **config: Any) -> Night:
@@ -69,14 +69,14 @@ def begin(root: Place, mark: float, storage: Storage | None = None, **config: An
 def ready(root: Place, mark: float, storage: Storage | None = None, **config: Any) -> Night:
     """Begin a night and run what it has not finished, as a rerun does."""
     night = begin(root, mark, storage, **config)
-    if not night.finished(raw("top_n")):
+    if not night.finished(raw("serving")):
         write_tables(night, mark)
-        night.finish(raw("top_n"), {"rows": FILES * ROWS_A_FILE})
+        night.finish(raw("serving"), {"rows": FILES * ROWS_A_FILE})
     return night
 
 
 def write_tables(night: Night, mark: float) -> None:
-    put_table(night, "top_n", *(top_n(mark, part) for part in range(FILES)))
+    put_table(night, "serving", *(lists(mark, part) for part in range(FILES)))
     put_table(night, "metrics", _metrics(mark))
 
 
@@ -99,7 +99,7 @@ def seen(root: Place) -> float | None:
     run_id = warehouse.current()
     if run_id is None:
         return None
-    rows = read_table(warehouse, "top_n", run_id).to_table()
+    rows = read_table(warehouse, "serving", run_id).to_table()
     marks = set(rows["score"].to_pylist())
     marks |= set(read_table(warehouse, "metrics", run_id).to_table()["value"].to_pylist())
     assert len(marks) == 1, f"a reader saw the nights {marks} at once"

@@ -21,8 +21,11 @@ import pyarrow.parquet as pq
 
 from mfspark.config.config import Config
 from mfspark.config.models import KNNOptions
+from mfspark.evaluation.catalog import REFERENCES
+from mfspark.evaluation.champion import Champion
 from mfspark.grid.layout import GridLayout, TileSet
 from mfspark.ingest.report import IngestReport, SideCounts
+from mfspark.models.records import SERVING
 from mfspark.schemas import IdTypes, table_schema
 from mfspark.tables.manifest import MANIFEST
 from mfspark.tables.night import Night
@@ -79,12 +82,15 @@ def publish_run(
     filled: tuple[str, ...] = (),
     inputs: list[dict[str, Any]] | None = None,
     factors_of: str = "als",
+    served: str | None = "",
     **config: Any,
 ) -> str:
     """Publish the made run and return its id; `mark` makes another run of the same tables.
 
     `ndcg` gives models another figure than 0.5, `facts` what further stages recorded; the lists of
     the models `filled` are popularity's. `inputs` are the fingerprints of what was read.
+    `served` is the champion, by default the first model that is no reference; None: there is none,
+    as in runs of older versions.
     """
     options: dict[str, Any] = {
         "publish": {"n": 4},
@@ -98,11 +104,18 @@ def publish_run(
     }
     read = inputs or [{"mark": mark}]
     night = Night.begin(Warehouse(root), Config.model_validate(options), run_date, read)
-    for table, rows in _tables(filled, factors_of).items():
+    run = night.config.models.run
+    if served == "":
+        served = next((name for name in run if name not in REFERENCES), run[0])
+    for table, rows in _tables(filled, factors_of, served).items():
         schema = table_schema(table, IDS)
         filled = [{name: row.get(name) for name in schema.names} for row in rows]
         put_table(night, table, pa.Table.from_pylist(filled, schema))
-    for stage, recorded in (_stages(night.config) | (facts or {})).items():
+    stages = _stages(night.config)
+    if served:
+        champion = Champion(served, "it was made so", "ndcg", 10, {served: 0.5})
+        stages["serving"] = SERVING.dump(champion)
+    for stage, recorded in (stages | (facts or {})).items():
         night.finish(raw(stage), recorded)
     return publish(night, IDS, _metrics(ndcg or {}), []).run_id
 
@@ -149,8 +162,18 @@ def with_former_names(root: Path, run_id: str) -> None:
     path.write_text(json.dumps(manifest))
 
 
-def _tables(filled: tuple[str, ...], factors_of: str) -> dict[str, list[dict[str, Any]]]:
-    return {
+def _tables(
+    filled: tuple[str, ...], factors_of: str, served: str | None
+) -> dict[str, list[dict[str, Any]]]:
+    lists = [
+        {"model": model, "user_id": 1, "rank": rank, "item_id": item, "score": 5.0 - rank,
+         "tier": "popularity" if model in filled else model, "title": TITLES[item],
+         "reason": REASONS.get((model, item))}
+        for model in dict.fromkeys((*MODELS, "item_knn", *filled, *([served] * bool(served))))
+        for rank, item in enumerate(("i4", "i3", "i5"), 1)
+    ]  # fmt: skip
+    serving = {"serving": [row for row in lists if row["model"] == served]} if served else {}
+    return serving | {
         "ratings": [{"user_id": u, "item_id": i, "rating": r} for u, i, r in RATINGS],
         "rejected_ratings": [],
         "users": [
@@ -165,14 +188,8 @@ def _tables(filled: tuple[str, ...], factors_of: str) -> dict[str, list[dict[str
         "item_neighbors": [_neighbor("item", row) for row in ITEM_NEIGHBORS],
         "user_factors": _factors(factors_of, "user_id", USER_FACTORS, USER_BIAS),
         "item_factors": _factors(factors_of, "item_id", ITEM_FACTORS, ITEM_BIAS),
-        "top_n": [
-            {"model": model, "user_id": 1, "rank": rank, "item_id": item, "score": 5.0 - rank,
-             "tier": "popularity" if model in filled else model, "title": TITLES[item],
-             "reason": REASONS.get((model, item))}
-            for model in dict.fromkeys((*MODELS, "item_knn", *filled))
-            for rank, item in enumerate(("i4", "i3", "i5"), 1)
-        ],
-    }  # fmt: skip
+        "top_n": lists,
+    }
 
 
 def _statistics(ratings: list[float]) -> dict[str, Any]:

@@ -87,4 +87,4 @@ def test_a_manifest_survives_its_file(tmp_path: Path) -> None:
         "python", "mfspark", "pyspark", "torch", "numpy", "pyarrow", "pandas"
     }  # fmt: skip
     raw = json.loads((tmp_path / "runs" / night.run_id / "manifest.json").read_text())
-    assert raw["tables"]["top_n"]["schema"]["score"] == "double"
+    assert raw["tables"]["serving"]["schema"]["score"] == "double"

@@ -83,10 +83,10 @@ def test_a_published_night_answers_from_its_manifest(tmp_path: Path) -> None:
     publish(made.ready(tmp_path, 1.0), made.IDS, [], [])
     night = made.begin(tmp_path, 1.0)
     assert night.published
-    assert night.finished(raw("top_n"))
+    assert night.finished(raw("serving"))
     assert not night.finished(raw("ingest"))
-    assert night.record(raw("top_n")) == {"rows": 120}
-    assert table_dir(night, "top_n") == tmp_path / "runs" / night.run_id / "top_n"
+    assert night.record(raw("serving")) == {"rows": 120}
+    assert table_dir(night, "serving") == tmp_path / "runs" / night.run_id / "serving"
 
 
 def test_night_json_tells_what_is_running(tmp_path: Path) -> None:

@@ -18,9 +18,10 @@ from mfspark.tables.lock import hold_lock
 from mfspark.tables.night import Night
 from mfspark.tables.publish import damages, publish, rollback
 from mfspark.tables.retention import collect
-from mfspark.tables.run import PublishedRun
+from mfspark.tables.run import PublishedRun, read_table
 from mfspark.tables.warehouse import Warehouse
 from tests.support import made_nights as made
+from tests.support import made_run
 from tests.support.places import pointer, run_dir, scratch_dir, table_dir
 
 NOW = datetime.now(UTC)
@@ -51,7 +52,7 @@ def test_a_night_of_an_earlier_date_is_published_behind(tmp_path: Path) -> None:
     warehouse = Warehouse(tmp_path)
     assert made.seen(tmp_path) == 22.0
     assert warehouse.run_ids() == [late, between, early]
-    exported = pq.read_table(tmp_path / "exports" / "top_n.parquet")
+    exported = pq.read_table(tmp_path / "exports" / "serving.parquet")
     assert set(exported["score"].to_pylist()) == {22.0}
     assert begin(tmp_path, 21, **single).published
 
@@ -89,12 +90,30 @@ def test_readers_are_sent_back_and_forth(tmp_path: Path) -> None:
     warehouse = Warehouse(tmp_path)
     rollback(warehouse, runs[0])
     assert made.seen(tmp_path) == 20.0
-    exported = tmp_path / "exports" / "top_n.parquet"
+    exported = tmp_path / "exports" / "serving.parquet"
     assert set(pq.read_table(exported)["score"].to_pylist()) == {20.0}
     assert warehouse.run_ids() == runs[::-1]
     rollback(warehouse, runs[1])
     assert made.seen(tmp_path) == 21.0
     assert set(pq.read_table(exported)["score"].to_pylist()) == {21.0}
+
+
+def test_the_file_of_an_older_version_follows_and_none_is_of_another_night(tmp_path: Path) -> None:
+    """A run without table `serving` leaves no file of it, rather than that of another night."""
+    single = {"publish": {"single_file": True}}
+    older = made_run.publish_run(tmp_path, date(2026, 11, 20), served=None)
+    newer = made_run.publish_run(tmp_path, date(2026, 11, 21), **single)
+    exports, warehouse = tmp_path / "exports", Warehouse(tmp_path)
+    assert [path.name for path in exports.iterdir()] == ["serving.parquet"]
+    (exports / "top_n.parquet").write_text("of an older version")
+    rollback(warehouse, older)
+    assert [path.name for path in exports.iterdir()] == ["top_n.parquet"]
+    rows = read_table(warehouse, "top_n", older).to_table()
+    assert pq.read_table(exports / "top_n.parquet").num_rows == rows.num_rows
+    made_run.publish_run(tmp_path, date(2026, 11, 22), served="als", **single)
+    assert set(pq.read_table(exports / "serving.parquet")["model"].to_pylist()) == {"als"}
+    rollback(warehouse, newer)
+    assert set(pq.read_table(exports / "serving.parquet")["model"].to_pylist()) == {"user_knn"}
 
 
 def test_after_a_rollback_the_bad_night_does_not_come_back_by_itself(tmp_path: Path) -> None:
@@ -119,7 +138,7 @@ def test_a_night_that_ran_during_a_rollback_is_refused(tmp_path: Path) -> None:
 def test_what_is_damaged_or_unknown_is_not_rolled_back_to(tmp_path: Path) -> None:
     runs = [publish_day(tmp_path, day) for day in (20, 21)]
     warehouse = Warehouse(tmp_path)
-    part = table_dir(PublishedRun(warehouse, runs[0]), "top_n") / "part-1.parquet"
+    part = table_dir(PublishedRun(warehouse, runs[0]), "serving") / "part-1.parquet"
     content = part.read_bytes()
     part.write_bytes(content[:-1])
     with pytest.raises(MfsparkError, match="bytes, its manifest says"):
@@ -138,14 +157,14 @@ def test_what_is_damaged_or_unknown_is_not_rolled_back_to(tmp_path: Path) -> Non
 def test_each_damage_of_a_run_is_named(tmp_path: Path) -> None:
     run = publish_day(tmp_path, 20)
     warehouse = Warehouse(tmp_path)
-    manifest, parts = warehouse.manifest(run), table_dir(PublishedRun(warehouse, run), "top_n")
+    manifest, parts = warehouse.manifest(run), table_dir(PublishedRun(warehouse, run), "serving")
     assert list(damages(warehouse, run)) == []
     content = bytearray((parts / "part-0.parquet").read_bytes())
     content[len(content) // 2] ^= 1  # one bit
     (parts / "part-0.parquet").write_bytes(content)
     (parts / "part-1.parquet").write_bytes(content[:9])
     (parts / "part-2.parquet").rename(parts / "part-9.parquet")
-    size = manifest.tables["top_n"].files[1].bytes
+    size = manifest.tables["serving"].files[1].bytes
     named = [damage.removeprefix(f"{parts}/") for damage in damages(warehouse, run)]
     assert named == [
         "part-9.parquet is not in the manifest",

@@ -69,8 +69,8 @@ def assert_whole(root: Path) -> None:
     warehouse = Warehouse(root)
     assert sorted(p.name for p in (root / "runs").iterdir()) == sorted(warehouse.run_ids())
     assert list((root / "scratch").iterdir()) == []
-    assert [p.name for p in (root / "exports").iterdir()] == ["top_n.parquet"]
-    assert set(pq.read_table(root / "exports" / "top_n.parquet")["score"].to_pylist()) == {NEW}
+    assert [p.name for p in (root / "exports").iterdir()] == ["serving.parquet"]
+    assert set(pq.read_table(root / "exports" / "serving.parquet")["score"].to_pylist()) == {NEW}
 
 
 @all_priors
@@ -256,7 +256,7 @@ def test_the_pointer_moves_after_everything_it_names_is_on_disk(tmp_path: Path) 
     moved = log.index(("rename", root / "runs" / night.run_id))
     pointed = log.index(("replace", root / "CURRENT"))
     synced = [path for what, path in log[:moved] if what == "sync"]
-    assert set(files) | {tables, tables / "top_n", tables / "manifest.json"} <= set(synced)
+    assert set(files) | {tables, tables / "serving", tables / "manifest.json"} <= set(synced)
     assert ("sync", root / "runs") in log[moved:pointed]
     assert ("sync", root) in log[pointed:]
 
@@ -299,7 +299,7 @@ def test_a_refused_rerun_after_the_rename_leaves_no_run_behind(tmp_path: Path) -
     with pytest.raises(RefusedError):
         publish(made.begin(tmp_path, NEW), made.IDS, [], [])
     assert [p.name for p in (tmp_path / "runs").iterdir()] == [other]
-    assert (tmp_path / night.tables_key / "top_n").is_dir()
+    assert (tmp_path / night.tables_key / "serving").is_dir()
 
 
 def test_a_publish_that_failed_after_the_rename_may_be_called_again(tmp_path: Path) -> None:
@@ -336,7 +336,7 @@ def test_manifest_tells_the_truth_about_every_file(tmp_path: Path) -> None:
     run_id = made.publish_marked(tmp_path, NEW)
     manifest = Warehouse(tmp_path).manifest()
     assert (manifest.run_id, manifest.current_run) == (run_id, Warehouse(tmp_path).run_ids()[1])
-    assert manifest.stages == {"top_n": {"rows": 120}}
+    assert manifest.stages == {"serving": {"rows": 120}}
     assert manifest.ids == made.IDS
     on_disk = sorted((tmp_path / "runs" / run_id).glob("*/*"))
     listed = [(t, f) for t, entry in manifest.tables.items() for f in entry.files]
@@ -346,11 +346,11 @@ def test_manifest_tells_the_truth_about_every_file(tmp_path: Path) -> None:
         path = tmp_path / "runs" / run_id / table / file.name
         assert file.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
         assert (file.bytes, file.rows) == (path.stat().st_size, pq.read_table(path).num_rows)
-    entry = manifest.tables["top_n"]
+    entry = manifest.tables["serving"]
     assert entry.rows == sum(file.rows for file in entry.files) == 120
     assert entry.bytes == sum(file.bytes for file in entry.files)
     assert entry.columns["item_id"] == "string"
-    assert entry.sorted_by == ("user_id", "model", "rank")
+    assert entry.sorted_by == ("user_id", "rank")
 
 
 def test_what_cannot_be_published_is_refused_and_readers_see_no_change(
@@ -361,13 +361,13 @@ def test_what_cannot_be_published_is_refused_and_readers_see_no_change(
         publish(made.begin(tmp_path, 3.0), made.IDS, [], [])
 
     empty = made.ready(tmp_path, 4.0)
-    (tmp_path / empty.tables_key / "top_n" / "part-1.parquet").unlink()
+    (tmp_path / empty.tables_key / "serving" / "part-1.parquet").unlink()
     with pytest.raises(MfsparkError, match=r"part-1.parquet is gone"):
         publish(empty, made.IDS, [], [])
 
     changed = made.ready(tmp_path, 5.0)
-    table = made.top_n(5.0, 0).drop_columns(["tier"]).append_column("extra", [[1] * 40])
-    pq.write_table(table, tmp_path / changed.tables_key / "top_n" / "part-1.parquet")
+    table = made.lists(5.0, 0).drop_columns(["tier"]).append_column("extra", [[1] * 40])
+    pq.write_table(table, tmp_path / changed.tables_key / "serving" / "part-1.parquet")
     with pytest.raises(MfsparkError, match=r"part-1.parquet has .* bytes, but .* were written"):
         publish(changed, made.IDS, [], [])
     assert made.seen(tmp_path) == OLD

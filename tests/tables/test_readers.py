@@ -87,28 +87,28 @@ def running(target: Callable[..., None], *args: Any) -> Iterator[Any]:
 def test_readers_see_one_whole_night(tmp_path: Path, reader: Reader) -> None:
     made.publish_marked(tmp_path, 1.0)
     made.publish_marked(tmp_path, 2.0)
-    assert reader(table_dir(PublishedRun(tmp_path), "top_n")) == [2.0] * ROWS
+    assert reader(table_dir(PublishedRun(tmp_path), "serving")) == [2.0] * ROWS
 
 
 def test_spark_reads_a_published_table(tmp_path: Path, spark: SparkSession) -> None:
     made.publish_marked(tmp_path, 2.0)
-    df = spark.read.parquet(str(table_dir(PublishedRun(tmp_path), "top_n")))
+    df = spark.read.parquet(str(table_dir(PublishedRun(tmp_path), "serving")))
     assert df.count() == ROWS
     assert {row.score for row in df.select("score").distinct().collect()} == {2.0}
 
 
 def test_read_table_gives_a_dataset_that_pandas_and_duckdb_take(tmp_path: Path) -> None:
     made.publish_marked(tmp_path, 2.0)
-    top_n = mfspark.read_table(tmp_path, "top_n")
-    assert top_n.to_table().to_pandas()["rank"].max() == 10
+    serving = mfspark.read_table(tmp_path, "serving")
+    assert serving.to_table().to_pandas()["rank"].max() == 10
     with duckdb.connect() as connection:
-        connection.register("top_n", top_n)
-        assert connection.execute("select count(*) from top_n").fetchone() == (ROWS,)
+        connection.register("serving", serving)
+        assert connection.execute("select count(*) from serving").fetchone() == (ROWS,)
 
 
 def test_a_dataset_opened_before_a_night_still_reads_after_it(tmp_path: Path) -> None:
     made.publish_marked(tmp_path, 1.0)
-    opened = mfspark.read_table(tmp_path, "top_n")
+    opened = mfspark.read_table(tmp_path, "serving")
     made.publish_marked(tmp_path, 2.0)
     assert set(opened.to_table()["score"].to_pylist()) == {1.0}
 
@@ -116,9 +116,9 @@ def test_a_dataset_opened_before_a_night_still_reads_after_it(tmp_path: Path) ->
 def test_the_export_is_read_whole_and_in_order(tmp_path: Path) -> None:
     made.publish_marked(tmp_path, 1.0, publish={"single_file": True})
     made.publish_marked(tmp_path, 2.0, publish={"single_file": True})
-    assert [p.name for p in (tmp_path / "exports").iterdir()] == ["top_n.parquet"]
-    exported = pq.read_table(tmp_path / "exports" / "top_n.parquet")
-    assert exported.equals(mfspark.read_table(tmp_path, "top_n").to_table())
+    assert [p.name for p in (tmp_path / "exports").iterdir()] == ["serving.parquet"]
+    exported = pq.read_table(tmp_path / "exports" / "serving.parquet")
+    assert exported.equals(mfspark.read_table(tmp_path, "serving").to_table())
     assert exported["score"][0].as_py() == 2.0
 
 
@@ -138,7 +138,7 @@ def watched(request: pytest.FixtureRequest, tmp_path: Path, object_storage: Any)
     if request.param == "directory":
         opened = Warehouse(tmp_path)
         by_directory = tuple(
-            lambda reader=reader: reader(table_dir(PublishedRun(opened), "top_n"))
+            lambda reader=reader: reader(table_dir(PublishedRun(opened), "serving"))
             for reader in READERS
         )
         return Watched(
@@ -146,7 +146,7 @@ def watched(request: pytest.FixtureRequest, tmp_path: Path, object_storage: Any)
         )
     root = object_storage(request.param).root
     by_dataset = tuple(
-        lambda reader=reader: reader(mfspark.read_table(root, "top_n"))
+        lambda reader=reader: reader(mfspark.read_table(root, "serving"))
         for reader in DATASET_READERS
     )
     return Watched(root, by_dataset, rounds(15, 100), rounds(0, 2000))
@@ -193,7 +193,7 @@ def test_nights_published_under_spark(tmp_path: Path, spark: SparkSession) -> No
     warehouse, seen, n_reads = Warehouse(tmp_path), set[float](), 0
 
     def read() -> list[float]:
-        frame = spark.read.parquet(*mfspark.read_table(tmp_path, "top_n").files)
+        frame = spark.read.parquet(*mfspark.read_table(tmp_path, "serving").files)
         return [row.score for row in frame.select("score").collect()]
 
     enough = spawning.Event()

@@ -29,7 +29,7 @@ def test_looking_creates_nothing(tmp_path: Path) -> None:
         warehouse.manifest()
     assert not Path(warehouse.root).exists()
     with pytest.raises(NotFoundError, match="nothing was published") as told:
-        table_dir(PublishedRun(tmp_path), "top_n")
+        table_dir(PublishedRun(tmp_path), "serving")
     assert "mfspark run" in told.value.hint
 
 
@@ -40,7 +40,7 @@ def test_runs_newest_first_and_each_readable(tmp_path: Path) -> None:
     assert warehouse.run_ids() == runs[::-1]
     published = [warehouse.manifest(run).published_at for run in runs]
     assert published == sorted(published)
-    assert read_table(tmp_path, "top_n", runs[0]).to_table()["score"][0].as_py() == 1.0
+    assert read_table(tmp_path, "serving", runs[0]).to_table()["score"][0].as_py() == 1.0
 
 
 def test_pointing_back_keeps_every_run(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_missing_tables_and_runs_are_told_with_what_is_there(tmp_path: Path) -> 
     warehouse = Warehouse(tmp_path)
     with pytest.raises(NotFoundError, match=f"run {run} has no table 'completed'") as told:
         table_dir(PublishedRun(warehouse), "completed")
-    assert told.value.hint == "tables there: metrics, top_n"
+    assert told.value.hint == "tables there: metrics, serving"
     with pytest.raises(NotFoundError, match="no table is named 'topn'"):
         read_table(tmp_path, "topn")
     with pytest.raises(NotFoundError, match="no run 2020-01-01-00000000") as told:
@@ -79,10 +79,10 @@ def test_missing_tables_and_runs_are_told_with_what_is_there(tmp_path: Path) -> 
 def test_run_ids_cannot_leave_the_warehouse(tmp_path: Path, run_id: str) -> None:
     made.publish_marked(tmp_path, 1.0)
     with pytest.raises(ConfigError, match="is not a name"):
-        read_table(tmp_path, "top_n", run_id)
+        read_table(tmp_path, "serving", run_id)
     (tmp_path / "CURRENT").write_text(json.dumps({"run_id": run_id}))
     with pytest.raises(MfsparkError, match=r"pointer .* is damaged"):
-        read_table(tmp_path, "top_n")
+        read_table(tmp_path, "serving")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"run_id": 3}', b"\xff"])
@@ -106,30 +106,30 @@ def test_a_run_that_was_moved_but_never_pointed_at_is_no_run(tmp_path: Path) -> 
 def test_damage_to_a_run_is_told(tmp_path: Path) -> None:
     run = made.publish_marked(tmp_path, 1.0)
     directory = tmp_path / "runs" / run
-    part = directory / "top_n" / "part-1.parquet"
+    part = directory / "serving" / "part-1.parquet"
     content = part.read_bytes()
     part.unlink()
     with pytest.raises(MfsparkError, match=r"lacks part-1.parquet"):
-        read_table(tmp_path, "top_n")
+        read_table(tmp_path, "serving")
     part.write_bytes(content)
     manifest = json.loads((directory / MANIFEST).read_text())
     manifest["id_types"]["user"] = "string"
     (directory / MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(SchemaError, match="'user_id' is int64, should be string"):
-        read_table(tmp_path, "top_n")
+        read_table(tmp_path, "serving")
     (directory / MANIFEST).write_text('{"run_id": 1}')
     with pytest.raises(MfsparkError, match=r"manifest .* is damaged"):
-        read_table(tmp_path, "top_n")
+        read_table(tmp_path, "serving")
     (directory / MANIFEST).unlink()
     with pytest.raises(NotFoundError, match="is gone"):
-        read_table(tmp_path, "top_n")
+        read_table(tmp_path, "serving")
 
 
 def test_strays_in_a_run_directory_are_not_read(tmp_path: Path) -> None:
     run = made.publish_marked(tmp_path, 1.0)
-    directory = tmp_path / "runs" / run / "top_n"
+    directory = tmp_path / "runs" / run / "serving"
     (directory / "part-9.parquet").write_bytes((directory / "part-0.parquet").read_bytes())
-    assert read_table(tmp_path, "top_n").count_rows() == 120
+    assert read_table(tmp_path, "serving").count_rows() == 120
 
 
 def test_a_url_of_no_storage_is_told(tmp_path: Path) -> None:

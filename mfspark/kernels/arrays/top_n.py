@@ -35,6 +35,10 @@ class RankedLists(RowArrays):
         """Entries of each list, int64 (rows)."""
         return (self.indices != NOBODY).sum(1)
 
+    def first(self, n: int) -> RankedLists:
+        """Return the best n of each list."""
+        return RankedLists(self.indices[:, :n], self.scores[:, :n])
+
     def until(self, marked: Array) -> RankedLists:
         """Return each list up to its first marked entry; marked bool (rows, n)."""
         over = np.logical_or.accumulate(marked, axis=1)

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from mfspark.evaluation.catalog import COVERAGE, NDCG, RMSE
+from mfspark.evaluation.champion import Challenger, Champion
 from mfspark.ingest.report import IngestReport
 from mfspark.queries.completed import CompletedMatrix
-from mfspark.queries.lookup import UserList
+from mfspark.queries.lookup import ListSource, UserList
 from mfspark.queries.report.content import (
     Bar,
     Distribution,
@@ -29,7 +30,7 @@ from mfspark.schemas import IdTypes
 
 EVIL = "<img src=x onerror=alert(1)> & \x1b[31mred"
 INGEST = IngestReport(0, 0, 0, 0, {}, (1.0, 5.0), None, IdTypes(), 0, 0)
-NOTHING = RunSummary("2026-11-22-abc", Path(), "none", [], [], {}, INGEST, None, [])
+NOTHING = RunSummary("2026-11-22-abc", Path(), "none", [], [], {}, INGEST, None, None, [])
 EMPTY = Report(NOTHING, "2026-11-22", "2026-11-22 03:00 UTC", "0.1", {"ratings": 8})
 SUMMARY = replace(
     NOTHING,
@@ -43,6 +44,10 @@ SUMMARY = replace(
     ],
     ingest=replace(INGEST, n_rows=12, read_as={"r.csv": "text split by ','"}),
     table_rows={"ratings": 8},
+    champion=Champion(
+        *("als", "none is surely better", "ndcg", 10, {"als": 0.25, "ials": 0.3125}, "als"),
+        (Challenger("ials", 0.0625, -0.0125, 0.125, 943),),
+    ),
 )
 FULL = replace(
     EMPTY,
@@ -59,7 +64,7 @@ FULL = replace(
     lists=[
         UserList(
             {"id": "u1", "n_ratings": 4, "mean": 3.5},
-            "als",
+            ListSource("als", "serving", 10, "publish.n"),
             [
                 {
                     "item_id": 1,
@@ -83,6 +88,8 @@ def test_everything_is_said() -> None:
     for text in (
         *("Night of 2026-11-22", "lists are short", "0.900", "0.800 to 1.000", "3.0 s", "50%"),
         *("Drama", "Crime, Drama", "by popularity", "4.25", ">77<"),
+        *("Lists by <b>als</b>: none is surely better.", "above als", "maybe by chance"),
+        *("+0.0625", "-0.0125 to +0.1250", ">943<"),
         *("missing_user", "33.33%", "text split by"),
     ):
         assert text in page, text
