@@ -87,6 +87,14 @@ class BaselineOptions(ModelOptions):
 class PopularityOptions(ModelOptions):
     """Items by how often they were chosen."""
 
+    half_life_days: PositiveFloat | None = None
+    """A rating of so many days before the newest one counts half; unset: all count alike."""
+
+    @property
+    def uses_times(self) -> bool:
+        """Whether recent ratings count more."""
+        return self.half_life_days is not None
+
     @property
     def ranks_choices(self) -> bool:
         """Always."""
@@ -461,5 +469,6 @@ class Models(Section):
 
     @property
     def uses_times(self) -> bool:
-        """Whether a model that is run makes use of when ratings were made."""
-        return any(self.of(name).uses_times for name in self.run)
+        """Whether a model that is run, or popularity, which fills lists, asks when ratings were
+        made."""
+        return self.popularity.uses_times or any(self.of(name).uses_times for name in self.run)

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from mfspark.config.config import EvaluationOptions, FeedbackOptions
-from mfspark.config.models import ALSOptions, IALSOptions
+from mfspark.config.models import ALSOptions, IALSOptions, PopularityOptions
 from mfspark.errors import ConfigError, NotFoundError
 from mfspark.evaluation.relevance import choices_from
 from mfspark.grid.layout import TileSet
@@ -32,6 +32,7 @@ from mfspark.queries.lookup import (
 from mfspark.tables.run import PublishedRun
 
 POPULARITY = "popularity"
+_AGE = "date_diff('minute', coalesce(rated_at, oldest), newest)"
 WEIGHTED = ("slim", "ease")
 """Models of weights between items."""
 BY_CHOICES = (*WEIGHTED, "ials")
@@ -156,13 +157,21 @@ def _times_chosen(run: PublishedRun, ids: Sequence[Id], items: Arrays) -> Array:
     """Return what popularity went by, float64 (items): choices, in older versions ratings."""
     if "feedback" not in run.manifest.config:
         return items["n_ratings"].astype(np.float64)
-    least = _Feedback.of(run).choices_from
+    least, half_life = _Feedback.of(run).choices_from, _half_life(run)
+    weight = "1" if half_life is None else f"pow(0.5, {_AGE} / 1440 / {half_life})"
     rows = run.rows(
-        "select item_id, count(*) as n from {ratings} where rating >= ? group by item_id",
+        f"""with span as (select min(rated_at) as oldest, max(rated_at) as newest from {{ratings}})
+            select item_id, sum({weight}) as n from {{ratings}}, span where rating >= ?
+            group by item_id""",
         -np.inf if least is None else least,
     )
     chosen = {row["item_id"]: row["n"] for row in rows}
     return np.array([chosen.get(key, 0) for key in ids], np.float64)
+
+
+def _half_life(run: PublishedRun) -> float | None:
+    """Return how many days make a rating count half to popularity; None: all count alike."""
+    return PopularityOptions.of_run(run.manifest.config["models"]["popularity"]).half_life_days
 
 
 def _tiles_of(run: PublishedRun) -> TileSet:
