@@ -93,7 +93,11 @@ _TABLES: dict[str, str] = {
         "model text, user_id user, n_test long, squared_error double, absolute_error double, "
         "n_intervals long, n_inside long, interval_width double, n_relevant long, "
         "precision double, recall double, recall_capped double, ndcg double, hit_rate double, "
-        "mrr double, map double"
+        "mrr double, map double, novelty double, diversity double"
+    ),
+    "segment_metrics": (
+        "segment text, part text, model text, split text, metric text, k int, value double, "
+        "low double, high double, n long"
     ),
     "loss_history": (
         "model text, part text, iteration int, split text, loss double, seconds double"
@@ -123,6 +127,7 @@ SORTED_BY: dict[str, tuple[str, ...]] = {
     "test_predictions": ("user_id", "model", "item_id"),
     "metrics": ("model", "metric", "k"),
     "user_metrics": ("user_id", "model"),
+    "segment_metrics": ("segment", "part", "model", "metric"),
     "loss_history": ("model", "part", "iteration"),
     "runs": ("run_id",),
 }

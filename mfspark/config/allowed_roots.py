@@ -26,6 +26,14 @@ def check_allowed(path: str, what: str) -> str:
     return path
 
 
+def check_value(path: str, what: str) -> str:
+    """Do the same for a value that is being validated, where ValueError says what is wrong."""
+    try:
+        return check_allowed(path, what)
+    except ConfigError as error:
+        raise ValueError(error.message) from None
+
+
 def _lies_below(path: str, root: str) -> bool:
     if path.startswith("file:"):
         path = path.removeprefix("file://").removeprefix("file:")

@@ -1,27 +1,24 @@
 """The whole configuration and its sections, with a line under each field.
 
-The sections `models` and `gates` have modules of their own.
+The sections `models`, `gates`, `publish` and `serving` have modules of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
-    NonNegativeFloat,
     PositiveInt,
     field_validator,
     model_validator,
 )
 
-from mfspark.config.allowed_roots import check_allowed
+from mfspark.config.allowed_roots import check_value
 from mfspark.config.gates import Gates
-from mfspark.config.models import ModelName, Models
+from mfspark.config.models import Models
+from mfspark.config.publish import PublishOptions, ServingOptions
 from mfspark.config.section import Section, Share
-from mfspark.errors import ConfigError
 
 _NO_DELIMITERS = frozenset('"\n\r\\.-+')
 Encoding = Literal[
@@ -164,46 +161,6 @@ class EvaluationOptions(Section):
     """Refit on all ratings before publishing."""
 
 
-class PublishOptions(Section):
-    """What readers get."""
-
-    n: PositiveInt = 10
-    """Rows a user and model in `top_n`."""
-    allow_items: tuple[str, ...] = ()
-    """Item ids that lists may hold, none other; empty: all. "@FILE" stands for a file's lines."""
-    deny_items: tuple[str, ...] = ()
-    """Item ids that no list holds, also those that are allowed; "@FILE" as above."""
-    similar_items: Annotated[int, Field(ge=0)] = 20
-    """Rows an item and model in `similar_items`; 0: none."""
-    heatmap_users: Annotated[int, Field(ge=0, le=1000)] = 50
-    """Users with most ratings whose similarities, all with all, are in `user_heatmap`; 0: none."""
-    clamp: bool = True
-    """Keep predicted ratings inside the rating scale."""
-    round_to: NonNegativeFloat | Literal["step"] = 0.0
-    """Round predicted ratings to this step; `step`: the one all ratings are on, such as whole or
-    half stars; 0 means not at all."""
-    single_file: bool = False
-    """Also replace `exports/serving.parquet`."""
-
-    @field_validator("allow_items", "deny_items", mode="before")
-    @classmethod
-    def _read_files(cls, value: Any) -> Any:
-        return _with_lines(value) if isinstance(value, (list, tuple)) else value
-
-
-class ServingOptions(Section):
-    """The one list that people get."""
-
-    n: PositiveInt | None = None
-    """Rows a user in `serving`; unset: publish.n."""
-    model: Literal["auto", ModelName] = "auto"
-    """Whose lists are served; `auto`: those of the champion (docs/publishing.md)."""
-    metric: Literal["ndcg", "recall", "recall_capped", "precision", "hit_rate", "mrr", "map"] = (
-        "ndcg"
-    )
-    """What the champion is the best by, at evaluation.k."""
-
-
 class CompletedOptions(Section):
     """The completed users x items matrix."""
 
@@ -237,7 +194,7 @@ class Config(Section):
     @field_validator("warehouse")
     @classmethod
     def _warehouse_is_allowed(cls, value: str) -> str:
-        return _check_allowed(value, "the warehouse")
+        return check_value(value, "the warehouse")
 
     @model_validator(mode="after")
     def _test_file_where_given(self) -> Config:
@@ -282,29 +239,3 @@ class Config(Section):
         That is all but where things lie, and whether the tables are good enough to be published.
         """
         return self.model_dump(mode="json", exclude={"warehouse", "inputs", "gates"})
-
-
-def _check_allowed(path: str, what: str) -> str:
-    try:
-        return check_allowed(path, what)
-    except ConfigError as error:
-        raise ValueError(error.message) from None
-
-
-def _with_lines(ids: Iterable[Any]) -> tuple[Any, ...]:
-    """Replace each "@FILE" by the lines of the file, and whole numbers by their text.
-
-    The ids themselves become part of the configuration, so that a changed file is another run.
-    """
-    found: list[Any] = []
-    for given in ids:
-        if isinstance(given, str) and given.startswith("@"):
-            _check_allowed(given[1:], "the file")
-            try:
-                lines = Path(given[1:]).read_text(encoding="utf-8-sig").splitlines()
-            except (OSError, UnicodeDecodeError) as error:
-                raise ValueError(f"cannot read the item ids in {given[1:]}: {error}") from None
-            found += [line.strip() for line in lines if line.strip()]
-        else:
-            found.append(str(given) if type(given) is int else given)
-    return tuple(found)

@@ -45,6 +45,8 @@ class ListContract:
     seen: str
     """SQL of what a user must not be shown again: (user_id, item_id), each pair once."""
     table: str = "top_n"
+    ranked: bool = True
+    """Whether they are in the order of their scores; not where they were made more varied."""
 
 
 _ROW_BREAKS = {
@@ -54,8 +56,8 @@ _ROW_BREAKS = {
     "items may be listed": "item_idx is not null and not eligible",
     "scores are finite": "score is null or not isfinite(score)",
     "scores lie in the scale": "rated and not score between $low - 1e-9 and $high + 1e-9",
-    "scores never rise": "score > score_before",
-    "ties go to the lower item_idx": """comparable and score = score_before
+    "scores never rise": "$ranked and score > score_before",
+    "ties go to the lower item_idx": """$ranked and comparable and score = score_before
         and item_idx < idx_before and tier = model and tier_before = model""",
     "tiers are known": "tier is null or tier not in (model, 'baseline', 'popularity')",
     "intervals are whole": """(score_low is null) <> (score_high is null) or score_low > score_high
@@ -121,6 +123,7 @@ def audit_lists(query: Query, contract: ListContract) -> Iterator[AuditFinding]:
         low=low,
         high=high,
         rounded=contract.rounded,
+        ranked=contract.ranked,
         allow=list(contract.allow),
         deny=list(contract.deny),
     )[0]

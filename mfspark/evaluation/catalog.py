@@ -4,6 +4,7 @@ To add a metric is to add a row here. What it needs of each user is a column of 
 that is not there yet is named in `schemas.py` and computed in `evaluation.metrics`.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeVar
@@ -14,12 +15,13 @@ Name = TypeVar("Name", bound=str)
 REFERENCES = ("baseline", "popularity")
 """Every model is measured beside these: averages, and what most people rated."""
 
-MetricKind = Literal["rating", "interval", "ranking", "lists"]
+MetricKind = Literal["rating", "interval", "ranking", "listed", "lists"]
 """How a metric comes from the numbers of users n in `user_metrics`, or from lists:
 
 `rating`    sum of a loss / sum of n_test, over all test ratings, with an interval clustered by user
 `interval`  the same over the predictions that have an interval
 `ranking`   the mean of one number over users with a relevant test item
+`listed`    the mean of one number over users whose list has it
 `lists`     a figure of all lists together
 """
 
@@ -38,6 +40,8 @@ class Metric:
     root: bool = False
     """Whether the square root is taken of the mean."""
     lower_is_better: bool = False
+    most: float = 1.0
+    """The largest value that a mean over users can have."""
     shown: bool = False
     """Whether the summary and the report have a column of it, in the order of METRICS."""
     charted: bool = False
@@ -53,7 +57,7 @@ class Metric:
     @property
     def counted(self) -> str:
         """The column of `user_metrics` that is above 0 where a user was measured."""
-        return "n_relevant" if self.kind == "ranking" else self.columns[1]
+        return "n_relevant" if self.kind == "ranking" else self.columns[-1]
 
     @property
     def protocol(self) -> tuple[str, ...]:
@@ -62,7 +66,7 @@ class Metric:
 
     def value(self, sums: np.ndarray, n_users: int = 1) -> np.ndarray:
         """Return the metric of sums of `columns` over users: (..., columns) to (...)."""
-        if self.kind == "ranking":
+        if self.kind in ("ranking", "listed"):
             return sums[..., 0] / n_users
         mean = sums[..., 0] / sums[..., 1]
         return np.sqrt(mean) if self.root else mean
@@ -82,6 +86,8 @@ RMSE = Metric(
     root=True, lower_is_better=True, shown=True, charted=True, gate="rating",
 )  # fmt: skip
 NDCG = Metric("ndcg", "NDCG@{k}", "ranking", ("ndcg",), shown=True, charted=True, gate="ranking")
+NOVELTY = Metric("novelty", "novelty@{k}", "listed", ("novelty",), most=math.inf)
+DIVERSITY = Metric("diversity", "diversity@{k}", "listed", ("diversity",), most=2.0)
 COVERAGE = Metric("coverage", "coverage@{k}", "lists", shown=True)
 METRICS = (
     RMSE,
@@ -98,6 +104,8 @@ METRICS = (
     Metric("hit_rate", "hit rate@{k}", "ranking", ("hit_rate",)),
     Metric("mrr", "MRR@{k}", "ranking", ("mrr",)),
     Metric("map", "MAP@{k}", "ranking", ("map",)),
+    NOVELTY,
+    DIVERSITY,
     COVERAGE,
 )
 """All metrics; those that are shown stand in the order in which people see them."""

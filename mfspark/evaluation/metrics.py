@@ -1,21 +1,25 @@
 """Metrics of rating predictions and of ranked lists, with 95% confidence intervals.
 
-First per user (`user_errors`, `user_ranks`; together they are table `user_metrics`), then per model
-(`rating_metrics`, `ranking_metrics`). Each function is one lazy Spark aggregate over all models at
-once. Which metrics there are: `evaluation.catalog`; formulas: docs/evaluation.md.
+First per user (`user_errors`, `user_ranks`, and figures of lists; together they are table
+`user_metrics`), then per model (`rating_metrics`, `ranking_metrics`, `mean_metrics`), or by model
+and whatever else `by` names. Each function is one lazy Spark aggregate over all models at once.
+Which metrics there are: `evaluation.catalog`; formulas: docs/evaluation.md.
 """
+
+from collections.abc import Sequence
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from mfspark.evaluation import catalog
-from mfspark.evaluation.catalog import Metric
+from mfspark.evaluation.catalog import Metric, MetricKind
 
 Z95 = 1.96
 """Half-width of a 95% interval of the normal distribution, in standard deviations."""
+BY_MODEL = ("model",)
 
 
-def user_errors(predictions: DataFrame) -> DataFrame:
+def user_errors(predictions: DataFrame, by: Sequence[str] = BY_MODEL) -> DataFrame:
     """Return each user's sums of errors: a row a (model, user) with columns of `user_metrics`.
 
     `predictions`: model, user_id, rating, prediction (never null), prediction_low and
@@ -25,7 +29,7 @@ def user_errors(predictions: DataFrame) -> DataFrame:
     """
     low, high = F.col("prediction_low"), F.col("prediction_high")
     error = F.col("prediction") - F.col("rating")
-    return predictions.groupBy("model", "user_id").agg(
+    return predictions.groupBy(*by, "user_id").agg(
         F.count(F.lit(1)).alias("n_test"),
         F.sum(error * error).alias("squared_error"),
         F.sum(F.abs(error)).alias("absolute_error"),
@@ -35,7 +39,7 @@ def user_errors(predictions: DataFrame) -> DataFrame:
     )
 
 
-def rating_metrics(users: DataFrame) -> DataFrame:
+def rating_metrics(users: DataFrame, by: Sequence[str] = BY_MODEL) -> DataFrame:
     """Return RMSE, MAE and the like of each model, with intervals clustered by user.
 
     `users` is what `user_errors` gives. Returns (model, metric, k, value, low, high, n); `n` is the
@@ -47,7 +51,7 @@ def rating_metrics(users: DataFrame) -> DataFrame:
     of_ratings, of_intervals = catalog.of_kind("rating"), catalog.of_kind("interval")
     losses = dict.fromkeys(metric.columns[0] for metric in of_ratings)
     parts = dict.fromkeys(name for metric in of_intervals for name in metric.columns)
-    models = users.groupBy("model").agg(
+    models = users.groupBy(*by).agg(
         F.count(F.lit(1)).alias("n_users"),
         F.sum(n_test).alias("n"),
         F.sum(n_test * n_test).alias("nn"),
@@ -55,7 +59,7 @@ def rating_metrics(users: DataFrame) -> DataFrame:
         *(F.sum(name).alias(name) for name in parts),
     )
     rows = [*map(_clustered, of_ratings), *map(_quotient, of_intervals)]
-    return _rows(models, *rows).filter("n > 0")
+    return _rows(models, by, *rows).filter("n > 0")
 
 
 def _clustered_sums(loss: str) -> tuple[Column, Column, Column]:
@@ -94,27 +98,32 @@ def _clustered(metric: Metric) -> Column:
     return _row(metric, None, scale(mean), low, F.when(known, scale(mean + half)), n)
 
 
-def user_ranks(lists: DataFrame, test: DataFrame, k: int, relevant_from: float) -> DataFrame:
+def user_ranks(
+    lists: DataFrame, test: DataFrame, k: int, relevant_from: float, parts: Sequence[str] = ()
+) -> DataFrame:
     """Return each user's ranking metrics at k, as `user_metrics` has them: a row a (model, user).
 
     `lists`: model, user_idx, rank (from 1), item_idx, no item twice in a list; rows ranked below k
-    are left out. `test`: user_idx, item_idx, rating; ratings from `relevant_from` on are relevant.
+    are left out. `test`: user_idx, item_idx, rating, and the columns `parts` of what is measured
+    apart (a row a model, user and part then); ratings from `relevant_from` on are relevant.
     Every model with any list has a row for every user with a relevant test item (`n_relevant` of
     them); a user without a list, or without a hit, has zeros. Shuffles the top-k lists by (user,
     item), and the hits by (model, user). `lists` and `test` are read twice: give them from disk or
     persisted, not as an unfinished computation.
     """
     top = _top(lists, k)
-    relevant = test.filter(F.col("rating") >= relevant_from).select("user_idx", "item_idx")
-    n_relevant = relevant.groupBy("user_idx").agg(F.count(F.lit(1)).alias("n_relevant"))
+    chosen = test.filter(F.col("rating") >= relevant_from)
+    relevant = chosen.select("user_idx", "item_idx", *parts)
+    n_relevant = relevant.groupBy("user_idx", *parts).agg(F.count(F.lit(1)).alias("n_relevant"))
     hits = top.join(relevant, ["user_idx", "item_idx"])
-    ranks = hits.groupBy("model", "user_idx").agg(
+    ranks = hits.groupBy("model", "user_idx", *parts).agg(
         F.sort_array(F.collect_list("rank")).alias("ranks")
     )
     everybody = top.select("model").distinct().crossJoin(n_relevant)  # a few rows a user
-    return everybody.join(ranks, ["model", "user_idx"], "left").select(
+    return everybody.join(ranks, ["model", "user_idx", *parts], "left").select(
         "model",
         "user_idx",
+        *parts,
         "n_relevant",
         *(F.coalesce(value, F.lit(0.0)).alias(name) for name, value in _of_hits(k).items()),
     )
@@ -131,23 +140,41 @@ def ranking_metrics(
     `n_candidates` is. A model without any list has no rows. One shuffle of users and one of the
     listed items by model.
     """
-    of_users = catalog.of_kind("ranking")
-    names = list(dict.fromkeys(metric.columns[0] for metric in of_users))
-    sums = [F.sum(name).alias(name) for name in names]
-    squares = [F.sum(F.col(name) * F.col(name)).alias(f"{name}_sq") for name in names]
-    means = users.groupBy("model").agg(F.count(F.lit(1)).alias("n_users"), *sums, *squares)
     models = (
         _top(lists, k)
         .groupBy("model")
         .agg(F.count_distinct("item_idx").alias("n_covered"))
-        .join(means, "model", "left")  # null where no user has a relevant test item
-        .fillna(0, "n_users")
+        .join(_sums(users, "ranking", BY_MODEL), "model", "left")
+        .fillna(0, "n_users")  # null where no user has a relevant test item
     )
-    rows = [_mean_over_users(metric, k) for metric in of_users]
+    rows = [_mean_over_users(metric, k) for metric in catalog.of_kind("ranking")]
     if n_candidates:
         covered = F.col("n_covered") / F.lit(float(n_candidates))
         rows.append(_row(catalog.COVERAGE, k, covered, None, None, F.lit(n_candidates)))
-    return _rows(models, *rows)
+    return _rows(models, BY_MODEL, *rows)
+
+
+def mean_metrics(
+    users: DataFrame, kind: MetricKind, k: int, by: Sequence[str] = BY_MODEL
+) -> DataFrame:
+    """Return the means over users of all metrics of a kind at k, as (*by, metric, k, value, ...).
+
+    `kind`: `ranking`, of users with a relevant test item; or `listed`, each over the users who have
+    it. One shuffle.
+    """
+    sums = _sums(users, kind, by)
+    rows = [_mean_over_users(metric, k) for metric in catalog.of_kind(kind)]
+    return _rows(sums, by, *rows).filter("n > 0")
+
+
+def _sums(users: DataFrame, kind: MetricKind, by: Sequence[str]) -> DataFrame:
+    """Return what means over users are made of: how many there are, sums, and sums of squares."""
+    names = list(dict.fromkeys(metric.columns[0] for metric in catalog.of_kind(kind)))
+    counts = [F.count(name).alias(f"{name}_n") for name in names]
+    sums = [F.sum(name).alias(name) for name in names]
+    squares = [F.sum(F.col(name) * F.col(name)).alias(f"{name}_sq") for name in names]
+    everybody = F.count(F.lit(1)).alias("n_users")
+    return users.groupBy(*by).agg(everybody, *counts, *sums, *squares)
 
 
 def _top(lists: DataFrame, k: int) -> DataFrame:
@@ -177,15 +204,16 @@ def _total(numbers: Column) -> Column:
 
 
 def _mean_over_users(metric: Metric, k: int) -> Column:
-    """Return the row mean +- 1.96 s / sqrt(n) over users, kept inside [0, 1]."""
-    n, name = F.col("n_users"), metric.columns[0]
+    """Return the row mean +- 1.96 s / sqrt(n) over users, kept inside what it can be."""
+    name = metric.columns[0]
+    n = F.col("n_users") if metric.kind == "ranking" else F.col(f"{name}_n")
     total, squares = F.col(name), F.col(f"{name}_sq")
     mean = F.when(n > 0, total / F.greatest(n, F.lit(1)))
     spread = F.greatest(squares - mean * total, F.lit(0.0)) / F.greatest(n - 1, F.lit(1))
     half = F.when(n > 1, Z95 * F.sqrt(spread / n))
     # greatest() skips nulls, so an unknown interval must not reach it
     low = F.when(half.isNotNull(), F.greatest(mean - half, F.lit(0.0)))
-    high = F.when(half.isNotNull(), F.least(mean + half, F.lit(1.0)))
+    high = F.when(half.isNotNull(), F.least(mean + half, F.lit(metric.most)))
     return _row(metric, k, mean, low, high, n)
 
 
@@ -203,6 +231,6 @@ def _row(
     )
 
 
-def _rows(models: DataFrame, *rows: Column) -> DataFrame:
+def _rows(models: DataFrame, by: Sequence[str], *rows: Column) -> DataFrame:
     """Turn one wide row a model into one row a metric."""
-    return models.select("model", F.inline(F.array(*rows)))
+    return models.select(*by, F.inline(F.array(*rows)))

@@ -45,6 +45,17 @@ class EvaluationRecord:
 
 
 @dataclass(frozen=True)
+class Trade:
+    """What making the served lists more varied costs and gives: metrics of lists, by name."""
+
+    model: str
+    plain: dict[str, float]
+    """Of its own lists, made from the training part."""
+    varied: dict[str, float]
+    """Of those that are chosen from them (publish.variety, max_per_genre)."""
+
+
+@dataclass(frozen=True)
 class ListableItems:
     """How many items lists may hold, and allowed or denied ids that no item has."""
 
@@ -71,6 +82,7 @@ INGEST = RecordKey("ingest", IngestReport)
 SIMILARITY = RecordKey("similarity", TableRows)
 EVALUATE = RecordKey("evaluate", EvaluationRecord)
 SERVING = RecordKey("serving", Champion)
+TRADE = RecordKey("variety", Trade)
 LISTABLE_ITEMS = RecordKey("eligible", ListableItems)
 
 

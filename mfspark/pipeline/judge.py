@@ -99,10 +99,12 @@ def _audit(
     yield from audit_counts(actual, expected)
     yield from audit_tables(tables.rows, names, report.rating_scale)
     contract, n_served = _contract(dataset, fits), dataset.context.config.n_served
-    served = replace(contract, table="serving", n=n_served, models=(champion.model,))
+    ranked, models = not dataset.context.config.publish.reranks, (champion.model,)
+    served = replace(contract, table="serving", n=n_served, models=models, ranked=ranked)
     yield from audit_lists(tables.rows, contract)
     yield from audit_lists(tables.rows, served)
-    yield from audit_served(tables.rows)
+    if ranked:
+        yield from audit_served(tables.rows)
 
 
 def _contract(dataset: Dataset, fits: Fits) -> ListContract:

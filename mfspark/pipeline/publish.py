@@ -20,7 +20,7 @@ from mfspark.pipeline.publishing.factor_tables import (
     write_item_weights,
     write_similar_items,
 )
-from mfspark.pipeline.publishing.lists import write_lists
+from mfspark.pipeline.publishing.list_tables import write_lists
 from mfspark.pipeline.scoring import predict
 from mfspark.system.at_once import at_once
 

@@ -1,14 +1,13 @@
-"""Predictions and lists of fitted models as DataFrames, with fallbacks where a model knows nothing.
+"""Predictions of fitted models as DataFrames, with a fallback where a model knows nothing.
 
-Pairs that a model cannot score get the baseline's prediction; lists that a model leaves short are
-filled with the most popular unseen items. The column `tier` says who made a row.
+Pairs that a model cannot score get the baseline's prediction; the column `tier` says who made a
+row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +20,6 @@ from mfspark.grid.layout import Blocks, TileSet
 from mfspark.grid.runners import ReadEach
 from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.rating_scale import RatingScale
-from mfspark.kernels.arrays.top_n import NOBODY, RankedLists, top_up
 from mfspark.kernels.factorization.scores import bias_scores
 from mfspark.models.factor_model import FactorModel
 from mfspark.models.records import Subset
@@ -40,19 +38,6 @@ _PREDICTIONS = pa.schema(
         ("tier", pa.string()),
         ("low", pa.float64()),
         ("high", pa.float64()),
-    ]
-)
-_LISTS = pa.schema(
-    [
-        ("model", pa.string()),
-        ("user_idx", pa.int32()),
-        ("rank", pa.int32()),
-        ("item_idx", pa.int32()),
-        ("score", pa.float64()),
-        ("tier", pa.string()),
-        ("low", pa.float64()),
-        ("high", pa.float64()),
-        ("reason", pa.list_(pa.int32())),
     ]
 )
 
@@ -83,73 +68,15 @@ def predict(
             interval = None
             if intervals and (able := model.intervals):
                 deviations = able.deviations(grid, pairs, f"{reference}-deviations")
-                interval = _Interval(context.store, deviations, able.half_width)
+                interval = Interval(context.store, deviations, able.half_width)
             readers.append(
                 _Predictions(context.store, name, scale, pairs, scored, baseline, interval)
             )
     return ReadEach(readers, pairs.layout.user_blocks).frame(context.spark, _PREDICTIONS)
 
 
-def recommend(fits: Fits, names: Sequence[ModelName], subset: Subset, n: int) -> DataFrame:
-    """Rank n unseen items for every user; columns as those of `lists_of`, explained by nothing."""
-    return lists_of(fits, [rank_items(fits, name, subset, n, explained=False) for name in names], n)
-
-
-def rank_items(
-    fits: Fits,
-    name: ModelName,
-    subset: Subset,
-    n: int,
-    eligible: np.ndarray | None = None,
-    *,
-    explained: bool = True,
-) -> Ranked:
-    """Let a model rank n unseen items for every user; some sweeps over the grid.
-
-    Where `eligible` bool (items) is given, only those are listed. Intervals and reasons are found
-    where they are asked for and the model has them.
-    """
-    context, tiles = fits.context, fits.dataset.tiles(subset)
-    grid, model = context.grid(tiles), fits.model(name, subset)
-    reference = f"{subset}/{name}/top-{n}" + ("" if eligible is None else "-eligible")
-    lists = model.recommend(grid, n, reference, eligible)
-    by_rating = model.list_kind == "rating"
-    popularity = fits.popularity(subset)
-    interval, reasons = None, None
-    if explained and (explains := model.explains):
-        reasons = explains.list_reasons(grid, lists, f"{reference}-reasons")
-    if explained and (able := model.intervals):
-        deviations = able.list_deviations(grid, lists, f"{reference}-deviations")
-        interval = _Interval(context.store, deviations, able.half_width)
-    return Ranked(
-        store=context.store,
-        name=name,
-        scale=fits.dataset.scale if by_rating else None,
-        tiles=tiles,
-        lists=lists,
-        filler=fits.baseline(subset) if by_rating else popularity,
-        popularity=popularity,
-        eligible=eligible,
-        interval=interval,
-        reasons=reasons,
-    )
-
-
-def lists_of(fits: Fits, ranked: Sequence[Ranked], n: int) -> DataFrame:
-    """Return the n first items of what models ranked for every user.
-
-    Columns: model, user_idx, rank, item_idx, score, tier; low and high, as `predict`; and reason,
-    the indices of the users or items that contributed most to an entry, null where a model gives
-    none. The last three are null where nothing was to be explained. Every user gets n rows of each
-    model while there are n items they have not rated.
-    """
-    readers = [partial(one.block, n) for one in ranked]
-    n_blocks = fits.dataset.layout.user_blocks
-    return ReadEach(readers, n_blocks).frame(fits.context.spark, _LISTS)
-
-
 @dataclass(frozen=True)
-class _Interval:
+class Interval:
     """How far ratings may lie from the scores of a model, block by block."""
 
     store: BlockStore
@@ -164,7 +91,8 @@ class _Interval:
         return [pa.array(end, pa.float64(), mask=np.isnan(end)) for end in ends]
 
 
-def _ends(interval: _Interval | None, scores: np.ndarray, *where: Any) -> list[Any]:
+def ends_of(interval: Interval | None, scores: np.ndarray, *where: Any) -> list[Any]:
+    """Return low and high of scores, as `Interval.columns`; null without an interval."""
     if interval is None:
         return [pa.nulls(len(scores), pa.float64())] * 2
     return interval.columns(scores, *where)
@@ -180,13 +108,13 @@ class _Predictions:
     pairs: TileSet
     scored: Blocks
     baseline: FactorModel
-    interval: _Interval | None
+    interval: Interval | None
 
     def __call__(self, block: int) -> pa.RecordBatch:
         tiles = RowTiles("user", block, self.pairs, self.store)
         strip = tiles.strip()
         prediction = self.store.get(self.scored.references[block])["prediction"]
-        ends = _ends(self.interval, prediction, self.scale, block, slice(None))
+        ends = ends_of(self.interval, prediction, self.scale, block, slice(None))
         unknown = np.isnan(prediction)  # which have no ends either
         if unknown.any():
             users = self.store.get(self.baseline.user.references[block])
@@ -204,75 +132,4 @@ class _Predictions:
                 *ends,
             ],
             schema=_PREDICTIONS,
-        )
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """What one model ranked; its lists are read block by block, and filled where too short.
-
-    `filler` gives the added rows their score: the baseline for ratings, popularity for rankings.
-    """
-
-    store: BlockStore
-    name: ModelName
-    scale: RatingScale | None
-    tiles: TileSet
-    lists: Blocks
-    filler: FactorModel
-    popularity: FactorModel
-    eligible: np.ndarray | None
-    interval: _Interval | None
-    reasons: Blocks | None
-
-    def block(self, n: int, block: int) -> pa.RecordBatch:
-        """Return the n first rows of each list of a block, n at most what was ranked."""
-        lists = RankedLists.from_arrays(self.store.get(self.lists.references[block])).first(n)
-        added = np.zeros(lists.indices.shape, bool)
-        if (lists.lengths < lists.indices.shape[1]).any():
-            lists, added = self._filled(lists, RowTiles("user", block, self.tiles, self.store))
-        rows, ranks = np.nonzero(lists.indices != NOBODY)
-        scores = lists.scores[rows, ranks]
-        low_and_high = _ends(self.interval, scores, self.scale, block, (rows, ranks))
-        if self.scale is not None:
-            # Lists are ranked by the unrounded score; rounding and clamping keep that order.
-            scores = self.scale.adjust(scores)
-        return pa.record_batch(
-            [
-                pa.repeat(self.name, len(rows)),
-                self.tiles.layout.indices("user", block)[rows].astype(np.int32),
-                (ranks + 1).astype(np.int32),
-                lists.indices[rows, ranks],
-                scores,
-                pc.if_else(pa.array(added[rows, ranks]), "popularity", self.name),
-                *low_and_high,
-                self._reasons(block, rows, ranks),
-            ],
-            schema=_LISTS,
-        )
-
-    def _reasons(self, block: int, rows: np.ndarray, ranks: np.ndarray) -> pa.Array:
-        """Return lists of indices; null where there are none, as in what was added."""
-        if self.reasons is None:
-            return pa.nulls(len(rows), pa.list_(pa.int32()))
-        reason = self.store.get(self.reasons.references[block])["reason"][rows, ranks]
-        given = reason != NOBODY
-        ends = np.concatenate([[0], np.cumsum(given.sum(1))])
-        offsets, none = pa.array(ends, pa.int32()), pa.array(~given.any(1))
-        return pa.ListArray.from_arrays(offsets, pa.array(reason[given]), mask=none)
-
-    def _filled(self, lists: RankedLists, tiles: RowTiles) -> tuple[RankedLists, np.ndarray]:
-        users = self.store.get(self.filler.user.references[tiles.block])
-        chosen, rated = (
-            self.popularity.item.gathered(self.store, tiles.layout, name) for name in ("bias", "n")
-        )
-        order = np.lexsort((-rated, -chosen))  # ties go to the lower index
-        if self.eligible is not None:
-            order = order[self.eligible[order]]
-        return top_up(
-            lists,
-            tiles.strip(),
-            order,
-            self.filler.mean + users["bias"].astype(np.float64),
-            self.filler.item.gathered(self.store, tiles.layout, "bias").astype(np.float64),
         )

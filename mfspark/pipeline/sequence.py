@@ -65,8 +65,11 @@ class Work:
         """What ingest brings in."""
         from mfspark.pipeline import ingest
         from mfspark.pipeline.dataset import Dataset
+        from mfspark.pipeline.ranking.reranker import check_variety
 
-        return Dataset(self.context, ingest.run(self.context, self.files), self.files.test)
+        found = Dataset(self.context, ingest.run(self.context, self.files), self.files.test)
+        check_variety(found)
+        return found
 
     @cached_property
     def fits(self) -> Fits:
@@ -101,6 +104,8 @@ class Work:
 
         metrics = self.evaluate()
         champion = serving.run(self.context, metrics)
+        if self.measured:
+            serving.measure(self.context, self.fits, champion)
         tables.write_tables(self.dataset, self.fits, metrics, champion)
         verdicts = judge.run(self.context, self.dataset, self.fits, champion)
         self.context.count_requests()

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from mfspark.evaluation.catalog import Metric, metric_named
 from mfspark.evaluation.champion import Champion, Contest, choose
-from mfspark.models.records import SERVING
+from mfspark.models.records import SERVING, TRADE
+from mfspark.pipeline.ranking.trade import measure_trade
 from mfspark.tables.run import PublishedRun
 from mfspark.tables.sql import Tables
 
 if TYPE_CHECKING:
+    from mfspark.config.models import ModelName
     from mfspark.pipeline.context import RunContext
+    from mfspark.pipeline.fits import Fits
     from mfspark.tables.night import Night
 
 
@@ -25,6 +28,12 @@ def run(context: RunContext, metrics: Sequence[Mapping[str, Any]]) -> Champion:
     relevant test item are asked, by DuckDB.
     """
     return context.once(SERVING, lambda: _choose(context, metrics))
+
+
+def measure(context: RunContext, fits: Fits, champion: Champion) -> None:
+    """Record what making the served lists more varied costs and gives, where that is asked for."""
+    if context.config.publish.reranks:
+        context.once(TRADE, lambda: measure_trade(fits, cast("ModelName", champion.model)))
 
 
 def _choose(context: RunContext, metrics: Sequence[Mapping[str, Any]]) -> Champion:

@@ -3,6 +3,7 @@
 import json
 
 from mfspark.queries.completed import completed_matrix
+from mfspark.queries.list_worth import segments, trade_off
 from mfspark.queries.lookup import Id, UserList, list_of, served_model
 from mfspark.queries.report.content import (
     Bar,
@@ -41,6 +42,8 @@ def report_of(run: PublishedRun) -> Report:
         published_at=f"{manifest.published_at:%Y-%m-%d %H:%M} UTC",
         version=manifest.versions.get("mfspark", ""),
         counts=counts | {"rejected rows": ingest.n_rejected},
+        trade=trade_off(run),
+        segments=segments(run),
         losses=_losses(run),
         distributions=_distributions(run),
         heatmaps=[heat for side in ("user", "item") if (heat := _heatmap(run, side))],

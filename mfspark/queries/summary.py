@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from mfspark.evaluation import catalog
-from mfspark.evaluation.catalog import NDCG, REFERENCES, RMSE, Metric
+from mfspark.evaluation.catalog import DIVERSITY, NDCG, NOVELTY, REFERENCES, RMSE, Metric
 from mfspark.evaluation.champion import Champion
 from mfspark.ingest.account import notes_on
 from mfspark.ingest.report import IngestReport
-from mfspark.models.records import LISTABLE_ITEMS, SERVING, ListableItems
+from mfspark.models.records import LISTABLE_ITEMS, SERVING, TRADE, ListableItems
 from mfspark.queries.lookup import ingest_of
 from mfspark.schemas import Side, other
 from mfspark.system.words import count
@@ -117,6 +117,7 @@ def _notes(run: PublishedRun) -> Iterator[str]:
     yield from notes_on(ingest)
     yield from _about_lists(run, ingest)
     yield from _about_filled_lists(run)
+    yield from _about_variety(run)
     yield from _about_sizes(run, ingest)
     yield from _about_metrics(run)
     for verdict in run.manifest.verdicts:
@@ -219,6 +220,36 @@ def _about_sizes(run: PublishedRun, ingest: IngestReport) -> Iterator[str]:
             f"table completed was left out: {n_users:,} x {n_items:,} cells are more than "
             f"completed.max_cells = {cells:,}"
         )
+
+
+def _about_variety(run: PublishedRun) -> Iterator[str]:
+    """Say what more varied lists cost and give, and whose lists could not keep the limit."""
+    config = run.manifest.config
+    if most := config["publish"].get("max_per_genre"):
+        over = run.rows(
+            """with held as (
+                   select user_id, unnest(list_distinct(genres)) as genre
+                   from {serving} join {items} using (item_id))
+               select count(distinct user_id) as users from (
+                   select user_id from held group by user_id, genre having count(*) > ?)""",
+            most,
+        )[0]["users"]
+        if over:
+            yield (
+                f"publish.max_per_genre = {most}: lists of {count(over, 'user')} hold more of a "
+                f"genre, as none of their {config['publish']['variety_from']} candidates was left "
+                "(publish.variety_from)"
+            )
+    trade, k = run.record(TRADE), config["evaluation"]["k"]
+    if trade is None:
+        return
+    said = [
+        f"{metric.title.format(k=k)} {trade.plain[metric.name]:.4f} -> "
+        f"{trade.varied[metric.name]:.4f}"
+        for metric in (NDCG, DIVERSITY, NOVELTY)
+        if metric.name in trade.plain and metric.name in trade.varied
+    ]
+    yield f"the lists of {trade.model} are served more varied: {', '.join(said)}"
 
 
 def _about_metrics(run: PublishedRun) -> Iterator[str]:

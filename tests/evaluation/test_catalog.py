@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from mfspark.config.config import ServingOptions
 from mfspark.config.gates import Gates
+from mfspark.config.publish import ServingOptions
 from mfspark.evaluation import catalog
 from mfspark.evaluation.catalog import METRICS, NDCG, REFERENCES, RMSE, Metric
 from mfspark.evaluation.metrics import rating_metrics, user_errors

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from mfspark.config.config import Config, ServingOptions
+from mfspark.config.config import Config
 from mfspark.config.models import Models
+from mfspark.config.publish import ServingOptions
 from mfspark.errors import ConfigError, InputError
 from mfspark.models.records import INGEST
 from mfspark.models.registry import MODELS

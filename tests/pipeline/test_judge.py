@@ -207,10 +207,10 @@ def test_a_spoilt_input_is_refused(
 def test_a_table_that_breaks_its_contract_is_refused(
     spark: SparkSession, ratings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mfspark.pipeline.publishing import lists
+    from mfspark.pipeline.publishing import list_tables
 
-    real = lists._top_n
-    monkeypatch.setattr(lists, "_top_n", lambda *args: real(*args).filter("rank <> 3"))
+    real = list_tables._top_n
+    monkeypatch.setattr(list_tables, "_top_n", lambda *args: real(*args).filter("rank <> 3"))
 
     def run(*settings: str) -> Night:
         return run_night(spark, tmp_path, *QUICK, *settings, ratings=(ratings,))

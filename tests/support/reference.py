@@ -350,3 +350,34 @@ def shallow_autoencoder(X: np.ndarray, l2: float) -> np.ndarray:
         A = X[:, others]
         B[others, j] = np.linalg.solve(A.T @ A + l2 * np.eye(n - 1), A.T @ X[:, j])
     return B
+
+
+def greedy_choice(
+    items: list[int],
+    scores: list[float],
+    n: int,
+    share: float,
+    max_per_genre: int,
+    vectors: np.ndarray,
+    genres: np.ndarray,
+) -> list[int]:
+    """Choose n of the places of one list, one after the other: maximal marginal relevance."""
+    low, high = min(scores, default=0.0), max(scores, default=0.0)
+    relevance = [(s - low) / (high - low) if high > low else 1.0 for s in scores]
+    chosen: list[int] = []
+    while len(chosen) < min(n, len(items)):
+        left = [p for p in range(len(items)) if p not in chosen]
+        held = [sum(bool(genres[items[c], g]) for c in chosen) for g in range(genres.shape[1])]
+        free = [
+            p for p in left
+            if not max_per_genre
+            or all(held[g] < max_per_genre for g in np.flatnonzero(genres[items[p]]))
+        ]  # fmt: skip
+
+        def gain(place: int) -> float:
+            mine = vectors[items[place]].astype(float)
+            alike = [float(mine @ vectors[items[c]].astype(float)) for c in chosen]
+            return (1 - share) * relevance[place] - share * max(alike, default=0.0)
+
+        chosen.append(max(free or left, key=gain))
+    return chosen

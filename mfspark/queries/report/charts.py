@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from mfspark.errors import printable
 from mfspark.evaluation.catalog import REFERENCES
+from mfspark.queries.list_worth import TradeOff
 from mfspark.queries.report.content import Distribution, Heatmap, LossCurve
 from mfspark.queries.summary import MetricFigures
 
@@ -47,6 +48,28 @@ def intervals(found: MetricFigures) -> Markup:
         marks.append(_text(right + 14, y + 4, f"{figure.value:.3f}", f"value {kind}"))
     better = "lower" if lower else "higher"
     return _svg(_WIDTH, height, marks, f"{found.title} of each model; {better} is better")
+
+
+def trade(found: TradeOff) -> Markup:
+    """Draw a dot a model: to the right the more varied its lists, up the better."""
+    width, left, right, top, bottom = _WIDTH, 52, 110, 12, 214
+    xs, ys = [p.spread for p in found.points], [p.worth for p in found.points]
+    across, up = _ticks(min(xs), max(xs)), _ticks(min(ys), max(ys), 4)
+    x, y = _Scale(across[0], across[-1], left, width - right), _Scale(up[0], up[-1], bottom, top)
+    marks = [
+        *_vertical_grid(x, across, bottom),
+        *_horizontal_grid(y, up, left, width - right),
+        _text((left + width - right) / 2, bottom + 38, found.spread, "axis middle"),
+    ]
+    label_at = _apart({p.name: y(p.worth) for p in found.points}, 13)
+    height = max(bottom + 46, *(at + 10 for at in label_at.values()))
+    for point in found.points:
+        kind = "point quiet" if point.name in REFERENCES else "point"
+        dot = f'<circle cx="{x(point.spread):.1f}" cy="{y(point.worth):.1f}" r="5.5"/>'
+        tip = f"{point.name}: {found.worth} {point.worth:.4f}, {found.spread} {point.spread:.4f}"
+        marks.append(_group(dot, kind, tip))
+        marks.append(_text(x(point.spread) + 10, label_at[point.name] + 4, point.name, "name"))
+    return _svg(width, height, marks, f"{found.worth} and {found.spread} of each model's lists")
 
 
 def losses(curve: LossCurve) -> Markup:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from mfspark.queries.completed import CompletedMatrix
+from mfspark.queries.list_worth import SegmentFigures, TradeOff
 from mfspark.queries.lookup import UserList
 from mfspark.queries.summary import MetricFigures, RunSummary
 
@@ -63,6 +64,8 @@ class Report:
     version: str
     counts: dict[str, int]
     """Headline numbers by name, in order."""
+    trade: TradeOff | None = None
+    segments: list[SegmentFigures] = field(default_factory=list)
     losses: list[LossCurve] = field(default_factory=list)
     distributions: list[Distribution] = field(default_factory=list)
     heatmaps: list[Heatmap] = field(default_factory=list)
@@ -84,6 +87,11 @@ class Report:
     def models(self) -> list[str]:
         """All models with a metric, in the order in which metrics name them first."""
         return list(dict.fromkeys(name for found in self.metrics for name in found.figures))
+
+    @property
+    def segment_titles(self) -> list[str]:
+        """The metrics that any segment has, in the order in which segments name them first."""
+        return list(dict.fromkeys(title for found in self.segments for title in found.figures))
 
     def shade(self, rating: float) -> float:
         """Return how dark a known rating is drawn, 0.08 to 0.6 from the lowest to the highest."""

@@ -1,4 +1,4 @@
-"""The examples in the docstrings of the array kernels."""
+"""The examples in the docstrings of the kernels of arrays and of lists."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ import pkgutil
 
 import pytest
 
-from mfspark.kernels import arrays
+from mfspark.kernels import arrays, lists
 
-MODULES = {module.name for module in pkgutil.iter_modules(arrays.__path__)} - {"threads"}
+MODULES = {
+    f"{package.__name__}.{module.name}"
+    for package in (arrays, lists)
+    for module in pkgutil.iter_modules(package.__path__)
+} - {"mfspark.kernels.arrays.threads"}
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_examples_give_what_they_say(name: str) -> None:
-    result = doctest.testmod(importlib.import_module(f"{arrays.__name__}.{name}"))
+    result = doctest.testmod(importlib.import_module(name))
     assert result.failed == 0
     assert result.attempted > 0, "each module shows what its functions do"

@@ -7,6 +7,7 @@ import pytest
 from markupsafe import Markup
 
 from mfspark.evaluation.catalog import NDCG, RMSE
+from mfspark.queries.list_worth import TradeOff, TradePoint
 from mfspark.queries.report import charts
 from mfspark.queries.report.content import Bar, Distribution, Heatmap, LossCurve
 from mfspark.queries.summary import Figure, MetricFigures
@@ -53,6 +54,20 @@ def test_models_stand_in_order_with_dots_at_their_values(lower: bool, order: lis
     for dot, whisker in zip(circles, of_class(root, "whisker"), strict=True):
         middle = (float(whisker.attrib["x1"]) + float(whisker.attrib["x2"])) / 2
         assert middle == pytest.approx(float(dot.attrib["cx"]), abs=0.2)
+
+
+def test_lists_stand_to_the_right_where_varied_and_up_where_good() -> None:
+    points = [TradePoint("ials", 0.4, 0.5), TradePoint("popularity", 0.2, 0.3),
+              TradePoint("ials, varied", 0.3, 0.7)]  # fmt: skip
+    root = parsed(charts.trade(TradeOff("NDCG@10", "diversity@10", points)))
+    circles = [c for c in root.iter() if c.tag == "circle"]
+    x, y = ([float(c.attrib[name]) for c in circles] for name in ("cx", "cy"))
+    assert x[1] < x[0] < x[2]
+    assert x[0] - x[1] == pytest.approx(x[2] - x[0], abs=0.2)
+    assert y[0] < y[2] < y[1], "up is less in an image"
+    assert [mark.text for mark in of_class(root, "name")] == [p.name for p in points]
+    same = [TradePoint(f"model {i}", 0.0, 0.5) for i in range(12)]
+    parsed(charts.trade(TradeOff("NDCG@10", "diversity@10", same)))
 
 
 def test_a_figure_without_an_interval_and_equal_figures_are_drawn_too() -> None:

@@ -1,0 +1,1 @@
+"""What can be said of finished lists, and done with them."""

@@ -1,0 +1,1 @@
+"""Lists of the models: ranked, filled, varied, and what can be said of them."""
