@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -39,14 +39,14 @@ class Check:
 
 
 def examine(
-    config: str | None, overrides: tuple[str, ...], warehouse: str | None, *, spark: bool
+    config: Sequence[str] | None, overrides: tuple[str, ...], warehouse: str | None, *, spark: bool
 ) -> Iterator[Check]:
     """Yield the checks one by one; one that breaks has failed."""
     root = warehouse or "warehouse"
     try:
         loaded = load_config(config, overrides)
         root = warehouse or loaded.warehouse
-        yield Check("ok", "configuration", config or "the defaults")
+        yield Check("ok", "configuration", ", ".join(config or ["the defaults"]))
     except MfsparkError as error:
         yield Check("fail", "configuration", error.message, error.hint or "mend it")
     checks: list[tuple[str, Callable[[], Check]]] = [

@@ -6,7 +6,7 @@ import typer
 from rich.text import Text
 
 from mfspark.cli.command import TRYING_OUT, command
-from mfspark.cli.options import ConfigFile, Overrides, WarehouseDir
+from mfspark.cli.options import ConfigFiles, Overrides, WarehouseDir
 from mfspark.cli.terminal import cell, console
 from mfspark.errors import ExitStatus
 
@@ -20,7 +20,7 @@ app = typer.Typer()
 def doctor(
     spark: Annotated[bool, typer.Option("--spark", help="Also start Spark once.")] = False,
     warehouse: WarehouseDir = None,
-    config: ConfigFile = None,
+    config: ConfigFiles = None,
     overrides: Overrides = None,
 ) -> int:
     """Check Java, Python, the packages, memory, disk, the warehouse and the configuration.

@@ -24,9 +24,14 @@ WarehouseDir = Annotated[
         help="Where the tables are published. Default: the configuration's, else ./warehouse.",
     ),
 ]
-ConfigFile = Annotated[
-    str | None,
-    typer.Option("--config", "-c", metavar="FILE", help="TOML file; every key has a default."),
+ConfigFiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        help="TOML file; every key has a default. Repeatable: a later one changes what it names.",
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,
@@ -54,7 +59,7 @@ def parse_age(text: str) -> timedelta:
         raise ConfigError(f"'{text}' is too long an age") from None
 
 
-def opened_warehouse(warehouse: WarehouseDir = None, config: ConfigFile = None) -> Warehouse:
+def opened_warehouse(warehouse: WarehouseDir = None, config: ConfigFiles = None) -> Warehouse:
     """Open the warehouse to read from. Raises ConfigError for a wrong configuration file."""
     from mfspark.config.loading import load_config
     from mfspark.tables.warehouse import Warehouse
@@ -64,7 +69,7 @@ def opened_warehouse(warehouse: WarehouseDir = None, config: ConfigFile = None) 
 
 
 def opened_run(
-    warehouse: WarehouseDir = None, run_id: RunId = None, config: ConfigFile = None
+    warehouse: WarehouseDir = None, run_id: RunId = None, config: ConfigFiles = None
 ) -> PublishedRun:
     """Open the run to read from: the one that readers see where none is named."""
     from mfspark.tables.run import PublishedRun

@@ -71,6 +71,12 @@ class TerminalProgress(LoggedProgress):
         self._bar.reset(self._task, total=expected or n_steps)
         self._bar.advance(self._task, 0)  # the pace is measured from here on
 
+    def expect(self, n_steps: int) -> None:
+        """Say how many steps there will be; they all count alike from here on."""
+        super().expect(n_steps)
+        if not self._known:
+            self._bar.update(self._task, total=self.n_steps)
+
     @contextmanager
     def step(self, label: str) -> Generator[None]:
         """Surround one step."""

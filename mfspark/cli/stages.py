@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from mfspark.cli.command import NIGHTS, command
-from mfspark.cli.options import ConfigFile, Overrides, WarehouseDir
+from mfspark.cli.options import ConfigFiles, Overrides, WarehouseDir
 from mfspark.pipeline.sequence import STAGES, StageName
 from mfspark.system.exit import first_line
 from mfspark.system.redaction import RedactingFormatter
@@ -71,14 +71,14 @@ def requested(stage: StageName) -> Callable[..., Request]:
             str | None,
             typer.Option("--models", "-m", metavar="A,B", help="Only these, such as als,torch_mf."),
         ] = None,
-        config: ConfigFile = None,
+        config: ConfigFiles = None,
         overrides: Overrides = None,
     ) -> Request:
         from mfspark.pipeline.request import Request
 
         return Request(
             stage,
-            config,
+            tuple(config or ()),
             tuple(ratings or ()),
             tuple(users or ()),
             tuple(items or ()),
@@ -109,7 +109,7 @@ def run_stage(request: Request) -> None:
     out = console(stderr=True)
     if not config.inputs.ratings:
         out.print("no --ratings: the embedded survey is used", style="dim")
-    with _reported(request.stage, config, run_date) as progress:
+    with reported(request.stage, config, run_date) as progress:
         began = time.monotonic()
         night = execute(request, progress)
         seconds = time.monotonic() - began
@@ -143,7 +143,7 @@ def backfill(
     from mfspark.pipeline.request import backfill as run_range
 
     dates = parse_run_date(first), parse_run_date(last)
-    with _reported("run", request.load(), dates[0]) as progress:
+    with reported("run", request.load(), dates[0]) as progress:
         for night in run_range(request, *dates, progress):
             console().print(f"run {night.run_id} is published", soft_wrap=True)
 
@@ -181,7 +181,7 @@ def _conclude(request: Request, config: Config, night: Night, seconds: float) ->
 
 
 @contextmanager
-def _reported(stage: str, config: Config, run_date: date) -> Generator[LoggedProgress]:
+def reported(stage: str, config: Config, run_date: date) -> Generator[LoggedProgress]:
     """Yield the progress: a bar on a terminal, otherwise a line a step; always a log file."""
     from mfspark.cli.progress import TerminalProgress, read_step_times, write_step_times
     from mfspark.cli.terminal import console

@@ -19,6 +19,7 @@ from mfspark.config.gates import Gates
 from mfspark.config.models import Models
 from mfspark.config.publish import PublishOptions, ServingOptions
 from mfspark.config.section import Section, Share
+from mfspark.config.tune import TuneOptions
 
 _NO_DELIMITERS = frozenset('"\n\r\\.-+')
 Encoding = Literal[
@@ -159,6 +160,8 @@ class EvaluationOptions(Section):
     """Test ratings from here on count as relevant; unset means three quarters up the scale."""
     refit: bool = True
     """Refit on all ratings before publishing."""
+    folds: Annotated[int, Field(ge=2, le=100)] = 5
+    """Parts that `mfspark validate` measures on, one after the other; a night has one test part."""
 
 
 class CompletedOptions(Section):
@@ -190,6 +193,7 @@ class Config(Section):
     serving: ServingOptions = ServingOptions()
     gates: Gates = Gates()
     completed: CompletedOptions = CompletedOptions()
+    tune: TuneOptions = TuneOptions()
 
     @field_validator("warehouse")
     @classmethod
@@ -228,6 +232,12 @@ class Config(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _spaces_hold_options(self) -> Config:
+        if problems := list(self.tune.problems(self.models)):
+            raise ValueError("\n  - ".join(problems))
+        return self
+
     @property
     def n_served(self) -> int:
         """Rows a user in `serving`."""
@@ -236,6 +246,8 @@ class Config(Section):
     def content(self) -> dict[str, Any]:
         """Return what decides the content of the tables.
 
-        That is all but where things lie, and whether the tables are good enough to be published.
+        That is all but where things lie, whether tables are good enough to be published, and how
+        options are tuned or validated.
         """
-        return self.model_dump(mode="json", exclude={"warehouse", "inputs", "gates"})
+        others = {"warehouse": True, "inputs": True, "gates": True, "tune": True}
+        return self.model_dump(mode="json", exclude=others | {"evaluation": {"folds"}})

@@ -1,12 +1,12 @@
-"""Reading the configuration: one TOML file, `--set section.key=value` on top.
+"""Reading the configuration: TOML files, each over those before, `--set section.key=value` on top.
 
 Everything is checked before Spark starts. Unknown keys are refused with their present name, or the
 nearest known one.
 """
 
-import difflib
 import json
 import tomllib
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, get_args
@@ -15,24 +15,31 @@ from pydantic import ValidationError
 
 from mfspark.config.config import Config
 from mfspark.config.section import Section
+from mfspark.config.spaces import near
 from mfspark.errors import ConfigError
 
 _GONE = {"models.als.engine": "it is gone, as als is no other than ours; leave the key out"}
 """Keys that old configurations may hold, and what to do about them."""
 
 
-def load_config(path: str | Path | None = None, overrides: tuple[str, ...] = ()) -> Config:
-    """Read a TOML file (or none, for the defaults) and put `section.key=value` overrides on top.
+def load_config(
+    files: str | Path | Sequence[str | Path] | None = None, overrides: tuple[str, ...] = ()
+) -> Config:
+    """Read TOML files (or none, for the defaults) and put `section.key=value` overrides on top.
 
-    Raises ConfigError that lists every wrong key and value at once, with the nearest known key.
+    Of several files a later one changes the keys that it names, and no others. Raises ConfigError
+    that lists every wrong key and value at once, with the nearest known key.
     """
-    values = _read_toml(Path(path)) if path else {}
+    paths = [files] if isinstance(files, str | Path) else list(files or ())
+    values: dict[str, Any] = {}
+    for path in paths:
+        _lay_over(values, _read_toml(Path(path)))
     for override in overrides:
         _set(values, override)
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        where = str(path) if path else "the configuration"
+        where = ", ".join(map(str, paths)) or "the configuration"
         problems = _problems(error)
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise ConfigError(f"{where} has {len(problems)} problem(s):\n{listed}") from None
@@ -53,6 +60,16 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
+
+
+def _lay_over(values: dict[str, Any], others: dict[str, Any]) -> None:
+    """Take over what other values say, section by section."""
+    for key, value in others.items():
+        mine = values.get(key)
+        if isinstance(mine, dict) and isinstance(value, dict):
+            _lay_over(mine, value)
+        else:
+            values[key] = value
 
 
 def _set(values: Any, override: str) -> None:
@@ -98,9 +115,7 @@ def _explain(error: Any) -> str:
         former, known = section.former_names, list(section.model_fields)
         if path[-1] in former:
             return f"unknown key '{name}'; it is called '{former[path[-1]]}' now"
-        near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
-        return f"unknown key '{name}'; {hint}"
+        return f"unknown key '{name}'; {near(path[-1], known)}"
     message = error["msg"].removeprefix("Value error, ")
     if not name:
         return message

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, NamedTuple, get_args
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from mfspark.config.section import Section
+from mfspark.config.spaces import Range, Space
 
 ModelName = Literal[
     "baseline",
@@ -28,6 +30,16 @@ ModelName = Literal[
 class ModelOptions(Section):
     """The options of one model."""
 
+    space: ClassVar[Space] = {}
+    """What `mfspark tune` tries, unless `tune.spaces` says otherwise."""
+    iterations: ClassVar[str] = ""
+    """The option that says how many iterations training has; a fit of fewer can be gone on with."""
+
+    @property
+    def n_iterations(self) -> int:
+        """How many iterations training has; 0 where it has none."""
+        return int(getattr(self, self.iterations)) if self.iterations else 0
+
     @property
     def uses_times(self) -> bool:
         """Whether the model makes use of when ratings were made."""
@@ -37,6 +49,11 @@ class ModelOptions(Section):
     def ranks_choices(self) -> bool:
         """Whether the model ranks items by what was chosen, and so can do without ratings."""
         return False
+
+    @property
+    def predicts_ratings(self) -> bool:
+        """Whether the scores of pairs are ratings."""
+        return not self.ranks_choices
 
     def starts_from(self, _width: int, /) -> bool:
         """Whether training can start from published rows of so many factors."""
@@ -75,6 +92,10 @@ class BaselineOptions(ModelOptions):
     """mu + b_u + b_i with damped biases."""
 
     former_names: ClassVar = {"reg_user": "user_damping", "reg_item": "item_damping"}
+    space: ClassVar = {
+        "user_damping": Range(low=1, high=100, log=True),
+        "item_damping": Range(low=1, high=100, log=True),
+    }
 
     user_damping: NonNegativeFloat = 15.0
     """In ratings: a user with so many gets half of their bias."""
@@ -165,13 +186,32 @@ class KNNOptions(SimilarityOptions):
         """Whether lists are ranked by similarity."""
         return self.rank_by == "similarity"
 
+    @property
+    def predicts_ratings(self) -> bool:
+        """Always."""
+        return True
+
 
 class UserKNNOptions(KNNOptions):
     """Ratings by the users who are most like a user."""
 
+    space: ClassVar = {
+        "similarity": ("cosine", "msd", "pearson_baseline"),
+        "aggregation": ("centered", "zscore", "baseline"),
+        "num_neighbors": Range(low=10, high=200, log=True),
+        "shrinkage": Range(low=1, high=300, log=True),
+        "damping": Range(low=0.1, high=10, log=True),
+    }
+
 
 class ItemKNNOptions(KNNOptions):
     """Ratings and lists by the items that are most like those a user rated."""
+
+    space: ClassVar = {
+        "num_neighbors": Range(low=10, high=400, log=True),
+        "shrinkage": Range(low=1, high=300, log=True),
+        "weighting": ("none", "tfidf", "bm25"),
+    }
 
     aggregation: AggregationName = "baseline"
     damping: NonNegativeFloat = 1.0
@@ -180,6 +220,8 @@ class ItemKNNOptions(KNNOptions):
 
 class AlternatingOptions(ModelOptions):
     """What all alternating least squares have in common."""
+
+    iterations: ClassVar = "max_iter"
 
     rank: PositiveInt = 32
     max_iter: PositiveInt = 15
@@ -202,6 +244,12 @@ class ALSOptions(AlternatingOptions, PenaltyOptions):
     """Alternating least squares with biases, for ratings."""
 
     former_names: ClassVar = {"prior": "prior_count", "bias_damping": "damping"}
+    space: ClassVar = {
+        "rank": Range(low=8, high=128, log=True),
+        "reg": Range(low=0.01, high=0.3, log=True),
+        "prior_count": Range(low=10, high=500, log=True),
+        "damping": Range(low=0.5, high=20, log=True),
+    }
 
     reg: PositiveFloat | Literal["auto"] = "auto"
     damping: PositiveFloat = 2.0
@@ -215,6 +263,12 @@ class IALSOptions(AlternatingOptions):
     """Alternating least squares for implicit feedback: ranks items by what users chose."""
 
     former_names: ClassVar = {"threshold": "feedback.choices_from"}
+    space: ClassVar = {
+        "rank": Range(low=16, high=256, log=True),
+        "reg": Range(low=0.0003, high=0.3, log=True),
+        "alpha": Range(low=1, high=60, log=True),
+        "by_rating": (True, False),
+    }
 
     rank: PositiveInt = 64
     reg: PositiveFloat = 0.03
@@ -238,6 +292,14 @@ class TorchMFOptions(PenaltyOptions):
     """
 
     former_names: ClassVar = {"prior": "prior_count", "imprint_damping": "rater_damping"}
+    space: ClassVar = {
+        "rank": Range(low=8, high=128, log=True),
+        "learning_rate": Range(low=0.02, high=0.15, log=True),
+        "reg": Range(low=0.01, high=0.4, log=True),
+        "prior_count": Range(low=5, high=500, log=True),
+        "rater_damping": Range(low=10, high=1000, log=True),
+    }
+    iterations: ClassVar = "epochs"
 
     rank: PositiveInt = 32
     objective: Literal["weighted", "squares", "norm"] = "weighted"
@@ -297,6 +359,11 @@ class BayesianMFOptions(ModelOptions):
     """Matrix factorization by Gibbs sampling: the most accurate ratings, with intervals."""
 
     former_names: ClassVar = {"user_periods": "user_time_bins", "item_periods": "item_time_bins"}
+    space: ClassVar = {
+        "rank": Range(low=8, high=64, log=True),
+        "pattern_features": (0, 128, 256, 512, 1024),
+        "attributes": (True, False),
+    }
 
     rank: PositiveInt = 16
     samples: PositiveInt = 200
@@ -331,6 +398,8 @@ class BayesianMFOptions(ModelOptions):
 
 class SVDOptions(ModelOptions):
     """Truncated singular value decomposition of the users x items matrix."""
+
+    space: ClassVar = {"rank": Range(low=4, high=256, log=True)}
 
     rank: PositiveInt = 32
     """Singular triplets that are kept, where `energy` is unset."""
@@ -368,6 +437,11 @@ class NMFOptions(ModelOptions):
     """Nonnegative matrix factorization."""
 
     former_names: ClassVar = {"prior": "prior_count"}
+    space: ClassVar = {
+        "rank": Range(low=4, high=128, log=True),
+        "reg": Range(low=0, high=0.5),
+    }
+    iterations: ClassVar = "max_iter"
 
     rank: PositiveInt = 32
     reg: NonNegativeFloat = 0.0
@@ -463,9 +537,20 @@ class Models(Section):
             raise ValueError("run must name at least one model, each once")
         return self
 
+    @staticmethod
+    def names() -> tuple[ModelName, ...]:
+        """Return the names of all models."""
+        return get_args(ModelName)
+
     def of(self, name: ModelName) -> ModelOptions:
         """Return the options of one model."""
         return getattr(self, name)
+
+    def changed(self, name: ModelName, values: Mapping[str, object]) -> Models:
+        """Return the same with some options of one model changed. Raises pydantic's error."""
+        options = self.of(name)
+        other = type(options).model_validate(options.model_dump() | dict(values))
+        return self.model_copy(update={name: other})
 
     @property
     def uses_times(self) -> bool:

@@ -11,6 +11,8 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
+Z95 = 1.96
+"""Half-width of a 95% interval of the normal distribution, in standard deviations."""
 Name = TypeVar("Name", bound=str)
 REFERENCES = ("baseline", "popularity")
 """Every model is measured beside these: averages, and what most people rated."""

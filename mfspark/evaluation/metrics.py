@@ -12,10 +12,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from mfspark.evaluation import catalog
-from mfspark.evaluation.catalog import Metric, MetricKind
+from mfspark.evaluation.catalog import Z95, Metric, MetricKind
 
-Z95 = 1.96
-"""Half-width of a 95% interval of the normal distribution, in standard deviations."""
 BY_MODEL = ("model",)
 
 

@@ -5,6 +5,8 @@ dense indices do not matter. Ties and random choices go by one hash of (seed, us
 Train and test never share a (user_id, item_id) pair.
 """
 
+import itertools
+
 from pyspark.sql import Column, DataFrame, Row, Window
 from pyspark.sql import functions as F
 
@@ -44,6 +46,80 @@ def split_ratings(
             return ratings, ratings.filter(F.lit(False))
 
 
+def validation_folds(
+    train: DataFrame, options: EvaluationOptions, seed: int
+) -> list[tuple[DataFrame, DataFrame]]:
+    """Cut the training part twice as `options.split` cuts all ratings: (fitted on, held out) each.
+
+    No pair is held out twice, so that what was chosen on the first fold can be measured on the
+    second. By time the second ends where the first one's held-out ratings begin. The splits `given`
+    and `none` say nothing of training ratings, which are then cut at random.
+    """
+    if options.split in ("given", "none"):
+        options = options.model_copy(update={"split": "random"})
+    fitted, held_out = split_ratings(train, options, _other_seed(seed, 1))
+    second, second_held_out = split_ratings(fitted, options, _other_seed(seed, 2))
+    if options.split == "random":
+        second = second.unionByName(held_out)
+    return [(fitted, held_out), (second, second_held_out)]
+
+
+def folds_of_pairs(
+    ratings: DataFrame, n_folds: int, seed: int
+) -> list[tuple[DataFrame, DataFrame]]:
+    """Cut ratings into n parts at random (hash of the pair): all others, and the part, for each."""
+    share = _hash_share(_other_seed(seed, 4))
+    numbers = F.floor(share * n_folds)
+    return [_cut(ratings, numbers == fold) for fold in range(n_folds)]
+
+
+def windows_in_time(
+    ratings: DataFrame, n_windows: int, share: float, seed: int
+) -> list[tuple[DataFrame, DataFrame]]:
+    """Cut the latest `share` of the ratings into windows of equal numbers, one after the other.
+
+    Each window, the earliest first, is measured on what came before it: (before, window). Ties go
+    by hash, as in the split `temporal`. Raises ConfigError where no rating has a time.
+    """
+    starts = [share * (n_windows - window) / n_windows for window in range(n_windows)]
+    later = [_is_latest(ratings, start, seed) for start in starts] + [F.lit(False)]
+    return [
+        (ratings.filter(~begun), ratings.filter(begun & ~ended))
+        for begun, ended in itertools.pairwise(later)
+    ]
+
+
+def groups_of_users(
+    ratings: DataFrame, n_groups: int, share: float, seed: int
+) -> list[tuple[DataFrame, DataFrame, DataFrame]]:
+    """Hold out users whole, a group after the other: (ratings of the others, known, wanted).
+
+    `wanted` is a share of the ratings of the group's users, chosen by the hash of the pair; `known`
+    are their others.
+    """
+    group = F.floor(_user_share(_other_seed(seed, 5)) * n_groups)
+    is_wanted = _hash_share(_other_seed(seed, 6)) < share
+    return [
+        (ratings.filter(group != each), *_cut(ratings.filter(group == each), is_wanted))
+        for each in range(n_groups)
+    ]
+
+
+def of_some_users(ratings: DataFrame, share: float, seed: int) -> DataFrame:
+    """Return all ratings of a share of the users, chosen by a hash of their ids."""
+    return ratings.filter(_user_share(_other_seed(seed, 3)) < share)
+
+
+def _user_share(seed: int) -> Column:
+    """Map a user to [0, 1)."""
+    return _as_share(F.xxhash64(F.lit(seed), F.col("user_id").cast("string")))
+
+
+def _other_seed(seed: int, number: int) -> int:
+    """Return a seed of another split: the one of the night gave no test rating to its own train."""
+    return (seed + number * 1_000_003) % 2**31
+
+
 def _cut(ratings: DataFrame, is_test: Column) -> tuple[DataFrame, DataFrame]:
     """Cut by a condition that is never null."""
     return ratings.filter(~is_test), ratings.filter(is_test)
@@ -62,8 +138,13 @@ def _pair_hash(seed: int) -> Column:
 
 
 def _hash_share(seed: int) -> Column:
-    """Map a pair to [0, 1): the upper 53 bits of its hash, as many as a double holds exactly."""
-    return F.shiftrightunsigned(_pair_hash(seed), 11).cast("double") / float(2**53)
+    """Map a pair to [0, 1)."""
+    return _as_share(_pair_hash(seed))
+
+
+def _as_share(hashed: Column) -> Column:
+    """Map a hash to [0, 1): its upper 53 bits, as many as a double holds exactly."""
+    return F.shiftrightunsigned(hashed, 11).cast("double") / float(2**53)
 
 
 def _is_latest(ratings: DataFrame, share: float, seed: int) -> Column:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -25,7 +25,7 @@ from mfspark.kernels.factorization.scores import (
     telling_products,
     telling_scores,
 )
-from mfspark.models.base import HasFactors, Kind, Model
+from mfspark.models.base import FitContext, HasFactors, Kind, Model
 from mfspark.schemas import SIDES, Side
 
 StartDistribution = Literal["normal", "half_normal", "uniform"]
@@ -226,6 +226,19 @@ class StartRows:
             rows = normal_rows(seed, indices, self.rank)
         rows = (self.std * rows).astype(np.float32)
         return np.abs(rows) if self.distribution == "half_normal" else rows
+
+
+def new_users(context: FitContext, model: FactorModel, half_step: SweepKernel) -> FactorModel:
+    """Return a model with the rows of other users, solved for given its items; one sweep.
+
+    context: its tiles hold the ratings of those users. half_step: solves the rows exactly, whatever
+    they start from.
+    """
+    grid, name = context.grid, f"{context.name}/new"
+    rank = model.item.read(context.store)["factors"].shape[1]
+    start, _ = grid.sweep("user", f"{name}/start", StartRows(rank, 0.0, context.seed))
+    user, _ = grid.sweep("user", name, half_step, rows=start, columns=model.item)
+    return replace(model, user=user)
 
 
 def start_state(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -52,22 +53,55 @@ def fit_in_process(
     of the sides that have some. choices_from and start_factors: as `FitContext` has them.
     """
 
+    checkpoint = Checkpoint(PosixStorage(str(folder)), "state.json", "in process", RECORD_EVERY)
+    context = context_in_process(
+        options,
+        tiles,
+        store,
+        checkpoint,
+        seed=seed,
+        choices_from=choices_from,
+        attributes=attributes,
+        start_factors=start_factors,
+    )
+    return fit_model(name, context, options), context.grid
+
+
+def context_in_process(
+    options: Models,
+    tiles: TileSet,
+    store: BlockStore,
+    checkpoint: Checkpoint,
+    *,
+    name: str = "fit",
+    seed: int = 42,
+    choices_from: float | None = None,
+    attributes: Mapping[Side, Blocks] | None = None,
+    start_factors: BySide | None = None,
+) -> InProcessContext:
+    """Return what a model is fitted with in this process; the baseline is fitted when asked for.
+
+    name: prefix of the references that the fit writes. choices_from, attributes and start_factors:
+    as `fit_in_process` has them.
+    """
+
+    @cache
     def baseline() -> FactorModel:
-        checkpoint = replace(context.checkpoint, key="baseline.json")
-        own = replace(context, name="baseline", checkpoint=checkpoint, start_factors=None)
+        beside = replace(checkpoint, key=f"{checkpoint.key.removesuffix('.json')}-baseline.json")
+        own = replace(context, name=f"{name}-baseline", checkpoint=beside, start_factors=None)
         return cast("FactorModel", fit_model("baseline", own, options))
 
     context = InProcessContext(
         spark=cast("Any", None),
         tiles=tiles,
         store=store,
-        name="fit",
+        name=name,
         seed=seed,
         grid_options=GridOptions(),
-        checkpoint=Checkpoint(PosixStorage(str(folder)), "state.json", "in process", RECORD_EVERY),
+        checkpoint=checkpoint,
         baseline=baseline,
         choices_from=choices_from,
         attributes=(attributes or {}).get,
         start_factors=start_factors,
     )
-    return fit_model(name, context, options), context.grid
+    return context

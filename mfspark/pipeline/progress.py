@@ -16,6 +16,10 @@ class Progress(Protocol):
         """Say how many steps there will be."""
         ...
 
+    def expect(self, n_steps: int) -> None:
+        """Say how many steps there will be in all, where that is known better by now."""
+        ...
+
     def step(self, label: str) -> AbstractContextManager[None]:
         """Surround one step."""
         ...
@@ -36,6 +40,10 @@ class LoggedProgress:
     def begin(self, n_steps: int) -> None:
         """Start counting."""
         self.n_steps, self._done = n_steps, 0
+
+    def expect(self, n_steps: int) -> None:
+        """Go on counting, to another number."""
+        self.n_steps = max(n_steps, self._done)
 
     @contextmanager
     def step(self, label: str) -> Generator[None]:

@@ -33,7 +33,8 @@ class Request:
     """What was asked for on a command line."""
 
     stage: StageName
-    config: str | None = None
+    config: tuple[str, ...] = ()
+    """Files of the configuration, each over those before."""
     ratings: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
     items: tuple[str, ...] = ()
@@ -109,7 +110,7 @@ class Request:
     def _words(self) -> Iterator[tuple[str, str]]:
         """Yield the options as they were given, each with its value."""
         given: dict[str, tuple[str | None, ...]] = {
-            "--config": (self.config,),
+            "--config": self.config,
             "--ratings": self.ratings,
             "--users": self.users,
             "--items": self.items,

@@ -59,7 +59,7 @@ def predict(
     context, scale = fits.context, fits.dataset.scale
     grid = context.grid(fits.dataset.tiles(subset))
     baseline = fits.baseline(subset)
-    readers: list[_Predictions] = []
+    readers: list[PredictionReader] = []
     for name in names:
         model = fits.model(name, subset)
         if model.kind == "rating":
@@ -70,7 +70,7 @@ def predict(
                 deviations = able.deviations(grid, pairs, f"{reference}-deviations")
                 interval = Interval(context.store, deviations, able.half_width)
             readers.append(
-                _Predictions(context.store, name, scale, pairs, scored, baseline, interval)
+                PredictionReader(context.store, name, scale, pairs, scored, baseline, interval)
             )
     return ReadEach(readers, pairs.layout.user_blocks).frame(context.spark, _PREDICTIONS)
 
@@ -99,7 +99,7 @@ def ends_of(interval: Interval | None, scores: np.ndarray, *where: Any) -> list[
 
 
 @dataclass(frozen=True)
-class _Predictions:
+class PredictionReader:
     """Reads a block of scored pairs; those the model could not score get the baseline's."""
 
     store: BlockStore
@@ -111,6 +111,7 @@ class _Predictions:
     interval: Interval | None
 
     def __call__(self, block: int) -> pa.RecordBatch:
+        """Return the predictions of a block, in the order of the pairs' strip."""
         tiles = RowTiles("user", block, self.pairs, self.store)
         strip = tiles.strip()
         prediction = self.store.get(self.scored.references[block])["prediction"]

@@ -73,7 +73,7 @@ def test_every_option_reaches_the_pipeline(
     assert result.exit_code == 0, result.stderr
     assert requests == [
         entry.Request(
-            "train", str(config), ("a.csv", "b.csv"), (), ("i.csv",), ("t.csv",),
+            "train", (str(config),), ("a.csv", "b.csv"), (), ("i.csv",), ("t.csv",),
             str(tmp_path / "w"), "2026-11-22", ("als", "torch_mf"), ("publish.n=3", "seed=8"),
         )
     ]  # fmt: skip

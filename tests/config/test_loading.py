@@ -38,6 +38,25 @@ def test_file_then_overrides_on_top(tmp_path: Path) -> None:
     assert config.models.als.reg == 1.0  # a whole number serves where a fraction is asked for
 
 
+def test_a_later_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
+    first = toml(tmp_path, "seed = 7\n[models.als]\nrank = 8\nreg = 1\n[models.ials]\nrank = 9\n")
+    second = tmp_path / "tuned.toml"
+    second.write_text("[models.als]\nrank = 16\n")
+    config = load_config((first, second), ("models.als.tol=0.5",))
+    assert config.seed == 7
+    assert (config.models.als.rank, config.models.als.reg, config.models.als.tol) == (16, 1.0, 0.5)
+    assert config.models.ials.rank == 9
+    assert load_config((second, first)).models.als.rank == 8
+
+
+def test_a_refusal_names_all_files(tmp_path: Path) -> None:
+    first = toml(tmp_path, "seed = 7\n")
+    second = tmp_path / "other.toml"
+    second.write_text("sead = 8\n")
+    with pytest.raises(ConfigError, match=r"my\.toml, .*other\.toml has 1 problem"):
+        load_config((first, second))
+
+
 @pytest.mark.parametrize(
     ("override", "value"),
     [

@@ -10,7 +10,14 @@ from pyspark.sql import functions as F
 
 from mfspark.config.config import EvaluationOptions
 from mfspark.errors import ConfigError
-from mfspark.evaluation.splits import split_ratings
+from mfspark.evaluation.splits import (
+    folds_of_pairs,
+    groups_of_users,
+    of_some_users,
+    split_ratings,
+    validation_folds,
+    windows_in_time,
+)
 from mfspark.schemas import IdTypes, spark_schema
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -194,3 +201,90 @@ def test_given_without_test_ratings_is_refused(spark: SparkSession) -> None:
 def test_none_keeps_everything_for_training(spark: SparkSession) -> None:
     train, test = split_ratings(frame(spark, [rating(0, 0, None)]), options("none"), 1)
     assert (train.count(), test.count()) == (1, 0)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_validation_folds_hold_out_training_ratings_and_none_twice(
+    spark: SparkSession, rows: list[tuple[Any, ...]], split: str
+) -> None:
+    ratings = frame(spark, rows)
+    given = ratings.filter("item_idx % 5 = 0") if split == "given" else None
+    train, _ = split_ratings(ratings, options(split), 42, given)
+    (first, first_held), (second, second_held) = (
+        tuple(map(pairs_of, fold)) for fold in validation_folds(train, options(split), 42)
+    )
+    assert first | first_held == pairs_of(train)
+    assert not first & first_held
+    assert not second & second_held
+    assert not first_held & second_held
+    assert second | second_held <= pairs_of(train)
+    least = N_USERS * 0.9 if split == "leave_last" else 0.1 * len(pairs_of(train))
+    assert min(len(first_held), len(second_held)) > least
+
+
+def test_no_validation_fold_by_time_is_fitted_on_what_comes_later(
+    spark: SparkSession, rows: list[tuple[Any, ...]]
+) -> None:
+    train, test = split_ratings(frame(spark, rows), options("temporal"), 42)
+    folds = validation_folds(train, options("temporal"), 42)
+
+    def ends(ratings: DataFrame) -> tuple[Any, Any]:
+        return ratings.agg(F.min("rated_at"), F.max("rated_at")).collect()[0]
+
+    (first, first_held), (second, second_held) = folds
+    assert ends(second)[1] <= ends(second_held)[0]
+    assert ends(second_held)[1] <= ends(first_held)[0]
+    assert ends(first)[1] <= ends(first_held)[0]
+    assert ends(first_held)[1] <= ends(test)[0]
+
+
+def test_of_some_users_takes_all_ratings_of_each(
+    spark: SparkSession, rows: list[tuple[Any, ...]]
+) -> None:
+    ratings = frame(spark, rows)
+    taken = pairs_of(of_some_users(ratings, 0.4, 42))
+    users = {user for user, _ in taken}
+    assert taken == {pair for pair in pairs_of(ratings) if pair[0] in users}
+    assert 0.2 * N_USERS < len(users) < 0.6 * N_USERS
+
+
+def test_folds_hold_out_every_pair_once(spark: SparkSession, rows: list[tuple[Any, ...]]) -> None:
+    ratings = frame(spark, rows)
+    held = []
+    for fitted, held_out in folds_of_pairs(ratings, 4, 42):
+        assert pairs_of(fitted) | pairs_of(held_out) == pairs_of(ratings)
+        assert not pairs_of(fitted) & pairs_of(held_out)
+        held.append(pairs_of(held_out))
+    assert sum(map(len, held)) == len(rows)
+    assert set().union(*held) == pairs_of(ratings)
+    assert min(map(len, held)) > 0.15 * len(rows)
+
+
+def test_windows_follow_one_another(spark: SparkSession, rows: list[tuple[Any, ...]]) -> None:
+    ratings = frame(spark, rows)
+    windows = windows_in_time(ratings, 3, 0.3, 42)
+    seen = pairs_of(windows[0][0])
+    assert len(seen) == pytest.approx(0.7 * len(rows), abs=1)
+    latest: Any = None
+    for before, window in windows:
+        assert pairs_of(before) == seen  # what earlier windows held out is known by now
+        assert len(pairs_of(window)) == pytest.approx(0.1 * len(rows), abs=1)
+        ends = window.agg(F.min("rated_at"), F.max("rated_at")).collect()[0]
+        assert latest is None or latest <= ends[0]
+        assert before.agg(F.max("rated_at")).collect()[0][0] <= ends[0]
+        seen, latest = seen | pairs_of(window), ends[1]
+    assert seen == pairs_of(ratings)
+
+
+def test_groups_hold_out_users_whole(spark: SparkSession, rows: list[tuple[Any, ...]]) -> None:
+    ratings = frame(spark, rows)
+    everybody: list[str] = []
+    for fitted, known, wanted in groups_of_users(ratings, 3, 0.25, 42):
+        out = {user for user, _ in pairs_of(known) | pairs_of(wanted)}
+        assert not out & {user for user, _ in pairs_of(fitted)}
+        assert not pairs_of(known) & pairs_of(wanted)
+        assert pairs_of(fitted) | pairs_of(known) | pairs_of(wanted) == pairs_of(ratings)
+        share = len(pairs_of(wanted)) / len(pairs_of(known) | pairs_of(wanted))
+        assert share == pytest.approx(0.25, abs=0.08)
+        everybody += out
+    assert sorted(everybody) == sorted({f"u{user}" for user in range(N_USERS)})

@@ -18,7 +18,7 @@ from mfspark.kernels.factorization.normal_equations import (
 )
 from mfspark.kernels.factorization.ridge import RidgeSolver
 from mfspark.models.base import FitContext
-from mfspark.models.factor_model import FactorModel, factor_block
+from mfspark.models.factor_model import FactorModel, factor_block, new_users
 from mfspark.models.factorization.alternating import Alternating
 
 
@@ -30,6 +30,15 @@ def fit(context: FitContext, options: ALSOptions) -> FactorModel:
         algorithm(options, penalty, tiles.mean, context.seed, tiles.std, context.start_factors)
     )
     return FactorModel.of(state, tiles.mean)
+
+
+def fold_in(context: FitContext, options: ALSOptions, model: FactorModel) -> FactorModel:
+    """Return the model for users who came after training, by their ratings."""
+    exact = options.model_copy(update={"solver": "cholesky"})
+    n_ratings = int(model.item.gathered(context.store, context.tiles.layout, "n").sum())
+    solver = partial(solver_of, exact, options.penalty(n_ratings))
+    half = ALSHalfStep(solver, model.mean, options.biases)
+    return new_users(context, model, half)
 
 
 def algorithm(

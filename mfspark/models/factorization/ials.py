@@ -24,7 +24,7 @@ from mfspark.kernels.arrays.tile import Arrays, Numbers, Tile
 from mfspark.kernels.factorization.normal_equations import RatingBlock, degrees_of
 from mfspark.kernels.factorization.ridge import RidgeSolver
 from mfspark.models.base import FitContext
-from mfspark.models.factor_model import FactorModel, factor_block
+from mfspark.models.factor_model import FactorModel, factor_block, new_users
 from mfspark.models.factorization.alternating import Alternating, gram_of
 
 
@@ -33,6 +33,12 @@ def fit(context: FitContext, options: IALSOptions) -> FactorModel:
     chosen = context.of_choices()
     state = chosen.train(algorithm(options, context.seed, context.start_factors))
     return FactorModel.of(state, mean=0.0, kind="ranking")
+
+
+def fold_in(context: FitContext, options: IALSOptions, model: FactorModel) -> FactorModel:
+    """Return the model for users who came after training, by what they chose."""
+    exact = options.model_copy(update={"solver": "cholesky"})
+    return new_users(context.of_choices(), model, IALSHalfStep(exact))
 
 
 def algorithm(options: IALSOptions, seed: int, start_factors: BySide | None = None) -> Alternating:

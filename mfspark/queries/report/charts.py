@@ -6,13 +6,13 @@ in light and in dark.
 """
 
 import math
-from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup
 
 from mfspark.errors import printable
 from mfspark.evaluation.catalog import REFERENCES
 from mfspark.queries.list_worth import TradeOff
+from mfspark.queries.report import svg
 from mfspark.queries.report.content import Distribution, Heatmap, LossCurve
 from mfspark.queries.summary import MetricFigures
 
@@ -25,41 +25,44 @@ def intervals(found: MetricFigures) -> Markup:
     lower = found.metric.lower_is_better
     order = sorted(found.figures.items(), key=lambda f: f[1].value if lower else -f[1].value)
     ends = [e for _, f in order for e in (f.low, f.value, f.high) if e is not None]
-    ticks = _ticks(min(ends), max(ends))
+    ticks = svg.ticks(min(ends), max(ends))
     left, right = _LABELS, _WIDTH - 64
-    x = _Scale(ticks[0], ticks[-1], left, right)
+    x = svg.PixelScale(ticks[0], ticks[-1], left, right)
     height = _ROW * len(order) + 34
-    marks = [*_vertical_grid(x, ticks, height - 24)]
+    marks = [*svg.vertical_grid(x, ticks, height - 24)]
     reference = found.figures.get(found.metric.reference)
     if reference:
         at = x(reference.value)
-        marks.append(_line(at, 4, at, height - 24, "reference"))
+        marks.append(svg.line(at, 4, at, height - 24, "reference"))
     for i, (name, figure) in enumerate(order):
         y = 6 + _ROW * (i + 0.5)
         kind = "point best" if figure.best else "point"
         kind = f"{kind} quiet" if name in REFERENCES else kind
         tip = f"{name}: {figure.value:.4f}"
         if figure.low is not None and figure.high is not None:
-            marks.append(_line(x(figure.low), y, x(figure.high), y, f"whisker {kind}"))
+            marks.append(svg.line(x(figure.low), y, x(figure.high), y, f"whisker {kind}"))
             tip += f" (95%: {figure.low:.4f} to {figure.high:.4f})"
         dot = f'<circle cx="{x(figure.value):.1f}" cy="{y:.1f}" r="5.5"/>'
-        marks.append(_group(dot, kind, tip))
-        marks.append(_text(left - 12, y + 4, name, "name end"))
-        marks.append(_text(right + 14, y + 4, f"{figure.value:.3f}", f"value {kind}"))
+        marks.append(svg.group(dot, kind, tip))
+        marks.append(svg.text(left - 12, y + 4, name, "name end"))
+        marks.append(svg.text(right + 14, y + 4, f"{figure.value:.3f}", f"value {kind}"))
     better = "lower" if lower else "higher"
-    return _svg(_WIDTH, height, marks, f"{found.title} of each model; {better} is better")
+    return svg.drawing(_WIDTH, height, marks, f"{found.title} of each model; {better} is better")
 
 
 def trade(found: TradeOff) -> Markup:
     """Draw a dot a model: to the right the more varied its lists, up the better."""
     width, left, right, top, bottom = _WIDTH, 52, 110, 12, 214
     xs, ys = [p.spread for p in found.points], [p.worth for p in found.points]
-    across, up = _ticks(min(xs), max(xs)), _ticks(min(ys), max(ys), 4)
-    x, y = _Scale(across[0], across[-1], left, width - right), _Scale(up[0], up[-1], bottom, top)
+    across, up = svg.ticks(min(xs), max(xs)), svg.ticks(min(ys), max(ys), 4)
+    x, y = (
+        svg.Scale(across[0], across[-1], left, width - right),
+        svg.Scale(up[0], up[-1], bottom, top),
+    )
     marks = [
-        *_vertical_grid(x, across, bottom),
-        *_horizontal_grid(y, up, left, width - right),
-        _text((left + width - right) / 2, bottom + 38, found.spread, "axis middle"),
+        *svg.vertical_grid(x, across, bottom),
+        *svg.horizontal_grid(y, up, left, width - right),
+        svg.text((left + width - right) / 2, bottom + 38, found.spread, "axis middle"),
     ]
     label_at = _apart({p.name: y(p.worth) for p in found.points}, 13)
     height = max(bottom + 46, *(at + 10 for at in label_at.values()))
@@ -67,36 +70,39 @@ def trade(found: TradeOff) -> Markup:
         kind = "point quiet" if point.name in REFERENCES else "point"
         dot = f'<circle cx="{x(point.spread):.1f}" cy="{y(point.worth):.1f}" r="5.5"/>'
         tip = f"{point.name}: {found.worth} {point.worth:.4f}, {found.spread} {point.spread:.4f}"
-        marks.append(_group(dot, kind, tip))
-        marks.append(_text(x(point.spread) + 10, label_at[point.name] + 4, point.name, "name"))
-    return _svg(width, height, marks, f"{found.worth} and {found.spread} of each model's lists")
+        marks.append(svg.group(dot, kind, tip))
+        marks.append(svg.text(x(point.spread) + 10, label_at[point.name] + 4, point.name, "name"))
+    label = f"{found.worth} and {found.spread} of each model's lists"
+    return svg.drawing(width, height, marks, label)
 
 
 def losses(curve: LossCurve) -> Markup:
     """Draw the losses of one fit over its iterations, each line named at its end."""
     width, height, left, right, top, bottom = _PANEL, 190, 44, 58, 12, 158
     points = [point for line in curve.splits.values() for point in line]
-    ticks = _ticks(min(v for _, v in points), max(v for _, v in points), 4)
+    ticks = svg.ticks(min(v for _, v in points), max(v for _, v in points), 4)
     last = max(iteration for iteration, _ in points)
     first = min(iteration for iteration, _ in points)
-    x = _Scale(first, max(last, first + 1), left, width - right)
-    y = _Scale(ticks[0], ticks[-1], bottom, top)
-    marks = [*_horizontal_grid(y, ticks, left, width - right)]
+    x = svg.PixelScale(first, max(last, first + 1), left, width - right)
+    y = svg.PixelScale(ticks[0], ticks[-1], bottom, top)
+    marks = [*svg.horizontal_grid(y, ticks, left, width - right)]
     marks += [
-        _text(x(first), bottom + 20, str(first), "tick"),
-        _text(x(last), bottom + 20, str(last), "tick middle"),
-        _text((x(first) + x(last)) / 2, bottom + 20, "iteration", "axis middle"),
+        svg.text(x(first), bottom + 20, str(first), "tick"),
+        svg.text(x(last), bottom + 20, str(last), "tick middle"),
+        svg.text((x(first) + x(last)) / 2, bottom + 20, "iteration", "axis middle"),
     ]
     ends = {split: line[-1][1] for split, line in curve.splits.items()}
     label_at = _apart({split: y(value) for split, value in ends.items()}, 13)
     for split, line in curve.splits.items():
         path = " ".join(f"{x(i):.1f},{y(v):.1f}" for i, v in line)
         tip = f"{curve.model}, {split}: {line[0][1]:.4f} to {ends[split]:.4f}"
-        marks.append(_group(f'<polyline points="{path}"/>', f"curve {split}", tip))
+        marks.append(svg.group(f'<polyline points="{path}"/>', f"curve {split}", tip))
         end = f'<circle cx="{x(line[-1][0]):.1f}" cy="{y(ends[split]):.1f}" r="3.5"/>'
-        marks.append(_group(end, f"curve-end {split}", tip))
-        marks.append(_text(width - right + 8, label_at[split] + 4, f"{ends[split]:.3f}", "value"))
-    return _svg(width, height, marks, f"Losses of {curve.model}: {', '.join(curve.splits)}")
+        marks.append(svg.group(end, f"curve-end {split}", tip))
+        marks.append(
+            svg.text(width - right + 8, label_at[split] + 4, f"{ends[split]:.3f}", "value")
+        )
+    return svg.drawing(width, height, marks, f"Losses of {curve.model}: {', '.join(curve.splits)}")
 
 
 def bars(distribution: Distribution) -> Markup:
@@ -109,17 +115,17 @@ def bars(distribution: Distribution) -> Markup:
     widest = max((len(bar.label) for bar in distribution.bars), default=1)
     every = math.ceil((6.5 * widest + 8) / step)  # labels that do not touch
     counted = 7 * max((len(_short(b.value)) for b in distribution.bars), default=0) < step
-    marks = [_line(0, bottom, width, bottom, "axis-line")]
+    marks = [svg.line(0, bottom, width, bottom, "axis-line")]
     for i, bar in enumerate(distribution.bars):
         tall = (bottom - top) * bar.value / most
         at = 4 + step * (i + 0.5)
         tip = f"{bar.label}: {bar.value:,} ({bar.value / total:.1%})"
-        marks.append(_group(_column(at - thick / 2, bottom, thick, tall), "bar", tip))
+        marks.append(svg.group(_column(at - thick / 2, bottom, thick, tall), "bar", tip))
         if counted:
-            marks.append(_text(at, bottom - tall - 7, _short(bar.value), "value middle"))
+            marks.append(svg.text(at, bottom - tall - 7, _short(bar.value), "value middle"))
         if i % every == 0:
-            marks.append(_text(at, bottom + 18, bar.label, "tick middle"))
-    return _svg(width, bottom + 28, marks, distribution.title)
+            marks.append(svg.text(at, bottom + 18, bar.label, "tick middle"))
+    return svg.drawing(width, bottom + 28, marks, distribution.title)
 
 
 def heatmap(heat: Heatmap) -> Markup:
@@ -134,7 +140,7 @@ def heatmap(heat: Heatmap) -> Markup:
     marks: list[Markup] = []
     for i, (label, row) in enumerate(zip(heat.labels, heat.values, strict=True)):
         y = i * size
-        marks.append(_text(labels - 8, y + size / 2 + 4, _clipped(label), "tick end"))
+        marks.append(svg.text(labels - 8, y + size / 2 + 4, _clipped(label), "tick end"))
         for j, value in enumerate(row):
             if value is None:
                 continue
@@ -145,31 +151,9 @@ def heatmap(heat: Heatmap) -> Markup:
     for k in range(24):
         x = at + k * 6
         marks.append(_square(x, side + 14, 6, 0.06 + 0.94 * k / 23, ""))
-    marks.append(_text(at, side + 40, f"{low:.2f}", "tick"))
-    marks.append(_text(at + 24 * 6, side + 40, f"{high:.2f}", "tick end"))
-    return _svg(max(end, at + 150) + 4, side + 46, marks, heat.title)
-
-
-class _Scale:
-    """Maps values to pixels."""
-
-    def __init__(self, low: float, high: float, start: float, end: float) -> None:
-        self._low, self._start = low, start
-        self._factor = (end - start) / ((high - low) or 1.0)
-
-    def __call__(self, value: float) -> float:
-        return self._start + (value - self._low) * self._factor
-
-
-def _ticks(low: float, high: float, about: int = 5) -> list[float]:
-    """Return round numbers around a range: steps of 1, 2 or 5 times a power of 10."""
-    span = (high - low) or abs(high) or 1.0
-    rough = span / about
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * m for m in (1, 2, 5, 10) if power * m >= rough)
-    first = math.floor(low / step)
-    last = max(math.ceil(high / step), first + 1)
-    return [round(k * step, 10) for k in range(first, last + 1)]
+    marks.append(svg.text(at, side + 40, f"{low:.2f}", "tick"))
+    marks.append(svg.text(at + 24 * 6, side + 40, f"{high:.2f}", "tick end"))
+    return svg.drawing(max(end, at + 150) + 4, side + 46, marks, heat.title)
 
 
 def _apart(positions: dict[str, float], least: float) -> dict[str, float]:
@@ -180,44 +164,6 @@ def _apart(positions: dict[str, float], least: float) -> dict[str, float]:
         last = max(position, last + least)
         placed[name] = last
     return placed
-
-
-def _vertical_grid(x: _Scale, ticks: Sequence[float], bottom: float) -> Iterable[Markup]:
-    for tick in ticks:
-        yield _line(x(tick), 4, x(tick), bottom, "grid")
-        yield _text(x(tick), bottom + 18, f"{tick:g}", "tick middle")
-
-
-def _horizontal_grid(
-    y: _Scale, ticks: Sequence[float], left: float, right: float
-) -> Iterable[Markup]:
-    for tick in ticks:
-        yield _line(left, y(tick), right, y(tick), "grid")
-        yield _text(left - 8, y(tick) + 4, f"{tick:g}", "tick end")
-
-
-def _svg(width: float, height: float, marks: Sequence[Markup], label: str) -> Markup:
-    return Markup(
-        '<svg class="chart" role="img" aria-label="{label}" viewBox="0 0 {w:.0f} {h:.0f}" '
-        'width="{w:.0f}" height="{h:.0f}">{marks}</svg>'
-    ).format(label=printable(label), w=width, h=height, marks=Markup("").join(marks))
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
-    where = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
-    return Markup('<line class="{}" {}/>').format(kind, Markup(where))
-
-
-def _text(x: float, y: float, text: str, kind: str) -> Markup:
-    where = Markup(f'x="{x:.1f}" y="{y:.1f}"')
-    return Markup('<text class="{}" {}>{}</text>').format(kind, where, printable(text))
-
-
-def _group(shape: str, kind: str, tip: str) -> Markup:
-    """Return a shape of our own making with a tooltip, whose text is anybody's."""
-    return Markup('<g class="{}"><title>{}</title>{}</g>').format(
-        kind, printable(tip), Markup(shape)
-    )
 
 
 def _square(x: float, y: float, size: float, strength: float, tip: str) -> Markup:

@@ -1,0 +1,1 @@
+"""`mfspark validate`: models measured on several parts of the ratings, one after the other."""
