@@ -471,6 +471,11 @@ class NMFOptions(ModelOptions):
 class SLIMOptions(ModelOptions):
     """Sparse linear methods: ranks items by weights from what a user chose."""
 
+    space: ClassVar = {
+        "l1": Range(low=0.1, high=10, log=True),
+        "l2": Range(low=10, high=3000, log=True),
+    }
+
     l1: NonNegativeFloat = 1.0
     """In users who chose both of two items: more leaves fewer weights that are not 0."""
     l2: NonNegativeFloat = 200.0
@@ -488,6 +493,8 @@ class SLIMOptions(ModelOptions):
 
 class EASEOptions(ModelOptions):
     """Dense weights of items in closed form, for catalogues that fit one machine."""
+
+    space: ClassVar = {"l2": Range(low=10, high=3000, log=True)}
 
     l2: PositiveFloat = 200.0
     """In users."""
