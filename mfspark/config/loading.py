@@ -6,10 +6,10 @@ nearest known one.
 
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 
@@ -126,12 +126,14 @@ def _without_kinds(path: list[str]) -> list[str]:
     """Return keys, and places in lists, without the kind of value that was tried for the last."""
     section: type[Section] | None = Config
     keys: list[str] = []
+    any_keys = False
     for part in path:
         if section is not None and part in section.model_fields:
             keys.append(part)
             kind = section.model_fields[part].annotation
             section = kind if isinstance(kind, type) and issubclass(kind, Section) else None
-        elif part.isdigit():
+            any_keys = get_origin(kind) is Mapping
+        elif any_keys or part.isdigit():
             keys.append(part)
     return keys
 

@@ -56,8 +56,8 @@ def trade(found: TradeOff) -> Markup:
     xs, ys = [p.spread for p in found.points], [p.worth for p in found.points]
     across, up = svg.ticks(min(xs), max(xs)), svg.ticks(min(ys), max(ys), 4)
     x, y = (
-        svg.Scale(across[0], across[-1], left, width - right),
-        svg.Scale(up[0], up[-1], bottom, top),
+        svg.PixelScale(across[0], across[-1], left, width - right),
+        svg.PixelScale(up[0], up[-1], bottom, top),
     )
     marks = [
         *svg.vertical_grid(x, across, bottom),
@@ -72,8 +72,9 @@ def trade(found: TradeOff) -> Markup:
         tip = f"{point.name}: {found.worth} {point.worth:.4f}, {found.spread} {point.spread:.4f}"
         marks.append(svg.group(dot, kind, tip))
         marks.append(svg.text(x(point.spread) + 10, label_at[point.name] + 4, point.name, "name"))
-    label = f"{found.worth} and {found.spread} of each model's lists"
-    return svg.drawing(width, height, marks, label)
+    return svg.drawing(
+        width, height, marks, f"{found.worth} and {found.spread} of each model's lists"
+    )
 
 
 def losses(curve: LossCurve) -> Markup:

@@ -190,7 +190,14 @@ def test_too_few_ratings_are_refused(spark: SparkSession, tmp_path: Path) -> Non
 
 def test_no_relevant_rating_is_refused(spark: SparkSession, tmp_path: Path, file: Path) -> None:
     with pytest.raises(InputError, match="is relevant"):
-        tuned(spark, tmp_path / "w", file, *IALS, "evaluation.relevant_rating=6")
+        tuned(
+            spark,
+            tmp_path / "w",
+            file,
+            *IALS,
+            "evaluation.relevant_rating=6",
+            "feedback.choices_from=3",
+        )
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_two_likings_are_found_in_users_nobody_has_seen(
     for model in ("ials", "item_knn", "als"):
         assert rows["users 2", model, "ndcg"].value > 1.15 * popular, model
     measured = sum(rows[f"users {n}/2", "ials", "ndcg"].n for n in (1, 2))
-    assert 100 < measured <= 120  # users, each in one group
+    assert 90 < measured <= 120  # users, each in one group
     assert not any(metric == "rmse" for _, _, metric in rows)
 
 

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from mfspark.evaluation.catalog import NDCG, RMSE
 from mfspark.queries.list_worth import TradeOff, TradePoint
-from mfspark.queries.report import charts
+from mfspark.queries.report import charts, svg
 from mfspark.queries.report.content import Bar, Distribution, Heatmap, LossCurve
 from mfspark.queries.summary import Figure, MetricFigures
 
@@ -138,7 +138,7 @@ def test_squares_are_the_darker_the_more_alike() -> None:
 
 def test_ticks_are_round_and_hold_the_range() -> None:
     for low, high in ((0.87, 1.04), (0.0, 0.0), (3.0, 3.0), (-2.0, 150.0), (1e-4, 2e-4)):
-        ticks = charts._ticks(low, high)
+        ticks = svg.ticks(low, high)
         assert ticks[0] <= low
         assert high <= ticks[-1]
         assert 2 <= len(ticks) <= 9
