@@ -65,8 +65,8 @@ MODELS: dict[ModelName, ModelEntry] = {
     "torch_mf": ModelEntry(torch_mf.fit),
     "svd": ModelEntry(svd.fit, SVDModel.from_record),
     "nmf": ModelEntry(nmf.fit),
-    "slim": ModelEntry(slim.fit, ItemWeights.from_record),
-    "ease": ModelEntry(ease.fit, ItemWeights.from_record),
+    "slim": ModelEntry(slim.fit, ItemWeights.from_record, fold_in=_as_it_is),
+    "ease": ModelEntry(ease.fit, ItemWeights.from_record, fold_in=_as_it_is),
 }
 REFERENCES: tuple[ModelName, ...] = tuple(name for name, entry in MODELS.items() if entry.reference)
 

@@ -85,7 +85,7 @@ def test_a_user_who_was_there_gets_the_list_they_had(tmp_path: Path, name: Model
 
 def test_who_takes_in_users_is_known() -> None:
     able = {name for name in MODELS if folds_in(name, Models())}
-    assert able == {"popularity", "item_knn", "als", "ials"}
+    assert able == {"popularity", "item_knn", "als", "ials", "slim", "ease"}
     by_rating = Models().changed("item_knn", {"rank_by": "rating"})
     assert not folds_in("item_knn", by_rating)
 

@@ -123,7 +123,7 @@ def test_users_held_out_whole_are_listed_by_what_is_known_of_them(tmp_path: Path
         fold(on, 2, TRAIN.take(~new), HELD.take(HELD.users % 4 == 0)),
         known=cut(TRAIN.take(new), 2, 2, "known", store),
     )
-    names: list[ModelName] = ["ials", "als", "item_knn", "popularity"]
+    names: list[ModelName] = ["ials", "als", "slim", "ease", "item_knn", "popularity"]
     results = on([Task(n, few(n), ("ranking",), part, f"trial/{n}") for n in names])
     for name, result in zip(names, results, strict=True):
         assert result.users is not None
