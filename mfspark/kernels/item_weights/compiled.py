@@ -14,7 +14,7 @@ from numba import njit
 from mfspark.kernels.arrays.tile import Array
 
 F = TypeVar("F", bound=Callable[..., Any])
-_FEW = 64  # items that there is room for at first
+_FEW = 512  # items that there is room for at first
 _SHARE = 0.25  # of the largest gain: who would gain so much comes in
 _CROWDED = 0.75  # of the active items: if fewer have a weight, those without are put out
 _SOME = 4  # rounds inside before all are looked at again
@@ -49,23 +49,13 @@ def add_products(
 
 
 @_compiled
-def _let_in(
-    gram: Array,
-    diagonal: Array,
-    residual: Array,
-    w: Array,
-    inside: Array,
-    active: Array,
-    n: int,
-    sub: Array,
-    net: Array,
-) -> tuple[int, Array, bool]:
-    """Put items without a weight out of an active set, and let in those that would gain most.
+def _put_out(
+    residual: Array, w: Array, inside: Array, active: Array, n: int, sub: Array, l1: float
+) -> int:
+    """Put items without a weight out of an active set of n, if many; return how many are left.
 
-    sub float32: the gram of the active items, kept with them. Returns how many are active, sub,
-    which may have grown, and whether any came in.
+    sub float32: the gram of the active items, which is kept with them.
     """
-    l1, l2, limit = net[0], net[1], net[2]
     live = np.empty(n, np.int64)
     kept = 0
     for a in range(n):
@@ -73,41 +63,38 @@ def _let_in(
             live[kept] = a
             kept += 1
     if kept > _CROWDED * n:
-        kept = n
-    else:
-        less = np.empty_like(sub)
-        for a in range(n):
-            inside[active[a]] = False
-        for k in range(kept):
-            row = sub[live[k]]
-            for j in range(kept):
-                less[k, j] = row[live[j]]
-            active[k] = active[live[k]]
-            inside[active[k]] = True
-        sub = less
+        return n
+    for a in range(n):
+        inside[active[a]] = False
+    for k in range(kept):  # in place: what is read lies at or behind what is written
+        row = sub[live[k]]
+        for j in range(kept):
+            sub[k, j] = row[live[j]]
+        active[k] = active[live[k]]
+        inside[active[k]] = True
+    return kept
+
+
+@_compiled
+def _let_in(
+    diagonal: Array, residual: Array, inside: Array, active: Array, n: int, net: Array
+) -> int:
+    """Let in those that would gain most; return how many are in the active set."""
+    l1, l2, limit = net[0], net[1], net[2]
     best = np.float32(0.0)
     for i in range(len(residual)):
         gain = residual[i] - l1
         if gain > limit and not inside[i]:
             best = max(best, gain * gain / (diagonal[i] + l2))
     if best == 0.0:
-        return kept, sub, False
-    n = kept
+        return n
     for i in range(len(residual)):
         gain = residual[i] - l1
         if gain > limit and not inside[i] and gain * gain >= _SHARE * best * (diagonal[i] + l2):
             inside[i] = True
             active[n] = i
             n += 1
-    if n > len(sub):
-        wider = np.empty((n + n // 2, n + n // 2), np.float32)
-        wider[:kept, :kept] = sub[:kept, :kept]
-        sub = wider
-    for a in range(n):
-        row = gram[active[a]]
-        for b in range(0 if a >= kept else kept, n):
-            sub[a, b] = row[active[b]]
-    return n, sub, True
+    return n
 
 
 @_compiled
@@ -137,12 +124,15 @@ def _descend_inside(
 
 
 @_compiled
-def descend(gram: Array, common: Array, own: Array, l1: float, l2: float, tol: float) -> Array:
+def descend(
+    gram: Array, common: Array, own: Array, room: Array, l1: float, l2: float, tol: float
+) -> tuple[Array, Array]:
     """Minimise w'Gw / 2 - w'g + l2 w'w / 2 + l1 sum w over w >= 0, for several g.
 
     gram float32 (m, m): G, symmetric and nonnegative; common float32 (targets, m): g of each; own
     int (targets): the item that is the target itself, whose weight stays 0; -1 where it is none of
-    the m. Returns w float32 (targets, m).
+    the m; room float32 (targets, r, r): what grams of active items are held in, whatever is in it.
+    Returns w float32 (targets, m), and room, which may have grown: fresh memory is what costs most.
 
     Coordinate descent on an active set. The residual g - G w is the gradient: an item outside may
     come in where it is above l1. Of those the ones that would gain most come in, some steps are
@@ -158,7 +148,6 @@ def descend(gram: Array, common: Array, own: Array, l1: float, l2: float, tol: f
     residual, w = common.copy(), np.zeros((n_targets, m), np.float32)
     steps, inside = np.zeros((n_targets, m), np.float32), np.zeros((n_targets, m), np.bool_)
     active, n = np.empty((n_targets, m), np.int32), np.zeros(n_targets, np.int64)
-    subs = [np.empty((_FEW, _FEW), np.float32) for _ in range(n_targets)]
     nets, busy = np.empty((n_targets, 3), np.float32), np.ones(n_targets, np.bool_)
     for t in range(n_targets):
         if own[t] >= 0:
@@ -175,13 +164,21 @@ def descend(gram: Array, common: Array, own: Array, l1: float, l2: float, tol: f
         for t in range(n_targets):
             if not busy[t]:
                 continue
-            n[t], subs[t], came = _let_in(
-                gram, diagonal, residual[t], w[t], inside[t], active[t], n[t], subs[t], nets[t]
-            )
+            before = _put_out(residual[t], w[t], inside[t], active[t], n[t], room[t], nets[t, 0])
+            n[t] = _let_in(diagonal, residual[t], inside[t], active[t], before, nets[t])
+            if n[t] > room.shape[1]:
+                size = 2 * n[t]
+                wider = np.empty((len(room), size, size), np.float32)
+                wider[:, : room.shape[1], : room.shape[1]] = room
+                room = wider
             for a in range(n[t]):
+                row = gram[active[t, a]]
+                for b in range(0 if a >= before else before, n[t]):
+                    room[t, a, b] = row[active[t, b]]
                 steps[t, active[t, a]] = w[t, active[t, a]]
+            came = n[t] > before
             rounds = _SOME if came else _ROUNDS
-            turns = _descend_inside(residual[t], w[t], active[t], n[t], subs[t], nets[t], rounds)
+            turns = _descend_inside(residual[t], w[t], active[t], n[t], room[t], nets[t], rounds)
             for a in range(n[t]):
                 i = active[t, a]
                 steps[t, i] = w[t, i] - steps[t, i]
@@ -196,7 +193,7 @@ def descend(gram: Array, common: Array, own: Array, l1: float, l2: float, tol: f
                         for k in range(len(row)):
                             mine[k] -= step * row[k]
         steps[:] = 0.0
-    return w
+    return w, room
 
 
 @_compiled
@@ -205,9 +202,12 @@ def descend_each(gram: Array, own: Array, l1: float, l2: float, tol: float, out:
 
     own int (targets): the target's own row of the gram, which is also its g.
     """
+    size = min(len(gram), _FEW)
+    room = np.empty((_SIDE_BY_SIDE, size, size), np.float32)
     for t in range(0, len(own), _SIDE_BY_SIDE):
         some = own[t : t + _SIDE_BY_SIDE]
-        out[t : t + _SIDE_BY_SIDE] = descend(gram, gram[some], some, l1, l2, tol)
+        found, room = descend(gram, gram[some], some, room, l1, l2, tol)
+        out[t : t + _SIDE_BY_SIDE] = found
 
 
 @_compiled
@@ -294,8 +294,10 @@ def descend_among(
     grams and offsets as in `gather_grams`; common float32 (targets, k): g, of which the first
     `sizes` (targets) count.
     """
-    none = np.full(1, -1)
+    none, k = np.full(1, -1), common.shape[1]
+    room = np.empty((1, k, k), np.float32)
     for t in range(len(sizes)):
         m = sizes[t]
         gram = grams[offsets[t] : offsets[t] + m * m].reshape(m, m)
-        out[t, :m] = descend(gram, common[t : t + 1, :m], none, l1, l2, tol)[0]
+        found, room = descend(gram, common[t : t + 1, :m], none, room, l1, l2, tol)
+        out[t, :m] = found[0]
