@@ -93,6 +93,7 @@ def zeros(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path
         f"models.run=[{names}]",
         "models.nmf.rank=3",
         'models.user_knn.rank_by="similarity"',
+        "feedback.choices_from=1",
         'evaluation.split="none"',
         "completed.max_cells=0",
         ratings=(folder / "ratings.csv",),

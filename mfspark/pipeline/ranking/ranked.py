@@ -182,7 +182,7 @@ class Ranked:
         chosen, rated = (
             self.popularity.item.gathered(self.store, tiles.layout, name) for name in ("bias", "n")
         )
-        order = np.lexsort((-rated, -chosen))  # ties go to the lower index
+        order = np.lexsort((rated == 0, -chosen))  # as popularity's own list; then by index
         if self.eligible is not None:
             order = order[self.eligible[order]]
         return top_up(
