@@ -20,8 +20,6 @@ _CROWDED = 0.75  # of the active items: if fewer have a weight, those without ar
 _SOME = 4  # rounds inside before all are looked at again
 _ROUNDS = 1000
 _PRECISION = 1e-6  # what float32 sums can be relied on for, of the largest number
-_SIDE_BY_SIDE = 8  # targets that share the rows of the gram that are read
-_TILE = 1024  # of a row, so that what is updated by it stays in the L1 cache: 32 KiB
 
 
 def _compiled(function: F) -> F:
@@ -125,74 +123,60 @@ def _descend_inside(
 
 @_compiled
 def descend(
-    gram: Array, common: Array, own: Array, room: Array, l1: float, l2: float, tol: float
+    gram: Array,
+    diagonal: Array,
+    common: Array,
+    own: int,
+    room: Array,
+    net: tuple[float, float, float],
 ) -> tuple[Array, Array]:
-    """Minimise w'Gw / 2 - w'g + l2 w'w / 2 + l1 sum w over w >= 0, for several g.
+    """Minimise w'Gw / 2 - w'g + l2 w'w / 2 + l1 sum w over w >= 0.
 
-    gram float32 (m, m): G, symmetric and nonnegative; common float32 (targets, m): g of each; own
-    int (targets): the item that is the target itself, whose weight stays 0; -1 where it is none of
-    the m; room float32 (targets, r, r): what grams of active items are held in, whatever is in it.
-    Returns w float32 (targets, m), and room, which may have grown: fresh memory is what costs most.
+    gram float32 (m, m): G, symmetric and nonnegative, and its diagonal (m); common float32 (m): g;
+    own: the item that is the target itself, whose weight stays 0; -1 where it is none of the m;
+    room float32 (r, r): what the gram of active items is held in, whatever is in it; net: l1, l2
+    and tol. Returns w float32 (m), and room, which may have grown: fresh memory costs most.
 
     Coordinate descent on an active set. The residual g - G w is the gradient: an item outside may
     come in where it is above l1. Of those the ones that would gain most come in, some steps are
     taken inside, and all are looked at again; when nobody comes in, what is inside is solved. It
     ends when then nobody outside is above l1, to within tol times the largest g of the target, and
-    no step inside is longer. Targets are solved by themselves, but side by side: a row of G that is
-    read serves all of them.
+    no step inside is longer.
     """
-    n_targets, m = common.shape
-    diagonal = np.empty(m, np.float32)
+    m = len(common)
+    residual, w = common.copy(), np.zeros(m, np.float32)
+    inside, active, n = np.zeros(m, np.bool_), np.empty(m, np.int32), 0
+    largest = np.float32(0.0)
     for i in range(m):
-        diagonal[i] = gram[i, i]
-    residual, w = common.copy(), np.zeros((n_targets, m), np.float32)
-    steps, inside = np.zeros((n_targets, m), np.float32), np.zeros((n_targets, m), np.bool_)
-    active, n = np.empty((n_targets, m), np.int32), np.zeros(n_targets, np.int64)
-    nets, busy = np.empty((n_targets, 3), np.float32), np.ones(n_targets, np.bool_)
-    for t in range(n_targets):
-        if own[t] >= 0:
-            inside[t, own[t]] = True  # never comes in
-        largest = np.float32(0.0)
-        for i in range(m):
-            if i != own[t]:
-                largest = max(largest, residual[t, i])
-        nets[t, 0], nets[t, 1], nets[t, 2] = l1, l2, max(tol, _PRECISION) * largest
-        busy[t] = largest > l1
-    for _ in range(_ROUNDS):
-        if not busy.any():
+        if i != own:
+            largest = max(largest, residual[i])
+    if own >= 0:
+        inside[own] = True  # never comes in
+    limits = np.empty(3, np.float32)
+    limits[0], limits[1], limits[2] = net[0], net[1], max(net[2], _PRECISION) * largest
+    for _ in range(_ROUNDS if largest > net[0] else 0):
+        kept = _put_out(residual, w, inside, active, n, room, limits[0])
+        n = _let_in(diagonal, residual, inside, active, kept, limits)
+        if n > len(room):
+            wider = np.empty((2 * n, 2 * n), np.float32)
+            wider[:kept, :kept] = room[:kept, :kept]
+            room = wider
+        steps = np.empty(n, np.float32)
+        for a in range(n):
+            steps[a] = w[active[a]]
+            row = gram[active[a]]
+            for b in range(0 if a >= kept else kept, n):
+                room[a, b] = row[active[b]]
+        rounds = _SOME if n > kept else _ROUNDS
+        turns = _descend_inside(residual, w, active, n, room, limits, rounds)
+        for a in range(n):
+            step = w[active[a]] - steps[a]
+            if step != 0.0:
+                row = gram[active[a]]
+                for i in range(m):
+                    residual[i] -= step * row[i]
+        if n == kept and turns == 1:
             break
-        for t in range(n_targets):
-            if not busy[t]:
-                continue
-            before = _put_out(residual[t], w[t], inside[t], active[t], n[t], room[t], nets[t, 0])
-            n[t] = _let_in(diagonal, residual[t], inside[t], active[t], before, nets[t])
-            if n[t] > room.shape[1]:
-                size = 2 * n[t]
-                wider = np.empty((len(room), size, size), np.float32)
-                wider[:, : room.shape[1], : room.shape[1]] = room
-                room = wider
-            for a in range(n[t]):
-                row = gram[active[t, a]]
-                for b in range(0 if a >= before else before, n[t]):
-                    room[t, a, b] = row[active[t, b]]
-                steps[t, active[t, a]] = w[t, active[t, a]]
-            came = n[t] > before
-            rounds = _SOME if came else _ROUNDS
-            turns = _descend_inside(residual[t], w[t], active[t], n[t], room[t], nets[t], rounds)
-            for a in range(n[t]):
-                i = active[t, a]
-                steps[t, i] = w[t, i] - steps[t, i]
-            busy[t] = came or turns > 1
-        for start in range(0, m, _TILE):
-            for i in range(m):
-                row = gram[i, start : start + _TILE]
-                for t in range(n_targets):
-                    step = steps[t, i]
-                    if step != 0.0:
-                        mine = residual[t, start : start + _TILE]
-                        for k in range(len(row)):
-                            mine[k] -= step * row[k]
-        steps[:] = 0.0
     return w, room
 
 
@@ -203,11 +187,10 @@ def descend_each(gram: Array, own: Array, l1: float, l2: float, tol: float, out:
     own int (targets): the target's own row of the gram, which is also its g.
     """
     size = min(len(gram), _FEW)
-    room = np.empty((_SIDE_BY_SIDE, size, size), np.float32)
-    for t in range(0, len(own), _SIDE_BY_SIDE):
-        some = own[t : t + _SIDE_BY_SIDE]
-        found, room = descend(gram, gram[some], some, room, l1, l2, tol)
-        out[t : t + _SIDE_BY_SIDE] = found
+    room, diagonal = np.empty((size, size), np.float32), np.diag(gram).copy()
+    for t in range(len(own)):
+        found = descend(gram, diagonal, gram[own[t]], own[t], room, (l1, l2, tol))
+        out[t], room = found[0], found[1]
 
 
 @_compiled
@@ -294,10 +277,11 @@ def descend_among(
     grams and offsets as in `gather_grams`; common float32 (targets, k): g, of which the first
     `sizes` (targets) count.
     """
-    none, k = np.full(1, -1), common.shape[1]
-    room = np.empty((1, k, k), np.float32)
+    k = common.shape[1]
+    room = np.empty((k, k), np.float32)
     for t in range(len(sizes)):
         m = sizes[t]
         gram = grams[offsets[t] : offsets[t] + m * m].reshape(m, m)
-        found, room = descend(gram, common[t : t + 1, :m], none, room, l1, l2, tol)
-        out[t, :m] = found[0]
+        diagonal = np.diag(gram).copy()
+        found, room = descend(gram, diagonal, common[t, :m], -1, room, (l1, l2, tol))
+        out[t, :m] = found
