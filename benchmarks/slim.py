@@ -20,7 +20,7 @@ from scipy.sparse import csr_array, csr_matrix
 from benchmarks.installed import installed
 from benchmarks.trial import Row, Trial, measured, ndcg, print_table, trial_of_spec
 from mfspark.kernels.arrays.top_n import top_columns
-from mfspark.models.item_weights.item_weights import ItemWeights
+from mfspark.models.item_weights.weight_model import ItemWeights
 from mfspark.samples.synthetic import SyntheticSpec
 
 N, THREADS, CHOICES_FROM = 10, len(os.sched_getaffinity(0)), 4.0

@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "mfspark"
 LIBRARY = sorted(PACKAGE.rglob("*.py"))
 ONE_CONCEPT_IN_LAYERS = {
-    "config", "factorization", "gates", "grid", "ingest", "knn", "models",
+    "config", "factorization", "gates", "grid", "ingest", "item_weights", "knn", "models",
     "kernels", "nearest_raters", "neighbors", "predict", "progress", "publish", "records", "report",
     "run", "side_features", "time_biases",
 }  # fmt: skip

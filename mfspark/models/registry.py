@@ -17,7 +17,7 @@ from mfspark.models.factor_model import FactorModel
 from mfspark.models.factorization import als, ials, nmf, svd, torch_mf
 from mfspark.models.factorization.svd import SVDModel
 from mfspark.models.item_weights import ease, slim
-from mfspark.models.item_weights.item_weights import ItemWeights
+from mfspark.models.item_weights.weight_model import ItemWeights
 from mfspark.models.neighbors import knn
 from mfspark.models.neighbors.knn import KNN
 

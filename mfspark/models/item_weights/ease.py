@@ -1,4 +1,4 @@
-"""Embarrassingly shallow autoencoders: weights of items in closed form (kernels.item_weights.ease).
+"""Embarrassingly shallow autoencoders: weights of items in closed form (Steck 2019).
 
 The Gramian is made block by block, inverted in one task, and the weights are cut into blocks again.
 """
@@ -16,10 +16,10 @@ from mfspark.grid.block_store import BlockStore
 from mfspark.grid.layout import Blocks, GridLayout
 from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.tile import Arrays, Numbers
-from mfspark.kernels.item_weights.ease import BYTES_A_CELL, closed_form
+from mfspark.kernels.item_weights.closed_form import BYTES_A_CELL, closed_form
 from mfspark.models.base import FitContext
-from mfspark.models.item_weights.gramian import gramian
-from mfspark.models.item_weights.item_weights import ItemWeights
+from mfspark.models.item_weights.co_occurrence import gramian
+from mfspark.models.item_weights.weight_model import ItemWeights
 
 
 def fit(context: FitContext, options: EASEOptions) -> ItemWeights:

@@ -1,4 +1,4 @@
-"""Sparse linear methods: an elastic net for each item (kernels.item_weights.slim)."""
+"""Sparse linear methods: an elastic net for each item (kernels.item_weights.coordinate_descent)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from mfspark.config.models import SLIMOptions
 from mfspark.grid.layout import Blocks
 from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.tile import Arrays, Numbers, stack_columns
-from mfspark.kernels.item_weights.slim import Choices, ElasticNet, solve_all, solve_among
+from mfspark.kernels.item_weights.coordinate_descent import (
+    Choices,
+    ElasticNet,
+    solve_all,
+    solve_among,
+)
 from mfspark.models.base import FitContext
-from mfspark.models.item_weights.gramian import gramian
-from mfspark.models.item_weights.item_weights import ItemWeights
+from mfspark.models.item_weights.co_occurrence import gramian
+from mfspark.models.item_weights.weight_model import ItemWeights
 
 ALL_ITEMS = 5_000
 """Up to so many items each is a candidate for all others, where nothing else is asked for."""

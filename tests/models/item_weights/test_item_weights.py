@@ -12,7 +12,7 @@ import pytest
 from mfspark.config.models import ModelName
 from mfspark.errors import ConfigError
 from mfspark.kernels.arrays.top_n import NOBODY
-from mfspark.models.item_weights.item_weights import ItemWeights
+from mfspark.models.item_weights.weight_model import ItemWeights
 from tests.support.contract import RATINGS, ModelContract, options_of
 from tests.support.grids import Array, Fit, Fitted, Ratings, bits, fitter, movielens, whole
 from tests.support.reference import elastic_net, shallow_autoencoder

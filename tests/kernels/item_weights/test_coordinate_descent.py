@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 
 from mfspark.kernels.arrays.tile import Tile
+from mfspark.kernels.item_weights.coordinate_descent import (
+    Choices,
+    ElasticNet,
+    solve_all,
+    solve_among,
+)
 from mfspark.kernels.item_weights.gramian import add_common
-from mfspark.kernels.item_weights.slim import Choices, ElasticNet, solve_all, solve_among
 from mfspark.kernels.item_weights.weights import SparseWeights
 from tests.support.grids import Array
 from tests.support.reference import elastic_net
@@ -96,7 +101,7 @@ def test_candidates_are_the_nearest_by_cosine() -> None:
 def test_the_gramians_of_a_few_targets_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     X, net = chosen(5, 150, 40), ElasticNet(1.0, 2.0, 1e-6)
     whole = solve_among(choices_of(X), np.arange(40), 10, net)
-    monkeypatch.setattr("mfspark.kernels.item_weights.slim._GRAMS", 250)
+    monkeypatch.setattr("mfspark.kernels.item_weights.coordinate_descent._GRAMS", 250)
     parts = solve_among(choices_of(X), np.arange(40), 10, net)
     for name, array in whole.arrays().items():
         np.testing.assert_array_equal(getattr(parts, name), array)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mfspark.kernels.item_weights.ease import closed_form
+from mfspark.kernels.item_weights.closed_form import closed_form
 from tests.support.reference import shallow_autoencoder
 
 
