@@ -63,7 +63,7 @@ def test_every_option_reaches_the_pipeline_and_steps_are_lines(
     assert requests == [
         (
             entry.Request(
-                *("train", "c.toml", ("a.csv", "b.csv"), ("u.csv",), ("i.csv",), ("t.csv",)),
+                *("train", ("c.toml",), ("a.csv", "b.csv"), ("u.csv",), ("i.csv",), ("t.csv",)),
                 *(str(tmp_path), "2026-11-22", ("als", "nmf"), ("seed=8",)),
             ),
             ("als",),

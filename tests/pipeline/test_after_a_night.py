@@ -99,8 +99,9 @@ def test_a_user_is_taken_in_as_a_half_step_would(first: Night, user: str) -> Non
     names = sorted(items)
     F = np.array([[*items[i][0], 1.0] for i in names])
     targets = np.array([[ratings.get(i, np.nan) - tiles.mean - items[i][1] for i in names]])
-    reg = models["als"]["reg"] * tiles.std
-    w = ridge_rows(targets, F, reg, models["als"]["prior_count"], models["als"]["damping"])[0][0]
+    prior_count = max(15.0, 0.75 * tiles.n_ratings**0.5)
+    reg = 9.75 / (75 + prior_count) * tiles.std
+    w = ridge_rows(targets, F, reg, prior_count, models["als"]["damping"])[0][0]
     scores = {i: tiles.mean + items[i][1] + w @ F[n] for n, i in enumerate(names)}
     check(fold_in(run, ratings, "als", 5).items, scores, ratings)
 

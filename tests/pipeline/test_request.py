@@ -35,7 +35,7 @@ def begin(request: Request, inputs: list[dict[str, Any]] = OTHER, seed: int = 42
 
 
 def ingested(root: Path, **changes: Any) -> Request:
-    given = Request("ingest", None, ("r 1.csv",), warehouse=str(root), run_date=DATE)
+    given = Request("ingest", (), ("r 1.csv",), warehouse=str(root), run_date=DATE)
     return replace(given, **changes)
 
 
@@ -152,7 +152,7 @@ def test_a_range_of_nights_names_its_ratings(tmp_path: Path) -> None:
         {"warehouse": ""},
         {"run_date": ""},
         {"models": ("",)},
-        {"config": ""},
+        {"config": ("",)},
     ],
     ids=lambda given: next(iter(given)),
 )

@@ -315,7 +315,7 @@ def test_what_no_manifest_names_goes_when_it_is_old(object_storage: Any) -> None
     storage = object_storage("moto")
     run = publish_day(storage, 10)
     listed = {file.key for file in storage.files("runs")}
-    stray = f"runs/{run}/top_n/part-00000-late.parquet"
+    stray = f"runs/{run}/serving/part-00000-late.parquet"
     storage.put(stray, b"late")
     warehouse = Warehouse(storage)
     assert collect(warehouse, keep=5).strays == [], "younger than the grace time"
@@ -327,7 +327,7 @@ def test_what_no_manifest_names_goes_when_it_is_old(object_storage: Any) -> None
 def test_on_a_disk_files_of_others_stay(tmp_path: Path) -> None:
     """No task writes where readers look, so what is there is somebody's."""
     run = publish_day(tmp_path, 10)
-    note = run_dir(Warehouse(tmp_path), run) / "top_n" / "note.txt"
+    note = run_dir(Warehouse(tmp_path), run) / "serving" / "note.txt"
     note.write_text("mine")
     assert collect(Warehouse(tmp_path), keep=5, now=NOW + 2 * DAY).strays == []
     assert note.read_text() == "mine"

@@ -279,7 +279,7 @@ def test_what_a_killed_task_left_beside_a_table_is_not_published(tmp_path: Path)
     """A task wrote its file and was killed before it said so; its second try wrote another."""
     night = made.ready(tmp_path, NEW)
     table = tmp_path / night.tables_key / "top_n"
-    pq.write_table(made.top_n(9.0, 0), table / "part-00000-0123456789ab.parquet")
+    pq.write_table(made.lists(9.0, 0), table / "part-00000-0123456789ab.parquet")
     (table / ".part-00001-0123456789ab.parquet.tmp").write_bytes(b"half")
     publish(night, made.IDS, [{"model": "als", "rmse": NEW}], [])
     run = tmp_path / "runs" / night.run_id

@@ -60,7 +60,7 @@ def assert_whole(storage: ObjectStorage) -> None:
         assert list(damages(warehouse, run_id)) == []
         assert unlisted(warehouse, warehouse.manifest(run_id)) == []
     assert storage.files("scratch") == []
-    assert [file.key for file in storage.files("exports")] == ["exports/top_n.parquet"]
+    assert [file.key for file in storage.files("exports")] == ["exports/serving.parquet"]
 
 
 @pytest.mark.parametrize("kind", PASSING)

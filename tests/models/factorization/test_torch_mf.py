@@ -284,7 +284,7 @@ def test_the_defaults_give_the_same_error_on_1_2_7_and_16_blocks(
     rmse = [fit(every.take(~test), blocks).rmse(every.take(test)) for blocks in (1, 2, 7, 16)]
     assert min(rmse) > 0.88
     assert max(rmse) < 0.895
-    assert max(rmse) - min(rmse) < 1e-3
+    assert max(rmse) - min(rmse) < 1.5e-3
 
 
 def test_who_rated_an_item_tells_of_it(data_set: Any, tmp_path: Path) -> None:
