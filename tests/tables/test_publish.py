@@ -278,7 +278,7 @@ def test_a_run_published_meanwhile_is_not_replaced(tmp_path: Path) -> None:
 def test_what_a_killed_task_left_beside_a_table_is_not_published(tmp_path: Path) -> None:
     """A task wrote its file and was killed before it said so; its second try wrote another."""
     night = made.ready(tmp_path, NEW)
-    table = tmp_path / night.tables_key / "top_n"
+    table = tmp_path / night.tables_key / "serving"
     pq.write_table(made.lists(9.0, 0), table / "part-00000-0123456789ab.parquet")
     (table / ".part-00001-0123456789ab.parquet.tmp").write_bytes(b"half")
     publish(night, made.IDS, [{"model": "als", "rmse": NEW}], [])
@@ -287,7 +287,7 @@ def test_what_a_killed_task_left_beside_a_table_is_not_published(tmp_path: Path)
     listed = {f"{t}/{f.name}" for t, entry in manifest.tables.items() for f in entry.files}
     found = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
     assert found == listed | {"manifest.json"}
-    assert set(pq.read_table(run / "top_n")["score"].to_pylist()) == {NEW}
+    assert set(pq.read_table(run / "serving")["score"].to_pylist()) == {NEW}
 
 
 def test_a_refused_rerun_after_the_rename_leaves_no_run_behind(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def edited(path, old, new):
     """Replace text in the XML of the first sheet (openpyxl cannot store results of formulas)."""
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
-    xml = parts["xl/worksheets/sheet1.xml"].replace(b"<v/>", b"<v />")  # as lxml writes it
+    xml = parts["xl/worksheets/sheet1.xml"].replace(b"<v></v>", b"<v />")  # as lxml writes it
     assert old in xml
     parts["xl/worksheets/sheet1.xml"] = xml.replace(old, new)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
