@@ -65,6 +65,7 @@ def test_item_knn_predicts_what_it_predicted_for_the_test_ratings(survey: Publis
     [
         ("user_knn", "r.user_id = l.reason and r.item_id = l.item_id"),
         ("item_knn", "r.item_id = l.reason and r.user_id = l.user_id"),
+        ("slim", "r.item_id = l.reason and r.user_id = l.user_id"),
     ],
 )
 def test_reasons_are_neighbors_who_rated_it_or_items_they_rated(
@@ -81,7 +82,7 @@ def test_reasons_are_neighbors_who_rated_it_or_items_they_rated(
     silent = survey.rows("select tier, model from {top_n} where reason is null group by all")
     assert {row["tier"] for row in silent if row["model"] == model} <= {"popularity"}
     given = survey.rows("select distinct model from {top_n} where reason is not null")
-    assert {row["model"] for row in given} == {"user_knn", "item_knn"}
+    assert {row["model"] for row in given} == {"user_knn", "item_knn", "slim"}
 
 
 def test_the_heatmap_has_every_pair_of_users_as_similar_as_neighbors_are(
