@@ -182,10 +182,10 @@ def _check_writable(out: Path) -> None:
 
 def _print_trials(screen: Console, model: TunedModel) -> None:
     """Print the best trials, and the one with the configured options."""
-    done = [trial for trial in model.trials if trial.value is not None]
-    worst = model.metric.lower_is_better
-    ranked = sorted(done, key=lambda t: (t.value or 0.0) * (1 if worst else -1))
-    shown = ranked[:_SHOWN]
+    done = [(t.value, t.number, t) for t in model.trials if t.value is not None]
+    sign = 1 if model.metric.lower_is_better else -1
+    ranked = sorted(done, key=lambda each: (sign * each[0], each[1]))
+    shown = [trial for *_, trial in ranked[:_SHOWN]]
     if model.trials[0] not in shown:
         shown.append(model.trials[0])
     keys = list(model.trials[0].params)

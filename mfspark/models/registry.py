@@ -71,6 +71,11 @@ MODELS: dict[ModelName, ModelEntry] = {
 REFERENCES: tuple[ModelName, ...] = tuple(name for name, entry in MODELS.items() if entry.reference)
 
 
+def with_references(run: tuple[ModelName, ...]) -> tuple[ModelName, ...]:
+    """Return the models that a configuration runs, then the references that are not among them."""
+    return (*run, *(name for name in REFERENCES if name not in run))
+
+
 def fit_model(name: ModelName, context: FitContext, options: Models) -> Model:
     """Fit one model on the ratings of a context."""
     return MODELS[name].fit(context, options.of(name))

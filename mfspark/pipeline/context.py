@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,9 +12,12 @@ from mfspark.grid.block_store import ParquetStore
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import TileSet
 from mfspark.grid.runners import OnSpark
-from mfspark.grid.shared_storage import gather_traffic
+from mfspark.grid.shared_storage import check_shared, gather_traffic
 from mfspark.models.records import requests_key
 from mfspark.storage.traffic import Traffic, tally_of
+from mfspark.system.spark import spark_session
+from mfspark.system.task_errors import task_errors
+from mfspark.tables.nearby import nothing_left_nearby
 from mfspark.tables.night import Night
 from mfspark.tables.records import RecordKey
 
@@ -70,3 +74,16 @@ class RunContext:
         asked = tally_of(storage.root).take()
         if asked.requests:
             self.night.finish(key, (self.night.find(key) or Traffic()) + asked)
+
+
+@contextmanager
+def session_for(night: Night, work: str = "run") -> Generator[RunContext]:
+    """Yield a night on a Spark session that is started for the size of its inputs.
+
+    Raises MfsparkError where driver and executors do not share the warehouse, and what tasks
+    raised with a remedy as it was raised there. What tasks left on this machine goes at the end.
+    """
+    size = sum(file["bytes"] for file in night.inputs)
+    with nothing_left_nearby(), spark_session(input_bytes=size) as spark, task_errors():
+        check_shared(spark, night.storage)
+        yield RunContext(spark, night, work)

@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from mfspark.errors import InputError
+from mfspark.evaluation.relevance import choices_from, relevant_from
 from mfspark.evaluation.splits import PAIR, split_ratings
 from mfspark.grid.cut import cut_frame
 from mfspark.grid.layout import GridLayout, TileSet
@@ -61,6 +62,17 @@ class Dataset:
         return RatingScale.published(
             report.rating_scale, report.rating_step, options.clamp, options.round_to
         )
+
+    @property
+    def relevant_from(self) -> float:
+        """Test ratings from here on are relevant."""
+        return relevant_from(self.context.config.evaluation, self.report.rating_scale)
+
+    @property
+    def choices_from(self) -> float | None:
+        """Training ratings from here on are choices; None: all of them. Raises ConfigError."""
+        config = self.context.config
+        return choices_from(config.feedback, config.evaluation, self.report.rating_scale)
 
     def read(self, table: str) -> DataFrame:
         """Read a table of this night."""

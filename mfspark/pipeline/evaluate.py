@@ -20,7 +20,6 @@ from mfspark.evaluation.metrics import (
     user_errors,
     user_ranks,
 )
-from mfspark.evaluation.relevance import relevant_from
 from mfspark.kernels.lists.thirds import Thirds
 from mfspark.models.records import EVALUATE, EvaluationRecord
 from mfspark.pipeline.context import RunContext
@@ -74,7 +73,8 @@ def _write_user_metrics(
     dataset: Dataset, lists: DataFrame, test: DataFrame, figures: DataFrame
 ) -> None:
     """Write what each model did for each user; the next night is compared with it, user by user."""
-    ranks = user_ranks(lists, test, *_protocol(dataset))
+    k = dataset.context.config.evaluation.k
+    ranks = user_ranks(lists, test, k, dataset.relevant_from)
     of_lists = figures.filter(F.col("part") == EVERYTHING).drop("part")
     both = ranks.join(of_lists, ["model", "user_idx"], "full").join(dataset.ids("user"), "user_idx")
     errors = user_errors(dataset.read("test_predictions"))
@@ -111,7 +111,7 @@ def _write_segments(
     of_items = parts_of(fits, "train", "item", popularity).withColumnRenamed("idx", "item_idx")
     items = of_items.join(dataset.ids("item"), "item_idx").select("item_id", "part")
     errors = user_errors(dataset.read("test_predictions").join(items, "item_id"), by)
-    ranks = user_ranks(lists, test.join(of_items, "item_idx"), *_protocol(dataset), ["part"])
+    ranks = user_ranks(lists, test.join(of_items, "item_idx"), k, dataset.relevant_from, ["part"])
     by_item = [
         _by_rating(dataset, errors, by),
         mean_metrics(ranks, "ranking", k, by),
@@ -133,12 +133,6 @@ def _by_rating(dataset: Dataset, users: DataFrame, by: Sequence[str] = BY_MODEL)
     """Return the metrics of rating predictions; none where there are no ratings to predict."""
     rated = dataset.context.config.ingest.feedback != "implicit"
     return rating_metrics(users.filter("n_test > 0").filter(F.lit(rated)), by)
-
-
-def _protocol(dataset: Dataset) -> tuple[int, float]:
-    """Return how long the lists are that are measured, and from where on a rating is relevant."""
-    options = dataset.context.config.evaluation
-    return options.k, relevant_from(options, dataset.report.rating_scale)
 
 
 def _split(dataset: Dataset) -> Column:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from mfspark.config.models import ModelName
-from mfspark.evaluation.relevance import choices_from
 from mfspark.grid.training import RECORD_EVERY, Checkpoint
 from mfspark.models.base import FitContext, Model
 from mfspark.models.factor_model import FactorModel
 from mfspark.models.records import Fit, Subset, fit_key
-from mfspark.models.registry import REFERENCES, fit_model, load_model
+from mfspark.models.registry import fit_model, load_model, with_references
 from mfspark.pipeline.context import RunContext
 from mfspark.pipeline.side_features import side_features
 from mfspark.pipeline.start_factors import start_factors
@@ -33,8 +32,7 @@ class Fits:
     @property
     def names(self) -> tuple[ModelName, ...]:
         """The models that are measured: the configured ones, then the references."""
-        run = self.context.config.models.run
-        return (*run, *(name for name in REFERENCES if name not in run))
+        return with_references(self.context.config.models.run)
 
     def model(self, name: ModelName, subset: Subset) -> Model:
         """Return a model fitted on a subset; fitted now unless this night did so before."""
@@ -71,11 +69,6 @@ class Fits:
         model = fit_model(name, self._fit_context(name, subset), options)
         return Fit(model.record(), round(time.perf_counter() - began, 3))
 
-    def _choices_from(self) -> float | None:
-        config = self.context.config
-        scale = self.dataset.report.rating_scale
-        return choices_from(config.feedback, config.evaluation, scale)
-
     def _fit_context(self, name: ModelName, subset: Subset) -> FitContext:
         context, dataset = self.context, self.dataset
         reference = f"{subset}/{name}"
@@ -93,7 +86,7 @@ class Fits:
                 RECORD_EVERY,
             ),
             baseline=lambda: self.baseline(subset),
-            choices_from=self._choices_from(),
+            choices_from=dataset.choices_from,
             attributes=lambda side: side_features(context, dataset, side),
             start_factors=start_factors(context, dataset, name) if subset == "all" else None,
         )

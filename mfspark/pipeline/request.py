@@ -18,9 +18,7 @@ from mfspark.samples.survey import survey_files
 from mfspark.system.command_line import CommandLine
 from mfspark.system.redaction import redact
 from mfspark.system.spark import spark_session
-from mfspark.system.task_errors import task_errors
 from mfspark.tables.lock import hold_lock
-from mfspark.tables.nearby import nothing_left_nearby
 from mfspark.tables.night import Night
 from mfspark.tables.waiting import nights_of_other_ratings, waiting_nights
 from mfspark.tables.warehouse import Warehouse
@@ -166,9 +164,8 @@ def execute(request: Request, progress: Progress, only: Sequence[ModelName] = ()
 
     `only` limits stage train to some of the configured models. Raises MfsparkError.
     """
-    from mfspark.grid.shared_storage import check_shared
     from mfspark.models.records import INGEST
-    from mfspark.pipeline.context import RunContext
+    from mfspark.pipeline.context import session_for
     from mfspark.pipeline.feedback import with_feedback
     from mfspark.pipeline.ingest import InputFiles
 
@@ -189,10 +186,7 @@ def execute(request: Request, progress: Progress, only: Sequence[ModelName] = ()
         if not night.published:
             if not night.finished(INGEST):
                 files.check(config.ingest)  # what cannot be read is refused before Spark starts
-            size = sum(file["bytes"] for file in night.inputs)
-            with nothing_left_nearby(), spark_session(input_bytes=size) as spark, task_errors():
-                check_shared(spark, warehouse.storage)
-                context = RunContext(spark, night, name)
+            with session_for(night, name) as context:
                 run(Work(context, files, only or config.models.run), request.stage, progress)
                 if not night.published:
                     context.count_requests()

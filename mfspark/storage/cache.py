@@ -64,14 +64,15 @@ class MachineCache:
             return
         held = BytesIO()
         yield held
-        storage.put(key, held.getvalue())
-        self._keep(self._path(storage, key), held.getbuffer())
+        content = held.getvalue()
+        storage.put(key, content)
+        self._keep(self._path(storage, key), content)
 
     def _path(self, storage: Storage, key: str) -> Path:
         name = "\n".join((self.night, storage.root, key))
         return _directory() / hashlib.sha256(name.encode()).hexdigest()
 
-    def _keep(self, path: Path, content: memoryview) -> None:
+    def _keep(self, path: Path, content: bytes) -> None:
         """Write a copy, in the place of an older one, if there is room."""
         with _locked(path.with_name(f"lock-{path.name[:2]}")):
             beside = path.with_name(f"{path.name}.tmp")

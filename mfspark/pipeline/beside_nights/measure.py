@@ -21,7 +21,6 @@ from mfspark.config.models import ModelName, Models
 from mfspark.errors import MfsparkError
 from mfspark.evaluation.catalog import Metric, MetricKind
 from mfspark.evaluation.in_memory import errors_of_users, ranking_of_users, value_of_users
-from mfspark.evaluation.relevance import choices_from, relevant_from
 from mfspark.grid.block_store import BlockStore, MemoryStore
 from mfspark.grid.layout import Blocks
 from mfspark.grid.training import Checkpoint
@@ -63,16 +62,15 @@ class Protocol:
 
 def protocol_of(dataset: Dataset) -> Protocol:
     """Return how the models of a night are measured."""
-    context, evaluation = dataset.context, dataset.context.config.evaluation
+    context = dataset.context
     attributes: dict[Side, Blocks] = {}
     for side in SIDES:
         if blocks := side_features(context, dataset, side):
             attributes[side] = blocks
-    scale = dataset.report.rating_scale
     return Protocol(
-        k=evaluation.k,
-        relevant_from=relevant_from(evaluation, scale),
-        choices_from=choices_from(context.config.feedback, evaluation, scale),
+        k=context.config.evaluation.k,
+        relevant_from=dataset.relevant_from,
+        choices_from=dataset.choices_from,
         scale=dataset.scale,
         seed=context.config.seed,
         attributes=attributes,

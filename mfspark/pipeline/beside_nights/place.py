@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from mfspark.pipeline.context import RunContext
 from mfspark.pipeline.feedback import with_feedback
 from mfspark.pipeline.ingest import InputFiles
 from mfspark.pipeline.request import Request
 from mfspark.pipeline.standard_input import spooled
-from mfspark.system.spark import spark_session
 from mfspark.tables.lock import hold_lock
 from mfspark.tables.night import Night, base_of, name_run
 from mfspark.tables.warehouse import Warehouse
@@ -38,13 +36,3 @@ def night_beside(request: Request, purpose: str) -> Generator[tuple[Night, Input
         night.storage.discard(night.scratch())
         if not night.storage.moves:
             night.storage.discard(night.tables_key)
-
-
-@contextmanager
-def session_for(night: Night) -> Generator[RunContext]:
-    """Yield the night on a Spark session, which is started for the size of its inputs."""
-    from mfspark.grid.shared_storage import check_shared
-
-    with spark_session(input_bytes=sum(file["bytes"] for file in night.inputs)) as spark:
-        check_shared(spark, night.storage)
-        yield RunContext(spark, night)

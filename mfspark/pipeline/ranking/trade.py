@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from mfspark.evaluation.metrics import mean_metrics, user_ranks
-from mfspark.evaluation.relevance import relevant_from
 from mfspark.kernels.lists.thirds import Thirds
 from mfspark.models.records import Trade
 from mfspark.pipeline.ranking.list_figures import EVERYTHING, list_figures, ratings_of
@@ -24,8 +23,8 @@ def measure_trade(fits: Fits, name: ModelName) -> Trade:
 
     Ranks once more, as far as there are candidates, and joins both lists with the test part.
     """
-    context, dataset = fits.context, fits.dataset
-    options, k = context.config.evaluation, context.config.evaluation.k
+    dataset = fits.dataset
+    k = dataset.context.config.evaluation.k
     reranker = reranker_of(fits, name, "train", k)
     assert reranker is not None
     ranked = [rank_items(fits, name, "train", reranker.n_candidates, explained=False)]
@@ -33,8 +32,7 @@ def measure_trade(fits: Fits, name: ModelName) -> Trade:
     figures: list[dict[str, float]] = []
     for chooses in (None, reranker):
         lists = lists_of(fits, ranked, k, chooses)
-        relevant = relevant_from(options, dataset.report.rating_scale)
-        ranks = user_ranks(lists, dataset.ratings("test"), k, relevant)
+        ranks = user_ranks(lists, dataset.ratings("test"), k, dataset.relevant_from)
         said = list_figures(fits, ranked, "train", k, popularity, chooses)
         listed = said.filter(F.col("part") == EVERYTHING)
         rows = mean_metrics(ranks, "ranking", k).unionByName(mean_metrics(listed, "listed", k))

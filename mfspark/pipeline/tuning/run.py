@@ -15,8 +15,8 @@ from mfspark.evaluation.catalog import NDCG, RMSE, Metric
 from mfspark.pipeline import ingest
 from mfspark.pipeline.beside_nights.folds import Fold, Folds
 from mfspark.pipeline.beside_nights.measure import Measure, Protocol, protocol_of
-from mfspark.pipeline.beside_nights.place import night_beside, session_for
-from mfspark.pipeline.context import RunContext
+from mfspark.pipeline.beside_nights.place import night_beside
+from mfspark.pipeline.context import RunContext, session_for
 from mfspark.pipeline.dataset import Dataset
 from mfspark.pipeline.ingest import InputFiles
 from mfspark.pipeline.progress import Progress

@@ -15,12 +15,12 @@ from mfspark.config.models import ModelName
 from mfspark.errors import ConfigError
 from mfspark.evaluation.catalog import of_kind
 from mfspark.evaluation.in_memory import interval_of
-from mfspark.models.registry import REFERENCES, folds_in
+from mfspark.models.registry import folds_in, with_references
 from mfspark.pipeline import ingest
 from mfspark.pipeline.beside_nights.folds import cut_fold
 from mfspark.pipeline.beside_nights.measure import Measure, Result, Task, protocol_of
-from mfspark.pipeline.beside_nights.place import night_beside, session_for
-from mfspark.pipeline.context import RunContext
+from mfspark.pipeline.beside_nights.place import night_beside
+from mfspark.pipeline.context import RunContext, session_for
 from mfspark.pipeline.dataset import Dataset
 from mfspark.pipeline.progress import Progress
 from mfspark.pipeline.request import Request
@@ -88,13 +88,12 @@ def _models_of(
     config: Config, protocol: ProtocolName
 ) -> tuple[tuple[ModelName, ...], tuple[str, ...]]:
     """Return the models that are measured, and those that are not and why."""
-    run = config.models.run
-    asked: list[ModelName] = [*run, *(name for name in REFERENCES if name not in run)]
+    asked: tuple[ModelName, ...] = with_references(config.models.run)
     if config.ingest.feedback == "implicit":
-        asked = [name for name in asked if config.models.of(name).ranks_choices]
+        asked = tuple(name for name in asked if config.models.of(name).ranks_choices)
     if protocol != "users":
-        return tuple(asked), ()
-    able: tuple[ModelName, ...] = tuple(n for n in asked if folds_in(n, config.models))
+        return asked, ()
+    able: tuple[ModelName, ...] = tuple(name for name in asked if folds_in(name, config.models))
     left_out = tuple(
         f"{name} takes in no users after training" for name in asked if name not in able
     )
