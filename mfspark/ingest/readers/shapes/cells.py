@@ -11,6 +11,7 @@ import numpy as np
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*")
 _PRODUCT = re.compile(r"B0[0-9A-Z]{8}|[0-9]{9}[0-9X]|97[89][0-9]{10}")
+_CODE = re.compile(r"[^\s@]*[0-9][^\s@]*")
 _SCALE_LIMIT = 100  # ratings reach from -100 to 100, or have few values
 _FEW_VALUES = 12
 
@@ -46,6 +47,11 @@ class Cells:
     def mostly_numbers(self) -> bool:
         """Whether at least half are; formulas and errors such as #N/A stand for numbers."""
         return 2 * sum(is_number(c) or c[0] in "=#" for c in self.filled) >= len(self.filled)
+
+    @cached_property
+    def are_codes(self) -> bool:
+        """Whether they are words with digits, such as id36 or 7f3a; no names, no addresses."""
+        return all(_CODE.fullmatch(text) for text in self.filled)
 
     @cached_property
     def n_distinct(self) -> int:

@@ -51,7 +51,7 @@ def rows_left_out(columns: Sequence[Cells], user: int, numeric: Sequence[int]) -
     codes = not_rated_codes(people, range(len(people)))
     table = _table(columns, numeric, codes).T
     rest = [row for row in range(len(table)) if row not in why]
-    sums = summing_lines(table[rest])
+    sums = summing_lines(table[rest], _written_finer([columns[i].texts for i in numeric], rest))
     why |= {rest[line]: word for line, word in sums.items()}
     rest = [row for row in rest if row not in why and row not in maybe]
     for row in sorted(maybe - set(why)):
@@ -159,6 +159,24 @@ def _table(columns: Sequence[Cells], which: Sequence[int], codes: tuple[float, .
     table = np.stack([columns[i].numbers for i in which])
     table[~np.isfinite(table) | np.isin(table, codes)] = np.nan
     return table
+
+
+def _written_finer(columns: Sequence[Sequence[str]], rows: Sequence[int]) -> np.ndarray:
+    """Mark the one of some rows whose numbers all have more digits behind the point than others.
+
+    As where people give 4 and 5, and the averages below are 3.0 and 4.5. bool (rows).
+    """
+    digits = [[_digits(column[row]) for column in columns if column[row]] for row in rows]
+    least, most = (np.array([f(row, default=0) for row in digits]) for f in (min, max))
+    marks = np.zeros(len(rows), bool)
+    if len(rows) > 1:
+        finest = int(least.argmax())
+        marks[finest] = least[finest] > np.delete(most, finest).max()
+    return marks
+
+
+def _digits(number: str) -> int:
+    return len(number.replace(",", ".").partition(".")[2])
 
 
 def is_row_index(name: str, column: Cells) -> bool:

@@ -19,18 +19,21 @@ _NO_WEIGHT = 0.05  # of the largest; less may be rounding
 _EXTREMES = ("largest", "smallest", "median", "deviation", "number", "sum", "mean")
 
 
-def summing_lines(table: np.ndarray) -> dict[int, str]:
+def summing_lines(table: np.ndarray, finer: np.ndarray | None = None) -> dict[int, str]:
     """Return the lines of a table that sum up others, each with what it is of them.
 
-    `table` is float64 (n_lines, n_cells), NaN where a cell is blank.
+    `table` is float64 (n_lines, n_cells), NaN where a cell is blank. `finer`, bool (n_lines), marks
+    a line that is written with more digits than any other: it is none of them, so that what it may
+    be by chance does not count.
     """
+    finer = np.zeros(len(table), bool) if finer is None else finer
     found: dict[int, str] = {}
     if len(table) < _FEWEST_CELLS or table.shape[1] < _FEWEST_CELLS:
         return found
     decimals = np.array([_decimals(line) for line in table])
     room = (0.5 * 10.0**-decimals + 1e-9)[:, None]
     while True:
-        new = _next_line(table, room, found)
+        new = _next_line(table, room, finer, found)
         if new is None:
             return found
         found |= new
@@ -111,7 +114,9 @@ def is_weighted_sum(values: np.ndarray, others: np.ndarray) -> bool:
     return bool(rank == n_weights and above_0 and close.mean() >= _NEARLY_ALL)
 
 
-def _next_line(table: np.ndarray, room: np.ndarray, found: dict[int, str]) -> dict[int, str] | None:
+def _next_line(
+    table: np.ndarray, room: np.ndarray, finer: np.ndarray, found: dict[int, str]
+) -> dict[int, str] | None:
     rest = np.array([n not in found for n in range(len(table))])
     known = np.isfinite(table)
     for block in _blocks(table, rest, sorted(found)):
@@ -123,7 +128,8 @@ def _next_line(table: np.ndarray, room: np.ndarray, found: dict[int, str]) -> di
             likely = (n_hits >= _FEWEST_CELLS) & (n_hits >= _NEARLY_ALL * n_cells)
             likely &= n_cells >= _COVERED * possible.sum(1)
             for line in np.flatnonzero(likely):
-                if _is_no_chance(table, int(line), expected[line], hits[line], room[line, 0]):
+                one = int(line), expected[line], hits[line], room[line, 0]
+                if finer[line] or _is_no_chance(table, *one):
                     return {int(line): f"the {word} of the others"}
     return None
 

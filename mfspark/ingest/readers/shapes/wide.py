@@ -6,6 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from mfspark.config.config import IngestOptions
 
 _SHARED = 0.7  # of the columns must reach over the scale
+_IDS = 10  # fewer may be anything
 _SHOWN = 3  # rows left out that are named
 
 
@@ -170,9 +172,23 @@ class Wide:
         return len({plain_name(name) for name in self.names} & sure)
 
     @property
-    def numbered_users(self) -> int:
-        """Number of users, if they are numbers."""
-        return len(self.user.filled) if self.user and self.user.mostly_numbers else 0
+    def may_be_long(self) -> bool:
+        """Whether there are ids and two columns of numbers, which may be another id and a rating.
+
+        Or three, of unlike range. In a few rows, and where people have names, it is not worth a
+        doubt.
+        """
+        user, items = self.user, [self.cells[i] for i, _ in self.columns.items]
+        if user is None or len(user.filled) < _IDS:
+            return False
+        alike = all(on_one_scale(*pair) for pair in combinations(items, 2))
+        few = len(items) == 2 or (len(items) == 3 and not alike)
+        return few and (user.mostly_numbers or user.are_codes)
+
+    @property
+    def has_more_columns(self) -> bool:
+        """Whether there are columns beside the user and the items."""
+        return len(self.cells) > len(self.columns.items) + (self.user is not None)
 
 
 def user_column(

@@ -137,6 +137,20 @@ def test_rows_that_sum_up_are_rejected(read, ratings_of, rejects_of, file, how, 
     assert rejects_of(found) == [(where, "totals_row", ",".join(map(str, summed)))]
 
 
+def test_means_that_a_person_may_have_given_are_known_by_how_they_are_written(
+    read, ratings_of, rejects_of, file
+):
+    rows = [(k % 5 + 1, (k + 2) % 5 + 1, (2 * k) % 5 + 1) for k in range(20)]  # all means are 3
+    people = [(PEOPLE[k], *row) for k, row in enumerate(rows)]
+    found = read(
+        file("s.csv", sheet(("Name", *FILMS[:3]), [*people, ("Zzz", "3.0", "3.0", "3.0")]))
+    )
+    assert len(ratings_of(found)) == 60
+    assert [(line, reason) for line, reason, _ in rejects_of(found)] == [(22, "totals_row")]
+    plain = read(file("s.csv", sheet(("Name", *FILMS[:3]), [*people, ("Zzz", "3", "3", "3")])))
+    assert len(ratings_of(plain)) == 63
+
+
 def test_several_rows_that_sum_up(read, ratings_of, rejects_of, file):
     rows = grid()
     lines = [

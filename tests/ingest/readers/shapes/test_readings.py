@@ -375,6 +375,17 @@ def _summed(chance, order, films, cells):
     return tuple(sums.get(name, label.get(name, "")) for name in order)
 
 
+@pytest.mark.parametrize("user", ["{}", "id{}", "7f{}a"])
+def test_ids_and_two_columns_of_numbers_among_more_may_be_a_long_table(read, file, user):
+    """Without a name that says what is what; with only five columns, no order is usual."""
+    rows = [
+        (7 * k % 40 + 1, user.format(k), 37 * k % 97, 1_061_719_491 + k, k % 6) for k in range(21)
+    ]
+    path = file("t.csv", table(["x1,p,feld,timestamp,helpful"], rows))
+    with pytest.raises(InputError, match="wide"):
+        read(path)
+
+
 @pytest.mark.faults
 @settings(max_examples=rounds(2000, 20_000), deadline=None)
 @given(seed=st.integers(0, 2**40), wide=st.booleans())
