@@ -152,17 +152,17 @@ def kill_one(victim: str, cluster: Cluster, place: Place) -> None:
     assert [pid for pid in cluster.find(victim)[:1] if kill(pid)], f"no {victim} was there to kill"
 
 
-NIGHTS = at(
-    "directory",
-    in_turn(tuple(VICTIMS), 5)
+SHORT_NIGHT: list[Kill] = [
+    ("python worker", "ingest"),
+    ("executor", "train als"),
+    (STORE, "publish"),
+]
+NIGHTS = (
+    at("directory", in_turn(tuple(VICTIMS), 5)) + at("seaweedfs", in_turn((*VICTIMS, STORE), 4))
     if LONG
-    else [[("executor", "ingest"), ("python worker", "train als"), ("python daemon", "publish")]],
-) + at(
-    "seaweedfs",
-    in_turn((*VICTIMS, STORE), 4)
-    if LONG
-    else [[("python worker", "ingest"), ("executor", "train als"), (STORE, "publish")]],
+    else at("seaweedfs", [SHORT_NIGHT])
 )
+"""What is killed, and where, in each night; in the short form drivers are killed elsewhere."""
 
 
 @pytest.mark.parametrize(("place", "night"), NIGHTS, indirect=["place"])
@@ -191,10 +191,11 @@ def test_executors_and_python_workers_are_killed_while_they_work(
     place.check(undisturbed)
 
 
-SUBMITS = at(
-    "directory",
-    in_turn(DRIVERS, 3) if LONG else [[("driver", "train als"), ("process group", "evaluate")]],
-) + at("seaweedfs", in_turn((*DRIVERS, STORE), 4) if LONG else [[("process group", "train als")]])
+SUBMITS = (
+    at("directory", in_turn(DRIVERS, 3)) + at("seaweedfs", in_turn((*DRIVERS, STORE), 4))
+    if LONG
+    else at("directory", [[("driver", "train als"), ("process group", "evaluate")]])
+)
 """What is killed, and where, in each rerun of a night; one more rerun ends."""
 
 
