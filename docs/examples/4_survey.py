@@ -15,6 +15,8 @@ from mfspark.queries.lookup import neighborhood
 KNN = (
     'models.run=["user_knn"]',
     "models.user_knn.num_neighbors=5",
+    'models.user_knn.similarity="cosine"',
+    'models.user_knn.aggregation="mean"',
     'completed.model="user_knn"',
     'publish.round_to="step"',
     'evaluation.split="none"',

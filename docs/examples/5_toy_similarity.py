@@ -15,7 +15,8 @@ from mfspark.samples.toy import ToySpec, write_toy
 # %%
 with nights() as (run_night, folder):
     ratings, items = write_toy(ToySpec(n_users=20, n_movies=15, n_draws=200, seed=42), folder)
-    run = run_night(ratings, 'models.run=["user_knn"]', 'evaluation.split="none"', items=(items,))
+    cosine = 'models.run=["user_knn"]', 'models.user_knn.similarity="cosine"'
+    run = run_night(ratings, *cosine, 'evaluation.split="none"', items=(items,))
     n_ratings = run.record(INGEST).n_accepted
     print(f"200 draws, {n_ratings} distinct pairs")
     users = [row["user_id"] for row in run.rows("select user_id from {users} order by user_id")]

@@ -193,7 +193,7 @@ class KNNOptions(SimilarityOptions):
 
 
 class UserKNNOptions(KNNOptions):
-    """Ratings by the users who are most like a user."""
+    """Ratings by the users who are most like a user, in how they differ from the averages."""
 
     space: ClassVar = {
         "similarity": ("cosine", "msd", "pearson_baseline"),
@@ -202,6 +202,10 @@ class UserKNNOptions(KNNOptions):
         "shrinkage": Range(low=1, high=300, log=True),
         "damping": Range(low=0.1, high=10, log=True),
     }
+
+    similarity: SimilarityName = "pearson_baseline"
+    aggregation: AggregationName = "baseline"
+    rank_by: Literal["rating", "similarity"] = "similarity"
 
 
 class ItemKNNOptions(KNNOptions):

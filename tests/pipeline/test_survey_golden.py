@@ -8,18 +8,23 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
+from mfspark.queries.lookup import neighborhood
+from mfspark.queries.predict import predict_pair
+from mfspark.tables.run import PublishedRun
 from tests.support.nights import run_night, table
 
 
 @pytest.fixture(scope="module")
 def knn_night(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A night of KNN alone with 5 neighbors, on all ratings, as in the notebook."""
+    """A night of KNN alone on all ratings, by the mean of 5 neighbors as in the notebook."""
     warehouse = tmp_path_factory.mktemp("golden")
     run_night(
         spark,
         warehouse,
         'models.run=["user_knn"]',
         "models.user_knn.num_neighbors=5",
+        'models.user_knn.similarity="cosine"',
+        'models.user_knn.aggregation="mean"',
         'evaluation.split="none"',
         'completed.model="user_knn"',
     )
@@ -70,3 +75,18 @@ def test_predictions_of_known_and_unknown_items(knn_night: Path, golden: Any) ->
     assert len(completed) == 45 * 10
     mine = completed[completed.user_id == expected["user"]].set_index("item_id").prediction
     assert mine.to_dict() == pytest.approx(expected["predictions"], abs=1e-12)
+    assert {4.8, 4.4} <= set(mine.round(12))
+
+
+def test_commands_answer_with_the_same_figures(knn_night: Path, golden: Any) -> None:
+    run, expected = PublishedRun(knn_night), golden("survey")
+    cosine, knn = expected["cosine_zero_filled"], expected["knn_mean_k5"]
+    found = neighborhood(run, cosine["user"], 5, 10)
+    assert [row["id"] for row in found.neighbors] == [row["user"] for row in cosine["top5"]]
+    assert [row["similarity"] for row in found.neighbors] == pytest.approx(
+        [row["similarity"] for row in cosine["top5"]]
+    )
+    assert len(found.items) == 10
+    for item, prediction in knn["predictions"].items():
+        (opinion,) = predict_pair(run, knn["user"], item, "user_knn").opinions
+        assert (opinion.prediction, opinion.tier) == (pytest.approx(prediction), "user_knn")

@@ -16,7 +16,7 @@ from mfspark.tables.night import Night
 DATE = "2026-11-22"
 RATE = {"baseline", "user_knn", "item_knn", "als", "bayesian_mf", "torch_mf"}
 RANK = {"popularity", "ials", "slim"}  # they predict no ratings
-LISTS_OF_RATINGS = RATE - {"item_knn"}  # its lists are ranked by similarity
+LISTS_OF_RATINGS = RATE - {"user_knn", "item_knn"}  # whose lists are ranked by similarity
 FEW_DRAWS = (
     "models.bayesian_mf.burn_in=4",
     "models.bayesian_mf.samples=8",
