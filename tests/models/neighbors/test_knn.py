@@ -88,7 +88,9 @@ class KNNContract(ModelContract):
 
 class TestUserKNN(KNNContract):
     name: ClassVar[ModelName] = "user_knn"
-    options: ClassVar[dict[str, Any]] = {"num_neighbors": 15}
+    options: ClassVar[dict[str, Any]] = {
+        "num_neighbors": 15, "similarity": "cosine", "aggregation": "mean", "rank_by": "rating"
+    }  # fmt: skip
 
     @pytest.mark.parametrize("blocks", [2, 7, 9])
     def test_neighbors_have_the_same_bits_in_any_number_of_blocks(
@@ -148,7 +150,8 @@ class TestItemKNN(KNNContract):
 class TestUserKNNAmongRaters(KNNContract):
     name: ClassVar[ModelName] = "user_knn"
     options: ClassVar[dict[str, Any]] = {
-        "num_neighbors": 5, "similarity": "msd", "aggregation": "zscore", "among": "raters"
+        "num_neighbors": 5, "similarity": "msd", "aggregation": "zscore", "among": "raters",
+        "rank_by": "rating",
     }  # fmt: skip
 
 
