@@ -15,6 +15,8 @@ from functools import cached_property
 from threading import Lock
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from mfspark.config.models import ModelName, Models, PopularityOptions
 from mfspark.errors import NotFoundError
@@ -31,9 +33,11 @@ from mfspark.models.published_facts import options_of, scale_of
 from mfspark.models.published_items import PublishedItems
 from mfspark.models.records import SERVING
 from mfspark.models.registry import MODELS, fold_in, folds_in, of_published
+from mfspark.schemas import IdTypes, new_lists_schema
 from mfspark.storage.posix import PosixStorage
 from mfspark.tables.run import PublishedRun
 
+POPULARITY: ModelName = "popularity"
 USERS_AT_ONCE = 4096
 """Users that are taken in together: enough that what a block of items costs is shared."""
 _AGE = "date_diff('minute', coalesce(rated_at, oldest), newest)"
@@ -99,6 +103,27 @@ class Newcomers:
         with ThreadPoolExecutor(threads, thread_name_prefix="fold-in") as pool:
             yield from pool.map(some, starts)
 
+    def rows(self, found: NewLists, user_ids: pa.Array) -> pa.RecordBatch:
+        """Return lists as rows of `schemas.new_lists_schema`; user_ids: those of the lists' users.
+
+        The model of a row is popularity where the list is popularity's.
+        """
+        users, ranks = np.nonzero(found.lists.indices != NOBODY)
+        items = pa.array(found.lists.indices[users, ranks])
+        ids, titles = self._named
+        models = pc.if_else(pa.array(found.by_popularity[users]), POPULARITY, self.name)
+        return pa.record_batch(
+            [
+                user_ids.take(pa.array(users)),
+                pa.array((ranks + 1).astype(np.int32)),
+                ids.take(items),
+                pa.array(found.lists.scores[users, ranks]),
+                models,
+                titles.take(items),
+            ],
+            names=new_lists_schema(IdTypes()).names,
+        )
+
     def _lists(self, first: int, ratings: Tile, n: int) -> NewLists:
         store, name = MemoryStore(behind=self.store), "new"
         tiles = replace(self._fitted, name=name, layout=GridLayout(*_shape(ratings), 1, 1))
@@ -138,6 +163,11 @@ class Newcomers:
             listed &= self.items.listable
         order = np.argsort(-chosen, kind="stable")
         return order[listed[order]], chosen
+
+    @cached_property
+    def _named(self) -> tuple[pa.Array, pa.Array]:
+        kind = pa.int64() if self.items.run.manifest.ids.item == "integer" else pa.string()
+        return pa.array(self.items.ids, kind), pa.array(self.items.titles, pa.string())
 
     @cached_property
     def _fitted(self) -> TileSet:

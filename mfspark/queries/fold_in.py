@@ -11,7 +11,7 @@ import numpy as np
 from mfspark.errors import ConfigError
 from mfspark.kernels.arrays.tile import Tile
 from mfspark.kernels.arrays.top_n import NOBODY
-from mfspark.models.newcomers import Newcomers, model_for
+from mfspark.models.newcomers import POPULARITY, Newcomers, model_for
 from mfspark.models.published_facts import ingest_of
 from mfspark.models.published_items import PublishedItems
 from mfspark.queries.lookup import Id, as_id, check_named, look_up_item, near_items
@@ -69,7 +69,7 @@ def fold_in(
         )
         if place != NOBODY
     ]
-    return FoldedIn("popularity" if popular else name, listed, sorted(unknown), notes)
+    return FoldedIn(POPULARITY if popular else name, listed, sorted(unknown), notes)
 
 
 def _why_popular(newcomers: Newcomers, rated: Tile) -> str:
