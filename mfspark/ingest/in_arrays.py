@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 REJECTED = table_schema("rejected_ratings", IdTypes())
 """Rows that are left out, and why."""
-_NO_TIME = np.iinfo(np.int64).min
+NO_TIME = np.iinfo(np.int64).min
+"""Stands for a time that is not known: it is the oldest."""
 _ANY = IdForms(0, 0, 0)
 _KINDS = (np.int32, np.int32, np.float64, np.int64, np.int32, np.int64)  # of RatingRows
 
@@ -121,15 +122,10 @@ class FileRatings:
         item each of the ids stands for. Raises InputError where more than the allowed share is
         superseded (`ingest.max_superseded_share`).
         """
-        pair, n = self._pairs(items), len(self.rows.users)
-        order = np.argsort(pair, kind="stable")
-        again = np.flatnonzero(pair[order][1:] == pair[order][:-1])
-        if not len(again):
+        n = len(self.rows.users)
+        superseded = superseded_ratings(self._pairs(items), self.rows.times)
+        if not superseded.any():
             return
-        repeated = order[np.union1d(again, again + 1)]  # all rows of pairs that come again
-        newest_last = repeated[np.lexsort((repeated, self.rows.times[repeated], pair[repeated]))]
-        superseded = np.zeros(n, bool)
-        superseded[newest_last[:-1][pair[newest_last][1:] == pair[newest_last][:-1]]] = True
         n_repeats = int(superseded.sum())
         self.leave_out(superseded, SUPERSEDED)
         if n_repeats > options.max_superseded_share * n:
@@ -153,7 +149,7 @@ class FileRatings:
 
     def _as_rejected(self, rows: RatingRows, reason: str) -> pa.Table:
         users, items = self.user_ids.take(rows.users), self.item_ids.take(rows.items)
-        none = pa.array(rows.times == _NO_TIME)
+        none = pa.array(rows.times == NO_TIME)
         times = pa.array(rows.times).cast(pa.timestamp("us")).filter(pc.invert(none))
         shown = pc.replace_with_mask(
             pa.nulls(len(none), pa.string()),
@@ -165,6 +161,23 @@ class FileRatings:
         files = pa.array(self.names).take(pa.array(rows.files))
         reasons = pa.repeat(reason, len(rows.users))
         return pa.table([files, pa.array(rows.lines), raw, reasons], schema=REJECTED)
+
+
+def superseded_ratings(pairs: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Return which ratings another one of the same pair supersedes, bool (n).
+
+    pairs int64 (n): a number for the user and item of each; times int64 (n). The latest counts, of
+    equally late ones the last.
+    """
+    superseded = np.zeros(len(pairs), bool)
+    order = np.argsort(pairs, kind="stable")
+    again = np.flatnonzero(pairs[order][1:] == pairs[order][:-1])
+    if len(again):
+        repeated = order[np.union1d(again, again + 1)]  # all ratings of pairs that come again
+        newest_last = repeated[np.lexsort((repeated, times[repeated], pairs[repeated]))]
+        same_as_next = pairs[newest_last][1:] == pairs[newest_last][:-1]
+        superseded[newest_last[:-1][same_as_next]] = True
+    return superseded
 
 
 def read_arrays(
@@ -223,7 +236,7 @@ class _Part(NamedTuple):
     @classmethod
     def of(cls, batch: pa.RecordBatch, file: int) -> _Part:
         users, items = (batch[name].dictionary_encode() for name in ("user_id", "item_id"))
-        times = pc.fill_null(batch["rated_at"].cast(pa.int64()), _NO_TIME).to_numpy()
+        times = pc.fill_null(batch["rated_at"].cast(pa.int64()), NO_TIME).to_numpy()
         lines, none = batch["line"].to_numpy(), np.empty(0, np.int32)
         files = np.full(len(lines), file, np.int32)
         return cls(

@@ -38,6 +38,8 @@ from mfspark.storage.posix import PosixStorage
 from mfspark.tables.run import PublishedRun
 
 POPULARITY: ModelName = "popularity"
+UNKNOWN_ITEM = "unknown_item"
+"""Why a rating is left out whose item the model does not know."""
 USERS_AT_ONCE = 4096
 """Users that are taken in together: enough that what a block of items costs is shared."""
 _AGE = "date_diff('minute', coalesce(rated_at, oldest), newest)"
@@ -83,6 +85,15 @@ class Newcomers:
         items, options, store = PublishedItems(run, rated), options_of(run, name), MemoryStore()
         fitted, knows = of_published(name, items, options, store)
         return cls(name, items, options, fitted, knows, store)
+
+    def places(self, ids: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+        """Return the places of items, int64, by ids of the type of the run.
+
+        -1 where there is no such item, or the model knows nothing of it.
+        """
+        known = np.flatnonzero(self.knows)
+        found = pc.index_in(ids, self._named[0].take(pa.array(known)))
+        return pc.fill_null(pc.take(pa.array(known, pa.int64()), found), -1)
 
     def lists(self, ratings: Tile, n: int, threads: int = 1) -> Iterator[NewLists]:
         """Yield the n best items for each row of a tile, some rows at a time, in order.

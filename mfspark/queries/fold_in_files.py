@@ -22,8 +22,7 @@ from mfspark.ingest.in_arrays import REJECTED, FileRatings, are_integers, read_a
 from mfspark.ingest.readers.files import find_files
 from mfspark.kernels.arrays.device import one_thread_a_kernel
 from mfspark.kernels.arrays.tile import Array, Tile
-from mfspark.kernels.arrays.top_n import NOBODY
-from mfspark.models.newcomers import Newcomers, NewLists, model_for
+from mfspark.models.newcomers import UNKNOWN_ITEM, Newcomers, NewLists, model_for
 from mfspark.models.published_facts import ingest_of, is_implicit
 from mfspark.queries.lookup import as_id
 from mfspark.schemas import SORTED_BY, IdType, IdTypes, new_lists_schema
@@ -32,9 +31,6 @@ from mfspark.tables.run import PublishedRun
 
 if TYPE_CHECKING:
     from mfspark.config.config import IngestOptions
-
-UNKNOWN_ITEM = "unknown_item"
-"""The reason of a row whose item the model does not know."""
 
 
 Told = Callable[[str, int, int], None]
@@ -147,18 +143,18 @@ def reading_options(run: PublishedRun, options: IngestOptions) -> IngestOptions:
 
 
 def _places(newcomers: Newcomers, item_ids: pa.Array) -> Array:
-    """Return the place of each id among the items of the run, NOBODY: the model knows none."""
-    run, places = newcomers.items.run, newcomers.items.place
-    keys = (as_id(run, "item", text) for text in item_ids.to_pylist())
-    found = np.array([NOBODY if key is None else places.get(key, NOBODY) for key in keys], np.int64)
-    return np.where((found != NOBODY) & newcomers.knows[found], found, NOBODY)
+    """Return the place of each id among the items of the run, -1: the model knows none."""
+    run = newcomers.items.run
+    kind = pa.int64() if run.manifest.ids.item == "integer" else pa.string()
+    ids = pa.array([as_id(run, "item", text) for text in item_ids.to_pylist()], kind)
+    return newcomers.places(ids).to_numpy()
 
 
 def _keep_what_counts(
     run: PublishedRun, found: FileRatings, places: Array, options: IngestOptions
 ) -> None:
     """Leave out ratings of unknown items, and of each user and item all but the newest."""
-    found.leave_out(places[found.rows.items] == NOBODY, UNKNOWN_ITEM)
+    found.leave_out(places[found.rows.items] < 0, UNKNOWN_ITEM)
     if is_implicit(run):
         found.add_up(places)
     else:
