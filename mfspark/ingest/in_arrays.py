@@ -149,13 +149,8 @@ class FileRatings:
 
     def _as_rejected(self, rows: RatingRows, reason: str) -> pa.Table:
         users, items = self.user_ids.take(rows.users), self.item_ids.take(rows.items)
-        none = pa.array(rows.times == NO_TIME)
-        times = pa.array(rows.times).cast(pa.timestamp("us")).filter(pc.invert(none))
-        shown = pc.replace_with_mask(
-            pa.nulls(len(none), pa.string()),
-            pc.invert(none),
-            pc.strftime(times, "%Y-%m-%d %H:%M:%S"),
-        )
+        times = pa.array(rows.times, pa.timestamp("us"), mask=rows.times == NO_TIME)
+        shown = pc.replace_substring_regex(pc.strftime(times, "%Y-%m-%d %H:%M:%S"), r"\.0+$", "")
         values = pc.cast(pa.array(rows.values), pa.string())
         raw = pc.binary_join_element_wise(users, items, values, shown, ",", null_handling="skip")
         files = pa.array(self.names).take(pa.array(rows.files))
