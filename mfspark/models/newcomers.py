@@ -99,8 +99,9 @@ class Newcomers:
         """Yield the n best items for each row of a tile, some rows at a time, in order.
 
         ratings: users x items, of items that the model knows. What was rated is left out, and what
-        no list may hold. Lists are equal, bit by bit, whoever else is taken in. Each thread holds
-        what `USERS_AT_ONCE` users take; torch has to be kept to one thread a kernel.
+        no list may hold. A list is the same whoever else is taken in, but for the last bit of
+        scores of factors, which are solved for in batches. Each thread holds what `USERS_AT_ONCE`
+        users take; torch has to be kept to one thread a kernel.
         """
         starts = range(0, ratings.n_rows, USERS_AT_ONCE)
 

@@ -1,4 +1,4 @@
-"""New users taken in by what a run published: the lists of the grid, whoever else comes."""
+"""New users taken in by what a run published: the lists of the grid, and of plain sums."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mfspark.config.models import ModelName
+from mfspark.config.models import ModelName, Models
+from mfspark.errors import NotFoundError
 from mfspark.grid.training import Checkpoint
-from mfspark.kernels.arrays.tile import Tile
+from mfspark.kernels.arrays.tile import Array, Tile
 from mfspark.kernels.arrays.top_n import NOBODY, RankedLists
 from mfspark.models import newcomers
 from mfspark.models.in_process import context_in_process
-from mfspark.models.newcomers import Newcomers
+from mfspark.models.newcomers import Newcomers, model_for, models_that_can
 from mfspark.models.registry import fold_in
 from mfspark.storage.posix import PosixStorage
-from tests.support.fitted_run import FittedRun, publish_fits
+from mfspark.tables.run import PublishedRun
+from tests.support import made_run as made
+from tests.support.fitted_run import FittedRun, item_id, publish_fits
 from tests.support.grids import Fitted, Ratings, cut, stars
+from tests.support.reference import ials_rows, ridge_rows
 
 NAMES: tuple[ModelName, ...] = ("als", "ials", "slim", "ease", "item_knn")
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -79,20 +83,127 @@ def test_lists_are_those_of_the_grid_that_the_model_was_fitted_on(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_list_has_the_same_bits_whoever_else_comes(
+def test_a_list_is_the_same_whoever_else_comes(
     fitted: FittedRun, name: ModelName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = Newcomers.of(fitted.run, name)
     tile = known_to(taken, NEW).tile
     together = lists_of(taken, tile)
+    rtol = 2.0**-22 if name in ("als", "ials") else 0.0  # batches of other shapes round otherwise
     for row in range(tile.n_rows):
         rated = tile.indices[tile.indptr[row] : tile.indptr[row + 1]]
         alone = Newcomers.of(fitted.run, name, rated.astype(np.int64)) if row < 5 else taken
         one = lists_of(alone, tile.take(np.array([row])))
         np.testing.assert_array_equal(one.indices[0], together.indices[row])
-        np.testing.assert_array_equal(one.scores[0], together.scores[row])
+        np.testing.assert_allclose(one.scores[0], together.scores[row], rtol)
     monkeypatch.setattr(newcomers, "USERS_AT_ONCE", 7)
     for threads in (1, 3):
         parts = lists_of(taken, tile, threads=threads)
         np.testing.assert_array_equal(parts.indices, together.indices)
-        np.testing.assert_array_equal(parts.scores, together.scores)
+        np.testing.assert_allclose(parts.scores, together.scores, rtol)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scores_are_those_of_dense_formulas(fitted: FittedRun, name: ModelName) -> None:
+    """One user after the other, by what the run published, in float64."""
+    taken = Newcomers.of(fitted.run, name)
+    ratings = known_to(taken, NEW)
+    found, expected = lists_of(taken, ratings.tile), dense_scores(fitted, name, ratings.dense)
+    chosen = np.nan_to_num(ratings.dense) >= CHOICES_FROM
+    for user in np.flatnonzero(chosen.any(axis=1)):
+        scores = np.where(np.isnan(ratings.dense[user]) & taken.knows, expected[user], -np.inf)
+        if name in ("slim", "ease", "item_knn"):
+            scores[scores == 0] = -np.inf  # nothing speaks for it
+        best = np.sort(scores[scores > -np.inf])[::-1][:10]
+        if not len(best):
+            continue
+        listed = found.indices[user] != NOBODY
+        shown = np.clip(best, 0.5, 5.0) if name == "als" else best
+        np.testing.assert_allclose(found.scores[user][listed], shown, atol=2e-4)
+        items = found.indices[user][listed]
+        np.testing.assert_allclose(scores[items], best, atol=2e-4)
+
+
+def dense_scores(fitted: FittedRun, name: ModelName, R: Array) -> Array:
+    """Return the scores of all items for each row of ratings, NaN where not rated."""
+    run, n_items = fitted.run, KNOWN.n_items
+    place = {item_id(i): i for i in range(n_items)}
+    chosen = np.nan_to_num(R) >= CHOICES_FROM
+    if name in ("slim", "ease"):
+        W = np.zeros((n_items, n_items))
+        for row in run.rows("from {item_weights} where model = ?", name):
+            W[place[row["item_id"]], place[row["target_item_id"]]] = row["weight"]
+        return chosen @ W
+    if name == "item_knn":
+        S = np.zeros((n_items, n_items))
+        for row in run.rows("from {item_neighbors}"):
+            S[place[row["neighbor_item_id"]], place[row["item_id"]]] = max(0, row["similarity"])
+        return np.where(chosen, R, 0.0) @ S
+    rows = {
+        place[row["item_id"]]: row for row in run.rows("from {item_factors} where model = ?", name)
+    }
+    Y = np.array([rows[i]["factors"] for i in range(n_items)], np.float64)
+    tiles, options = fitted.models[name].grid.tiles, Models.model_validate(OPTIONS | {"run": NAMES})
+    if name == "ials":
+        known = Y.any(axis=1)
+        W = np.where(chosen, options.ials.alpha * np.nan_to_num(R) / tiles.unit, 0.0)
+        return ials_rows(W[:, known], Y[known], options.ials.reg, options.ials.alpha)[0] @ Y.T
+    bias = np.array([rows[i]["bias"] for i in range(n_items)], np.float64)
+    penalty = options.als.penalty(tiles.n_ratings)
+    features = np.column_stack([Y / tiles.std**0.5, np.ones(n_items)])
+    targets = (R - tiles.mean - bias) / tiles.std
+    given = penalty.reg, penalty.prior_count, options.als.damping
+    weights = ridge_rows(targets, features, *given)[0]
+    return tiles.mean + bias + tiles.std * (weights @ features.T)
+
+
+def test_the_model_that_is_served_takes_in_users_or_the_best_that_can(
+    fitted: FittedRun, tmp_path: Path
+) -> None:
+    assert models_that_can(fitted.run) == list(NAMES)  # nothing was measured: as they were run
+    names: tuple[ModelName, ...] = ("svd", "item_knn", "ials", "slim", "popularity")
+    served = {"ials": 0.2, "slim": 0.3}
+    run_id = made.publish_run(tmp_path, models={"run": names}, ndcg=served, served="item_knn")
+    run = PublishedRun(tmp_path, run_id)
+    run.manifest.metrics.extend(
+        {"model": name, "metric": "ndcg", "value": value} for name, value in served.items()
+    )
+    assert models_that_can(run) == ["item_knn", "slim", "ials"]
+    assert model_for(run, None) == "item_knn"
+    assert model_for(run, "ials") == "ials"
+    by_rating = {"run": names, "item_knn": {"rank_by": "rating"}}
+    other = PublishedRun(tmp_path, made.publish_run(tmp_path, mark=1, models=by_rating))
+    with pytest.raises(NotFoundError, match=r"'item_knn' cannot take in new users\n.*ials, slim"):
+        model_for(other, "item_knn")
+
+
+def test_a_run_without_a_model_that_can_says_which_could(tmp_path: Path) -> None:
+    run = PublishedRun(tmp_path, made.publish_run(tmp_path, models={"run": ("svd",)}))
+    with pytest.raises(NotFoundError, match="item_knn or als or ials or slim or ease, run one"):
+        model_for(run, None)
+
+
+def test_lists_hold_what_the_night_s_lists_may(tmp_path: Path) -> None:
+    few: tuple[ModelName, ...] = ("ials", "slim")
+    allowed = [item_id(i) for i in (3, 4, 5)]
+    publish = {"allow_items": [*allowed, "Nosuch"]}
+    limited = publish_fits(tmp_path, KNOWN, few, OPTIONS, CHOICES_FROM, publish=publish)
+    for name in few:
+        taken = Newcomers.of(limited.run, name)
+        found = lists_of(taken, known_to(taken, NEW).tile, n=5)
+        assert set(np.unique(found.indices).tolist()) == {NOBODY, 3, 4, 5}
+        unrated = np.isnan(known_to(taken, NEW).dense[:, 3:6]).sum(axis=1)
+        assert (found.lengths <= unrated).all()
+        assert name == "slim" or (found.lengths == unrated).all()
+
+
+def test_a_user_of_no_choice_and_one_of_no_weight_get_what_is_popular(fitted: FittedRun) -> None:
+    taken = Newcomers.of(fitted.run, "slim")
+    alone = int(np.flatnonzero(taken.knows)[0])
+    rows, items = np.array([0, 1]), np.array([alone, alone])
+    tile = Tile.from_triples(rows, items, np.array([1.0, 5.0]), 2, KNOWN.n_items)
+    (found,) = taken.lists(tile, 3)
+    assert found.by_popularity.tolist() == [True, False]
+    counts = np.bincount(KNOWN.items[KNOWN.values >= CHOICES_FROM], minlength=KNOWN.n_items)
+    counts[alone] = -1
+    assert found.lists.indices[0].tolist() == np.argsort(-counts, kind="stable")[:3].tolist()
