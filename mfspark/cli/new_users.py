@@ -143,8 +143,7 @@ def _account(found: FoldedFiles, run_id: str, out: Path, seconds: float) -> list
         lines.append(f"{left} without a list: nothing that can be listed, or no known item rated")
     if found.n_known:
         lines.append(
-            f"{count(found.n_known, 'user')} are users of the run too: only what the files say of "
-            "them counts"
+            f"{found.n_known:,} of them the run knows too: only what the files say of them counts"
         )
     if found.rejected:
         total = sum(found.rejected.values())

@@ -138,7 +138,8 @@ class Newcomers:
 
     def _lists(self, first: int, ratings: Tile, n: int) -> NewLists:
         store, name = MemoryStore(behind=self.store), "new"
-        tiles = replace(self._fitted, name=name, layout=GridLayout(*_shape(ratings), 1, 1))
+        layout = GridLayout(ratings.n_rows, ratings.n_columns, 1, 1)
+        tiles = replace(self._fitted, name=name, layout=layout)
         store.put(tiles.strip("user", 0), ratings.arrays())
         context = context_in_process(
             self.options, tiles, store, _NOWHERE, name=name, choices_from=self.items.choices.least
@@ -194,10 +195,6 @@ class Newcomers:
 
 
 _COUNTED = Lock()  # the ratings are counted once, whichever thread asks first
-
-
-def _shape(ratings: Tile) -> tuple[int, int]:
-    return ratings.n_rows, ratings.n_columns
 
 
 def _times_chosen(items: PublishedItems) -> Array:

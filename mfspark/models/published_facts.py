@@ -45,6 +45,11 @@ def is_implicit(run: PublishedRun) -> bool:
     return run.manifest.config["ingest"].get("feedback") == "implicit"
 
 
+def missing_ratings(run: PublishedRun) -> tuple[float, ...]:
+    """Return the numbers that stood for "not rated" in the files of a run."""
+    return tuple(run.manifest.config["ingest"].get("missing_ratings", ()))
+
+
 @dataclass(frozen=True)
 class PublishedChoices:
     """What a run took for a choice."""

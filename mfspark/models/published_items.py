@@ -90,14 +90,14 @@ class PublishedItems:
             " where model = ?",
             model,
         )
-        places, factors = rows["n"], np.stack([np.zeros(0, np.float32), *rows["factors"]][1:])
-        block = {
-            "factors": np.zeros((len(self), factors.shape[1]), np.float32),
-            "bias": np.zeros(len(self), np.float32),
-        }
-        block["factors"][places], block["bias"][places] = factors, rows["bias"]
-        known = block["factors"].any(axis=1) | (block["bias"] != 0)
-        return block | {"n": np.where(known, np.maximum(self.n_ratings, 1), 0)}
+        places, found = rows["n"], rows["factors"].tolist()
+        factors = np.zeros((len(self), len(found[0]) if found else 0), np.float32)
+        bias = np.zeros(len(self), np.float32)
+        if found:
+            factors[places], bias[places] = np.stack(found), rows["bias"]
+        known = factors.any(axis=1) | (bias != 0)  # rows that were never fitted are zeros
+        n = np.where(known, np.maximum(self.n_ratings, 1), 0)
+        return {"factors": factors, "bias": bias, "n": n}
 
     def weights(self, model: ModelName) -> PublishedPairs:
         """Return what a choice of each item says for others; float32."""

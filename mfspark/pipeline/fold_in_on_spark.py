@@ -21,11 +21,12 @@ import pyarrow.compute as pc
 from mfspark.errors import ConfigError
 from mfspark.grid.runners import spare_imports
 from mfspark.ingest.in_arrays import NO_TIME, superseded_ratings
+from mfspark.ingest.readers.validate import NOT_RATED
 from mfspark.ingest.row_counts import SUPERSEDED
 from mfspark.kernels.arrays.device import one_thread_a_kernel
 from mfspark.kernels.arrays.tile import Tile
 from mfspark.models.newcomers import UNKNOWN_ITEM, USERS_AT_ONCE, Newcomers, model_for
-from mfspark.models.published_facts import ingest_of, is_implicit
+from mfspark.models.published_facts import ingest_of, is_implicit, missing_ratings
 from mfspark.schemas import TIMESTAMP, IdType, IdTypes, new_lists_schema
 from mfspark.tables.run import PublishedRun
 
@@ -83,6 +84,8 @@ class _Work:
     """Of the users that come, and of the items of the run."""
     scale: tuple[float, float] | None
     """Ratings off it are left out; None where they are choices, which are added up."""
+    missing: tuple[float, ...]
+    """Numbers that stand for "not rated"."""
 
     @property
     def schema(self) -> pa.Schema:
@@ -103,13 +106,13 @@ class _Work:
         rows = rows.filter(pc.is_null(self._reasons(rows)))
         if not rows.num_rows:
             return
-        users, first, user = self._users(rows)
+        users, user = _numbered(rows)
         items, values = rows["place"].to_numpy(), rows["rating"].to_numpy()
         if self.scale is None:
             pairs, place = np.unique(user * len(taken.items) + items, return_inverse=True)
             user, items = np.divmod(pairs, len(taken.items))
             values = np.bincount(place, values)
-        tile = Tile.from_triples(user, items, values, len(first), len(taken.items))
+        tile = Tile.from_triples(user, items, values, len(users), len(taken.items))
         for found in taken.lists(tile, self.n):
             ids = users.slice(found.first, len(found.by_popularity))
             yield taken.rows(found, ids).cast(self.schema)
@@ -138,19 +141,18 @@ class _Work:
             return reasons
         counts = np.flatnonzero(pc.is_null(reasons).to_numpy())
         some = rows.take(pa.array(counts))
-        _, _, user = self._users(some)
+        _, user = _numbered(some)
         width = 1 + (pc.max(some["place"]).as_py() or 0)
         times = pc.fill_null(some[_TIME].cast(pa.int64()), NO_TIME).to_numpy()
         superseded = np.zeros(rows.num_rows, bool)
         superseded[counts] = superseded_ratings(user * width + some["place"].to_numpy(), times)
         return pc.if_else(pa.array(superseded), SUPERSEDED, reasons)
 
-    def _users(self, rows: pa.Table) -> tuple[pa.Array, np.ndarray, np.ndarray]:
-        """Return ids of users as they come, where each begins, and whose each row is, int64 (n)."""
-        codes = rows["user_id"].combine_chunks().dictionary_encode()
-        place = codes.indices.to_numpy().astype(np.int64)
-        first = np.flatnonzero(np.diff(place, prepend=-1))
-        return codes.dictionary, first, place
+
+def _numbered(rows: pa.Table) -> tuple[pa.Array, np.ndarray]:
+    """Return the ids of users as they come, and whose each row is, int64 (n)."""
+    codes = rows["user_id"].combine_chunks().dictionary_encode()
+    return codes.dictionary, codes.indices.to_numpy().astype(np.int64)
 
 
 @cache
@@ -180,6 +182,7 @@ def _work(
         n=n,
         ids=IdTypes(kind, run.manifest.ids.item),
         scale=None if implicit else ingest_of(run).rating_scale,
+        missing=missing_ratings(run),
     )
 
 
@@ -227,6 +230,7 @@ def _checked(ratings: DataFrame, work: _Work) -> DataFrame:
     reason = F.when(missing("user"), "missing_user").when(missing("item"), "missing_item")
     odd = F.isnan("rating") | (F.abs("rating") == float("inf"))
     reason = reason.when(F.col("rating").isNull() | odd, "rating_not_a_number")
+    reason = reason.when(F.col("rating").isin(*work.missing), NOT_RATED)
     if work.scale is not None:
         low, high = work.scale
         reason = reason.when(~F.col("rating").between(low, high), "rating_out_of_range")

@@ -17,13 +17,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mfspark.config.allowed_roots import check_allowed
 from mfspark.errors import ConfigError, InputError
 from mfspark.ingest.in_arrays import REJECTED, FileRatings, are_integers, read_arrays
 from mfspark.ingest.readers.files import find_files
 from mfspark.kernels.arrays.device import one_thread_a_kernel
 from mfspark.kernels.arrays.tile import Array, Tile
 from mfspark.models.newcomers import UNKNOWN_ITEM, Newcomers, NewLists, model_for
-from mfspark.models.published_facts import ingest_of, is_implicit
+from mfspark.models.published_facts import ingest_of, is_implicit, missing_ratings
 from mfspark.queries.lookup import as_id
 from mfspark.schemas import SORTED_BY, IdType, IdTypes, new_lists_schema
 from mfspark.tables.export import kind_of_file, writing_table
@@ -84,13 +85,15 @@ def fold_in_files(
 
     The file (CSV or Parquet, by its ending) has the columns of `schemas.new_lists_schema`, in the
     order of users and ranks; `rejected_beside` it stand the rows that were left out. Each appears
-    by one rename. `options` say how the files are read; the scale is the run's.
+    by one rename. `options` say how the files are read; the scale is the run's. torch is kept to
+    one thread a kernel from here on.
 
     Raises NotFoundError where the run has no model that can do it, ConfigError for a file that
     exists (unless it may be overwritten) or cannot be written, InputError where the files cannot be
     used, too much of them is rejected, or no user has an item that the model knows.
     """
-    name, paths = model_for(run, model), find_files(files)
+    name = model_for(run, model)
+    paths = [check_allowed(path, "the file") for path in find_files(files)]
     for path in (out, rejected_beside(out)):
         _check_writable(path, paths, overwrite=overwrite)
     options = reading_options(run, options)
@@ -107,8 +110,8 @@ def fold_in_files(
             )
     except InputError as error:
         where = _write_rejected(found, out)
-        more = f"; rows that were left out: {where}" if where else ""
-        raise InputError(error.message, error.hint + more) from None
+        more = [f"rows that were left out: {where}"] if where else []
+        raise InputError(error.message, "; ".join([error.hint, *more])) from None
     rejected_in = _write_rejected(found, out)
     ids, users = _in_order(run, found)
     tile = Tile.from_triples(
@@ -133,8 +136,9 @@ def reading_options(run: PublishedRun, options: IngestOptions) -> IngestOptions:
 
     That is the rating scale, what stands for "not rated", and whether rows are choices.
     """
-    missing = options.missing_ratings or run.manifest.config["ingest"].get("missing_ratings", ())
-    decided: dict[str, object] = {"missing_ratings": tuple(missing)}
+    decided: dict[str, object] = {
+        "missing_ratings": options.missing_ratings or missing_ratings(run)
+    }
     if is_implicit(run):
         decided |= {"feedback": "implicit", "rating_scale": None}
     else:
