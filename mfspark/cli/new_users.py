@@ -41,7 +41,8 @@ def _run_and_reading(
     from mfspark.tables.run import PublishedRun
 
     loaded = load_config(config, tuple(overrides or ()))
-    return PublishedRun(warehouse or loaded.warehouse, run_id), loaded.ingest
+    root = loaded.warehouse if warehouse is None else warehouse
+    return PublishedRun(root, run_id), loaded.ingest
 
 
 @command(app, panel=READING, given=_run_and_reading)

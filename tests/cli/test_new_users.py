@@ -55,7 +55,7 @@ def test_the_users_of_files_are_taken_in_and_accounted_for(
 
 
 def test_a_file_that_cannot_be_used_ends_with_3(mfspark: Command, root: str, new: str) -> None:
-    Path(new).write_text("userId,movieId,rating\n1,N000,9\n2,N007,8\n")
+    Path(new).write_text("userId,movieId,rating\n1,N000,9\n2,N037,8\n")
     out = Path(new).with_name("lists.parquet")
     result = mfspark("fold-in", "--ratings", new, "--out", str(out), "-w", root)
     assert result.exit_code == 3

@@ -207,3 +207,15 @@ def test_a_user_of_no_choice_and_one_of_no_weight_get_what_is_popular(fitted: Fi
     counts = np.bincount(KNOWN.items[KNOWN.values >= CHOICES_FROM], minlength=KNOWN.n_items)
     counts[alone] = -1
     assert found.lists.indices[0].tolist() == np.argsort(-counts, kind="stable")[:3].tolist()
+
+
+def test_ratings_are_brought_into_the_scale_after_they_were_ranked(fitted: FittedRun) -> None:
+    """Clamped first, all would be 5 and stand in the order of their indices."""
+    taken = Newcomers.of(fitted.run, "als")
+    rated = np.flatnonzero(taken.knows)[:3]
+    tile = Tile.from_triples(np.zeros(3, int), rated, np.full(3, 500.0), 1, KNOWN.n_items)
+    (found,) = taken.lists(tile, 10)
+    best = found.lists.indices[0][found.lists.scores[0] == 5.0].tolist()
+    assert found.lists.scores.max() == 5.0
+    assert len(best) > 2
+    assert best != sorted(best)

@@ -168,7 +168,7 @@ def test_of_two_ratings_of_an_item_the_newest_counts(
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([(1, "N000", 9.0), (1, "N007", 5.0)], "1 of 2 rows .* were rejected:\n.*rating_out_of_"),
+        ([(1, "N000", 9.0), (1, "N037", 5.0)], "1 of 2 rows .* were rejected:\n.*rating_out_of_"),
         ([(1, "N000", 5.0), (1, "N000", 4.0)], r"1 of 2 accepted rows \(50.0%\) are superseded"),
         ([(1, "Nosuch", 4.0), (2, "Nor", 5.0)], "knows none of the 2 rated items"),
     ],

@@ -47,7 +47,7 @@ class FittedRun:
 
 def item_id(item: int) -> str:
     """Ids whose order is not that of the indices."""
-    return f"N{(7 * item) % 1000:03d}"
+    return f"N{(37 * item) % 101:03d}"
 
 
 def publish_fits(
