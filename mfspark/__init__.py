@@ -33,8 +33,21 @@ def fold_in(
 ) -> DataFrame:
     """Return the n best items for each user of a Spark DataFrame, who came after the night.
 
-    See `mfspark.pipeline.fold_in_on_spark.fold_in`, and `rejected_by_fold_in` beside it.
+    See `mfspark.pipeline.fold_in_on_spark.fold_in`.
     """
     from mfspark.pipeline.fold_in_on_spark import fold_in as take_in
 
     return take_in(warehouse, ratings, model=model, n=n, run_id=run_id)
+
+
+def rejected_by_fold_in(
+    warehouse: str | Path,
+    ratings: DataFrame,
+    *,
+    model: str | None = None,
+    run_id: str | None = None,
+) -> DataFrame:
+    """Return the rows that `fold_in` leaves out, with a column `reason`."""
+    from mfspark.pipeline.fold_in_on_spark import rejected_by_fold_in as rejected
+
+    return rejected(warehouse, ratings, model=model, run_id=run_id)

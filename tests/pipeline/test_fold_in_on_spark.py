@@ -15,7 +15,6 @@ from mfspark.config.config import IngestOptions
 from mfspark.config.models import ModelName
 from mfspark.errors import ConfigError, NotFoundError
 from mfspark.pipeline import fold_in_on_spark
-from mfspark.pipeline.fold_in_on_spark import rejected_by_fold_in
 from mfspark.queries.fold_in_files import fold_in_files
 from tests.models.test_newcomers import CHOICES_FROM, KNOWN, NAMES, NEW, OPTIONS
 from tests.support.fitted_run import FittedRun, item_id, publish_fits
@@ -76,7 +75,7 @@ def test_rows_that_cannot_count_are_left_out_and_can_be_had(
     assert lists.user_id.unique().tolist() == [1, 5]
     expected = shown(mfspark.fold_in(root, counting, model="ials", n=4))
     pd.testing.assert_frame_equal(lists, expected)
-    left = rejected_by_fold_in(root, ratings, model="ials")
+    left = mfspark.rejected_by_fold_in(root, ratings, model="ials")
     reasons = [(row.user_id, row.item_id, row.reason) for row in left.collect()]
     assert sorted(reasons, key=str) == sorted(
         [
