@@ -241,7 +241,8 @@ def model_for(run: PublishedRun, asked: str | None) -> ModelName:
     Raises NotFoundError where there is none.
     """
     able = models_that_can(run)
-    if found := [name for name in able if asked in (None, name)]:
+    found: list[ModelName] = able if asked is None else [one for one in able if one == asked]
+    if found:
         return found[0]
     what = f"model '{asked}'" if asked else "the run"
     others = [n for n in MODELS if (e := MODELS[n].fold_in) and e.published]
