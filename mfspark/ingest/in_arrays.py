@@ -38,7 +38,7 @@ REJECTED = table_schema("rejected_ratings", IdTypes())
 NO_TIME = np.iinfo(np.int64).min
 """Stands for a time that is not known: it is the oldest."""
 _ANY = IdForms(0, 0, 0)
-_KINDS = (np.int32, np.int32, np.float64, np.int64, np.int32, np.int64)  # of RatingRows
+_KINDS = ("int32", "int32", "float64", "int64", "int32", "int64")  # of RatingRows
 
 
 class _Example(NamedTuple):
@@ -180,10 +180,10 @@ def read_arrays(
     options: IngestOptions,
     told: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> FileRatings:
-    """Read all files; `told` hears of each part that was read. Raises InputError.
+    """Read all files; `told` hears how many parts of how many were read.
 
-    As in a night, but nobody else's: choices without ratings are read only where they are asked for
-    (`ingest.feedback`).
+    Raises InputError for files that cannot be read as ratings at all, and for choices without
+    ratings where `ingest.feedback` does not ask for them.
     """
     plan = plan_read(files, options, options.split_mb << 20, examine_here)
     choices = [p for p, s in zip(files, plan.sources, strict=True) if without_ratings(s.reading)]
