@@ -109,6 +109,8 @@ _TABLES: dict[str, str] = {
 }
 """The columns of each table with their types; ids of users and items have a type of the run's."""
 
+_NEW_LISTS = "user_id user, rank int, item_id item, score double, model text, title text"
+
 SORTED_BY: dict[str, tuple[str, ...]] = {
     "ratings": ("user_id", "item_id"),
     "rejected_ratings": ("source_file", "line"),
@@ -146,9 +148,18 @@ def table_schema(table: str, ids: IdTypes) -> pa.Schema:
     """
     if table not in _TABLES:
         raise NotFoundError(f"no table is named '{table}'", f"tables: {', '.join(_TABLES)}")
+    return _schema(_TABLES[table], ids)
+
+
+def new_lists_schema(ids: IdTypes) -> pa.Schema:
+    """Return the schema of lists of users who came after a night; the ids of users are theirs."""
+    return _schema(_NEW_LISTS, ids)
+
+
+def _schema(columns: str, ids: IdTypes) -> pa.Schema:
     types = _TYPES | {"user": _ID[ids.user], "item": _ID[ids.item]}
-    columns = (column.split() for column in _TABLES[table].split(","))
-    return pa.schema([(name, types[kind]) for name, kind in columns])
+    named = (column.split() for column in columns.split(","))
+    return pa.schema([(name, types[kind]) for name, kind in named])
 
 
 def spark_schema(table: str, ids: IdTypes) -> StructType:

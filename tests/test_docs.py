@@ -36,7 +36,7 @@ _KEY = re.compile(rf"(?<![\w./])({'|'.join(SECTIONS)})((?:\.[a-z_]+)+)\b(?!\.?(?
 SOURCES = sorted((ROOT / "mfspark").rglob("*.py"))
 _ROOMS = sorted(path.parent.name for path in (ROOT / "mfspark").glob("*/__init__.py"))
 _OWN_MODULE = re.compile(rf"(?<![\w./-])(?:{'|'.join(_ROOMS)})(?:\.[a-z_]\w*)+(?:\.[A-Z]\w*)?")
-_FUNCTIONS = {"read_table"}  # of the package itself
+_FUNCTIONS = {"fold_in", "read_table", "rejected_by_fold_in"}  # of the package itself
 
 
 def _exists(key: list[str]) -> bool:

@@ -9,7 +9,16 @@ from typing import Annotated
 import typer
 
 from mfspark._version import __version__
-from mfspark.cli import doctor, exports, operations, reading, sample, stages, trying_options
+from mfspark.cli import (
+    doctor,
+    exports,
+    new_users,
+    operations,
+    reading,
+    sample,
+    stages,
+    trying_options,
+)
 from mfspark.cli.command import HELP, TRYING_OUT, start
 from mfspark.cli.jobs import job
 
@@ -24,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings=HELP,
 )
-for module in (stages, trying_options, reading, operations, exports, doctor):
+for module in (stages, trying_options, reading, new_users, operations, exports, doctor):
     app.add_typer(module.app)
 app.add_typer(sample.app, name="sample", rich_help_panel=TRYING_OUT)
 

@@ -22,7 +22,12 @@ HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 Debug = Annotated[bool, typer.Option("--debug", help="Show full stack traces.")]
 _DEBUG = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Debug)
 # Annotations of what bodies are given; the classes are imported by the commands that need them.
-_LATE = {"PublishedRun": object, "Request": object, "Warehouse": object}
+_LATE: dict[str, Any] = {
+    "IngestOptions": object,
+    "PublishedRun": object,
+    "Request": object,
+    "Warehouse": object,
+}
 
 _NEGATIVE = re.compile(r"-[0-9].*", re.DOTALL)
 

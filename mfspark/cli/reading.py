@@ -1,8 +1,7 @@
-"""Commands that read what was published: path, show, neighbors, predict, fold-in. No Spark."""
+"""Commands that read what was published: path, show, neighbors, predict. No Spark."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +10,7 @@ from rich.text import Text
 from mfspark.cli.command import READING, command
 from mfspark.cli.options import opened_run
 from mfspark.cli.terminal import cell, console, name_of, table
-from mfspark.errors import ConfigError, InputError
+from mfspark.errors import InputError
 from mfspark.system.words import count
 
 if TYPE_CHECKING:
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from mfspark.tables.run import PublishedRun
 
 app = typer.Typer()
-
-_FEW = 5  # unknown items for which others are proposed
 
 User = Annotated[str, typer.Argument(metavar="USER", help="A user id.", show_default=False)]
 
@@ -86,56 +83,6 @@ def predict(
     if strict and pair.unknown:
         raise InputError(f"run {run.run_id}: {' and '.join(pair.notes[: len(pair.unknown)])}")
     _print_pair(pair)
-
-
-@command(app, panel=READING, given=opened_run)
-def fold_in(
-    run: PublishedRun,
-    rates: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="ITEM=RATING...",
-            help="What the user rated: ids or exact titles.",
-            show_default=False,
-        ),
-    ],
-    n: Annotated[int, typer.Option("-n", min=1, help="Rows to show.")] = 10,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", help="ials or als. Default: ials where it ran.")
-    ] = None,
-) -> None:
-    """Recommend for somebody new, by what they rated; nothing is stored."""
-    from mfspark.queries.fold_in import fold_in as fold
-    from mfspark.queries.lookup import near_items
-
-    found = fold(run, [_as_rating(text) for text in rates], model, n)
-    out = console()
-    for note in found.notes:
-        out.print(Text("note: ", style="yellow") + cell(note), soft_wrap=True)
-    rows = [
-        (rank, name_of(item, title), f"{score:.3f}")
-        for rank, (item, title, score) in enumerate(found.items, 1)
-    ]
-    title = f"For {count(len(rates), 'rating')}, by {found.model} of run {run.run_id}"
-    columns, numbers = ("rank", "item", "score"), ("rank", "score")
-    out.print(table(columns, rows, title=title, numbers=numbers))
-    if len(found.items) < n:
-        out.print(cell("there are no further items to list", "dim"))
-    if found.unknown:
-        near = [f"{item} ({near_items(run, item)})" for item in found.unknown[:_FEW]]
-        near += found.unknown[_FEW:]
-        out.print(cell(f"unknown items, left out: {', '.join(near)}"), soft_wrap=True)
-
-
-def _as_rating(text: str) -> tuple[str, float]:
-    item, equals, value = text.rpartition("=")
-    try:
-        rating = float(value) if "_" not in value else math.nan  # Python takes 4_5 for 45
-    except ValueError:
-        rating = math.nan
-    if not equals or not item.strip() or not math.isfinite(rating):
-        raise ConfigError(f"'{text}' is not ITEM=RATING", "write it as 318=4.5")
-    return item, rating
 
 
 @command(app, panel=READING, given=opened_run)

@@ -55,6 +55,11 @@ class ModelOptions(Section):
         """Whether the scores of pairs are ratings."""
         return not self.ranks_choices
 
+    @property
+    def knows_users_by_ratings(self) -> bool:
+        """Whether the ratings of a user, and what is known of items, are all that lists go by."""
+        return True
+
     def starts_from(self, _width: int, /) -> bool:
         """Whether training can start from published rows of so many factors."""
         return False
@@ -185,6 +190,11 @@ class KNNOptions(SimilarityOptions):
     def ranks_choices(self) -> bool:
         """Whether lists are ranked by similarity."""
         return self.rank_by == "similarity"
+
+    @property
+    def knows_users_by_ratings(self) -> bool:
+        """Whether nothing is centered on a user, and nobody else's ratings are looked at."""
+        return self.rank_by == "similarity" and self.among == "all"
 
     @property
     def predicts_ratings(self) -> bool:

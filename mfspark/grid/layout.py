@@ -84,6 +84,11 @@ class TileSet:
         """Return tiles of the ratings from `least` on alone; nothing is cut anew. None: of all."""
         return self if least is None else replace(self, least=least, low=max(self.low, least))
 
+    def with_facts_of(self, fitted: TileSet) -> TileSet:
+        """Return tiles of new users with the facts of the ratings that a model was fitted on."""
+        facts = {name: getattr(fitted, name) for name in ("n_ratings", "mean", "variance")}
+        return replace(self, **facts)
+
     @property
     def times(self) -> TileSet:
         """Tiles of the same ratings that hold when they were made instead of their values.

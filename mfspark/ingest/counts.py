@@ -1,83 +1,24 @@
-"""Counts over the rows as read, and the refusal of an input that is mostly rejected."""
+"""Counts over the rows as read, by Spark."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import Row
 
 from mfspark.errors import InputError
 from mfspark.ingest.ids import has_point_zero, is_plain_integer
 from mfspark.ingest.readers.ratings import TALLY
-from mfspark.ingest.readers.validate import NOT_RATED, TOTALS_ROW
+from mfspark.ingest.row_counts import ACCEPTED, LATER, IdForms, RowCounts
 from mfspark.schemas import SIDES
 
-if TYPE_CHECKING:
-    from mfspark.config.config import IngestOptions
-
-ACCEPTED, LATER, _TALLY = "accepted", "later", "tally"
+_TALLY = "tally"
 _FEW = 100  # ratings, of which none is told apart
 _MANY = 0.2  # of the ratings are 0, and no other is below 1: it is probably no rating
 _APART = 0.25  # of the range of the others, where they are on no common step
-_WHAT_DECIDES = {
-    "bad_timestamp": "times are ISO 8601 (2023-04-11) or numbers; --set ingest.columns.timestamp=- "
-    "reads none; ",
-    "rating_not_a_number": "ratings are decimal numbers; --set ingest.columns.rating=NAME takes "
-    "another column; ",
-    "malformed_line": "--set ingest.delimiter=CHARACTER says what stands between fields; ",
-}
-"""What to do about the commonest reason."""
 _STEPS = (1.0, 0.5, 0.25, 0.2, 0.1)
-
-
-@dataclass(frozen=True)
-class IdForms:
-    """How the accepted ids of one side are written."""
-
-    n_plain: int
-    """Plain integers."""
-    n_point_zero: int
-    """Whole numbers with .0, as floats are written."""
-    n: int
-
-    @property
-    def all_plain(self) -> bool:
-        """Whether all are plain integers, without the .0 of some."""
-        return self.n_plain + self.n_point_zero == self.n
-
-    @property
-    def are_floats(self) -> bool:
-        """Whether .0 is to be taken off: some have it, and at least half are numbers."""
-        return self.n_point_zero > 0 and 2 * (self.n_plain + self.n_point_zero) >= self.n
-
-
-@dataclass(frozen=True)
-class RowCounts:
-    """Counts over the rows as read, before duplicates are looked for."""
-
-    n_rows: int
-    by_kind: dict[str, int]
-    examples: dict[str, Row]
-    low: float
-    high: float
-    step: float | None
-    users: IdForms
-    items: IdForms
-
-    @property
-    def rejected(self) -> dict[str, int]:
-        """Counts of the rejected rows by reason."""
-        return {kind: n for kind, n in self.by_kind.items() if kind not in (ACCEPTED, LATER)}
-
-    @property
-    def n_bad(self) -> int:
-        """Rejected rows but for those that are no ratings by what they say."""
-        return sum(n for why, n in self.rejected.items() if why not in (NOT_RATED, TOTALS_ROW))
 
 
 def kind_of(until: date | None) -> Column:
@@ -189,33 +130,3 @@ def together(
         (s for s in _STEPS if all(x and abs(x / s - round(x / s)) < 1e-9 for x in steps)), None
     )
     return (min(counts.low, scale[0]), max(counts.high, scale[1])), common
-
-
-def too_many_rejected(counts: RowCounts, options: IngestOptions) -> bool:
-    """Return whether more than the allowed share was rejected; what is not rated does not count."""
-    return counts.n_bad > options.max_rejected_share * counts.n_rows
-
-
-def unusable(
-    counts: RowCounts, names: Sequence[str], options: IngestOptions, until: date | None
-) -> InputError:
-    """Say how much was rejected, why, and show a row of each of the commonest reasons."""
-    n, total = sum(counts.rejected.values()), counts.n_rows
-    if not total:
-        return InputError(f"no ratings in {', '.join(names[:3])}", "the input has no rows of data")
-    later = counts.by_kind.get(LATER, 0)
-    if later and not counts.by_kind.get(ACCEPTED) and not n:
-        return InputError(
-            f"all {later:,} ratings are later than {until}", "check the run date and the timestamps"
-        )
-    lines = [f"{n:,} of {total:,} rows ({n / total:.1%}) were rejected:"]
-    for reason, count in list(counts.rejected.items())[:3]:
-        at = counts.examples[reason]
-        raw = at.raw if len(at.raw) <= 80 else at.raw[:77] + "..."
-        lines.append(f"  {count:,} {reason}, such as {names[at.file]}:{at.line}: {raw}")
-    first = _WHAT_DECIDES.get(next(iter(counts.rejected), ""), "")
-    return InputError(
-        "\n".join(lines),
-        f"{first}mend the input or name its columns (ingest.columns, ingest.format); up to "
-        f"ingest.max_rejected_share = {options.max_rejected_share:g} of the rows may be rejected",
-    )

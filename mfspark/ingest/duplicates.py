@@ -10,9 +10,9 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from mfspark.errors import InputError
+from mfspark.ingest.row_counts import SUPERSEDED, too_many_repeats
 from mfspark.ingest.scratch import Scratch
 
-SUPERSEDED = "superseded_duplicate"
 _BASE_RUN = -1  # stands for the number of the file
 
 
@@ -62,13 +62,7 @@ def too_many(
     rows = as_rejected(superseded)
     at = rows.agg(F.min_by(F.struct("file", "line", "raw"), place).alias("first")).first()
     example = f", such as {names[at.first.file]}:{at.first.line}: {at.first.raw}" if at else ""
-    return InputError(
-        f"{n_repeats:,} of {n_rows:,} accepted rows ({n_repeats / n_rows:.1%}) are superseded: "
-        f"their user rated the same item again{example}",
-        "a wrong column may have been taken (see how each file was read; --set "
-        "ingest.columns.user=NAME, ingest.columns.item=NAME); if users do rate again and again, "
-        "raise ingest.max_superseded_share",
-    )
+    return too_many_repeats(n_repeats, n_rows, example)
 
 
 def count_choices(accepted: DataFrame, scratch: Scratch) -> DataFrame:

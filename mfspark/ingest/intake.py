@@ -12,19 +12,8 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from mfspark.ingest.counts import (
-    ACCEPTED,
-    LATER,
-    RowCounts,
-    count_rows,
-    kind_of,
-    rating_apart,
-    together,
-    too_many_rejected,
-    unusable,
-)
+from mfspark.ingest.counts import count_rows, kind_of, rating_apart, together
 from mfspark.ingest.duplicates import (
-    SUPERSEDED,
     as_rejected,
     count_choices,
     count_repeats,
@@ -39,6 +28,14 @@ from mfspark.ingest.readers.files import display_names
 from mfspark.ingest.readers.id_text import plain_integers
 from mfspark.ingest.readers.ratings import plan_ratings, read_planned
 from mfspark.ingest.report import IngestReport
+from mfspark.ingest.row_counts import (
+    ACCEPTED,
+    LATER,
+    SUPERSEDED,
+    RowCounts,
+    too_many_rejected,
+    unusable,
+)
 from mfspark.ingest.scratch import Scratch
 from mfspark.ingest.side_tables.items import read_items
 from mfspark.ingest.side_tables.join import Described

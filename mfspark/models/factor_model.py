@@ -8,6 +8,8 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
+from mfspark.config.models import ModelName
+from mfspark.grid.block_store import BlockStore
 from mfspark.grid.grid import Grid
 from mfspark.grid.kernels import SweepKernel
 from mfspark.grid.layout import Blocks, BySide, TileSet
@@ -26,10 +28,12 @@ from mfspark.kernels.factorization.scores import (
     telling_scores,
 )
 from mfspark.models.base import FitContext, HasFactors, Kind, Model
+from mfspark.models.published_items import PublishedItems
 from mfspark.schemas import SIDES, Side
 
 StartDistribution = Literal["normal", "half_normal", "uniform"]
 
+_PUBLISHED = Blocks.named("item", "published", 1)
 _ITEM_BYTES = 64 << 20  # factors of the items that are ranked at once: 258,000 items of rank 64
 
 
@@ -239,6 +243,18 @@ def new_users(context: FitContext, model: FactorModel, half_step: SweepKernel) -
     start, _ = grid.sweep("user", f"{name}/start", StartRows(rank, 0.0, context.seed))
     user, _ = grid.sweep("user", name, half_step, rows=start, columns=model.item)
     return replace(model, user=user)
+
+
+def of_published_factors(
+    items: PublishedItems, name: ModelName, store: BlockStore, mean: float, kind: Kind
+) -> tuple[FactorModel, Array]:
+    """Return a model without users of the published factors of its items, in one block of a store.
+
+    And which items it has factors of, bool (items).
+    """
+    block = items.factors(name)
+    store.put(_PUBLISHED.references[0], block)
+    return FactorModel(mean, Blocks("user", ()), _PUBLISHED, kind), block["n"] > 0
 
 
 def start_state(

@@ -9,6 +9,8 @@ from functools import partial
 from typing import Any
 
 from mfspark.config.models import ModelName, Models
+from mfspark.grid.block_store import BlockStore
+from mfspark.kernels.arrays.tile import Array
 from mfspark.models.base import FitContext, Model
 from mfspark.models.baselines import fit_baseline, fit_popularity
 from mfspark.models.bayesian import bayesian_mf
@@ -20,9 +22,24 @@ from mfspark.models.item_weights import ease, slim
 from mfspark.models.item_weights.weight_model import ItemWeights
 from mfspark.models.neighbors import knn
 from mfspark.models.neighbors.knn import KNN
+from mfspark.models.published_items import PublishedItems
 
-FoldIn = Callable[[FitContext, Any, Any], Model]
-"""Of the ratings of new users, the options and the model fitted on others, the model for them."""
+
+def _as_it_is(_context: FitContext, _options: Any, model: Any) -> Model:
+    """Return a model that knows users by their ratings alone, which a grid hands it."""
+    return model
+
+
+@dataclass(frozen=True)
+class FoldIn:
+    """How a model takes in users who came after training, one or millions of them."""
+
+    users: Callable[[FitContext, Any, Any], Model] = _as_it_is
+    """Of their ratings, the options and the model fitted on others, the model for them."""
+    published: Callable[[PublishedItems, Any, BlockStore], tuple[Model, Array]] | None = None
+    """The fitted model, without users, of what a run published of it and the options, and which
+    items it knows of, bool (items). Its blocks are put in a store. None where no list is asked of
+    what was published."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +55,9 @@ class ModelEntry:
     publishes_factors: bool = True
     """Whether its factors, where it has any, are published in user_factors and item_factors."""
     fold_in: FoldIn | None = None
-    """Takes in users who came after training; None where the model cannot."""
+    """How it takes in users who came after training; None where it cannot."""
     similar_items: bool = True
     """Whether what it finds alike, where it can tell, is published in similar_items."""
-
-
-def _as_it_is(_context: FitContext, _options: Any, model: Model) -> Model:
-    """Return a model that knows users by their ratings alone, which a grid hands it."""
-    return model
 
 
 MODELS: dict[ModelName, ModelEntry] = {
@@ -55,18 +67,24 @@ MODELS: dict[ModelName, ModelEntry] = {
         reference=True,
         publishes_factors=False,
         similar_items=False,
-        fold_in=_as_it_is,
+        fold_in=FoldIn(),
     ),
     "user_knn": ModelEntry(partial(knn.fit, "user"), KNN.from_record),
-    "item_knn": ModelEntry(partial(knn.fit, "item"), KNN.from_record, fold_in=_as_it_is),
-    "als": ModelEntry(als.fit, fold_in=als.fold_in),
-    "ials": ModelEntry(ials.fit, fold_in=ials.fold_in),
+    "item_knn": ModelEntry(
+        partial(knn.fit, "item"), KNN.from_record, fold_in=FoldIn(published=knn.of_published)
+    ),
+    "als": ModelEntry(als.fit, fold_in=FoldIn(als.fold_in, als.of_published)),
+    "ials": ModelEntry(ials.fit, fold_in=FoldIn(ials.fold_in, ials.of_published)),
     "bayesian_mf": ModelEntry(bayesian_mf.fit, PosteriorModel.from_record),
     "torch_mf": ModelEntry(torch_mf.fit),
     "svd": ModelEntry(svd.fit, SVDModel.from_record),
     "nmf": ModelEntry(nmf.fit),
-    "slim": ModelEntry(slim.fit, ItemWeights.from_record, fold_in=_as_it_is),
-    "ease": ModelEntry(ease.fit, ItemWeights.from_record, fold_in=_as_it_is),
+    "slim": ModelEntry(
+        slim.fit, ItemWeights.from_record, fold_in=FoldIn(published=slim.of_published)
+    ),
+    "ease": ModelEntry(
+        ease.fit, ItemWeights.from_record, fold_in=FoldIn(published=ease.of_published)
+    ),
 }
 REFERENCES: tuple[ModelName, ...] = tuple(name for name, entry in MODELS.items() if entry.reference)
 
@@ -85,19 +103,38 @@ def fold_in(name: ModelName, context: FitContext, options: Models, model: Model)
     """Return a fitted model with the users of a context in the place of its own.
 
     `context.tiles` are what is known of users whom the model has not seen, in the layout that it
-    was fitted in, with the mean and the variance of the ratings it was fitted on. Raises KeyError
-    for a model that `folds_in` does not name.
+    was fitted in, with the facts of the ratings that it was fitted on (n_ratings, mean, variance).
+    Raises KeyError for a model that `folds_in` does not name.
     """
-    take_in = MODELS[name].fold_in
-    if take_in is None:
+    able = MODELS[name].fold_in
+    if able is None:
         raise KeyError(name)
-    return take_in(context, options.of(name), model)
+    return able.users(context, options.of(name), model)
 
 
-def folds_in(name: ModelName, options: Models) -> bool:
-    """Say whether a model can take in users who came after training."""
-    by_rating = getattr(options.of(name), "rank_by", "") == "rating"  # centered on the users' means
-    return MODELS[name].fold_in is not None and not by_rating
+def folds_in(name: ModelName, options: Models, *, published: bool = False) -> bool:
+    """Say whether a model can take in users who came after training.
+
+    published: also of its published tables alone (`of_published`).
+    """
+    able = MODELS[name].fold_in
+    if able is None or (published and able.published is None):
+        return False
+    return options.of(name).knows_users_by_ratings
+
+
+def of_published(
+    name: ModelName, items: PublishedItems, options: Models, store: BlockStore
+) -> tuple[Model, Array]:
+    """Return a model without users, of what a run published of it: `fold_in` gives it some.
+
+    And which items it knows of, bool (items). Raises KeyError for a model that `folds_in` does not
+    name, NotFoundError where the run lacks a table.
+    """
+    able = MODELS[name].fold_in
+    if able is None or able.published is None:
+        raise KeyError(name)
+    return able.published(items, options.of(name), store)
 
 
 def load_model(name: ModelName, record: dict[str, Any]) -> Model:

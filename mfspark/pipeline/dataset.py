@@ -14,9 +14,10 @@ from mfspark.evaluation.relevance import choices_from, relevant_from
 from mfspark.evaluation.splits import PAIR, split_ratings
 from mfspark.grid.cut import cut_frame
 from mfspark.grid.layout import GridLayout, TileSet
-from mfspark.ingest.counts import ACCEPTED, kind_of
+from mfspark.ingest.counts import kind_of
 from mfspark.ingest.readers.ratings import read_ratings
 from mfspark.ingest.report import IngestReport
+from mfspark.ingest.row_counts import ACCEPTED
 from mfspark.kernels.arrays.rating_scale import RatingScale
 from mfspark.models.records import Cut, Subset, cut_key
 from mfspark.pipeline.context import RunContext

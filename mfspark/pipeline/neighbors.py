@@ -66,6 +66,7 @@ def _heatmap(
     busiest = users.orderBy(F.desc("n_ratings"), "user_idx").limit(n).collect()
     ids = {row["user_idx"]: row["user_id"] for row in busiest}
     chosen = np.array(sorted(ids), np.int64)
+    assert fit.comparison is not None
     grid, kernel = context.grid(dataset.tiles("all")), AmongChosen(fit.comparison, chosen)
     blocks = grid.all_pairs("user", "all/user_knn/heatmap", kernel)
     rows: list[tuple[Any, Any, float | None]] = []

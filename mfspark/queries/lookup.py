@@ -9,9 +9,7 @@ from dataclasses import dataclass
 
 from mfspark.errors import NotFoundError
 from mfspark.evaluation.catalog import NDCG, REFERENCES
-from mfspark.ingest.report import IngestReport
-from mfspark.kernels.arrays.rating_scale import RatingScale
-from mfspark.models.records import INGEST, SERVING, fit_key
+from mfspark.models.records import SERVING, fit_key
 from mfspark.schemas import Side
 from mfspark.tables.run import PublishedRun
 from mfspark.tables.sql import Row
@@ -20,20 +18,6 @@ Id = int | str
 
 _INTEGER = re.compile(r"-?[0-9]{1,99}")
 _INT64 = range(-(2**63), 2**63)
-
-
-def ingest_of(run: PublishedRun) -> IngestReport:
-    """Return what came in on the night of a run, which every run has recorded."""
-    report = run.record(INGEST)
-    assert report is not None
-    return report
-
-
-def scale_of(run: PublishedRun) -> RatingScale:
-    """Return the rating scale, with what the run's configuration says of published predictions."""
-    options, report = run.manifest.config["publish"], ingest_of(run)
-    limits = options["clamp"], options["round_to"]
-    return RatingScale.published(report.rating_scale, report.rating_step, *limits)
 
 
 def as_id(run: PublishedRun, side: Side, text: str) -> Id | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mfspark.errors import NotFoundError
+from mfspark.models.published_facts import scale_of
 from mfspark.models.records import fit_key
 from mfspark.queries.lookup import (
     Id,
@@ -19,7 +20,6 @@ from mfspark.queries.lookup import (
     look_up_item,
     near_items,
     near_matches,
-    scale_of,
 )
 from mfspark.queries.predict_knn import NeighborsOfPair
 from mfspark.schemas import SIDES, Side

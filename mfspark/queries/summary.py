@@ -12,8 +12,8 @@ from mfspark.evaluation.catalog import DIVERSITY, NDCG, NOVELTY, REFERENCES, RMS
 from mfspark.evaluation.champion import Champion
 from mfspark.ingest.account import notes_on
 from mfspark.ingest.report import IngestReport
+from mfspark.models.published_facts import ingest_of, is_implicit
 from mfspark.models.records import LISTABLE_ITEMS, SERVING, TRADE, ListableItems
-from mfspark.queries.lookup import ingest_of
 from mfspark.schemas import Side, other
 from mfspark.system.words import count
 from mfspark.tables.run import PublishedRun
@@ -108,7 +108,7 @@ def _figures(
 def _notes(run: PublishedRun) -> Iterator[str]:
     """Say what was asked for and cannot be had, and what a reader might not expect."""
     ingest = ingest_of(run)
-    if run.manifest.config["ingest"].get("feedback") == "implicit":
+    if is_implicit(run):
         yield (
             "the files hold choices without ratings: models that predict ratings (als, "
             "bayesian_mf, torch_mf, neighbors that rank by ratings) are left out, and every test "

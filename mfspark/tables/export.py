@@ -1,6 +1,7 @@
 """A published table as one file, for programs that read no directory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +15,10 @@ from mfspark.storage.posix import PosixStorage
 from mfspark.tables.run import read_table
 from mfspark.tables.warehouse import Warehouse
 
+_KINDS: dict[str, Callable[[BinaryIO, pa.Schema], csv.CSVWriter | pq.ParquetWriter]] = {
+    ".csv": csv.CSVWriter,
+    ".parquet": lambda sink, schema: pq.ParquetWriter(sink, schema, compression="zstd"),
+}
 _FORMULA = "^[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
 """How a cell begins that spreadsheets compute, also in its full-width forms."""
 
@@ -32,31 +37,43 @@ def export_table(
     a spreadsheet would take for a formula; numbers stay numbers. Raises ConfigError for another
     kind of file or a place that cannot be written.
     """
-    kinds: dict[str, Callable[[BinaryIO, pa.Schema], csv.CSVWriter | pq.ParquetWriter]] = {
-        ".csv": csv.CSVWriter,
-        ".parquet": lambda sink, schema: pq.ParquetWriter(sink, schema, compression="zstd"),
-    }
-    kind = target.suffix.lower()
-    if kind not in kinds:
-        raise ConfigError(f"{target} is neither .csv nor .parquet", "name the file so")
+    flat = kind_of_file(target) == ".csv"
     dataset = read_table(warehouse, table, run_id)
-    flat = kind == ".csv"
     schema = pa.schema([_flat_field(f) for f in dataset.schema]) if flat else dataset.schema
     rows = 0
-    folder = target.absolute().parent
-    if not folder.is_dir():
-        raise ConfigError(f"cannot write {target}: there is no directory {folder}", "make it first")
-    with (
-        PosixStorage(str(folder)).writing(target.name) as sink,
-        kinds[kind](sink, schema) as writer,
-    ):
+    with writing_table(target, schema) as write:
         for batch in dataset.to_batches():
             columns = [_flat(column) for column in batch.columns] if flat else batch.columns
             if for_spreadsheets:
                 columns = [defused(column) for column in columns]
-            writer.write_batch(pa.record_batch(columns, schema=schema))
+            write(pa.record_batch(columns, schema=schema))
             rows += batch.num_rows
     return rows
+
+
+def kind_of_file(target: Path) -> str:
+    """Return the ending of a file that can be written. Raises ConfigError for any other kind."""
+    if (kind := target.suffix.lower()) not in _KINDS:
+        raise ConfigError(f"{target} is neither .csv nor .parquet", "name the file so")
+    return kind
+
+
+@contextmanager
+def writing_table(
+    target: Path, schema: pa.Schema
+) -> Generator[Callable[[pa.RecordBatch], None], None, None]:
+    """Yield what writes batches to a CSV or Parquet file, which appears whole, by one rename.
+
+    Raises ConfigError for another kind of file or a place that cannot be written.
+    """
+    kind, folder = kind_of_file(target), target.absolute().parent
+    if not folder.is_dir():
+        raise ConfigError(f"cannot write {target}: there is no directory {folder}", "make it first")
+    with (
+        PosixStorage(str(folder)).writing(target.name) as sink,
+        _KINDS[kind](sink, schema) as writer,
+    ):
+        yield writer.write_batch
 
 
 def _flat_field(field: pa.Field) -> pa.Field:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mfspark.errors import MfsparkError, NotFoundError, SchemaError
 from mfspark.schemas import check_schema, table_names, table_schema
@@ -128,6 +128,10 @@ class PublishedRun:
         Raises NotFoundError for a table the run has not, MfsparkError where files are missing.
         """
         return self._tables.rows(query, *parameters)
+
+    def arrays(self, query: str, *parameters: object) -> dict[str, Any]:
+        """Run a query like `rows`, and return its columns as numpy arrays; nulls are masked."""
+        return self._tables.arrays(query, *parameters)
 
     @cached_property
     def _tables(self) -> Tables:

@@ -9,10 +9,11 @@ import pytest
 
 from mfspark.config.config import Config, IngestOptions
 from mfspark.errors import ExitStatus, InputError
-from mfspark.ingest.counts import IdForms, RowCounts, count_rows, rating_apart
+from mfspark.ingest.counts import count_rows, rating_apart
 from mfspark.ingest.intake import BaseRatings, BaseRun, ingest
 from mfspark.ingest.readers.ratings import plan_ratings, read_planned
 from mfspark.ingest.report import SideCounts
+from mfspark.ingest.row_counts import IdForms, RowCounts
 from mfspark.schemas import IdTypes, check_schema
 from mfspark.storage.posix import PosixStorage
 from mfspark.tables.frame_scratch import FrameScratch

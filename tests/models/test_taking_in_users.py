@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +28,7 @@ def taken_in(folder: Path, name: ModelName, blocks: int, **options: Any) -> tupl
     old, new = RATINGS.take(OLD), RATINGS.take(~OLD)
     fitted = fitter(folder, name, models)(old, blocks)
     store, theirs = fitted.grid.store, fitted.grid.tiles
-    tiles = replace(
-        cut(new, blocks, blocks, "new", store), mean=theirs.mean, variance=theirs.variance
-    )
+    tiles = cut(new, blocks, blocks, "new", store).with_facts_of(theirs)
     checkpoint = Checkpoint(PosixStorage(str(folder)), "new.json", "new")
     context = context_in_process(models, tiles, store, checkpoint, name="taken-in")
     model = fold_in(name, context, models, fitted.model)

@@ -113,7 +113,7 @@ def test_a_user_is_taken_in_as_a_half_step_would(first: Night, user: str) -> Non
     assert chosen.any()
     W = options["alpha"] * chosen * r / tiles.unit
     x = ials_rows(W, Y, options["reg"], options["alpha"])[0][0]
-    check(fold_in(run, ratings, n=5).items, dict(zip(names, Y @ x, strict=True)), ratings)
+    check(fold_in(run, ratings, "ials", 5).items, dict(zip(names, Y @ x, strict=True)), ratings)
 
 
 def check(found: list, scores: dict[str, float], ratings: dict[str, float]) -> None:
@@ -162,7 +162,7 @@ def test_the_command_lists_items_for_somebody_new(first: Night) -> None:
     places = [shown.index(str(item)) for item, _, _ in expected.items]
     assert len(places) == 4
     assert places == sorted(places)
-    assert "For 3 ratings, by ials" in shown
+    assert f"For 3 ratings, by {expected.model} of run" in shown
     assert "left out: Nosuch" in shown
 
 

@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from mfspark.errors import ConfigError
 from mfspark.queries.fold_in import fold_in
-from mfspark.queries.lookup import list_of
+from mfspark.queries.lookup import list_of, served_model
 from mfspark.tables.run import PublishedRun
 from tests.support.nights import check_lists, run_night, table
 
@@ -87,7 +87,7 @@ def test_a_newcomer_without_a_choice_gets_what_is_popular(root: Path) -> None:
     assert found.model == "popularity"
     expected = counts.drop(item).sort_values(ascending=False)[:3]
     assert [score for _, _, score in found.items] == expected.tolist()
-    assert fold_in(run, {item: 5.0}).model == "slim"
+    assert fold_in(run, {item: 5.0}).model == served_model(run)
 
 
 def test_similar_items_are_those_of_the_largest_weights(root: Path) -> None:

@@ -207,7 +207,10 @@ def _neighbor(side: str, row: tuple[Any, ...]) -> dict[str, Any]:
 def _factors(
     model: str, key: str, factors: dict[Any, Any], biases: dict[Any, float]
 ) -> list[dict[str, Any]]:
-    rows = [{"model": model, key: k, "bias": b, "factors": f} for k, (b, f) in factors.items()]
+    rows = [
+        {"model": model, key: k, "bias": 0.0 if model == "ials" else b, "factors": f}
+        for k, (b, f) in factors.items()
+    ]
     return rows + [
         {"model": "baseline", key: k, "bias": b, "factors": list[float]()}
         for k, b in biases.items()

@@ -7,10 +7,11 @@ from functools import partial
 import numpy as np
 
 from mfspark.config.models import ALSOptions, Penalty
+from mfspark.grid.block_store import BlockStore
 from mfspark.grid.layout import BySide
 from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.device import device_of
-from mfspark.kernels.arrays.tile import Arrays, Numbers, Tile
+from mfspark.kernels.arrays.tile import Array, Arrays, Numbers, Tile
 from mfspark.kernels.factorization.normal_equations import (
     RatingBlock,
     degrees_of,
@@ -18,8 +19,14 @@ from mfspark.kernels.factorization.normal_equations import (
 )
 from mfspark.kernels.factorization.ridge import RidgeSolver
 from mfspark.models.base import FitContext
-from mfspark.models.factor_model import FactorModel, factor_block, new_users
+from mfspark.models.factor_model import (
+    FactorModel,
+    factor_block,
+    new_users,
+    of_published_factors,
+)
 from mfspark.models.factorization.alternating import Alternating
+from mfspark.models.published_items import PublishedItems
 
 
 def fit(context: FitContext, options: ALSOptions) -> FactorModel:
@@ -35,10 +42,16 @@ def fit(context: FitContext, options: ALSOptions) -> FactorModel:
 def fold_in(context: FitContext, options: ALSOptions, model: FactorModel) -> FactorModel:
     """Return the model for users who came after training, by their ratings."""
     exact = options.model_copy(update={"solver": "cholesky"})
-    n_ratings = int(model.item.gathered(context.store, context.tiles.layout, "n").sum())
-    solver = partial(solver_of, exact, options.penalty(n_ratings))
+    solver = partial(solver_of, exact, options.penalty(context.tiles.n_ratings))
     half = ALSHalfStep(solver, model.mean, options.biases)
     return new_users(context, model, half)
+
+
+def of_published(
+    items: PublishedItems, _options: ALSOptions, store: BlockStore
+) -> tuple[FactorModel, Array]:
+    """Return the model without users, of published factors; see `registry.FoldIn`."""
+    return of_published_factors(items, "als", store, mean=items.fitted.mean, kind="rating")
 
 
 def algorithm(

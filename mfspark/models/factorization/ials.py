@@ -17,15 +17,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from mfspark.config.models import IALSOptions
+from mfspark.grid.block_store import BlockStore
 from mfspark.grid.layout import BySide
 from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.device import device_of
-from mfspark.kernels.arrays.tile import Arrays, Numbers, Tile
+from mfspark.kernels.arrays.tile import Array, Arrays, Numbers, Tile
 from mfspark.kernels.factorization.normal_equations import RatingBlock, degrees_of
 from mfspark.kernels.factorization.ridge import RidgeSolver
 from mfspark.models.base import FitContext
-from mfspark.models.factor_model import FactorModel, factor_block, new_users
+from mfspark.models.factor_model import (
+    FactorModel,
+    factor_block,
+    new_users,
+    of_published_factors,
+)
 from mfspark.models.factorization.alternating import Alternating, gram_of
+from mfspark.models.published_items import PublishedItems
 
 
 def fit(context: FitContext, options: IALSOptions) -> FactorModel:
@@ -39,6 +46,13 @@ def fold_in(context: FitContext, options: IALSOptions, model: FactorModel) -> Fa
     """Return the model for users who came after training, by what they chose."""
     exact = options.model_copy(update={"solver": "cholesky"})
     return new_users(context.of_choices(), model, IALSHalfStep(exact))
+
+
+def of_published(
+    items: PublishedItems, _options: IALSOptions, store: BlockStore
+) -> tuple[FactorModel, Array]:
+    """Return the model without users, of published factors; see `registry.FoldIn`."""
+    return of_published_factors(items, "ials", store, mean=0.0, kind="ranking")
 
 
 def algorithm(options: IALSOptions, seed: int, start_factors: BySide | None = None) -> Alternating:

@@ -15,11 +15,12 @@ from mfspark.errors import ConfigError
 from mfspark.grid.block_store import BlockStore
 from mfspark.grid.layout import Blocks, GridLayout
 from mfspark.grid.views import RowTiles
-from mfspark.kernels.arrays.tile import Arrays, Numbers
+from mfspark.kernels.arrays.tile import Array, Arrays, Numbers
 from mfspark.kernels.item_weights.closed_form import BYTES_A_CELL, closed_form
 from mfspark.models.base import FitContext
 from mfspark.models.item_weights.co_occurrence import gramian
-from mfspark.models.item_weights.weight_model import ItemWeights
+from mfspark.models.item_weights.weight_model import ItemWeights, of_published_weights
+from mfspark.models.published_items import PublishedItems
 
 
 def fit(context: FitContext, options: EASEOptions) -> ItemWeights:
@@ -41,6 +42,13 @@ def fit(context: FitContext, options: EASEOptions) -> ItemWeights:
     weights, _ = grid.sweep("item", context.name, _Cut(whole))
     grid.store.discard({*gram.references, *whole.references})
     return ItemWeights(weights, context.choices_from)
+
+
+def of_published(
+    items: PublishedItems, _options: EASEOptions, store: BlockStore
+) -> tuple[ItemWeights, Array]:
+    """Return the model of published weights; see `registry.FoldIn`."""
+    return of_published_weights(items, "ease", store)
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mfspark.config.models import SLIMOptions
+from mfspark.grid.block_store import BlockStore
 from mfspark.grid.layout import Blocks
 from mfspark.grid.views import RowTiles
-from mfspark.kernels.arrays.tile import Arrays, Numbers, stack_columns
+from mfspark.kernels.arrays.tile import Array, Arrays, Numbers, stack_columns
 from mfspark.kernels.item_weights.coordinate_descent import (
     Choices,
     ElasticNet,
@@ -18,7 +19,8 @@ from mfspark.kernels.item_weights.coordinate_descent import (
 )
 from mfspark.models.base import FitContext
 from mfspark.models.item_weights.co_occurrence import gramian
-from mfspark.models.item_weights.weight_model import ItemWeights
+from mfspark.models.item_weights.weight_model import ItemWeights, of_published_weights
+from mfspark.models.published_items import PublishedItems
 
 ALL_ITEMS = 5_000
 """Up to so many items each is a candidate for all others, where nothing else is asked for."""
@@ -38,6 +40,13 @@ def fit(context: FitContext, options: SLIMOptions) -> ItemWeights:
     weights, _ = grid.sweep("item", context.name, _SolveAll(net, gram))
     grid.store.discard(gram.references)
     return ItemWeights(weights, context.choices_from)
+
+
+def of_published(
+    items: PublishedItems, _options: SLIMOptions, store: BlockStore
+) -> tuple[ItemWeights, Array]:
+    """Return the model of published weights; see `registry.FoldIn`."""
+    return of_published_weights(items, "slim", store)
 
 
 @dataclass(frozen=True)

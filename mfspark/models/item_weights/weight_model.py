@@ -13,12 +13,15 @@ from typing import Any, Self
 import numpy as np
 from scipy.sparse import csr_array
 
+from mfspark.config.models import ModelName
+from mfspark.grid.block_store import BlockStore
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, TileSet
 from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.tile import Array, Arrays, Numbers
 from mfspark.kernels.arrays.top_n import NOBODY, RankedLists
 from mfspark.kernels.item_weights.weights import (
+    SparseWeights,
     Weights,
     choices_of,
     scores_by_chunk,
@@ -36,8 +39,11 @@ from mfspark.models.base import (
     Model,
     RanksSimilar,
 )
+from mfspark.models.published_items import PublishedItems
 from mfspark.schemas import Side
 
+_PUBLISHED = Blocks.named("item", "published", 1)
+_DENSE = 0.25  # of all weights are not 0: a dense matrix is no larger, and faster
 _EXPLAINED = 1 << 14  # entries of lists explained at once
 
 
@@ -105,6 +111,25 @@ class ItemWeights(Model):
 
     def _choices(self, grid: Grid) -> TileSet:
         return grid.tiles.at_least(self.choices_from)
+
+
+def of_published_weights(
+    items: PublishedItems, name: ModelName, store: BlockStore
+) -> tuple[ItemWeights, Array]:
+    """Return the model of published weights, in one block of a store, and which items have any.
+
+    The block is sparse, or dense where most weights are not 0.
+    """
+    pairs, shape = items.weights(name), (len(items), len(items))
+    matrix = csr_array((pairs.values, (pairs.others, pairs.items)), shape)
+    if matrix.nnz > _DENSE * len(items) ** 2:
+        arrays = {"matrix": matrix.toarray()}
+    else:
+        matrix.sort_indices()  # in place
+        indptr, indices = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32)
+        arrays = SparseWeights(indptr, indices, matrix.data).arrays()
+    store.put(_PUBLISHED.references[0], arrays)
+    return ItemWeights(_PUBLISHED, items.choices.least), pairs.known
 
 
 def _chosen(tiles: RowTiles, choices: TileSet) -> csr_array:

@@ -13,17 +13,23 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from mfspark.config.models import KNNOptions
+from mfspark.grid.block_store import BlockStore
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, BySide, TileSet
 from mfspark.kernels.arrays.tile import Array
+from mfspark.kernels.arrays.top_n import RankedLists
 from mfspark.kernels.neighbors.aggregation import Aggregation
 from mfspark.kernels.neighbors.measures import MEASURES
+from mfspark.kernels.neighbors.similarity import Neighbors
 from mfspark.models.base import Explains, FitContext, Kind, Model
 from mfspark.models.neighbors.centered_aggregation import CenteredAggregation, MeansAndSpreads
 from mfspark.models.neighbors.nearest_raters import NearestRaters
 from mfspark.models.neighbors.neighbor_lists import NeighborLists
 from mfspark.models.neighbors.search import RowComparison, nearest_neighbors
+from mfspark.models.published_items import PublishedItems
 from mfspark.schemas import SIDES, Side
 
 
@@ -42,6 +48,25 @@ def fit(side: Side, context: FitContext, options: KNNOptions) -> KNN:
     return KNN(options, neighbors, comparison, mean, levels, choices_from=context.choices_from)
 
 
+def of_published(
+    items: PublishedItems, options: KNNOptions, store: BlockStore
+) -> tuple[KNN, Array]:
+    """Return `item_knn` of published neighbors, in one block of a store, and which items have any.
+
+    It ranks by similarity alone: all else it knew is not published.
+    """
+    pairs = items.neighbors()
+    rank = np.arange(len(pairs.items)) - np.searchsorted(pairs.items, pairs.items)
+    shape = len(items), int(rank.max(initial=0)) + 1
+    lists = RankedLists.empty(*shape)
+    lists.indices[pairs.items, rank], lists.scores[pairs.items, rank] = pairs.others, pairs.values
+    blocks = Blocks.named("item", "published", 1)
+    found = Neighbors(lists.indices, lists.scores, np.zeros(shape, np.int32))
+    store.put(blocks.references[0], found.arrays())
+    options = KNNOptions.model_construct(**options.model_dump())
+    return KNN(options, blocks, None, 0.0, {}, choices_from=items.choices.least), pairs.known
+
+
 @dataclass(frozen=True)
 class KNN(Model):
     """Nearest neighbors of all rows of one side, and what ratings are centered on."""
@@ -49,8 +74,8 @@ class KNN(Model):
     options: KNNOptions
     neighbors: Blocks
     """See kernels.neighbors.similarity.Neighbors."""
-    comparison: RowComparison
-    """How rows were compared."""
+    comparison: RowComparison | None
+    """How rows were compared; None where neighbors were read from published tables."""
     mean: float
     levels: BySide
     """See CenteredAggregation."""
@@ -109,6 +134,7 @@ class KNN(Model):
 
     def _scorer(self, aggregation: CenteredAggregation) -> NeighborLists | NearestRaters:
         if self.options.among == "raters":
+            assert self.comparison is not None
             return NearestRaters(aggregation, self.comparison, self.options.num_neighbors)
         return NeighborLists(aggregation, self.neighbors)
 

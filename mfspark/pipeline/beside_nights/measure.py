@@ -231,8 +231,8 @@ def _of_lists(task: Task, protocol: Protocol, context: FitContext, model: Model)
     by_rating = model.list_kind == "rating"
     filler = cast("FactorModel", context.baseline()) if by_rating else popularity
     seen = fold.fitted
-    if fold.known is not None:  # with the unit of what the model was fitted on
-        seen = replace(fold.known, mean=fold.fitted.mean, variance=fold.fitted.variance)
+    if fold.known is not None:
+        seen = fold.known.with_facts_of(fold.fitted)
         new = replace(context, tiles=seen, name=f"{task.name}/folded-in")
         model = fold_in(task.model, new, task.options, model)
     lists = model.recommend(context.grid.over(seen), k, f"{task.name}/lists")
