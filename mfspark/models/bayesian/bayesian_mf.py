@@ -1,7 +1,8 @@
 """Bayesian matrix factorization by Gibbs sampling, with features in the prior.
 
 An iteration is that of ALS with a draw (kernels.factorization.gibbs) in place of each solution, and
-one small task a side that draws what the rows have in common. Predictions are averaged over
+one small task a side that draws what the rows have in common. With a user's row the level of their
+noise is drawn, by which their ratings weigh. Predictions are averaged over
 samples; a sample is the factors of one iteration, which are kept as they are and joined side by
 side at the end:
 
@@ -15,13 +16,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-import numpy as np
-
 from mfspark.config.models import BayesianMFOptions
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, BySide
 from mfspark.grid.training import Loss, State
 from mfspark.kernels.arrays.random import derive_seed
+from mfspark.kernels.arrays.tile import Numbers
 from mfspark.models.base import FitContext
 from mfspark.models.bayesian.draws import Design, DrawPrior, DrawRows, Join, StartPrior
 from mfspark.models.bayesian.posterior import PosteriorModel
@@ -64,13 +64,10 @@ def fit(context: FitContext, options: BayesianMFOptions) -> PosteriorModel:
         )[0]
         for side in SIDES
     )
-    # The training error of a sample is a draw of the noise's variance, but for its prior.
-    noise = np.mean(np.square(state.losses("train")[-options.samples :])) ** 0.5
     return PosteriorModel(
         *(tiles.mean, user, item),
         history=state.history,
         n_samples=len(chain.samples["user"]),
-        noise=float(noise),
         level=options.level,
         time_biases=biases,
     )
@@ -100,7 +97,7 @@ class Chain:
     sums: BySide
     """One block: the features' gram, scales and groups."""
     priors: BySide
-    """One block: the last prior, and alpha as it was when that was drawn."""
+    """One block: the last prior, and of users the level of the noise."""
     samples: dict[Side, tuple[Blocks, ...]]
     """The factor blocks of earlier iterations that predictions are averaged over."""
     bins: BySide = field(default_factory=dict)
@@ -177,28 +174,29 @@ class BayesianMF:
         return designs
 
     def step(self, grid: Grid, state: State, name: str) -> State:
-        """Draw one sample of everything."""
+        """Draw one sample of everything; the loss is that of users beside the items before."""
         chain, iteration = Chain.of(state), state.iteration + 1
         blocks: BySide = {"user": state.user, "item": state.item}
-        priors, numbers = dict(chain.priors), dict[str, float]()
+        priors, numbers = dict(chain.priors), dict[Side, Numbers]()
         for side in SIDES:
             across = other(side)
             seeds = [derive_seed(self.seed, s, iteration, side == "item") for s in (_ROWS, _PRIOR)]
             draw = DrawRows(
-                *(self.mean, self.scale, seeds[0], priors[side], priors[across]),
-                *(chain.designs[side], chain.biases),
+                *(self.mean, self.scale, seeds[0], priors[side], chain.designs[side]),
+                chain.biases,
             )
-            blocks[side], numbers = grid.sweep(side, name, draw, columns=blocks[across])
-            draw_prior = DrawPrior(seeds[1], priors[side], chain.sums[side], numbers)
+            known = blocks[side] if side == "user" else None
+            blocks[side], numbers[side] = grid.sweep(side, name, draw, known, blocks[across])
+            draw_prior = DrawPrior(seeds[1], priors[side], chain.sums[side])
             priors[side] = grid.reduce(f"{name}/prior", draw_prior, blocks[side])
-        rmse = self.scale * (max(0.0, numbers["squared_error"]) / max(1, numbers["weight"])) ** 0.5
+        error = numbers["user"]["squared_error"] / max(1, numbers["user"]["weight"])
         samples = chain.samples
         if self._keeps(iteration):
             samples = {side: (*samples[side], blocks[side]) for side in SIDES}
         chain = replace(chain, priors=priors, samples=samples)
         if chain.bins:
             chain = self._draw_time_biases(grid, name, chain, blocks, iteration)
-        history = (*state.history, Loss(iteration, "train", rmse))
+        history = (*state.history, Loss(iteration, "train", self.scale * error**0.5))
         return replace(state, iteration=iteration, **blocks, history=history, kept=chain.kept)
 
     def _draw_time_biases(
@@ -211,7 +209,7 @@ class BayesianMF:
             seed = derive_seed(self.seed, _TIME_BIASES, iteration, side == "item")
             draw = DrawTimeBiases(
                 *(TimeBiases(bins, chain.strips), blocks[side], self.mean, self.scale),
-                *(precisions[side], chain.priors["item"], seed, counts),
+                *(precisions[side], seed, counts),
             )
             bins[side], _ = grid.sweep(
                 side, f"{name}/bins", draw, chain.bins[side], blocks[other(side)]
