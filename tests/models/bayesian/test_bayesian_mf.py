@@ -108,6 +108,23 @@ def test_movielens(data_set: Any, tmp_path: Path) -> None:
     assert rmse[128] < rmse[0] - 0.005
 
 
+def test_intervals_hold_for_steady_and_for_moody_users_of_movielens(
+    data_set: Any, tmp_path: Path
+) -> None:
+    """By fifths of the test ratings, by how the user's ratings spread; one level: .83 to .96."""
+    train, test = movielens(data_set("ml-100k"))
+    options = options_of("bayesian_mf", rank=8, burn_in=10, samples=30, pattern_features=0)
+    fitted = fitter(tmp_path, "bayesian_mf", options)(train)
+    scores, deviation = fitted.predict(test.users, test.items), deviations(fitted, test)
+    assert isinstance(fitted.model, PosteriorModel)
+    inside = np.abs(scores - test.values) < fitted.model.half_width * deviation
+    n, total = np.bincount(train.users), np.bincount(train.users, train.values)
+    spread = np.bincount(train.users, train.values**2) / n - (total / n) ** 2
+    coverage = coverage_of_fifths(inside, spread[test.users])
+    assert min(coverage) > 0.88
+    assert max(coverage) < 0.92
+
+
 def planted_levels(seed: int) -> tuple[Ratings, Ratings, Array]:
     """A planted matrix whose users have noise of their own: nu = 5 and s = 0.09."""
     train, test = planted(seed, 150, 100, 9_000, noise=0.0)
@@ -119,6 +136,11 @@ def planted_levels(seed: int) -> tuple[Ratings, Ratings, Array]:
         return replace(ratings, values=ratings.values + errors)
 
     return noisy(train), noisy(test), noise
+
+
+def coverage_of_fifths(inside: Array, known: Array) -> list[float]:
+    """Return the share inside of each fifth of the ratings, by what is known of them."""
+    return [inside[fifth].mean() for fifth in np.array_split(np.argsort(known, kind="stable"), 5)]
 
 
 LEVELS = {**TestBayesianMF.planted_options, "samples": 60, "keep": 60}
@@ -137,8 +159,7 @@ def test_the_noise_of_each_user_is_recovered_and_intervals_hold_for_all(tmp_path
     assert inside.mean() == pytest.approx(0.9, abs=0.02)
     spread = np.array([train.values[train.users == u].std() for u in range(150)])
     for known in (noise, spread, np.bincount(train.users)):
-        fifths = np.array_split(np.argsort(known[test.users], kind="stable"), 5)
-        coverage = [inside[fifth].mean() for fifth in fifths]
+        coverage = coverage_of_fifths(inside, known[test.users])
         assert min(coverage) > 0.85
         assert max(coverage) < 0.95
 
