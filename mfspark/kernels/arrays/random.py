@@ -1,6 +1,7 @@
 """Random numbers that depend only on (seed, index), never on how rows were cut into blocks."""
 
 import numpy as np
+from scipy.special import gammaincinv
 
 from mfspark.kernels.arrays.tile import Array
 
@@ -53,6 +54,18 @@ def normal_rows(seed: int, rows: Array, n_columns: int) -> Array:
 def uniform_rows(seed: int, rows: Array, n_columns: int) -> Array:
     """Return numbers in [0, 1), float32 (len(rows), n_columns); see `normal_rows`."""
     return uniform(seed, _cells(rows, n_columns)).astype(np.float32)
+
+
+def gamma_rows(seed: int, rows: Array, shapes: Array) -> Array:
+    """Return a Gamma(shape, 1) number for each row, float64 (rows), by the inverse distribution.
+
+    Number i is a function of (seed, rows[i], shapes[i]) alone, smooth in the shape.
+
+    >>> gamma_rows(42, np.array([0, 1]), np.array([3.0, 100.0])).round(3).tolist()
+    [3.603, 95.694]
+    """
+    least = 2.0**-53  # 0 has a logarithm then, and 1 is not infinite
+    return gammaincinv(shapes, np.clip(uniform(seed, rows), least, 1 - least))
 
 
 def _cells(rows: Array, n_columns: int) -> Array:

@@ -1,19 +1,20 @@
 """Gibbs sampling of matrix factorization: the draws for many rows, and for what they share.
 
-    r_ui ~ N(w_u . f_i, 1 / alpha)        f_i = (y_i, 1) and w_u = (x_u, b_u), as in ALS
+    r_ui ~ N(w_u . f_i, 1 / alpha_u)      f_i = (y_i, 1) and w_u = (x_u, b_u), as in ALS
     w_u  ~ N(C' v_u, diag(lambda)^-1)     v_u: the features of the row, the first of them 1
     C_jd ~ N(0, s_j / (beta_g lambda_d))  g: the group of features that j belongs to
 
-with Gamma(1, 1) priors on alpha and beta_g, and Gamma(1, 0.01) on lambda_d. Without features but
-the 1 it is the model of Salakhutdinov & Mnih (2008, "Bayesian probabilistic matrix factorization
-using MCMC") with independent dimensions, as myFM has it; with features that of Simm et al. (2015,
-"Macau"). Each draw below is from the exact conditional distribution given all other quantities.
+with a Gamma(1, 1) prior on beta_g and Gamma(1, 0.01) on lambda_d; for alpha_u, the level of a user,
+see `noise_levels`. With one alpha for all, and without features but the 1, it is the model of
+Salakhutdinov & Mnih (2008, "Bayesian probabilistic matrix factorization using MCMC") with
+independent dimensions, as myFM has it; with features that of Simm et al. (2015, "Macau"). Each draw
+below is from the exact conditional distribution given all other quantities.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -49,29 +50,38 @@ class Prior(NamedArrays):
         return features @ self.coefficients.astype(np.float32)
 
 
+def weighted_columns(block: RatingBlock, alpha: Array) -> RatingBlock:
+    """Return a block whose normal equations weigh a rating by alpha (n_columns) of its column."""
+    root = np.sqrt(alpha).astype(np.float32)
+    features, targets = block.features * root[:, None], block.targets * root[block.tile.indices]
+    return replace(block, features=features, targets=targets)
+
+
 def sample_rows(
-    blocks: Sequence[RatingBlock], mean: Array, precision: Array, alpha: float, noise: Array
-) -> tuple[Array, float]:
+    blocks: Sequence[RatingBlock], mean: Array, precision: Array, alpha: Array, noise: Array
+) -> tuple[Array, Array]:
     """Draw the rows w of a block given their ratings and prior.
 
-    mean float32 (n_rows, K), precision (K), noise: standard normal float32 (n_rows, K). Returns
-    float32 (n_rows, K), zero in rows without ratings, and the sum of w'A w - 2 w'b, which is the
-    sum of squared errors less that of the squared targets.
+    mean float32 (n_rows, K), precision (K), alpha (n_rows) of all ratings of a row, noise: standard
+    normal float32 (n_rows, K). Returns float32 (n_rows, K), zero in rows without ratings, and
+    w'A w - 2 w'b of each row float64 (n_rows): its squared errors less its squared targets.
     """
-    drawn = np.zeros_like(noise)
+    drawn, fit = np.zeros_like(noise), np.zeros(len(noise))
     weight = torch.from_numpy(precision.astype(np.float32))
-    fit = 0.0
+    level = torch.from_numpy(alpha.astype(np.float32)).unsqueeze(1)
     for rows, A, b in normal_equations(blocks):
-        right = alpha * b + weight * torch.from_numpy(mean[rows])
-        A.mul_(alpha).diagonal(dim1=1, dim2=2).add_(weight)
+        mine = level[rows]
+        right = mine * b + weight * torch.from_numpy(mean[rows])
+        A.mul_(mine.unsqueeze(2)).diagonal(dim1=1, dim2=2).add_(weight)
         factor, _ = torch.linalg.cholesky_ex(A)
         half = torch.linalg.solve_triangular(factor, right.unsqueeze(2), upper=False)
         half += torch.from_numpy(noise[rows]).unsqueeze(2)
         w = torch.linalg.solve_triangular(factor.mT, half, upper=True).squeeze(2)
         # w'(alpha A + diag(lambda)) w = |L'w|^2 = |half|^2.
-        quadratic = half.square().sum(dtype=torch.float64)
-        quadratic -= (weight * w.square()).sum(dtype=torch.float64)
-        fit += float(quadratic / alpha - 2 * (w * b).sum(dtype=torch.float64))
+        quadratic = half.squeeze(2).square().sum(1, dtype=torch.float64)
+        quadratic -= (weight * w.square()).sum(1, dtype=torch.float64)
+        product = (w * b).sum(1, dtype=torch.float64)
+        fit[rows] = (quadratic / mine.squeeze(1) - 2 * product).numpy()
         drawn[rows] = w.numpy()
     return drawn, fit
 
@@ -120,8 +130,3 @@ def sample_prior(
         quadratic = (C[mine] ** 2 / scales[mine, None]) @ precision
         beta[g] = rng.gamma(1 + mine.sum() * k / 2) / (1 + quadratic.sum() / 2)
     return Prior(C, precision, beta)
-
-
-def sample_noise_precision(squared_error: float, n: float, rng: np.random.Generator) -> float:
-    """Draw alpha given the sum of squared errors of n ratings."""
-    return float(rng.gamma(1 + n / 2) / (1 + squared_error / 2))

@@ -55,6 +55,21 @@ def squared_targets(ratings: Sequence[RatingBlock]) -> float:
     return sum(float(np.square(each.targets, dtype=np.float64).sum()) for each in ratings)
 
 
+def squares_of_rows(blocks: Sequence[RatingBlock]) -> Array:
+    """Return the sum of the squared targets of each row over all blocks, float64 (n_rows)."""
+    return np.sum(
+        [
+            np.bincount(
+                each.tile.rows,
+                weights=np.square(each.targets, dtype=np.float64),
+                minlength=each.tile.n_rows,
+            )
+            for each in blocks
+        ],
+        axis=0,
+    )
+
+
 def normal_equations(
     blocks: Sequence[RatingBlock], shared: Array | None = None
 ) -> Iterator[tuple[Array, torch.Tensor, torch.Tensor]]:

@@ -119,13 +119,13 @@ def _directions(arrays: Arrays) -> Points:
 
 
 def deviations_of_samples(
-    users: Arrays, items: Arrays, rows: Array, columns: Array, n_samples: int, noise: float
+    users: Arrays, items: Arrays, rows: Array, columns: Array, n_samples: int
 ) -> Array:
     """Return the standard deviation of a rating around the mean score of its pair, float64 (n).
 
-    That of the scores of single samples, and of the noise. rows, columns int (n): the pairs.
+    That of the scores of single samples, and of the user's noise. rows, columns int (n): the pairs.
     Factors are (rows, n_samples * k), scaled so that a product is a sample's part of the mean
-    score; sample_bias is (rows, n_samples).
+    score; sample_bias is (rows, n_samples), noise of users (rows).
     """
     variance = np.empty(len(rows))
     for part in _slices(len(rows), users["factors"].shape[1]):
@@ -134,7 +134,7 @@ def deviations_of_samples(
         scores = n_samples * products.sum(2, dtype=np.float64)
         scores += users["sample_bias"][u] + items["sample_bias"][i]
         variance[part] = scores.var(1)
-    return np.sqrt(variance + noise**2)
+    return np.sqrt(variance + np.square(users["noise"], dtype=np.float64)[rows])
 
 
 def _slices(n_pairs: int, k: int) -> Iterator[slice]:

@@ -107,12 +107,12 @@ def averages_of_rows(bias: Array, n_ratings: Array, bins: TimeBins, n_rows: int)
 
 
 def sample_time_biases(
-    residual: Array, numbers: Array, last: Array, precision: Array, alpha: float, noise: Array
+    residual: Array, numbers: Array, last: Array, precision: Array, alpha: Array, noise: Array
 ) -> Array:
     """Draw the biases of time bins given all else, one length after the other; float64 (N).
 
     residual float64 (n): what nothing else explains, the last biases `last` (N) left in; numbers
-    (S, n); precision (S): lambda; alpha: precision of the ratings; noise: standard normal (N).
+    (S, n); precision (S): lambda; alpha (n): precision of a rating; noise: standard normal (N).
     """
     bias = np.asarray(last, np.float64).copy()
     rest = residual - sums_of_bins(bias, numbers)
@@ -120,11 +120,11 @@ def sample_time_biases(
         has = np.flatnonzero(mine != NO_BIN)
         own = mine[has]
         rest[has] += bias[own]
-        n = np.bincount(own, minlength=len(bias))
-        total = np.bincount(own, weights=rest[has], minlength=len(bias))
-        drawn = np.flatnonzero(n)  # a bin lies in one length, and has ratings
-        spread = alpha * n[drawn] + weight
-        bias[drawn] = alpha * total[drawn] / spread + noise[drawn] / np.sqrt(spread)
+        known = np.bincount(own, weights=alpha[has], minlength=len(bias))
+        total = np.bincount(own, weights=alpha[has] * rest[has], minlength=len(bias))
+        drawn = np.flatnonzero(known)  # a bin lies in one length, and has ratings
+        spread = known[drawn] + weight
+        bias[drawn] = total[drawn] / spread + noise[drawn] / np.sqrt(spread)
         rest[has] -= bias[own]
     return bias
 

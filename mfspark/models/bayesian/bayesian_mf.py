@@ -1,7 +1,8 @@
 """Bayesian matrix factorization by Gibbs sampling, with features in the prior.
 
 An iteration is that of ALS with a draw (kernels.factorization.gibbs) in place of each solution, and
-one small task a side that draws what the rows have in common. Predictions are averaged over
+one small task a side that draws what the rows have in common. With a user's row the level of their
+noise is drawn, by which their ratings weigh. Predictions are averaged over
 samples; a sample is the factors of one iteration, which are kept as they are and joined side by
 side at the end:
 
@@ -12,29 +13,17 @@ so that the posterior mean is a factor model of rank (samples * rank). Ratings a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-import numpy as np
-
 from mfspark.config.models import BayesianMFOptions
-from mfspark.grid.block_store import BlockStore
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, BySide
 from mfspark.grid.training import Loss, State
-from mfspark.grid.views import RowTiles
-from mfspark.kernels.arrays.random import derive_seed, normal_rows
-from mfspark.kernels.arrays.tile import Arrays, Numbers
-from mfspark.kernels.factorization.gibbs import (
-    Prior,
-    RowSums,
-    sample_noise_precision,
-    sample_prior,
-    sample_rows,
-)
-from mfspark.kernels.factorization.normal_equations import degrees_of, squared_targets
+from mfspark.kernels.arrays.random import derive_seed
+from mfspark.kernels.arrays.tile import Numbers
 from mfspark.models.base import FitContext
+from mfspark.models.bayesian.draws import Design, DrawPrior, DrawRows, Join, StartPrior
 from mfspark.models.bayesian.posterior import PosteriorModel
 from mfspark.models.bayesian.rating_patterns import pattern_features
 from mfspark.models.bayesian.time_biases import (
@@ -47,8 +36,7 @@ from mfspark.models.bayesian.time_biases import (
     TimeBiases,
     start_time_bins,
 )
-from mfspark.models.factor_model import StartRows, factor_block, start_state
-from mfspark.models.factorization.als import rating_block_of
+from mfspark.models.factor_model import StartRows, start_state
 from mfspark.schemas import SIDES, Side, other
 
 _PATTERNS, _ROWS, _PRIOR, _TIME_BIASES = 1, 2, 3, 4  # streams of random numbers of one seed
@@ -76,13 +64,10 @@ def fit(context: FitContext, options: BayesianMFOptions) -> PosteriorModel:
         )[0]
         for side in SIDES
     )
-    # The training error of a sample is a draw of the noise's variance, but for its prior.
-    noise = np.mean(np.square(state.losses("train")[-options.samples :])) ** 0.5
     return PosteriorModel(
         *(tiles.mean, user, item),
         history=state.history,
         n_samples=len(chain.samples["user"]),
-        noise=float(noise),
         level=options.level,
         time_biases=biases,
     )
@@ -112,7 +97,7 @@ class Chain:
     sums: BySide
     """One block: the features' gram, scales and groups."""
     priors: BySide
-    """One block: the last prior, and alpha as it was when that was drawn."""
+    """One block: the last prior, and of users the level of the noise."""
     samples: dict[Side, tuple[Blocks, ...]]
     """The factor blocks of earlier iterations that predictions are averaged over."""
     bins: BySide = field(default_factory=dict)
@@ -189,28 +174,29 @@ class BayesianMF:
         return designs
 
     def step(self, grid: Grid, state: State, name: str) -> State:
-        """Draw one sample of everything."""
+        """Draw one sample of everything; the loss is that of users beside the items before."""
         chain, iteration = Chain.of(state), state.iteration + 1
         blocks: BySide = {"user": state.user, "item": state.item}
-        priors, numbers = dict(chain.priors), dict[str, float]()
+        priors, numbers = dict(chain.priors), dict[Side, Numbers]()
         for side in SIDES:
             across = other(side)
             seeds = [derive_seed(self.seed, s, iteration, side == "item") for s in (_ROWS, _PRIOR)]
             draw = DrawRows(
-                *(self.mean, self.scale, seeds[0], priors[side], priors[across]),
-                *(chain.designs[side], chain.biases),
+                *(self.mean, self.scale, seeds[0], priors[side], chain.designs[side]),
+                chain.biases,
             )
-            blocks[side], numbers = grid.sweep(side, name, draw, columns=blocks[across])
-            draw_prior = DrawPrior(seeds[1], priors[side], chain.sums[side], numbers)
+            known = blocks[side] if side == "user" else None
+            blocks[side], numbers[side] = grid.sweep(side, name, draw, known, blocks[across])
+            draw_prior = DrawPrior(seeds[1], priors[side], chain.sums[side])
             priors[side] = grid.reduce(f"{name}/prior", draw_prior, blocks[side])
-        rmse = self.scale * (max(0.0, numbers["squared_error"]) / max(1, numbers["weight"])) ** 0.5
+        error = numbers["user"]["squared_error"] / max(1, numbers["user"]["weight"])
         samples = chain.samples
         if self._keeps(iteration):
             samples = {side: (*samples[side], blocks[side]) for side in SIDES}
         chain = replace(chain, priors=priors, samples=samples)
         if chain.bins:
             chain = self._draw_time_biases(grid, name, chain, blocks, iteration)
-        history = (*state.history, Loss(iteration, "train", rmse))
+        history = (*state.history, Loss(iteration, "train", self.scale * error**0.5))
         return replace(state, iteration=iteration, **blocks, history=history, kept=chain.kept)
 
     def _draw_time_biases(
@@ -223,7 +209,7 @@ class BayesianMF:
             seed = derive_seed(self.seed, _TIME_BIASES, iteration, side == "item")
             draw = DrawTimeBiases(
                 *(TimeBiases(bins, chain.strips), blocks[side], self.mean, self.scale),
-                *(precisions[side], chain.priors["item"], seed, counts),
+                *(precisions[side], seed, counts),
             )
             bins[side], _ = grid.sweep(
                 side, f"{name}/bins", draw, chain.bins[side], blocks[other(side)]
@@ -241,127 +227,3 @@ class BayesianMF:
         samples = self.options.samples
         keep, number = min(self.options.keep, samples), iteration - self.options.burn_in
         return number > 0 and number * keep // samples > (number - 1) * keep // samples
-
-
-@dataclass(frozen=True)
-class Design:
-    """Sweep kernel: a 1 and the features of each row, zero where there are no ratings."""
-
-    attributes: Blocks | None
-
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
-        """Return features float32 (rows, R) with their scales float64 (R) and groups int64 (R)."""
-        n = tiles.degrees
-        features, scales = [np.ones((len(n), 1), np.float32)], [np.ones(1)]
-        if "features" in rows:
-            features.append(rows["features"])
-            scales.append(rows["scales"])
-        if self.attributes:
-            found = tiles.read(self.attributes)["attributes"]
-            features.append(found)
-            scales.append(np.ones(found.shape[1]))
-        V = np.column_stack(features)
-        V[n == 0] = 0.0
-        return {
-            "features": V,
-            "scales": np.concatenate(scales),
-            "groups": np.repeat(np.arange(len(scales)) - 1, [len(s) for s in scales]),
-            "gram": (V.T @ V).astype(np.float64),
-        }, {}
-
-
-@dataclass(frozen=True)
-class StartPrior:
-    """Reduce kernel: the features of a side as a whole, and the prior before the first draw."""
-
-    k: int
-
-    def __call__(self, blocks: Iterable[Arrays], _store: BlockStore) -> Arrays:
-        """Return gram float64 (R, R), scales (R), groups (R), the arrays of a Prior, and alpha."""
-        designs = [{k: block[k] for k in ("gram", "scales", "groups")} for block in blocks]
-        groups = designs[0]["groups"]
-        prior = Prior.start(len(groups), int(groups.max()) + 1, self.k)
-        gram = np.sum([design["gram"] for design in designs], axis=0)
-        return designs[0] | prior.arrays() | {"gram": gram, "alpha": np.asarray(1.0)}
-
-
-@dataclass(frozen=True)
-class DrawRows:
-    """Sweep kernel: the rows of one block drawn given all columns."""
-
-    mean: float
-    scale: float
-    seed: int
-    prior: Blocks
-    """The prior of these rows."""
-    latest: Blocks
-    """The prior drawn last, with the latest alpha."""
-    designs: Blocks
-    biases: TimeBiases | None = None
-
-    def __call__(self, _rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
-        """Return factors, bias, n and RowSums, and the numbers squared_error and weight.
-
-        Memory: as ALS, and the features of the rows (4 bytes each).
-        """
-        prior = Prior.from_arrays(self.prior.read(tiles.store))
-        alpha = float(self.latest.read(tiles.store)["alpha"])
-        features = tiles.read(self.designs)["features"]
-        ratings = [rating_block_of(*each, self.mean, scale=self.scale) for each in tiles]
-        if self.biases:
-            for q, each in enumerate(ratings):
-                each.targets[:] -= self.biases.of_tile(tiles, q)
-        indices = tiles.layout.indices(tiles.side, tiles.block)
-        noise = normal_rows(self.seed, indices, len(prior.precision))
-        drawn, fit = sample_rows(ratings, prior.mean(features), prior.precision, alpha, noise)
-        n = degrees_of(ratings)
-        numbers = {"squared_error": squared_targets(ratings) + fit, "weight": float(n.sum())}
-        sums = RowSums.of(features, drawn, n)
-        return factor_block(drawn[:, :-1], n, drawn[:, -1]) | sums.arrays(), numbers
-
-
-@dataclass(frozen=True)
-class DrawPrior:
-    """Reduce kernel: the prior of a side, and alpha, given the rows drawn last."""
-
-    seed: int
-    last: Blocks
-    sums: Blocks
-    """Of the features."""
-    numbers: Numbers
-    """Those of DrawRows, summed up."""
-
-    def __call__(self, blocks: Iterable[Arrays], store: BlockStore) -> Arrays:
-        """Return the arrays of a Prior, and alpha."""
-        design, last = self.sums.read(store), Prior.from_arrays(self.last.read(store))
-        totals = {"n_rows": 0, "cross": 0.0, "squares": 0.0}
-        for block in blocks:
-            totals = {name: total + block[name] for name, total in totals.items()}
-        rng = np.random.default_rng(self.seed)
-        sums = RowSums.from_arrays(totals)
-        prior = sample_prior(sums, design["gram"], design["scales"], design["groups"], last, rng)
-        squared_error = max(0.0, self.numbers["squared_error"])
-        alpha = sample_noise_precision(squared_error, self.numbers["weight"], rng)
-        return prior.arrays() | {"alpha": np.asarray(alpha)}
-
-
-@dataclass(frozen=True)
-class Join:
-    """Sweep kernel: the kept samples of one block side by side, in the scale of the ratings."""
-
-    samples: tuple[Blocks, ...]
-    scale: float
-
-    def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
-        """Return factors float32 (rows, samples * rank), bias, sample_bias and n.
-
-        rows: those of AverageBiases, or none.
-        """
-        kept = [tiles.read(blocks) for blocks in self.samples]
-        weight = np.float32((self.scale / len(kept)) ** 0.5)
-        biases = np.column_stack([sample["bias"] for sample in kept]) * np.float32(self.scale)
-        if "average" in rows:
-            biases += rows["average"].sum(1, keepdims=True)
-        factors = np.column_stack([sample["factors"] for sample in kept]) * weight
-        block = factor_block(factors, kept[0]["n"], biases.mean(1))
-        return block | {"sample_bias": biases}, {}

@@ -22,13 +22,12 @@ from mfspark.models.factor_model import FactorModel
 class PosteriorModel(FactorModel):
     """A factor model of rank (samples * rank) whose score is the mean over the samples.
 
-    Its blocks also hold sample_bias float32 (rows, samples). A rating is taken to be normal around
-    its score, with the variance of the samples' scores plus that of the noise.
+    Its blocks also hold sample_bias float32 (rows, samples), and those of users noise float32
+    (rows), the standard deviation of a user's ratings around the truth. A rating is taken to be
+    normal around its score, with the variance of the samples' scores plus that of the noise.
     """
 
     n_samples: int = 1
-    noise: float = 0.0
-    """Standard deviation of ratings around the truth."""
     level: float = 0.9
     """Probability with which a rating lies in its interval."""
     time_biases: KnownTimeBiases | None = None
@@ -61,7 +60,7 @@ class PosteriorModel(FactorModel):
 
         Blocks of the users: deviation float64 (n), in the order of the pairs' strip.
         """
-        kernel = _OfPairs(self.n_samples, self.noise, self.time_biases)
+        kernel = _OfPairs(self.n_samples, self.time_biases)
         return grid.over(pairs).sweep("user", name, kernel, self.user, self.item)[0]
 
     def list_deviations(self, grid: Grid, lists: Blocks, name: str) -> Blocks:
@@ -70,7 +69,7 @@ class PosteriorModel(FactorModel):
         Blocks of the users: deviation float64 (users, n), NaN where a list has no entry.
         """
         unknown = self.time_biases.variance_at_no_time if self.time_biases else 0.0
-        kernel = _OfLists(self.n_samples, (self.noise**2 + unknown) ** 0.5, lists)
+        kernel = _OfLists(self.n_samples, unknown, lists)
         return grid.sweep("user", name, kernel, self.user, self.item)[0]
 
 
@@ -90,13 +89,12 @@ class _AtTheirTimes:
 @dataclass(frozen=True)
 class _OfPairs:
     n_samples: int
-    noise: float
     time_biases: KnownTimeBiases | None
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
         def deviations(tile: Tile, items: Arrays) -> Array:
             pairs = tile.rows, tile.indices
-            return deviations_of_samples(rows, items, *pairs, self.n_samples, self.noise)
+            return deviations_of_samples(rows, items, *pairs, self.n_samples)
 
         deviation = tiles.of_ratings(deviations)
         if self.time_biases:
@@ -107,7 +105,8 @@ class _OfPairs:
 @dataclass(frozen=True)
 class _OfLists:
     n_samples: int
-    noise: float
+    unknown: float
+    """Variance of what lists do not know."""
     lists: Blocks
 
     def __call__(self, rows: Arrays, tiles: RowTiles) -> tuple[Arrays, Numbers]:
@@ -117,7 +116,8 @@ class _OfLists:
         for q in range(n_blocks):
             users, ranks = np.nonzero((indices % n_blocks == q) & (indices != NOBODY))
             columns = indices[users, ranks] // n_blocks
-            result[users, ranks] = deviations_of_samples(
-                rows, tiles.column(q), users, columns, self.n_samples, self.noise
+            of_samples = deviations_of_samples(
+                rows, tiles.column(q), users, columns, self.n_samples
             )
+            result[users, ranks] = np.sqrt(of_samples**2 + self.unknown)
         return {"deviation": result}, {}

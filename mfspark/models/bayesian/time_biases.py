@@ -132,8 +132,6 @@ class DrawTimeBiases:
     """Of the ratings."""
     precision: Blocks
     """Lambda (S) of this side."""
-    latest: Blocks
-    """The prior drawn last, with the latest alpha."""
     seed: int
     counts: bool
     """Whether this draw is one of those that predictions are averaged over."""
@@ -146,21 +144,22 @@ class DrawTimeBiases:
         store, side, across = tiles.store, tiles.side, other(tiles.side)
         own = tiles.read(self.rows)
         w = np.column_stack([own["factors"], own["bias"]])
-        residuals, numbers = [np.empty(0)], []
+        residuals, numbers, alphas = [np.empty(0)], [], [np.empty(0)]
         for q, (tile, columns) in enumerate(tiles):
             ratings = rating_block_of(tile, columns, self.mean, scale=self.scale)
             explained = scores_of_ratings(ratings, w) + self.biases.of_tile(tiles, q, [across])
             residuals.append((ratings.targets - explained).astype(np.float64))
             numbers.append(store.get(self.biases.strips[side].references[tiles.block], q)[side])
+            of_users = own["alpha"][tile.rows] if side == "user" else columns["alpha"][tile.indices]
+            alphas.append(of_users.astype(np.float64))
         bins = TimeBins.from_arrays(rows)
-        alpha = float(self.latest.read(store)["alpha"])
         precision = self.precision.read(store)["precision"]
         bias = sample_time_biases(
             np.concatenate(residuals),
             np.concatenate(numbers, axis=1),
             rows["bias"],
             precision,
-            alpha,
+            np.concatenate(alphas),
             self._noise(bins, tiles.layout.indices(side, tiles.block)),
         )
         counted = np.float32(self.counts) * bias.astype(np.float32)

@@ -6,19 +6,23 @@ import pytest
 from mfspark.kernels.factorization.gibbs import (
     Prior,
     RowSums,
-    sample_noise_precision,
     sample_prior,
     sample_rows,
+    weighted_columns,
 )
 from mfspark.kernels.factorization.normal_equations import RatingBlock
 from tests.support.grids import stars
 
 Array = np.ndarray
-ALPHA, PRECISION = 1.7, np.array([0.5, 2.0, 4.0])
+ALPHA, PRECISION = 0.3 + np.arange(13) / 4, np.array([0.5, 2.0, 4.0])
+COLUMN_ALPHA = np.array([0.2, 3.0, 1.0, 0.7, 5.0, 1.0, 2.0, 0.1, 1.5])
 
 
-def drawn(noise: Array) -> tuple[Array, float, Array, Array, Array]:
-    """Draw the rows of a small set of ratings, in two parts; return also targets, F and prior."""
+def drawn(noise: Array, by_column: bool = False) -> tuple[Array, Array, Array, Array, Array]:
+    """Draw the rows of a small set of ratings, in two parts; return also targets, F and prior.
+
+    Ratings weigh by ALPHA of their row, or by COLUMN_ALPHA of their column.
+    """
     ratings = stars(4, 12, 9, 0.5).widened(1, 0)
     rng = np.random.default_rng(1)
     F, mean = rng.normal(size=(9, 3)), rng.normal(size=(13, 3))
@@ -30,37 +34,45 @@ def drawn(noise: Array) -> tuple[Array, float, Array, Array, Array]:
         tile = type(ratings)(
             part.users, part.items - columns.start, part.values, 13, columns.stop - columns.start
         ).tile
-        parts.append(RatingBlock(tile, F[columns].astype(np.float32), tile.values.copy()))
-    W, fit = sample_rows(parts, mean.astype(np.float32), PRECISION, ALPHA, noise.astype(np.float32))
+        part = RatingBlock(tile, F[columns].astype(np.float32), tile.values.copy())
+        parts.append(weighted_columns(part, COLUMN_ALPHA[columns]) if by_column else part)
+    alpha = np.ones(13) if by_column else ALPHA
+    W, fit = sample_rows(parts, mean.astype(np.float32), PRECISION, alpha, noise.astype(np.float32))
     return W, fit, R, F, mean
 
 
-def conditional(row: Array, F: Array, mean: Array) -> tuple[Array, Array]:
-    """Return mean and covariance of w given its ratings, densely."""
+def conditional(row: Array, F: Array, mean: Array, alpha: Array) -> tuple[Array, Array]:
+    """Return mean and covariance of w given its ratings of precisions alpha (columns), densely."""
     rated = ~np.isnan(row)
-    A = ALPHA * F[rated].T @ F[rated] + np.diag(PRECISION)
-    b = ALPHA * F[rated].T @ row[rated] + PRECISION * mean
-    return np.linalg.solve(A, b), np.linalg.inv(A)
+    weighted = F[rated].T * alpha[rated]
+    A = weighted @ F[rated] + np.diag(PRECISION)
+    return np.linalg.solve(A, weighted @ row[rated] + PRECISION * mean), np.linalg.inv(A)
 
 
-def test_without_noise_a_draw_is_the_conditional_mean() -> None:
-    W, fit, R, F, mean = drawn(np.zeros((13, 3)))
+def alpha_of(u: int, by_column: bool) -> Array:
+    return COLUMN_ALPHA if by_column else np.full(9, ALPHA[u])
+
+
+@pytest.mark.parametrize("by_column", [False, True])
+def test_without_noise_a_draw_is_the_conditional_mean(by_column: bool) -> None:
+    W, fit, R, F, mean = drawn(np.zeros((13, 3)), by_column)
     for u in range(12):
-        np.testing.assert_allclose(W[u], conditional(R[u], F, mean[u])[0], atol=1e-4)
+        expected = conditional(R[u], F, mean[u], alpha_of(u, by_column))[0]
+        np.testing.assert_allclose(W[u], expected, atol=1e-4)
     assert (W[12] == 0).all()  # no ratings: known of by nobody
-    errors = np.nansum((R - W @ F.T) ** 2) - np.nansum(R**2)
-    assert fit == pytest.approx(errors, rel=1e-4)
+    weight = COLUMN_ALPHA if by_column else 1.0
+    errors = np.nansum(weight * ((R - W @ F.T) ** 2 - R**2), axis=1)
+    np.testing.assert_allclose(fit, errors, rtol=1e-4, atol=1e-3)
 
 
-def test_draws_have_the_conditional_covariance() -> None:
+@pytest.mark.parametrize("by_column", [False, True])
+def test_draws_have_the_conditional_covariance(by_column: bool) -> None:
     """The three unit vectors of noise give a square root S of the covariance: S S' is all of it."""
-    center = drawn(np.zeros((13, 3)))[0]
-    roots = np.stack([drawn(np.tile(e, (13, 1)))[0] - center for e in np.eye(3)], axis=2)
-    _, _, R, F, mean = drawn(np.zeros((13, 3)))
+    center, _, R, F, mean = drawn(np.zeros((13, 3)), by_column)
+    roots = np.stack([drawn(np.tile(e, (13, 1)), by_column)[0] - center for e in np.eye(3)], axis=2)
     for u in range(12):
-        np.testing.assert_allclose(
-            roots[u] @ roots[u].T, conditional(R[u], F, mean[u])[1], atol=1e-4
-        )
+        expected = conditional(R[u], F, mean[u], alpha_of(u, by_column))[1]
+        np.testing.assert_allclose(roots[u] @ roots[u].T, expected, atol=1e-4)
 
 
 def test_priors_are_drawn_around_what_was_planted() -> None:
@@ -96,10 +108,3 @@ def test_rows_without_ratings_do_not_count() -> None:
     assert sums.n_rows == 3
     assert sums.cross.tolist() == [[3.0, 3.0]]
     assert sums.squares.tolist() == [3.0, 3.0]
-
-
-def test_the_noise_is_drawn_around_the_error() -> None:
-    rng = np.random.default_rng(3)
-    draws = [sample_noise_precision(250.0, 1_000, rng) for _ in range(500)]
-    assert np.mean(draws) == pytest.approx(4.0, rel=0.02)
-    assert np.std(draws) == pytest.approx(4.0 * (2 / 1_000) ** 0.5, rel=0.15)

@@ -76,19 +76,20 @@ def test_without_noise_a_draw_is_the_conditional_mean() -> None:
     minutes[:3] = NAN
     bins = TimeBins.of(rows, minutes, (6, 2))
     numbers, last = bins.numbers(rows, minutes), rng.normal(size=bins.n)
-    residual, alpha, precision = rng.normal(size=60), 1.7, np.array([0.5, 3.0])
+    residual, alpha = rng.normal(size=60), rng.uniform(0.3, 4.0, 60)
+    precision = np.array([0.5, 3.0])
     found = sample_time_biases(residual, numbers, last, precision, alpha, np.zeros(bins.n))
     bias, onehot = last.copy(), [np.eye(bins.n + 1)[mine][:, :-1] for mine in numbers]
     for s in range(2):
         mine = slice(bins.starts[s], bins.starts[s + 1])
         X = onehot[s][:, mine]
         other = residual - onehot[1 - s] @ bias
-        A = alpha * X.T @ X + precision[s] * np.eye(X.shape[1])
-        bias[mine] = np.linalg.solve(A, alpha * X.T @ other)
+        A = (alpha * X.T) @ X + precision[s] * np.eye(X.shape[1])
+        bias[mine] = np.linalg.solve(A, (alpha * X.T) @ other)
     np.testing.assert_allclose(found, bias, atol=1e-6)
     spread = sample_time_biases(residual, numbers, last, precision, alpha, np.eye(bins.n)[0])
-    n = (numbers[0] == 0).sum()
-    assert spread[0] - found[0] == pytest.approx((alpha * n + 0.5) ** -0.5)
+    known = alpha[numbers[0] == 0].sum()
+    assert spread[0] - found[0] == pytest.approx((known + 0.5) ** -0.5)
 
 
 def test_precision_is_drawn_around_the_biases() -> None:

@@ -35,10 +35,10 @@ class TestBayesianMF(FactorContract):
     planted_rmse: ClassVar[float] = 0.35
     tolerance: ClassVar[float] = 2e-3
     warm_options: ClassVar[dict[str, Any]] = {
-        "burn_in": 1,
-        "warm_burn_in": 1,
-        "samples": 1,
-        "keep": 1,
+        "burn_in": 2,
+        "warm_burn_in": 2,
+        "samples": 2,
+        "keep": 2,
     }
     n_samples: ClassVar[int] = 10
 
@@ -52,7 +52,9 @@ class TestBayesianMF(FactorContract):
         fitted = fitter(tmp_path, self.name, options_of(self.name, **options))(train, 2)
         model = fitted.model
         assert isinstance(model, PosteriorModel)
-        assert 0.27 < model.noise < 0.33  # planted: 0.3
+        noise = whole(fitted.grid, model.user, "noise")
+        assert 0.27 < noise.mean() < 0.33  # planted: 0.3
+        assert noise.std() < 0.03  # of all users alike
         scores = fitted.predict(test.users, test.items)
         half = model.half_width * deviations(fitted, test)
         inside = np.abs(scores - test.values) < half
@@ -69,7 +71,8 @@ class TestBayesianMF(FactorContract):
             scores = 10 * np.einsum("usk,isk->uis", X.reshape(40, 10, 3), Y.reshape(25, 10, 3))
             scores += model.mean + b[:, None] + c[None]
             np.testing.assert_allclose(fitted.predictions, scores.mean(2), atol=1e-5)
-            expected = np.sqrt(scores.var(2) + model.noise**2)
+            noise = whole(fitted.grid, model.user, "noise")
+            expected = np.sqrt(scores.var(2) + noise[:, None] ** 2)
             found = deviations(fitted, RATINGS)
             np.testing.assert_allclose(found, expected[RATINGS.users, RATINGS.items], atol=1e-5)
             lists = model.recommend(fitted.grid, 30, "lists")
@@ -103,6 +106,82 @@ def test_movielens(data_set: Any, tmp_path: Path) -> None:
         rmse[features] = fitter(tmp_path / str(features), "bayesian_mf", options)(train).rmse(test)
     assert rmse[128] < 0.905
     assert rmse[128] < rmse[0] - 0.005
+
+
+def test_intervals_hold_for_steady_and_for_moody_users_of_movielens(
+    data_set: Any, tmp_path: Path
+) -> None:
+    """By fifths of the test ratings, by how the user's ratings spread; one level: .83 to .96."""
+    train, test = movielens(data_set("ml-100k"))
+    options = options_of("bayesian_mf", rank=8, burn_in=10, samples=30, pattern_features=0)
+    fitted = fitter(tmp_path, "bayesian_mf", options)(train)
+    scores, deviation = fitted.predict(test.users, test.items), deviations(fitted, test)
+    assert isinstance(fitted.model, PosteriorModel)
+    inside = np.abs(scores - test.values) < fitted.model.half_width * deviation
+    n, total = np.bincount(train.users), np.bincount(train.users, train.values)
+    spread = np.bincount(train.users, train.values**2) / n - (total / n) ** 2
+    coverage = coverage_of_fifths(inside, spread[test.users])
+    assert min(coverage) > 0.88
+    assert max(coverage) < 0.92
+
+
+def planted_levels(seed: int) -> tuple[Ratings, Ratings, Array]:
+    """A planted matrix whose users have noise of their own: nu = 5 and s = 0.09."""
+    train, test = planted(seed, 150, 100, 9_000, noise=0.0)
+    rng = np.random.default_rng(seed)
+    noise = 0.3 * rng.gamma(2.5, 1 / 2.5, 150) ** -0.5
+
+    def noisy(ratings: Ratings) -> Ratings:
+        errors = noise[ratings.users] * rng.normal(size=len(ratings))
+        return replace(ratings, values=ratings.values + errors)
+
+    return noisy(train), noisy(test), noise
+
+
+def coverage_of_fifths(inside: Array, known: Array) -> list[float]:
+    """Return the share inside of each fifth of the ratings, by what is known of them."""
+    return [inside[fifth].mean() for fifth in np.array_split(np.argsort(known, kind="stable"), 5)]
+
+
+LEVELS = {**TestBayesianMF.planted_options, "samples": 60, "keep": 60}
+
+
+def test_the_noise_of_each_user_is_recovered_and_intervals_hold_for_all(tmp_path: Path) -> None:
+    """By fifths of the users: of their noise, of how their ratings spread, and of their number."""
+    train, test, noise = planted_levels(1)
+    fitted = fitter(tmp_path, "bayesian_mf", options_of("bayesian_mf", **LEVELS))(train, 2)
+    assert isinstance(fitted.model, PosteriorModel)
+    found = whole(fitted.grid, fitted.model.user, "noise")
+    assert np.corrcoef(np.log(found), np.log(noise))[0, 1] > 0.9
+    assert np.median(found / noise) == pytest.approx(1, abs=0.06)
+    half = fitted.model.half_width * deviations(fitted, test)
+    inside = np.abs(fitted.predict(test.users, test.items) - test.values) < half
+    assert inside.mean() == pytest.approx(0.9, abs=0.02)
+    spread = np.array([train.values[train.users == u].std() for u in range(150)])
+    for known in (noise, spread, np.bincount(train.users)):
+        coverage = coverage_of_fifths(inside, known[test.users])
+        assert min(coverage) > 0.85
+        assert max(coverage) < 0.95
+
+
+def test_noise_is_in_the_unit_of_the_ratings(tmp_path: Path) -> None:
+    """The same ratings in another unit and from another zero: the same model."""
+    train, _, _ = planted_levels(2)
+    options = options_of("bayesian_mf", **LEVELS | {"burn_in": 5, "samples": 10, "keep": 10})
+    fit = fitter(tmp_path, "bayesian_mf", options)
+    one, ten = fit(train, 2), fit(replace(train, values=20 + 10 * train.values), 2)
+    np.testing.assert_allclose(ten.predictions, 20 + 10 * one.predictions, atol=0.01)
+    noise, tenfold = (whole(f.grid, f.model.user, "noise") for f in (one, ten))  # type: ignore[attr-defined]
+    np.testing.assert_allclose(tenfold, 10 * noise, rtol=1e-3)
+
+
+def test_a_user_without_ratings_has_the_noise_of_all(tmp_path: Path) -> None:
+    train, _, _ = planted_levels(3)
+    options = options_of("bayesian_mf", **LEVELS | {"burn_in": 10, "samples": 20})
+    fitted = fitter(tmp_path, "bayesian_mf", options)(train.widened(1, 0), 3)
+    found = whole(fitted.grid, fitted.model.user, "noise")  # type: ignore[attr-defined]
+    assert found[150] == pytest.approx((5 * 0.09 / 3) ** 0.5, rel=0.15)  # nu s / (nu - 2)
+    assert np.isnan(fitted.predict(np.array([150]), np.array([0]))[0])
 
 
 def planted_days(seed: int) -> tuple[Ratings, Ratings]:
