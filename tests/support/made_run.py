@@ -98,7 +98,8 @@ def publish_run(
         "models": {
             "run": MODELS,
             "als": {"rank": 2},
-            **{name: {"num_neighbors": 2} for name in ("user_knn", "item_knn")},
+            "user_knn": {"num_neighbors": 2, "aggregation": "mean"},
+            "item_knn": {"num_neighbors": 2},
         },
         **config,
     }

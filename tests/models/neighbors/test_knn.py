@@ -283,7 +283,8 @@ def test_sums_of_similarity_count_choices_alone(
     tmp_path: Path, name: ModelName, among: str
 ) -> None:
     """Neighbors are those of all ratings, and what was rated low is not listed either."""
-    options = options_of(name, num_neighbors=6, among=among, rank_by="similarity")
+    how = {"similarity": "cosine", "rank_by": "similarity"}
+    options = options_of(name, num_neighbors=6, among=among, **how)
     fit = fitter(tmp_path, name, options)
     every, chosen = fit(RATINGS, 2), fit(RATINGS, 3, choices_from=3.5)
     np.testing.assert_array_equal(chosen.predictions, every.predictions)
@@ -326,7 +327,8 @@ def test_reasons_are_the_neighbors_with_most_part_in_a_score(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: ModelName, rank_by: str, blocks: int
 ) -> None:
     monkeypatch.setattr(neighbor_lists, "_EXPLAINED", 50)
-    options = options_of(name, num_neighbors=6, aggregation="weighted", rank_by=rank_by)
+    how = {"similarity": "cosine", "aggregation": "weighted", "rank_by": rank_by}
+    options = options_of(name, num_neighbors=6, **how)
     fitted = fitter(tmp_path, name, options)(RATINGS, blocks)
     model = fitted.model
     assert isinstance(model, KNN)
@@ -352,7 +354,7 @@ def test_reasons_are_the_neighbors_with_most_part_in_a_score(
 @pytest.fixture(params=[1, 2, 7])
 def fitted_survey(request: Any, tmp_path: Path) -> tuple[Fitted, list[str], list[str]]:
     ratings, users, items = survey()
-    options = options_of("user_knn", num_neighbors=5, aggregation="mean")
+    options = options_of("user_knn", num_neighbors=5, similarity="cosine", aggregation="mean")
     return fitter(tmp_path, "user_knn", options)(ratings, request.param), users, items
 
 
