@@ -62,6 +62,14 @@ class Long:
         )
 
     @property
+    def has_codes_beside_names(self) -> bool:
+        """Whether users are names, and more codes than names come again in another column."""
+        if self.user.are_codes:
+            return False
+        codes = [c for c in self.others if c.are_codes and not c.mostly_numbers]
+        return any(self.user.n_distinct < c.n_distinct < len(c.filled) for c in codes)
+
+    @property
     def rates_one_side_alone(self) -> bool:
         """Whether each user, or each item, has one rating throughout: a weight, or a price."""
         return any(_has_one_rating_each(side, self.rating) for side in (self.user, self.item))
@@ -107,6 +115,11 @@ LONG: tuple[tuple[str, int, Callable[[Long], bool]], ...] = (
         "another column tells its pairs apart better",
         FATAL,
         lambda t: t.best_rival > t.share_of_pairs,
+    ),
+    (
+        "its users are names, and another column may be their ids",
+        FATAL,
+        lambda t: t.has_codes_beside_names,
     ),
     ("no user comes again, and its items may be ratings", FATAL, lambda t: t.one_row_a_user),
     ("no user comes again, and columns are left over", FATAL, lambda t: t.describes_users),

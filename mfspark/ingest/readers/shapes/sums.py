@@ -12,6 +12,7 @@ import numpy as np
 
 _NEARLY_ALL = 0.9  # of the cells of a line
 _CHANCE = 1e-3  # that any line of a table looks like a sum and is none
+_CHANCE_OF_A_LINE = 1e-6  # that a column is a line over the sum of others; many sums are tried
 _COVERED = 1 / 3  # of the cells below which there is something to sum up are filled
 _FEWEST_CELLS = 3
 _POOL = 2000  # cells that show how common a value is
@@ -87,9 +88,12 @@ def derived_from_sums(values: np.ndarray, sums: np.ndarray) -> str:
             return "the rank of the sums of the others"
     slope, intercept = np.polyfit(x, y, 1)
     room = 0.5 * 10.0 ** -_decimals(y) + 1e-9
-    hits = (np.abs(slope * x + intercept - y) <= 2 * room).mean()
-    closely = np.ptp(y) > 20 * room * 2  # a line through a coarse scale shows nothing
-    return "the sum of the others on another scale" if hits >= _NEARLY_ALL and closely else ""
+    hits = np.abs(slope * x + intercept - y) <= 2 * room
+    # Two of the points are on some line, whatever they are; a coarse scale shows little.
+    n_points = len(np.unique(np.stack([x, y])[:, hits], axis=1).T)
+    chance = (4 * room / np.ptp(y)) ** (n_points - 2)
+    no_chance = hits.mean() >= _NEARLY_ALL and chance < _CHANCE_OF_A_LINE
+    return "the sum of the others on another scale" if no_chance else ""
 
 
 def is_weighted_sum(values: np.ndarray, others: np.ndarray) -> bool:

@@ -386,6 +386,19 @@ def test_ids_and_two_columns_of_numbers_among_more_may_be_a_long_table(read, fil
         read(path)
 
 
+@pytest.mark.parametrize(("names", "asked"), [(3, True), (21, False)])
+def test_codes_beside_a_few_names_may_be_the_users(read, ratings_of, file, names, asked):
+    """Of 21 names each may be a person; of 3 names, and ten codes, the codes may be."""
+    people = [f"Person {'abcdefghijklmnopqrstu'[k % names]}" for k in range(42)]
+    rows = [(f"id{k % 10}", f"p{k}", k % 5 + 0.5, people[k]) for k in range(42)]
+    path = file("t.csv", table(["col7,product,wert,name"], rows))
+    if asked:
+        with pytest.raises(InputError, match="name"):
+            read(path)
+    else:
+        assert {user for user, *_ in ratings_of(read(path))} == set(people)
+
+
 @pytest.mark.faults
 @settings(max_examples=rounds(2000, 20_000), deadline=None)
 @given(seed=st.integers(0, 2**40), wide=st.booleans())

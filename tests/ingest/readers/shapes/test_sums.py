@@ -116,6 +116,15 @@ def test_shares_and_ranks_of_sums():
     assert derived_from_sums(ratings(10, 25, 1, 0.0)[:, 0], sums) == ""
 
 
+def test_a_few_ratings_may_lie_on_a_line_by_chance():
+    stars = np.array([2.5, 5.0, 3.5, 4.0, 4.5, 3.8])
+    assert derived_from_sums(stars, 7 * stars + 2) == ""
+    percent = 10 * stars + 0.13  # written finely enough
+    assert derived_from_sums(percent, 7 * stars + 2) == "the sum of the others on another scale"
+    more = np.concatenate([stars, [1.0, 1.5, 2.0, 3.0]])
+    assert derived_from_sums(more, 7 * more + 2) == "the sum of the others on another scale"
+
+
 def test_a_few_cells_that_are_means_are_no_line_of_means():
     table = ratings(11, 12, 20, 0.0, 10)
     means = np.delete(table, 4, 0).mean(0)
