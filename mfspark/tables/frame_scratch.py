@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from mfspark.errors import MfsparkError
 from mfspark.storage.protocol import Storage
-from mfspark.tables.spark_files import write_by_spark
 from mfspark.tables.spark_types import arrow_schema
 from mfspark.tables.task_files import Written, check_seen, read_by_tasks, read_files, write_files
 
@@ -31,7 +32,7 @@ class FrameScratch:
         place = self._local(name)
         if place is None:
             return read_files(frame.sparkSession, self._write(frame, name).files, frame.schema)
-        write_by_spark(frame, place)
+        _write_by_spark(frame, place)
         return frame.sparkSession.read.schema(frame.schema).parquet(f"file://{place}")
 
     def keep_in_order(self, frame: DataFrame, name: str) -> tuple[DataFrame, int]:
@@ -51,6 +52,26 @@ class FrameScratch:
         written = write_files(frame, self.storage, place, schema)
         check_seen(written)
         return written
+
+
+def _write_by_spark(frame: DataFrame, place: Path) -> None:
+    """Write a frame by Spark's own writer, and compare the rows it had with those of the files.
+
+    Raises MfsparkError where they differ.
+    """
+    from pyspark.sql import Observation
+    from pyspark.sql import functions as F
+
+    counted = Observation()
+    observed = frame.observe(counted, F.count(F.lit(1)).alias("rows"))
+    observed.write.mode("overwrite").parquet(f"file://{place}")
+    found = sum(pq.read_metadata(file).num_rows for file in place.glob("*.parquet"))
+    if found != (wrote := counted.get["rows"]):
+        raise MfsparkError(
+            f"the files in {place} have {found:,} rows, but their tasks wrote {wrote:,}",
+            "driver and executors must share the warehouse, and its file system must lose nothing: "
+            "look at it before anything else",
+        )
 
 
 def _numbered(spark: SparkSession, written: Written, schema: StructType) -> tuple[DataFrame, int]:

@@ -35,7 +35,7 @@ well (it is also what DuckDB writes)."""
 FEW_BYTES, FEW_TASKS = 1 << 20, 64
 """Up to so many bytes of memory, rows of a task are handed to the driver rather than written, by so
 many tasks at most: 64 MiB in all."""
-COMPRESSION = "zstd"
+_COMPRESSION = "zstd"
 _CACHE = MachineCache("tables", 8 << 30)  # names of files are like no others: they never change
 _REPORT = pa.schema(
     [
@@ -126,7 +126,7 @@ def write_file(
     name, rows = f"part-{number:05d}-{uuid.uuid4().hex[:12]}.parquet", 0
     with storage.writing(f"{place}/{name}", durable=False) as sink:
         counted = _Counted(sink)
-        with pq.ParquetWriter(counted, schema, compression=COMPRESSION) as writer:
+        with pq.ParquetWriter(counted, schema, compression=_COMPRESSION) as writer:
             for table in tables:
                 writer.write_table(table, row_group_size=table.num_rows or None)
                 rows += table.num_rows

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mfspark.errors import MfsparkError, RefusedError
 from mfspark.schemas import SORTED_BY, IdTypes, check_schema, spark_schema, table_schema
-from mfspark.system.spark import runs_here
 from mfspark.tables.manifest import FileEntry, TableEntry
 from mfspark.tables.nearby import nearby
 from mfspark.tables.night import Night
-from mfspark.tables.spark_files import write_by_spark
 from mfspark.tables.spark_types import arrow_schema
 from mfspark.tables.task_files import (
-    COMPRESSION,
-    ROWS_A_GROUP,
     Written,
     check_seen,
     read_back,
@@ -117,22 +109,9 @@ def _write_by_range(
     first, by = SORTED_BY[table][0], [F.col(c).asc_nulls_last() for c in SORTED_BY[table]]
     n_files = math.ceil(written.bytes / BYTES_A_FILE)
     in_order = frame.repartitionByRange(n_files, first).sortWithinPartitions(*by)
-    place = night.table_key(table)
-    local = storage.local(place)
-    if local is not None and runs_here(df.sparkSession):  # saves the rows a way through Python
-        options = {"compression": COMPRESSION, "parquet.block.row.count.limit": str(ROWS_A_GROUP)}
-        with ThreadPoolExecutor() as pool:
-            return list(pool.map(_entry_of, write_by_spark(in_order, local, **options)))
-    ordered = write_files(in_order, storage, place, schema)
+    ordered = write_files(in_order, storage, night.table_key(table), schema)
     check_seen(ordered)
     return ordered.entries
-
-
-def _entry_of(path: Path) -> FileEntry:
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    rows, size = pq.read_metadata(path).num_rows, path.stat().st_size
-    return FileEntry(name=path.name, rows=rows, bytes=size, sha256=sha256)
 
 
 def _list(night: Night, table: str, schema: pa.Schema, files: Sequence[FileEntry]) -> int:

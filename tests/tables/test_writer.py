@@ -79,8 +79,7 @@ def test_rows_are_ordered_and_files_clean(spark: SparkSession, tmp_path: Path) -
 def test_one_users_list_lies_in_one_row_group(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (task_files, writer):
-        monkeypatch.setattr(module, "ROWS_A_GROUP", 1000)
+    monkeypatch.setattr(task_files, "ROWS_A_GROUP", 1000)
     monkeypatch.setattr(writer, "BYTES_A_FILE", 30_000)
     night = made.begin(tmp_path, 1.0)
     write_table(lists(spark, 2000), night, "top_n", made.IDS)
