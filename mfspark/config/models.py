@@ -188,8 +188,11 @@ class KNNOptions(SimilarityOptions):
 
     @property
     def ranks_choices(self) -> bool:
-        """Whether lists are ranked by similarity."""
-        return self.rank_by == "similarity"
+        """Whether lists are ranked by similarity, and choices alone say who is like whom.
+
+        The other measures compare the ratings of what both rated, and choices are all alike.
+        """
+        return self.rank_by == "similarity" and self.similarity in ("cosine", "jaccard")
 
     @property
     def knows_users_by_ratings(self) -> bool:

@@ -90,7 +90,7 @@ def test_which_models_rank() -> None:
 
 def test_which_models_rank_goes_by_their_options() -> None:
     options = {
-        "user_knn": {"rank_by": "similarity"},
+        "user_knn": {"rank_by": "similarity", "similarity": "cosine"},
         "item_knn": {"rank_by": "rating"},
         "svd": {"unrated": "baseline"},
         "nmf": {"unrated": "masked"},

@@ -92,7 +92,7 @@ def zeros(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path
         folder / "wh",
         f"models.run=[{names}]",
         "models.nmf.rank=3",
-        'models.user_knn.rank_by="similarity"',
+        'models.user_knn.similarity="cosine"',
         "feedback.choices_from=1",
         'evaluation.split="none"',
         "completed.max_cells=0",

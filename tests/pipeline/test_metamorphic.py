@@ -52,8 +52,8 @@ OPTIONS = (
 )
 BY_PEARSON = (
     *(f'models.{name}.similarity="pearson"' for name in ("user_knn", "item_knn")),
+    *(f'models.{name}.rank_by="rating"' for name in ("user_knn", "item_knn")),
     'models.user_knn.aggregation="centered"',
-    'models.item_knn.rank_by="rating"',
 )
 OWN = {"loss_history": ("seconds",)}
 """Columns of tables that two nights of the same ratings have of their own."""
