@@ -28,12 +28,11 @@ from mfspark.kernels.factorization.scores import (
     telling_scores,
 )
 from mfspark.models.base import FitContext, HasFactors, Kind, Model
-from mfspark.models.published_items import PublishedItems
+from mfspark.models.published_items import PublishedItems, put_items
 from mfspark.schemas import SIDES, Side
 
 StartDistribution = Literal["normal", "half_normal", "uniform"]
 
-_PUBLISHED = Blocks.named("item", "published", 1)
 _ITEM_BYTES = 64 << 20  # factors of the items that are ranked at once: 258,000 items of rank 64
 
 
@@ -253,8 +252,8 @@ def of_published_factors(
     And which items it has factors of, bool (items).
     """
     block = items.factors(name)
-    store.put(_PUBLISHED.references[0], block)
-    return FactorModel(mean, Blocks("user", ()), _PUBLISHED, kind), block["n"] > 0
+    model = FactorModel(mean, Blocks("user", ()), put_items(store, block), kind)
+    return model, block["n"] > 0
 
 
 def start_state(

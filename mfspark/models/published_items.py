@@ -12,13 +12,21 @@ from functools import cached_property
 import numpy as np
 
 from mfspark.config.models import ModelName
-from mfspark.grid.layout import TileSet
+from mfspark.grid.block_store import BlockStore
+from mfspark.grid.layout import Blocks, TileSet
 from mfspark.kernels.arrays.tile import Array, Arrays
 from mfspark.models.published_facts import PublishedChoices, fitted_ratings
 from mfspark.tables.run import PublishedRun
 
 _PLACES = """with places as (
     select item_id, row_number() over (order by item_idx, item_id) - 1 as n from {items})"""
+
+
+def put_items(store: BlockStore, arrays: Arrays) -> Blocks:
+    """Put what was published of all items into a store, as the one block of a model."""
+    blocks = Blocks.named("item", "published", 1)
+    store.put(blocks.references[0], arrays)
+    return blocks
 
 
 @dataclass(frozen=True)

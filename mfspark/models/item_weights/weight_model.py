@@ -39,10 +39,9 @@ from mfspark.models.base import (
     Model,
     RanksSimilar,
 )
-from mfspark.models.published_items import PublishedItems
+from mfspark.models.published_items import PublishedItems, put_items
 from mfspark.schemas import Side
 
-_PUBLISHED = Blocks.named("item", "published", 1)
 _DENSE = 0.25  # of all weights are not 0: a dense matrix is no larger, and faster
 _EXPLAINED = 1 << 14  # entries of lists explained at once
 
@@ -128,8 +127,7 @@ def of_published_weights(
         matrix.sort_indices()  # in place
         indptr, indices = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32)
         arrays = SparseWeights(indptr, indices, matrix.data).arrays()
-    store.put(_PUBLISHED.references[0], arrays)
-    return ItemWeights(_PUBLISHED, items.choices.least), pairs.known
+    return ItemWeights(put_items(store, arrays), items.choices.least), pairs.known
 
 
 def _chosen(tiles: RowTiles, choices: TileSet) -> csr_array:

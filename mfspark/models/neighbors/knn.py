@@ -29,7 +29,7 @@ from mfspark.models.neighbors.centered_aggregation import CenteredAggregation, M
 from mfspark.models.neighbors.nearest_raters import NearestRaters
 from mfspark.models.neighbors.neighbor_lists import NeighborLists
 from mfspark.models.neighbors.search import RowComparison, nearest_neighbors
-from mfspark.models.published_items import PublishedItems
+from mfspark.models.published_items import PublishedItems, put_items
 from mfspark.schemas import SIDES, Side
 
 
@@ -60,9 +60,8 @@ def of_published(
     shape = len(items), int(rank.max(initial=0)) + 1
     lists = RankedLists.empty(*shape)
     lists.indices[pairs.items, rank], lists.scores[pairs.items, rank] = pairs.others, pairs.values
-    blocks = Blocks.named("item", "published", 1)
     found = Neighbors(lists.indices, lists.scores, np.zeros(shape, np.int32))
-    store.put(blocks.references[0], found.arrays())
+    blocks = put_items(store, found.arrays())
     options = KNNOptions.model_construct(**options.model_dump())
     return KNN(options, blocks, None, 0.0, {}, choices_from=items.choices.least), pairs.known
 
