@@ -22,8 +22,7 @@ from mfspark.ingest.readers.plan import examine_here, plan_read
 from mfspark.ingest.row_counts import (
     ACCEPTED,
     SUPERSEDED,
-    IdForms,
-    RowCounts,
+    KindCounts,
     too_many_rejected,
     too_many_repeats,
     unusable,
@@ -37,7 +36,6 @@ REJECTED = table_schema("rejected_ratings", IdTypes())
 """Rows that are left out, and why."""
 NO_TIME = np.iinfo(np.int64).min
 """Stands for a time that is not known: it is the oldest."""
-_ANY = IdForms(0, 0, 0)
 _KINDS = ("int32", "int32", "float64", "int64", "int32", "int64")  # of RatingRows
 
 
@@ -86,7 +84,7 @@ class FileRatings:
 
     names: list[str]
     read_as: tuple[str, ...]
-    counts: RowCounts
+    counts: KindCounts
     rows: RatingRows
     user_ids: pa.Array
     """As text, each once."""
@@ -215,8 +213,7 @@ def read_arrays(
     rows = RatingRows.joined([none, *(part.rest for part in parts)])
     rows = replace(rows, users=users, items=items)
     by_kind = dict(sorted(kinds.items(), key=lambda each: (-each[1], each[0])))
-    n_rows = sum(kinds.values())
-    counts = RowCounts(n_rows, by_kind, examples, 0.0, 0.0, None, _ANY, _ANY)
+    counts = KindCounts(sum(kinds.values()), by_kind, examples)
     return FileRatings(names, plan.read_as, counts, rows, user_ids, item_ids, rejected)
 
 

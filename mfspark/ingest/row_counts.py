@@ -66,17 +66,12 @@ class IdForms:
 
 
 @dataclass(frozen=True)
-class RowCounts:
-    """Counts over the rows as read, before duplicates are looked for."""
+class KindCounts:
+    """How many rows there are as read, of each kind (accepted, or a reason), and one of each."""
 
     n_rows: int
     by_kind: dict[str, int]
     examples: Mapping[str, ExampleRow]
-    low: float
-    high: float
-    step: float | None
-    users: IdForms
-    items: IdForms
 
     @property
     def rejected(self) -> dict[str, int]:
@@ -89,13 +84,24 @@ class RowCounts:
         return sum(n for why, n in self.rejected.items() if why not in (NOT_RATED, TOTALS_ROW))
 
 
-def too_many_rejected(counts: RowCounts, options: IngestOptions) -> bool:
+@dataclass(frozen=True)
+class RowCounts(KindCounts):
+    """The same, and what the accepted rows hold, before duplicates are looked for."""
+
+    low: float
+    high: float
+    step: float | None
+    users: IdForms
+    items: IdForms
+
+
+def too_many_rejected(counts: KindCounts, options: IngestOptions) -> bool:
     """Return whether more than the allowed share was rejected; what is not rated does not count."""
     return counts.n_bad > options.max_rejected_share * counts.n_rows
 
 
 def unusable(
-    counts: RowCounts, names: Sequence[str], options: IngestOptions, until: date | None
+    counts: KindCounts, names: Sequence[str], options: IngestOptions, until: date | None
 ) -> InputError:
     """Say how much was rejected, why, and show a row of each of the commonest reasons."""
     n, total = sum(counts.rejected.values()), counts.n_rows
