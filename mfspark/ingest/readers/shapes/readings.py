@@ -104,6 +104,14 @@ def _share_of_pairs(user: Cells, item: Cells) -> float:
     return len(set(pairs)) / len(pairs) if len(pairs) >= _ROWS else 1.0
 
 
+def _may_be_long(wide: Wide) -> bool:
+    """Return whether what stands beside ids may be another id and a rating.
+
+    In a few rows, and where people have names, it is not worth a doubt.
+    """
+    return wide.n_ids >= _ROWS and wide.has_few_items
+
+
 LONG: tuple[tuple[str, int, Callable[[Long], bool]], ...] = (
     (
         "its ratings are no numbers",
@@ -169,11 +177,11 @@ WIDE: tuple[tuple[str, int, Callable[[Wide], bool]], ...] = (
     ("it is one row only", 2, lambda t: t.n_rows < 2 and len(t.names) <= MOST_LONG_COLUMNS),
     ("its users come again", 2, lambda t: t.share_of_users < 0.8),
     ("its columns are named as of a long table", 2, lambda t: t.named_parts > 0),
-    ("it may be long: ids, and few columns of numbers", 1, lambda t: t.may_be_long),
+    ("it may be long: ids, and few columns of numbers", 1, _may_be_long),
     (
         "it may be long: columns are left over beside ids and few columns of numbers",
         1,
-        lambda t: t.may_be_long and t.has_more_columns,
+        lambda t: _may_be_long(t) and t.has_more_columns,
     ),
 )
 

@@ -90,7 +90,7 @@ def derived_from_sums(values: np.ndarray, sums: np.ndarray) -> str:
     room = 0.5 * 10.0 ** -_decimals(y) + 1e-9
     hits = np.abs(slope * x + intercept - y) <= 2 * room
     # Two of the points are on some line, whatever they are; a coarse scale shows little.
-    n_points = len(np.unique(np.stack([x, y])[:, hits], axis=1).T)
+    n_points = np.unique(np.stack([x[hits], y[hits]]), axis=1).shape[1]
     chance = (4 * room / np.ptp(y)) ** (n_points - 2)
     no_chance = hits.mean() >= _NEARLY_ALL and chance < _CHANCE_OF_A_LINE
     return "the sum of the others on another scale" if no_chance else ""

@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from mfspark.config.config import IngestOptions
 
 _SHARED = 0.7  # of the columns must reach over the scale
-_IDS = 10  # fewer may be anything
 _SHOWN = 3  # rows left out that are named
 
 
@@ -172,18 +171,18 @@ class Wide:
         return len({plain_name(name) for name in self.names} & sure)
 
     @property
-    def may_be_long(self) -> bool:
-        """Whether there are ids and two columns of numbers, which may be another id and a rating.
+    def n_ids(self) -> int:
+        """Number of users, if they are ids: numbers, or words with digits."""
+        user = self.user
+        return len(user.filled) if user and (user.mostly_numbers or user.are_codes) else 0
 
-        Or three, of unlike range. In a few rows, and where people have names, it is not worth a
-        doubt.
-        """
-        user, items = self.user, [self.cells[i] for i, _ in self.columns.items]
-        if user is None or len(user.filled) < _IDS:
-            return False
-        alike = all(on_one_scale(*pair) for pair in combinations(items, 2))
-        few = len(items) == 2 or (len(items) == 3 and not alike)
-        return few and (user.mostly_numbers or user.are_codes)
+    @property
+    def has_few_items(self) -> bool:
+        """Whether its items are two columns, or three of unlike range: an id, say, and a rating."""
+        items = [self.cells[i] for i, _ in self.columns.items]
+        if len(items) == 3:
+            return not all(on_one_scale(*pair) for pair in combinations(items, 2))
+        return len(items) == 2
 
     @property
     def has_more_columns(self) -> bool:
