@@ -164,6 +164,7 @@ class Trial:
 
         context = FitContext(
             spark=self.spark,
+            runner=self.runner,
             tiles=self.train,
             store=self.store,
             name=f"{name}/{time.monotonic_ns()}",

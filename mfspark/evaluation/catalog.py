@@ -118,6 +118,11 @@ def of_kind(kind: MetricKind) -> list[Metric]:
     return [metric for metric in METRICS if metric.kind == kind]
 
 
+def of_users() -> list[Metric]:
+    """Return the metrics that come from numbers of users: all but the figures of all lists."""
+    return [metric for metric in METRICS if metric.kind != "lists"]
+
+
 def metric_named(name: str) -> Metric:
     """Return a metric by its name."""
     return next(metric for metric in METRICS if metric.name == name)

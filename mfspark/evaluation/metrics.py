@@ -1,234 +1,176 @@
 """Metrics of rating predictions and of ranked lists, with 95% confidence intervals.
 
-First per user (`user_errors`, `user_ranks`, and figures of lists; together they are table
-`user_metrics`), then per model (`rating_metrics`, `ranking_metrics`, `mean_metrics`), or by model
-and whatever else `by` names. Each function is one lazy Spark aggregate over all models at once.
-Which metrics there are: `evaluation.catalog`; formulas: docs/evaluation.md.
+First the numbers of each user (`errors_of_users`, `intervals_of_users`, `ranking_of_users`; with
+the figures of lists they are the columns of table `user_metrics`), then sums over users
+(`sums_of_users`), which add up over blocks, then metrics (`figure_of`). Which metrics there are:
+`evaluation.catalog`; formulas: docs/evaluation.md.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+from typing import NamedTuple
 
-from mfspark.evaluation import catalog
-from mfspark.evaluation.catalog import Z95, Metric, MetricKind
+import numpy as np
 
-BY_MODEL = ("model",)
+from mfspark.evaluation.catalog import Z95, Metric, of_users
+
+Users = dict[str, np.ndarray]
+"""Numbers of each user, by the columns of `user_metrics`."""
 
 
-def user_errors(predictions: DataFrame, by: Sequence[str] = BY_MODEL) -> DataFrame:
-    """Return each user's sums of errors: a row a (model, user) with columns of `user_metrics`.
+def errors_of_users(users: np.ndarray, errors: np.ndarray, n_users: int) -> Users:
+    """Return the sums of errors and the number of ratings of each user, float64 (n_users) each.
 
-    `predictions`: model, user_id, rating, prediction (never null), prediction_low and
-    prediction_high (null where the model has none), one row a model and test pair. n_intervals
-    counts predictions with an interval, n_inside the ratings inside, ends included, interval_width
-    is the sum of the widths. One shuffle by (model, user).
+    users int (n): whose rating it is, below n_users; errors float64 (n).
+
+    >>> found = errors_of_users(np.array([0, 0, 2]), np.array([1.0, -2.0, 0.5]), 3)
+    >>> found["squared_error"].tolist(), found["n_test"].tolist()
+    ([5.0, 0.0, 0.25], [2.0, 0.0, 1.0])
     """
-    low, high = F.col("prediction_low"), F.col("prediction_high")
-    error = F.col("prediction") - F.col("rating")
-    return predictions.groupBy(*by, "user_id").agg(
-        F.count(F.lit(1)).alias("n_test"),
-        F.sum(error * error).alias("squared_error"),
-        F.sum(F.abs(error)).alias("absolute_error"),
-        F.count(low).alias("n_intervals"),
-        F.sum(F.col("rating").between(low, high).cast("bigint")).alias("n_inside"),
-        F.sum(high - low).alias("interval_width"),
-    )
-
-
-def rating_metrics(users: DataFrame, by: Sequence[str] = BY_MODEL) -> DataFrame:
-    """Return RMSE, MAE and the like of each model, with intervals clustered by user.
-
-    `users` is what `user_errors` gives. Returns (model, metric, k, value, low, high, n); `n` is the
-    number of test ratings. Intervals are null below two users. Of models that predict an interval
-    also interval_coverage, the share of ratings inside, and interval_width, the mean width; their
-    `n` counts predictions with an interval. One shuffle by model.
-    """
-    n_test = F.col("n_test")
-    of_ratings, of_intervals = catalog.of_kind("rating"), catalog.of_kind("interval")
-    losses = dict.fromkeys(metric.columns[0] for metric in of_ratings)
-    parts = dict.fromkeys(name for metric in of_intervals for name in metric.columns)
-    models = users.groupBy(*by).agg(
-        F.count(F.lit(1)).alias("n_users"),
-        F.sum(n_test).alias("n"),
-        F.sum(n_test * n_test).alias("nn"),
-        *(total for loss in losses for total in _clustered_sums(loss)),
-        *(F.sum(name).alias(name) for name in parts),
-    )
-    rows = [*map(_clustered, of_ratings), *map(_quotient, of_intervals)]
-    return _rows(models, by, *rows).filter("n > 0")
-
-
-def _clustered_sums(loss: str) -> tuple[Column, Column, Column]:
-    """Return the sums over users of S_u, S_u^2 and S_u n_u, where S_u is a user's summed loss."""
-    total = F.col(loss)
-    return (
-        F.sum(total).alias(loss),
-        F.sum(total * total).alias(f"{loss}_sq"),
-        F.sum(total * F.col("n_test")).alias(f"{loss}_n"),
-    )
-
-
-def _quotient(metric: Metric) -> Column:
-    """Return the row of a quotient of two sums over users, without an interval."""
-    total, n = metric.columns
-    return _row(metric, None, F.try_divide(total, F.col(n)), None, None, F.col(n))
-
-
-def _clustered(metric: Metric) -> Column:
-    """Return the row of a mean loss L = sum S_u / sum n_u whose ratings are clustered by user.
-
-    Var(L) = sum (S_u - L n_u)^2 / (sum n_u)^2, the linearisation of a ratio of two sums; expanded,
-    so that no second pass over the users is needed. The root, where the metric is one, is taken of
-    L and of its interval's ends.
-    """
-    n, loss = F.col("n"), metric.columns[0]
-    mean = F.col(loss) / n
-    residual = F.col(f"{loss}_sq") - 2 * mean * F.col(f"{loss}_n") + mean * mean * F.col("nn")
-    half = Z95 * F.sqrt(F.greatest(residual, F.lit(0.0))) / n  # rounding may leave it below 0
-    known = F.col("n_users") >= 2
-
-    def scale(loss: Column) -> Column:
-        return F.sqrt(loss) if metric.root else loss
-
-    low = F.when(known, scale(F.greatest(mean - half, F.lit(0.0))))
-    return _row(metric, None, scale(mean), low, F.when(known, scale(mean + half)), n)
-
-
-def user_ranks(
-    lists: DataFrame, test: DataFrame, k: int, relevant_from: float, parts: Sequence[str] = ()
-) -> DataFrame:
-    """Return each user's ranking metrics at k, as `user_metrics` has them: a row a (model, user).
-
-    `lists`: model, user_idx, rank (from 1), item_idx, no item twice in a list; rows ranked below k
-    are left out. `test`: user_idx, item_idx, rating, and the columns `parts` of what is measured
-    apart (a row a model, user and part then); ratings from `relevant_from` on are relevant.
-    Every model with any list has a row for every user with a relevant test item (`n_relevant` of
-    them); a user without a list, or without a hit, has zeros. Shuffles the top-k lists by (user,
-    item), and the hits by (model, user). `lists` and `test` are read twice: give them from disk or
-    persisted, not as an unfinished computation.
-    """
-    top = _top(lists, k)
-    chosen = test.filter(F.col("rating") >= relevant_from)
-    relevant = chosen.select("user_idx", "item_idx", *parts)
-    n_relevant = relevant.groupBy("user_idx", *parts).agg(F.count(F.lit(1)).alias("n_relevant"))
-    hits = top.join(relevant, ["user_idx", "item_idx"])
-    ranks = hits.groupBy("model", "user_idx", *parts).agg(
-        F.sort_array(F.collect_list("rank")).alias("ranks")
-    )
-    everybody = top.select("model").distinct().crossJoin(n_relevant)  # a few rows a user
-    return everybody.join(ranks, ["model", "user_idx", *parts], "left").select(
-        "model",
-        "user_idx",
-        *parts,
-        "n_relevant",
-        *(F.coalesce(value, F.lit(0.0)).alias(name) for name, value in _of_hits(k).items()),
-    )
-
-
-def ranking_metrics(
-    lists: DataFrame, users: DataFrame, k: int, n_candidates: int | None
-) -> DataFrame:
-    """Return precision, recall, recall_capped, NDCG, hit rate, MRR and MAP at k, and coverage.
-
-    `users` is what `user_ranks` gives of `lists`. Returns (model, metric, k, value, low, high, n).
-    Means are over all users with a relevant test item (`n` of them; value null where there are
-    none). `coverage`, the share of the `n_candidates` items that is in any list, is given where
-    `n_candidates` is. A model without any list has no rows. One shuffle of users and one of the
-    listed items by model.
-    """
-    models = (
-        _top(lists, k)
-        .groupBy("model")
-        .agg(F.count_distinct("item_idx").alias("n_covered"))
-        .join(_sums(users, "ranking", BY_MODEL), "model", "left")
-        .fillna(0, "n_users")  # null where no user has a relevant test item
-    )
-    rows = [_mean_over_users(metric, k) for metric in catalog.of_kind("ranking")]
-    if n_candidates:
-        covered = F.col("n_covered") / F.lit(float(n_candidates))
-        rows.append(_row(catalog.COVERAGE, k, covered, None, None, F.lit(n_candidates)))
-    return _rows(models, BY_MODEL, *rows)
-
-
-def mean_metrics(
-    users: DataFrame, kind: MetricKind, k: int, by: Sequence[str] = BY_MODEL
-) -> DataFrame:
-    """Return the means over users of all metrics of a kind at k, as (*by, metric, k, value, ...).
-
-    `kind`: `ranking`, of users with a relevant test item; or `listed`, each over the users who have
-    it. One shuffle.
-    """
-    sums = _sums(users, kind, by)
-    rows = [_mean_over_users(metric, k) for metric in catalog.of_kind(kind)]
-    return _rows(sums, by, *rows).filter("n > 0")
-
-
-def _sums(users: DataFrame, kind: MetricKind, by: Sequence[str]) -> DataFrame:
-    """Return what means over users are made of: how many there are, sums, and sums of squares."""
-    names = list(dict.fromkeys(metric.columns[0] for metric in catalog.of_kind(kind)))
-    counts = [F.count(name).alias(f"{name}_n") for name in names]
-    sums = [F.sum(name).alias(name) for name in names]
-    squares = [F.sum(F.col(name) * F.col(name)).alias(f"{name}_sq") for name in names]
-    everybody = F.count(F.lit(1)).alias("n_users")
-    return users.groupBy(*by).agg(everybody, *counts, *sums, *squares)
-
-
-def _top(lists: DataFrame, k: int) -> DataFrame:
-    return lists.filter(F.col("rank") <= k).select("model", "user_idx", "rank", "item_idx")
-
-
-def _of_hits(k: int) -> dict[str, Column]:
-    """Return the metrics of one list from `ranks`, those of its hits in order, and n_relevant."""
-    n_hits, capped = F.size("ranks"), F.least(F.col("n_relevant"), F.lit(k))
-    precisions = F.transform("ranks", lambda rank, index: (index + 1) / rank)  # at each hit
-    gains = F.transform("ranks", lambda rank: 1 / F.log2(rank + 1))
-    ideal = F.transform(F.sequence(F.lit(1), capped), lambda rank: 1 / F.log2(rank + 1))
     return {
-        "precision": n_hits / F.lit(k),
-        "recall": n_hits / F.col("n_relevant"),
-        "recall_capped": n_hits / capped,
-        "ndcg": _total(gains) / _total(ideal),
-        "hit_rate": F.when(n_hits > 0, 1.0),
-        "mrr": 1 / F.element_at("ranks", 1),
-        "map": _total(precisions) / capped,
+        "squared_error": np.bincount(users, errors * errors, n_users),
+        "absolute_error": np.bincount(users, np.abs(errors), n_users),
+        "n_test": np.bincount(users, minlength=n_users).astype(np.float64),
     }
 
 
-def _total(numbers: Column) -> Column:
-    """Sum an array of doubles from left to right."""
-    return F.aggregate(numbers, F.lit(0.0), lambda total, number: total + number)
+def intervals_of_users(
+    users: np.ndarray, low: np.ndarray, high: np.ndarray, ratings: np.ndarray, n_users: int
+) -> Users:
+    """Return what intervals held of each user, float64 (n_users) each.
+
+    users as above; low and high float64 (n): the ends, which belong to the interval; NaN where a
+    prediction has none. n_intervals counts those that have one, n_inside ratings inside;
+    interval_width is the sum of the widths.
+    """
+    there = ~np.isnan(low)
+    inside = (ratings >= low) & (ratings <= high)  # which NaN never is
+    return {
+        "n_intervals": np.bincount(users, there, n_users),
+        "n_inside": np.bincount(users, inside, n_users),
+        "interval_width": np.bincount(users, np.where(there, high - low, 0.0), n_users),
+    }
 
 
-def _mean_over_users(metric: Metric, k: int) -> Column:
-    """Return the row mean +- 1.96 s / sqrt(n) over users, kept inside what it can be."""
-    name = metric.columns[0]
-    n = F.col("n_users") if metric.kind == "ranking" else F.col(f"{name}_n")
-    total, squares = F.col(name), F.col(f"{name}_sq")
-    mean = F.when(n > 0, total / F.greatest(n, F.lit(1)))
-    spread = F.greatest(squares - mean * total, F.lit(0.0)) / F.greatest(n - 1, F.lit(1))
-    half = F.when(n > 1, Z95 * F.sqrt(spread / n))
-    # greatest() skips nulls, so an unknown interval must not reach it
-    low = F.when(half.isNotNull(), F.greatest(mean - half, F.lit(0.0)))
-    high = F.when(half.isNotNull(), F.least(mean + half, F.lit(metric.most)))
-    return _row(metric, k, mean, low, high, n)
+def ranking_of_users(hits: np.ndarray, n_relevant: np.ndarray) -> Users:
+    """Return the ranking metrics at k of each user, float64 (n_users); 0 without a relevant item.
+
+    hits bool (n_users, k): whether the entry at each rank is relevant; False where a list ended.
+    n_relevant int (n_users): relevant items of each, which `n_relevant` gives back.
+
+    >>> found = ranking_of_users(np.array([[False, True], [False, False]]), np.array([1, 0]))
+    >>> found["precision"].tolist(), found["mrr"].tolist(), found["map"].tolist()
+    ([0.5, 0.0], [0.5, 0.0], [0.5, 0.0])
+    """
+    k = hits.shape[1]
+    ranks = np.arange(1, k + 1)
+    n_hits = hits.sum(1)
+    discounts = 1 / np.log2(ranks + 1.0)
+    best = np.concatenate([[1.0], np.cumsum(discounts)])
+    capped = np.minimum(n_relevant, k)
+    some, wanted = np.maximum(capped, 1), np.maximum(n_relevant, 1)
+    return {
+        "n_relevant": n_relevant.astype(np.float64),
+        "precision": n_hits / k,
+        "recall": n_hits / wanted,
+        "recall_capped": n_hits / some,
+        "ndcg": (hits * discounts).sum(1) / best[capped],
+        "hit_rate": (n_hits > 0).astype(np.float64),
+        "mrr": np.where(n_hits > 0, 1 / (hits.argmax(1) + 1), 0.0),
+        "map": (hits * (np.cumsum(hits, axis=1) / ranks)).sum(1) / some,
+    }
 
 
-def _row(
-    metric: Metric, k: int | None, value: Column, low: Column | None, high: Column | None, n: Column
-) -> Column:
-    unknown = F.lit(None).cast("double")
-    return F.struct(
-        F.lit(metric.name).alias("metric"),
-        F.lit(k).cast("int").alias("k"),
-        value.alias("value"),
-        (unknown if low is None else low).alias("low"),
-        (unknown if high is None else high).alias("high"),
-        n.cast("bigint").alias("n"),
+def as_published(users: Users) -> Users:
+    """Return the numbers as `user_metrics` has them: NaN of users who were not measured by one."""
+    counted = {
+        metric.columns[0]: metric.counted for metric in of_users() if metric.kind != "listed"
+    }
+    counted |= {"n_test": "n_test", "n_intervals": "n_test", "n_relevant": "n_relevant"}
+    return {
+        name: np.where(users[counted[name]] > 0, column, np.nan) if name in counted else column
+        for name, column in users.items()
+    }
+
+
+def shares_of(metric: Metric, users: Users) -> np.ndarray:
+    """Return what a metric is made of, float64 (m, 2): a total, and what it is divided by.
+
+    Of the m users who were measured by it: none where a column is missing.
+    """
+    if not {*metric.columns, metric.counted} <= users.keys():
+        return np.empty((0, 2))
+    total, counted = users[metric.columns[0]], users[metric.counted]
+    if metric.kind == "listed":
+        measured, weight = ~np.isnan(total), np.ones(len(total))
+    elif metric.kind == "ranking":
+        measured, weight = counted > 0, np.ones(len(total))
+    else:
+        measured, weight = counted > 0, counted
+    return np.column_stack([total, weight])[measured].astype(np.float64)
+
+
+def sums_of(shares: np.ndarray) -> np.ndarray:
+    """Return the sums over users that `figure_of` needs, float64 (6); shares as `shares_of`."""
+    total, n = shares.T
+    return np.array([len(n), n.sum(), n @ n, total.sum(), total @ total, total @ n])
+
+
+def sums_of_users(users: Users) -> np.ndarray:
+    """Return the sums of all metrics, float64 (metrics, 6); those of blocks add up.
+
+    In the order of `catalog.of_users`.
+    """
+    return np.stack([sums_of(shares_of(metric, users)) for metric in of_users()])
+
+
+class MetricFigure(NamedTuple):
+    """One metric of one model; the interval is of 95%, None where it is not known."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    """Users it is a mean over, or ratings."""
+
+
+def figure_of(metric: Metric, sums: np.ndarray) -> MetricFigure:
+    """Return a metric of sums over users, float64 (6).
+
+    With S_u the total of a user, n_u what it is divided by: L = sum S_u / sum n_u, and Var(L) =
+    sum (S_u - L n_u)^2 / (sum n_u)^2, the linearisation of a ratio of two sums whose ratings are
+    clustered by user. Where n_u = 1 that is a mean over users, with its usual n - 1. The root,
+    where the metric is one, is taken of L and of its interval's ends. No interval below two users.
+    """
+    n_users, n, nn, total, squares, across = sums.tolist()
+    if n <= 0:
+        return MetricFigure(None, None, None, 0)
+    mean = total / n
+    over_users = metric.kind in ("ranking", "listed")
+    low = high = None
+    if n_users >= 2 and metric.kind != "interval":
+        residual = max(0.0, squares - 2 * mean * across + mean * mean * nn)  # rounding: below 0
+        half = Z95 * residual**0.5 / n * ((n_users / (n_users - 1)) ** 0.5 if over_users else 1.0)
+        low, high = max(0.0, mean - half), mean + half
+        if over_users:
+            high = min(high, metric.most)
+    value, low, high = (
+        end if end is None or not metric.root else end**0.5 for end in (mean, low, high)
     )
+    return MetricFigure(value, low, high, int(n))
 
 
-def _rows(models: DataFrame, by: Sequence[str], *rows: Column) -> DataFrame:
-    """Turn one wide row a model into one row a metric."""
-    return models.select(*by, F.inline(F.array(*rows)))
+def value_of_users(metric: Metric, sums: np.ndarray) -> np.ndarray:
+    """Return a metric of the sums of shares over users: (..., 2) to (...)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = sums[..., 0] / sums[..., 1]
+    return np.sqrt(mean) if metric.root else mean
+
+
+def gain(metric: Metric, sums: np.ndarray) -> np.ndarray:
+    """Return by how much a metric is better, from sums over users; (..., 4) to (...).
+
+    sums: the two numbers of what is compared with, then of what is compared.
+    """
+    change = value_of_users(metric, sums[..., 2:]) - value_of_users(metric, sums[..., :2])
+    return -change if metric.lower_is_better else change

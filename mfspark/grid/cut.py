@@ -33,16 +33,17 @@ def cut_frame(
     runner: Runner,
     *,
     timed: bool = False,
+    exact: bool = False,
 ) -> TileSet:
     """Cut a DataFrame (user_idx, item_idx, rating) into tiles in a store that workers share.
 
-    timed: cut its column rated_at too, see `TileSet.times`. Shuffles the ratings once, by user
-    block; a task holds one strip (n_ratings / P ratings of 12 bytes, 20 with times, about three
+    timed: cut its column rated_at too, see `TileSet.times`; exact: keep `TileSet.exact`. Shuffles
+    the ratings once, by user block; a task holds one strip (n_ratings / P ratings of 12 bytes, 20 with times, about three
     times over). The tiles of the other side are transposed from these.
     """
     from pyspark.sql import functions as F
 
-    n_blocks, cut = layout.user_blocks, _Cut(layout, name, store, timed)
+    n_blocks, cut = layout.user_blocks, _Cut(layout, name, store, timed, exact)
     minutes = [(F.unix_seconds("rated_at") - int(EPOCH.timestamp())) / 60] if timed else []
     numbers = (
         ratings.select(
@@ -130,6 +131,7 @@ class _Cut:
     name: str
     store: BlockStore
     timed: bool
+    exact: bool = False
 
     def strip_of_partition(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Cut the ratings of this Spark partition, which is exactly one user block."""
@@ -151,6 +153,8 @@ class _Cut:
         order = np.lexsort((items, users))  # sums and tiles do not depend on the order of arrival
         users, items, values = users[order], items[order], values[order].astype(np.float64)
         self._put_tiles(self.name, p, users, items, values)
+        if self.exact:
+            self.store.put(f"{self.name}/exact/user/{p:04d}", {"values": values})
         if minutes is not None:
             self._put_tiles(f"{self.name}/times", p, users, items, minutes[order])
         return {

@@ -97,6 +97,13 @@ class TileSet:
         """
         return replace(self, name=f"{self.name}/times", timed=False)
 
+    def exact(self, store: BlockStore, block: int) -> Array:
+        """Return the ratings of a user block, float64 (n), in the order of its strip.
+
+        Of tiles that were cut with them: tiles themselves hold float32.
+        """
+        return store.get(f"{self.name}/exact/user/{block:04d}")["values"]
+
     def tile(self, store: BlockStore, side: Side, block: int, across: int) -> Tile:
         """Return the tile of a block of one side and a block of the other."""
         tile = Tile.from_arrays(store.get(self.strip(side, block), across))

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
+BlockReader = Callable[[int], pa.RecordBatch]
+"""Gives rows of one block."""
+
+
 class Runner(Protocol):
     """Runs the tasks 0..n-1 of a pass and returns their numbers in order."""
 
@@ -120,7 +124,7 @@ def _outcome(task: Callable[[int], Numbers], i: int, tally: Tally) -> dict[str, 
 class ReadEach:
     """Reads the blocks of several things one after the other, as if they were one."""
 
-    readers: Sequence[Callable[[int], pa.RecordBatch]]
+    readers: Sequence[BlockReader]
     n_blocks: int
     """Blocks of each thing."""
 
@@ -129,13 +133,18 @@ class ReadEach:
         thing, block = divmod(number, self.n_blocks)
         return self.readers[thing](block)
 
+    @property
+    def n_tasks(self) -> int:
+        """Blocks of all things."""
+        return len(self.readers) * self.n_blocks
+
     def frame(self, spark: SparkSession, schema: pa.Schema) -> DataFrame:
         """Return all rows as one DataFrame: one plan, however many things there are."""
-        return frame_of_blocks(spark, len(self.readers) * self.n_blocks, self, schema)
+        return frame_of_blocks(spark, self.n_tasks, self, schema)
 
 
 def frame_of_blocks(
-    spark: SparkSession, n_blocks: int, read: Callable[[int], pa.RecordBatch], schema: pa.Schema
+    spark: SparkSession, n_blocks: int, read: BlockReader, schema: pa.Schema
 ) -> DataFrame:
     """Return the rows that `read` gives for each block, lazily; `read` runs on the executors."""
     from pyspark.sql.pandas.types import from_arrow_schema

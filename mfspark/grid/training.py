@@ -21,7 +21,7 @@ from mfspark.errors import MfsparkError
 from mfspark.grid.block_store import BlockStore, MemoryStore
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, TileSet
-from mfspark.grid.runners import InProcess, OnSpark
+from mfspark.grid.runners import InProcess, Runner
 from mfspark.kernels.arrays.device import one_thread_a_kernel
 from mfspark.kernels.arrays.tile import Numbers
 from mfspark.schemas import SIDES
@@ -177,15 +177,18 @@ def _state(record: dict[str, Any]) -> State:
 
 
 def train_in_one_task(
-    spark: SparkSession,
+    runner: Runner,
+    master: str,
     tiles: TileSet,
     store: BlockStore,
     algorithm: Algorithm,
     name: str,
     checkpoint: Checkpoint,
 ) -> State:
-    """Train in a single task; blocks and checkpoints land in the shared store."""
-    master = master_of(spark)
+    """Train in a single task; blocks and checkpoints land in the shared store.
+
+    master: of the Spark session, which tells the cores of the task.
+    """
 
     def task(_: int) -> Numbers:
         one_thread_a_kernel()
@@ -194,7 +197,7 @@ def train_in_one_task(
         train(grid, algorithm, name, checkpoint)
         return {}
 
-    OnSpark(spark, checkpoint.storage).run(1, task, f"train {name}")
+    runner.run(1, task, f"train {name}")
     state = checkpoint.read()
     assert state is not None, "the task wrote its last state before it ended"
     return state

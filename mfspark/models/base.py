@@ -11,7 +11,7 @@ from mfspark.config.config import GridOptions
 from mfspark.grid.block_store import BlockStore
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, BySide, TileSet
-from mfspark.grid.runners import OnSpark
+from mfspark.grid.runners import Runner
 from mfspark.grid.training import (
     Algorithm,
     Checkpoint,
@@ -23,6 +23,7 @@ from mfspark.grid.training import (
 )
 from mfspark.kernels.arrays.tile import Array
 from mfspark.schemas import Side
+from mfspark.system.spark import master_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -37,6 +38,7 @@ class FitContext:
     """Everything a model needs to be fitted on one set of ratings."""
 
     spark: SparkSession
+    runner: Runner
     tiles: TileSet
     store: BlockStore
     name: str
@@ -61,8 +63,8 @@ class FitContext:
 
     @property
     def grid(self) -> Grid:
-        """The tiles with Spark running the tasks."""
-        return Grid(self.tiles, self.store, OnSpark(self.spark, self.checkpoint.storage))
+        """The tiles, with whoever runs the tasks."""
+        return Grid(self.tiles, self.store, self.runner)
 
     def train(self, algorithm: Algorithm) -> State:
         """Run a training loop, in one task while the ratings are few, otherwise by sweeps."""
@@ -70,9 +72,8 @@ class FitContext:
         limit = options.one_task_ratings or ratings_of_one_task(self.spark)
         small = self.tiles.n_ratings <= limit
         if options.engine == "one_task" or (options.engine == "auto" and small):
-            return train_in_one_task(
-                self.spark, self.tiles, self.store, algorithm, self.name, self.checkpoint
-            )
+            place = self.tiles, self.store, algorithm, self.name, self.checkpoint
+            return train_in_one_task(self.runner, master_of(self.spark), *place)
         return train(self.grid, algorithm, self.name, self.checkpoint)
 
 

@@ -25,11 +25,6 @@ from mfspark.storage.posix import PosixStorage
 class InProcessContext(FitContext):
     """A fit whose passes run in this process; it looks at neither `spark` nor `grid_options`."""
 
-    @property
-    def grid(self) -> Grid:
-        """The tiles with the threads of this process running the tasks."""
-        return Grid(self.tiles, self.store, InProcess())
-
     def train(self, algorithm: Algorithm) -> State:
         """Run a training loop by sweeps."""
         return train(self.grid, algorithm, self.name, self.checkpoint)
@@ -93,6 +88,7 @@ def context_in_process(
 
     context = InProcessContext(
         spark=cast("Any", None),
+        runner=InProcess(),
         tiles=tiles,
         store=store,
         name=name,

@@ -64,6 +64,13 @@ class ListableItems:
 
 
 @dataclass(frozen=True)
+class Labelled:
+    """How many users or items have their ids in blocks."""
+
+    rows: int
+
+
+@dataclass(frozen=True)
 class SideFeatures:
     """What each column of the features of a side stands for; empty where there are none."""
 
@@ -94,6 +101,11 @@ def cut_key(subset: str) -> RecordKey[Cut]:
 def fit_key(subset: str, model: str) -> RecordKey[Fit]:
     """Return the key of a model fitted on a subset."""
     return RecordKey(f"fit-{subset}-{model}", Fit)
+
+
+def labels_key(side: Side) -> RecordKey[Labelled]:
+    """Return the key of the ids of a side."""
+    return RecordKey(f"labels-{side}", Labelled)
 
 
 def side_features_key(side: Side) -> RecordKey[SideFeatures]:

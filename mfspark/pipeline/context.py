@@ -11,11 +11,12 @@ from mfspark.config.config import Config
 from mfspark.grid.block_store import ParquetStore
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import TileSet
-from mfspark.grid.runners import OnSpark
+from mfspark.grid.runners import InProcess, OnSpark, Runner
 from mfspark.grid.shared_storage import check_shared, gather_traffic
-from mfspark.models.records import requests_key
+from mfspark.kernels.arrays.device import one_thread_a_kernel
+from mfspark.models.records import INGEST, requests_key
 from mfspark.storage.traffic import Traffic, tally_of
-from mfspark.system.spark import spark_session
+from mfspark.system.spark import runs_here, spark_session
 from mfspark.system.task_errors import task_errors
 from mfspark.tables.nearby import nothing_left_nearby
 from mfspark.tables.night import Night
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+FEW_RATINGS = 500_000
+"""Ratings that are not worth cutting at all."""
+_FEW_USERS = 50_000  # whose lists of ten models fit this process
 
 
 @dataclass(frozen=True)
@@ -48,12 +52,27 @@ class RunContext:
         return ParquetStore(self.night.storage, self.night.scratch("blocks"))
 
     @property
-    def runner(self) -> OnSpark:
-        """Runs the tasks of a grid's passes on the executors."""
+    def runner(self) -> Runner:
+        """Runs tasks on the executors; in this process where the night is `small`."""
+        if self.small:
+            one_thread_a_kernel()
+            return InProcess()
         return OnSpark(self.spark, self.night.storage)
 
+    @property
+    def small(self) -> bool:
+        """Whether what comes after ingest is done in this process, as a job of Spark costs more.
+
+        Only where all tasks would run on this machine anyway; unless `grid.engine` says otherwise.
+        """
+        report = self.night.find(INGEST)
+        if report is None or self.config.grid.engine != "auto" or self.config.grid.blocks:
+            return False
+        few = report.n_accepted <= FEW_RATINGS and report.n_users <= _FEW_USERS
+        return few and runs_here(self.spark)
+
     def grid(self, tiles: TileSet) -> Grid:
-        """Return a grid over some tiles with Spark running the tasks."""
+        """Return a grid over some tiles."""
         return Grid(tiles, self.store, self.runner)
 
     def once(self, key: RecordKey[T], make: Callable[[], T]) -> T:

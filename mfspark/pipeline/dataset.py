@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -14,18 +15,18 @@ from mfspark.evaluation.relevance import choices_from, relevant_from
 from mfspark.evaluation.splits import PAIR, split_ratings
 from mfspark.grid.cut import cut_frame
 from mfspark.grid.layout import GridLayout, TileSet
+from mfspark.grid.runners import BlockReader, ReadEach
 from mfspark.ingest.counts import kind_of
 from mfspark.ingest.readers.ratings import read_ratings
 from mfspark.ingest.report import IngestReport
 from mfspark.ingest.row_counts import ACCEPTED
 from mfspark.kernels.arrays.rating_scale import RatingScale
 from mfspark.models.records import Cut, Subset, cut_key
-from mfspark.pipeline.context import RunContext
-from mfspark.schemas import Side, spark_schema
+from mfspark.pipeline.context import FEW_RATINGS, RunContext
+from mfspark.schemas import Side, spark_schema, table_schema
 from mfspark.tables.task_files import read_files
-from mfspark.tables.writer import write_list, write_table
+from mfspark.tables.writer import write_arrow, write_list, write_table
 
-_SMALL = 500_000  # ratings that are not worth cutting at all
 _FEWEST = 4  # blocks of ratings that are cut: tasks for four cores
 _PER_BLOCK = 1_250_000  # ratings a strip: 10 MB of tiles, some 50 MB while it is cut
 
@@ -85,9 +86,24 @@ class Dataset:
         columns = {f"{side}_idx": index, f"{side}_id": name}
         return self.read(f"{side}s").selectExpr(*(f"{c} as {to or c}" for c, to in columns.items()))
 
+    def columns(self, table: str, *names: str) -> pa.Table:
+        """Read some columns of a table of this night into the driver's memory; no job."""
+        return self.context.night.files(table).dataset().to_table(columns=list(names))
+
     def write(self, frame: DataFrame, table: str) -> int:
         """Write a table of this night and return its rows."""
         return write_table(frame, self.context.night, table, self.report.ids)
+
+    def write_blocks(self, readers: Sequence[BlockReader], n_blocks: int, table: str) -> int:
+        """Write what tasks read of the blocks of several things, such as models; return its rows.
+
+        Each reader gives the rows of a block with the columns of the table.
+        """
+        each, schema = ReadEach(readers, n_blocks), table_schema(table, self.report.ids)
+        if self.context.small:
+            rows = pa.Table.from_batches(map(each, range(each.n_tasks)), schema)
+            return write_arrow(rows, self.context.night, table, self.report.ids)
+        return self.write(each.frame(self.context.spark, schema), table)
 
     def write_list(self, rows: Sequence[Sequence[Any]], table: str) -> int:
         """Write a table of a handful of rows and return how many."""
@@ -114,7 +130,8 @@ class Dataset:
         context = self.context
         place = f"tiles/{subset}", context.store, context.runner
         timed = context.config.models.uses_times
-        tiles = cut_frame(self.ratings(subset), self.layout, *place, timed=timed)
+        exact = subset == "test"  # what predictions are measured with
+        tiles = cut_frame(self.ratings(subset), self.layout, *place, timed=timed, exact=exact)
         if subset != "test" and tiles.n_ratings == 0:
             raise InputError(
                 f"the split '{context.config.evaluation.split}' leaves no rating to train on",
@@ -146,7 +163,7 @@ def layout_for(n_users: int, n_items: int, n_ratings: int) -> GridLayout:
     The larger side by the number of ratings; the smaller in fewer blocks, as each of them makes
     every row of the other side be read once more (docs/grid.md).
     """
-    if n_ratings <= _SMALL:
+    if n_ratings <= FEW_RATINGS:
         return GridLayout(n_users, n_items, 1, 1)
     blocks = max(_FEWEST, -(-n_ratings // _PER_BLOCK))
     users, items = (

@@ -74,6 +74,7 @@ class Fits:
         reference = f"{subset}/{name}"
         return FitContext(
             spark=context.spark,
+            runner=context.runner,
             tiles=dataset.tiles(subset),
             store=context.store,
             name=reference,

@@ -5,23 +5,28 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import functions as F
+import numpy as np
+import pyarrow as pa
 
 from mfspark._version import __version__
 from mfspark.config.models import ModelName
 from mfspark.evaluation.catalog import RMSE
-from mfspark.grid.cut import cut_frame
+from mfspark.grid.cut import cut_arrays
+from mfspark.grid.layout import Blocks
 from mfspark.models.records import Subset
 from mfspark.pipeline.fits import Fits
+from mfspark.pipeline.labels import Labels, labels_of
 from mfspark.pipeline.publishing.factor_tables import (
     write_factors,
     write_item_weights,
     write_similar_items,
 )
 from mfspark.pipeline.publishing.list_tables import write_lists
-from mfspark.pipeline.scoring import predict
+from mfspark.pipeline.scoring import Predictions, known_or_null, predict
+from mfspark.schemas import table_schema
 from mfspark.system.at_once import at_once
 
 if TYPE_CHECKING:
@@ -53,16 +58,37 @@ def _write_completed(dataset: Dataset, fits: Fits, metrics: Sequence[Mapping[str
     if report.n_users * report.n_items > options.max_cells:
         return
     name = _best_model(fits, metrics) if options.model == "best" else options.model
-    users = dataset.ids("user")
-    items = dataset.ids("item")
-    cells = users.crossJoin(items)
-    unrated = cells.select("user_idx", "item_idx", F.lit(0.0).alias("rating"))
-    pairs = cut_frame(unrated, dataset.layout, "tiles/cells", context.store, context.runner)
-    ratings = dataset.read("ratings").select("user_idx", "item_idx", "rating")
-    keys = ["user_idx", "item_idx"]
+    store, layout = context.store, dataset.layout
+    users, items = np.indices((report.n_users, report.n_items)).reshape(2, -1)
+    unrated, place = np.zeros(users.size), ("tiles/cells", store, context.runner)
+    pairs = cut_arrays(users, items, unrated, layout, *place)
     predicted = predict(fits, [name], dataset.published, pairs, intervals=False)
-    completed = predicted.join(cells, keys).join(ratings, keys, "left")
-    dataset.write(completed.select("user_id", "item_id", "rating", "prediction"), "completed")
+    ratings = np.full((report.n_users, report.n_items), np.nan)
+    known = dataset.columns("ratings", "user_idx", "item_idx", "rating")
+    ratings[known["user_idx"], known["item_idx"]] = known["rating"]
+    rated = Blocks.named("user", "completed/ratings", layout.user_blocks)
+    for block, reference in enumerate(rated.references):
+        store.put(reference, {"ratings": ratings[layout.indices("user", block)]})
+    labels = labels_of(dataset, "user"), labels_of(dataset, "item")
+    schema = table_schema("completed", report.ids)
+    readers = [partial(_read_cells, one, rated, *labels, schema) for one in predicted.values()]
+    dataset.write_blocks(readers, layout.user_blocks, "completed")
+
+
+def _read_cells(
+    predictions: Predictions,
+    rated: Blocks,
+    users: Labels,
+    items: Labels,
+    schema: pa.Schema,
+    block: int,
+) -> pa.RecordBatch:
+    found = predictions.block(block)
+    rows, columns = found.pairs.rows, found.pairs.indices
+    ratings = rated.read(predictions.store, block)["ratings"]
+    named = users.of_block(block).take(pa.array(rows)), items.all().take(pa.array(columns))
+    numbers = known_or_null(ratings[rows, columns]), found.prediction
+    return pa.record_batch([*named, *numbers], schema=schema)
 
 
 def _best_model(fits: Fits, metrics: Sequence[Mapping[str, Any]]) -> ModelName:

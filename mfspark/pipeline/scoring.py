@@ -1,7 +1,6 @@
-"""Predictions of fitted models as DataFrames, with a fallback where a model knows nothing.
+"""Predictions of fitted models, block by block, with a fallback where a model knows nothing.
 
-Pairs that a model cannot score get the baseline's prediction; the column `tier` says who made a
-row.
+Pairs that a model cannot score get the baseline's prediction; the `tier` of a row says who made it.
 """
 
 from __future__ import annotations
@@ -17,29 +16,15 @@ import pyarrow.compute as pc
 from mfspark.config.models import ModelName
 from mfspark.grid.block_store import BlockStore
 from mfspark.grid.layout import Blocks, TileSet
-from mfspark.grid.runners import ReadEach
 from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.rating_scale import RatingScale
+from mfspark.kernels.arrays.tile import Array, Tile
 from mfspark.kernels.factorization.scores import bias_scores
 from mfspark.models.factor_model import FactorModel
 from mfspark.models.records import Subset
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
     from mfspark.pipeline.fits import Fits
-
-_PREDICTIONS = pa.schema(
-    [
-        ("model", pa.string()),
-        ("user_idx", pa.int32()),
-        ("item_idx", pa.int32()),
-        ("prediction", pa.float64()),
-        ("tier", pa.string()),
-        ("low", pa.float64()),
-        ("high", pa.float64()),
-    ]
-)
 
 
 def predict(
@@ -49,30 +34,27 @@ def predict(
     pairs: TileSet,
     *,
     intervals: bool = True,
-) -> DataFrame:
-    """Predict pairs with models fitted on a subset.
+) -> dict[ModelName, Predictions]:
+    """Predict pairs with models fitted on a subset; some passes over the grid a model.
 
-    Columns: model, user_idx, item_idx, prediction, tier, and low and high, the ends of an interval
-    where it is asked for and the model has them. Predictions are never null and are brought into
-    the rating scale as configured. Models that only rank are left out.
+    Models that only rank are left out. Ends of intervals come where they are asked for and the
+    model has them.
     """
     context, scale = fits.context, fits.dataset.scale
     grid = context.grid(fits.dataset.tiles(subset))
     baseline = fits.baseline(subset)
-    readers: list[PredictionReader] = []
+    found: dict[ModelName, Predictions] = {}
     for name in names:
         model = fits.model(name, subset)
-        if model.kind == "rating":
-            reference = f"{subset}/{name}/on-{pairs.name.replace('/', '-')}"
-            scored = model.predict(grid, pairs, reference)
-            interval = None
-            if intervals and (able := model.intervals):
-                deviations = able.deviations(grid, pairs, f"{reference}-deviations")
-                interval = Interval(context.store, deviations, able.half_width)
-            readers.append(
-                PredictionReader(context.store, name, scale, pairs, scored, baseline, interval)
-            )
-    return ReadEach(readers, pairs.layout.user_blocks).frame(context.spark, _PREDICTIONS)
+        if model.kind != "rating":
+            continue
+        reference = f"{subset}/{name}/on-{pairs.name.replace('/', '-')}"
+        scored, interval = model.predict(grid, pairs, reference), None
+        if intervals and (able := model.intervals):
+            deviations = able.deviations(grid, pairs, f"{reference}-deviations")
+            interval = Interval(context.store, deviations, able.half_width)
+        found[name] = Predictions(context.store, name, scale, pairs, scored, baseline, interval)
+    return found
 
 
 @dataclass(frozen=True)
@@ -84,38 +66,68 @@ class Interval:
     half_width: float
     """In standard deviations."""
 
-    def columns(self, scores: np.ndarray, scale: RatingScale, block: int, at: Any) -> list[Any]:
-        """Return low and high of scores (n), whose deviations lie at `at`; null where NaN."""
+    def ends(self, scores: Array, scale: RatingScale, block: int, at: Any) -> tuple[Array, Array]:
+        """Return low and high of scores (n), whose deviations lie at `at`; NaN where none."""
         deviation = self.store.get(self.deviations.references[block])["deviation"][at]
-        ends = scale.interval(scores, self.half_width * deviation)
-        return [pa.array(end, pa.float64(), mask=np.isnan(end)) for end in ends]
+        return scale.interval(scores, self.half_width * deviation)
 
 
-def ends_of(interval: Interval | None, scores: np.ndarray, *where: Any) -> list[Any]:
-    """Return low and high of scores, as `Interval.columns`; null without an interval."""
+def ends_of(interval: Interval | None, scores: Array, *where: Any) -> tuple[Array, Array]:
+    """Return low and high of scores, float64 (n), as `Interval.ends`; NaN without an interval."""
     if interval is None:
-        return [pa.nulls(len(scores), pa.float64())] * 2
-    return interval.columns(scores, *where)
+        none = np.full(len(scores), np.nan)
+        return none, none
+    return interval.ends(scores, *where)
+
+
+def known_or_null(numbers: Array, kind: pa.DataType | None = None) -> pa.Array:
+    """Return numbers float64 as a column; null where they are NaN."""
+    column = pa.array(numbers, mask=np.isnan(numbers))
+    return column if kind is None else column.cast(kind)
+
+
+def made_by(name: str, filler: str, filled: Array) -> pa.Array:
+    """Return the column `tier`: the model, or what filled in where it knew nothing; bool (n)."""
+    return pc.if_else(pa.array(filled), filler, name)
 
 
 @dataclass(frozen=True)
-class PredictionReader:
-    """Reads a block of scored pairs; those the model could not score get the baseline's."""
+class Predicted:
+    """The predictions of one block, in the order of the strip of its pairs; float64 (n) each."""
+
+    pairs: Tile
+    prediction: Array
+    """Never NaN, brought into the rating scale as configured."""
+    fallback: Array
+    """Where the baseline predicted, bool (n)."""
+    low: Array
+    high: Array
+    """Ends of the interval; NaN where there is none."""
+
+    def where(self, mask: Array) -> Predicted:
+        """Return only the pairs under a mask, bool (n)."""
+        of_pairs = (self.prediction, self.fallback, self.low, self.high)
+        return Predicted(self.pairs.where(mask), *(column[mask] for column in of_pairs))
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Scored pairs, block by block; those the model could not score get the baseline's."""
 
     store: BlockStore
-    name: str
+    name: ModelName
     scale: RatingScale
     pairs: TileSet
     scored: Blocks
     baseline: FactorModel
     interval: Interval | None
 
-    def __call__(self, block: int) -> pa.RecordBatch:
-        """Return the predictions of a block, in the order of the pairs' strip."""
+    def block(self, block: int) -> Predicted:
+        """Return the predictions of a block of users."""
         tiles = RowTiles("user", block, self.pairs, self.store)
         strip = tiles.strip()
         prediction = self.store.get(self.scored.references[block])["prediction"]
-        ends = ends_of(self.interval, prediction, self.scale, block, slice(None))
+        low, high = ends_of(self.interval, prediction, self.scale, block, slice(None))
         unknown = np.isnan(prediction)  # which have no ends either
         if unknown.any():
             users = self.store.get(self.baseline.user.references[block])
@@ -123,14 +135,4 @@ class PredictionReader:
             items = {"bias": blocks.gathered(self.store, tiles.layout, "bias")}
             fallback = bias_scores(self.baseline.mean, users, items, strip)
             prediction = np.where(unknown, fallback, prediction)
-        return pa.record_batch(
-            [
-                pa.repeat(self.name, strip.n_ratings),
-                tiles.layout.indices("user", block)[strip.rows].astype(np.int32),
-                strip.indices,
-                self.scale.adjust(prediction),
-                pc.if_else(pa.array(unknown), "baseline", self.name),
-                *ends,
-            ],
-            schema=_PREDICTIONS,
-        )
+        return Predicted(strip, self.scale.adjust(prediction), unknown, low, high)

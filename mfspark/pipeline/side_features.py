@@ -38,6 +38,6 @@ def _features(dataset: Dataset, side: Side) -> Features:
     if not described.n:
         return np.empty((dataset.layout.n(side), 0), np.float32), ()
     columns = ("attributes",) if side == "user" else ("title", "genres")
-    table = dataset.read(f"{side}s").orderBy(f"{side}_idx").select(*columns).toArrow()
+    table = dataset.columns(f"{side}s", f"{side}_idx", *columns).sort_by(f"{side}_idx")
     values = (table[name].to_pylist() for name in columns)
     return user_attributes(*values) if side == "user" else item_attributes(*values)

@@ -69,17 +69,22 @@ def write_table(df: DataFrame, night: Night, table: str, ids: IdTypes) -> int:
 
 
 def write_list(rows: Sequence[Sequence[Any]], night: Night, table: str, ids: IdTypes) -> int:
-    """Write a table of a handful of rows that the driver has; no job. Otherwise as `write_table`.
+    """Write a table of a handful of rows, values in the order of its columns; no job.
 
-    rows: values in the order of the table's columns.
+    Otherwise as `write_table`.
     """
-    _check_unpublished(night)
     schema = table_schema(table, ids)
     columns = zip(*rows, strict=True) if rows else ([] for _ in schema)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+    return write_arrow(pa.table(arrays, schema=schema), night, table, ids)
+
+
+def write_arrow(rows: pa.Table, night: Night, table: str, ids: IdTypes) -> int:
+    """Write a table whose rows the driver has; no job. Otherwise as `write_table`."""
+    check_schema(rows.schema, table, ids)
+    _check_unpublished(night)
     night.drop_table(table)
-    entry = _write_sorted(pa.table(arrays, schema=schema), night, table)
-    return _list(night, table, schema, [entry])
+    return _list(night, table, rows.schema, [_write_sorted(rows, night, table)])
 
 
 def _check_unpublished(night: Night) -> None:

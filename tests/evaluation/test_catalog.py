@@ -7,13 +7,12 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from pyspark.sql import SparkSession
 
 from mfspark.config.gates import Gates
 from mfspark.config.publish import ServingOptions
 from mfspark.evaluation import catalog
 from mfspark.evaluation.catalog import METRICS, NDCG, REFERENCES, RMSE, Metric
-from mfspark.evaluation.metrics import rating_metrics, user_errors
+from mfspark.evaluation.metrics import errors_of_users, figure_of, sums_of_users
 from mfspark.models.registry import REFERENCES as REFERENCE_MODELS
 from mfspark.queries.report_data import report_of
 from mfspark.queries.summary import summarise
@@ -33,13 +32,15 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("toy")
-def test_a_row_more_is_measured(spark: SparkSession) -> None:
-    rows = [("als", user, 4.0, 2.0 + i, None, None) for i, user in enumerate("ab")]
-    schema = "model string, user_id string, rating double, prediction double"
-    ends = "prediction_low double, prediction_high double"
-    measured = rating_metrics(user_errors(spark.createDataFrame(rows, f"{schema}, {ends}")))
-    found = {row.metric: row.value for row in measured.collect()}
-    assert found == {"rmse": 2.5**0.5, "mse": 2.5, "mae": 1.5}
+def test_a_row_more_is_measured() -> None:
+    sums = sums_of_users(errors_of_users(np.array([0, 1]), np.array([-2.0, -1.0]), 2))
+    measured = zip(catalog.of_users(), sums, strict=True)
+    found = {metric.name: figure_of(metric, row).value for metric, row in measured}
+    assert {name: value for name, value in found.items() if value is not None} == {
+        "rmse": 2.5**0.5,
+        "mse": 2.5,
+        "mae": 1.5,
+    }
 
 
 @pytest.mark.usefixtures("toy")

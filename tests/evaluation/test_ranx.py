@@ -6,11 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pyspark.sql import SparkSession
 
 from mfspark.evaluation import catalog
-from mfspark.evaluation.in_memory import ranking_of_users
-from mfspark.evaluation.metrics import ranking_metrics, user_ranks
+from mfspark.evaluation.metrics import figure_of, ranking_of_users, shares_of, sums_of
 
 ranx = pytest.importorskip("ranx", reason="ranx is not installed (it is among the dev packages)")
 
@@ -56,34 +54,17 @@ def as_ours(theirs: dict[str, np.ndarray], n_relevant: np.ndarray, k: int) -> di
 
 
 @pytest.mark.parametrize("k", [1, 5, 10, 40])
-def test_every_ranking_metric_is_that_of_ranx(spark: SparkSession, k: int) -> None:
+def test_every_ranking_metric_is_that_of_ranx(k: int) -> None:
     lists, relevant = made(k, longest=50)
     n_relevant = np.array([len(each) for each in relevant])
     theirs = as_ours(of_ranx(lists, relevant, k), n_relevant, k)
     assert theirs.keys() == {metric.name for metric in catalog.of_kind("ranking")}
-    rows = [("m", u, r, int(i)) for u, each in enumerate(lists) for r, i in enumerate(each, 1)]
-    listed = spark.createDataFrame(rows, "model string, user_idx int, rank int, item_idx int")
-    pairs = [(u, i, 5.0) for u, each in enumerate(relevant) for i in each]
-    test = spark.createDataFrame(pairs, "user_idx int, item_idx int, rating double")
-    users = user_ranks(listed, test, k, 4.0)
-    ours: Any = users.orderBy("user_idx").toPandas()
-    means = {
-        row["metric"]: row["value"] for row in ranking_metrics(listed, users, k, None).collect()
-    }
+    hits = np.zeros((N_USERS, k), bool)
+    for u, ranked in enumerate(lists):
+        hits[u, : len(ranked)] = [i in relevant[u] for i in ranked[:k].tolist()]
+    users = ranking_of_users(hits, n_relevant)
     for metric in catalog.of_kind("ranking"):
-        column = metric.columns[0]
-        np.testing.assert_allclose(ours[column], theirs[metric.name], rtol=0, atol=1e-9)
-        assert means[metric.name] == pytest.approx(theirs[metric.name].mean(), abs=1e-9)
-
-
-@pytest.mark.parametrize("k", [1, 10, 40])
-def test_what_tasks_measure_is_that_of_ranx(k: int) -> None:
-    lists, relevant = made(7 * k, longest=50)
-    users = np.repeat(np.arange(N_USERS), [len(each) for each in lists])
-    ranks = np.concatenate([np.arange(1, len(each) + 1) for each in lists])
-    hits = np.array([i in relevant[u] for u, each in enumerate(lists) for i in each.tolist()])
-    n_relevant = np.array([len(each) for each in relevant])
-    found = ranking_of_users(users, ranks, hits, n_relevant, k)
-    theirs = as_ours(of_ranx(lists, relevant, k), n_relevant, k)
-    for name, values in theirs.items():
-        np.testing.assert_allclose(found[name], values, rtol=0, atol=1e-9, err_msg=name)
+        expected = theirs[metric.name]
+        np.testing.assert_allclose(users[metric.columns[0]], expected, rtol=0, atol=1e-9)
+        mean = figure_of(metric, sums_of(shares_of(metric, users))).value
+        assert mean == pytest.approx(expected.mean(), abs=1e-9)

@@ -35,6 +35,7 @@ from mfspark.models.factorization.torch_mf import MeetBlocks, TorchMF
 from mfspark.models.neighbors.search import nearest_neighbors
 from mfspark.schemas import TIMESTAMP
 from mfspark.storage.posix import PosixStorage
+from mfspark.system.spark import master_of
 from tests.support.grids import Array, Ratings, at_times, bits, cut, stars
 
 RATINGS = at_times(stars(1, 31, 20, 0.3), 1, 9)
@@ -155,7 +156,13 @@ def test_training_gives_the_same_bits(
     assert bits(there.store, swept.user, swept.item) == bits(here.store, local.user, local.item)
 
     alone = train_in_one_task(
-        spark, there.tiles, there.store, algorithm(), "alone", checkpoint("alone")
+        there.runner,
+        master_of(spark),
+        there.tiles,
+        there.store,
+        algorithm(),
+        "alone",
+        checkpoint("alone"),
     )
     assert losses(alone) == losses(local)
     assert bits(there.store, alone.user, alone.item) == bits(here.store, local.user, local.item)

@@ -1,8 +1,11 @@
 """On which device torch computes, and on how many threads."""
 
+from functools import cache
 from typing import Literal
 
+import scipy.linalg as _brings_a_blas_of_its_own  # noqa: F401
 import torch
+from threadpoolctl import threadpool_limits
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -19,9 +22,15 @@ def device_of(choice: Device) -> str:
 
 
 def one_thread_a_kernel() -> None:
-    """Keep torch to one thread: cores share out blocks, never one product.
+    """Keep torch and BLAS to one thread for good: cores share out blocks, never one product.
 
     Measured on ratings that fit one block: two threads a product were slower than one, ten times so
     beside other work, because waiting threads spin.
     """
     torch.set_num_threads(1)
+    _one_thread_of_blas()
+
+
+@cache
+def _one_thread_of_blas() -> None:
+    threadpool_limits(1, "blas")  # where numpy was imported before the environment said so

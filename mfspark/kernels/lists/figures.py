@@ -1,10 +1,10 @@
-"""How new and how varied lists are, one by one."""
+"""What lists hold: hits, and how new and how varied they are, one by one."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from mfspark.kernels.arrays.tile import Array
+from mfspark.kernels.arrays.tile import Array, Tile
 from mfspark.kernels.arrays.top_n import NOBODY
 
 
@@ -43,6 +43,25 @@ def diversity(lists: Array, vectors: Array) -> Array:
         total += vectors[lists[:, place]] * known[:, place, None]
     cosines = np.einsum("rd,rd->r", total, total) - m
     return 1.0 - _quotient(cosines, m * (m - 1))
+
+
+def hits(lists: Array, relevant: Tile) -> Array:
+    """Return which entries of lists are relevant, bool (rows, k).
+
+    lists int32 (rows, k), NOBODY where there is no entry; relevant: a tile of the same rows whose
+    columns are items by their global index; its values do not count.
+
+    >>> relevant = Tile.from_triples([0, 1], [2, 0], [5, 5], n_rows=2, n_columns=3)
+    >>> hits(np.array([[1, 2], [2, NOBODY]]), relevant).tolist()
+    [[False, True], [False, False]]
+    """
+    if not relevant.n_ratings:
+        return np.zeros(lists.shape, bool)
+    width = np.int64(relevant.n_columns)
+    wanted = relevant.rows * width + relevant.indices  # ascends, as a tile's ratings do
+    cells = np.arange(len(lists))[:, None] * width + lists
+    place = np.minimum(np.searchsorted(wanted, cells), len(wanted) - 1)
+    return (wanted[place] == cells) & (lists != NOBODY)
 
 
 def _quotient(total: Array, n: Array) -> Array:

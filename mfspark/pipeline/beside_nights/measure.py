@@ -20,7 +20,13 @@ import numpy as np
 from mfspark.config.models import ModelName, Models
 from mfspark.errors import MfsparkError
 from mfspark.evaluation.catalog import Metric, MetricKind
-from mfspark.evaluation.in_memory import errors_of_users, ranking_of_users, value_of_users
+from mfspark.evaluation.metrics import (
+    Users,
+    errors_of_users,
+    ranking_of_users,
+    shares_of,
+    value_of_users,
+)
 from mfspark.grid.block_store import BlockStore, MemoryStore
 from mfspark.grid.layout import Blocks
 from mfspark.grid.training import Checkpoint
@@ -28,6 +34,7 @@ from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.device import one_thread_a_kernel
 from mfspark.kernels.arrays.rating_scale import RatingScale
 from mfspark.kernels.arrays.tile import Arrays, Numbers
+from mfspark.kernels.lists.figures import hits
 from mfspark.models.base import FitContext, Model
 from mfspark.models.factor_model import FactorModel
 from mfspark.models.in_process import context_in_process
@@ -36,7 +43,7 @@ from mfspark.pipeline.beside_nights.folds import Fold
 from mfspark.pipeline.context import RunContext
 from mfspark.pipeline.dataset import Dataset
 from mfspark.pipeline.ranking.ranked import Ranked
-from mfspark.pipeline.scoring import PredictionReader
+from mfspark.pipeline.scoring import Predictions
 from mfspark.pipeline.side_features import side_features
 from mfspark.schemas import SIDES, Side
 
@@ -104,10 +111,7 @@ class Result:
         Users who were not measured by it are left out.
         """
         assert self.users is not None
-        total = self.users[metric.columns[0]]
-        counted = self.users[metric.counted]
-        weights = (counted > 0) if metric.kind == "ranking" else counted
-        return np.column_stack([total, weights])[counted > 0].astype(np.float64)
+        return shares_of(metric, self.users)
 
     def value(self, metric: Metric) -> float:
         """Return the metric; NaN where training diverged, or nobody was measured."""
@@ -168,6 +172,7 @@ class Measure:
             checkpoint = self._checkpoint(replace(task, name=reference))
             return FitContext(
                 spark=self.context.spark,
+                runner=self.context.runner,
                 tiles=task.fold.fitted,
                 store=self.context.store,
                 name=reference,
@@ -213,14 +218,15 @@ def _of_ratings(task: Task, protocol: Protocol, context: FitContext, model: Mode
     grid, pairs = context.grid, task.fold.held_out
     scored = model.predict(grid, pairs, f"{task.name}/predictions")
     baseline = cast("FactorModel", context.baseline())
-    reader = PredictionReader(
+    predictions = Predictions(
         context.store, task.model, protocol.scale, pairs, scored, baseline, None
     )
-    found: list[Arrays] = []
+    found: list[Users] = []
     for block in range(pairs.layout.user_blocks):
-        strip = RowTiles("user", block, pairs, context.store).strip()
-        predicted = reader(block).column("prediction").to_numpy()
-        found.append(errors_of_users(strip.rows, predicted - strip.values, strip.n_rows))
+        predicted = predictions.block(block)
+        strip = predicted.pairs
+        errors = predicted.prediction - strip.values
+        found.append(errors_of_users(strip.rows, errors, strip.n_rows))
     return _side_by_side(found)
 
 
@@ -241,18 +247,12 @@ def _of_lists(task: Task, protocol: Protocol, context: FitContext, model: Model)
         *(context.store, task.model, scale, seen, lists, filler, popularity),
         *(None, None, None),
     )
-    found: list[Arrays] = []
-    n_items, n_blocks = seen.layout.n_items, seen.layout.user_blocks
-    for block in range(n_blocks):
+    found: list[Users] = []
+    for block in range(seen.layout.user_blocks):
         strip = RowTiles("user", block, fold.held_out, context.store).strip()
         relevant = strip.where(strip.values >= protocol.relevant_from)
-        rows = ranked.block(k, None, block)
-        users = rows.column("user_idx").to_numpy() // n_blocks
-        pairs = users.astype(np.int64) * n_items + rows.column("item_idx").to_numpy()
-        wanted = relevant.rows.astype(np.int64) * n_items + relevant.indices
-        hits, ranks = np.isin(pairs, wanted), rows.column("rank").to_numpy()
-        figures = ranking_of_users(users, ranks, hits, relevant.degrees, k)
-        found.append(figures | {"n_relevant": relevant.degrees})
+        entries = ranked.indices(k, None, block)
+        found.append(ranking_of_users(hits(entries, relevant), relevant.degrees))
     return _side_by_side(found)
 
 
@@ -261,5 +261,5 @@ def _reference(name: ModelName, context: FitContext, task: Task) -> FactorModel:
     return cast("FactorModel", fit_model(name, own, task.options))
 
 
-def _side_by_side(blocks: list[Arrays]) -> Arrays:
+def _side_by_side(blocks: list[Users]) -> Users:
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,46 +11,15 @@ from scipy.sparse import coo_array
 
 from mfspark.grid.block_store import BlockStore
 from mfspark.grid.layout import Blocks, GridLayout
-from mfspark.grid.runners import ReadEach
 from mfspark.kernels.arrays.top_n import NOBODY, RankedLists
 from mfspark.kernels.item_weights.weights import weights_of
-from mfspark.models.base import HasFactors
 from mfspark.models.registry import MODELS
-from mfspark.schemas import SIDES, Side
+from mfspark.pipeline.labels import Labels, labels_of
+from mfspark.schemas import SIDES, table_schema
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
     from mfspark.pipeline.dataset import Dataset
     from mfspark.pipeline.fits import Fits
-
-_SIMILAR = pa.schema(
-    [
-        ("model", pa.string()),
-        ("item_idx", pa.int32()),
-        ("rank", pa.int32()),
-        ("similar_idx", pa.int32()),
-        ("score", pa.float64()),
-    ]
-)
-_FACTORS = pa.schema(
-    [
-        ("model", pa.string()),
-        ("idx", pa.int32()),
-        ("bias", pa.float32()),
-        ("factors", pa.list_(pa.float32())),
-    ]
-)
-
-
-_WEIGHTS = pa.schema(
-    [
-        ("model", pa.string()),
-        ("item_idx", pa.int32()),
-        ("target_idx", pa.int32()),
-        ("weight", pa.float32()),
-    ]
-)
 
 
 def write_factors(dataset: Dataset, fits: Fits) -> None:
@@ -65,55 +33,62 @@ def write_factors(dataset: Dataset, fits: Fits) -> None:
         if MODELS[name].publishes_factors
         and (factors := fits.model(name, dataset.published).factors)
     }
+    store = dataset.context.store
     for side in SIDES:
-        ids = dataset.ids(side, "idx")
-        rows = _factor_frame(dataset, models, side).join(ids, "idx")
-        dataset.write(rows.select("model", f"{side}_id", "bias", "factors"), f"{side}_factors")
+        table, ids = f"{side}_factors", labels_of(dataset, side)
+        schema = table_schema(table, dataset.report.ids)
+        readers = [
+            partial(_read_factors, store, name, model.blocks(side), ids, schema)
+            for name, model in models.items()
+        ]
+        dataset.write_blocks(readers, dataset.layout.blocks(side), table)
+
+
+def _read_factors(
+    store: BlockStore, name: str, blocks: Blocks, ids: Labels, schema: pa.Schema, block: int
+) -> pa.RecordBatch:
+    arrays = store.get(blocks.references[block])
+    n_rows, rank = arrays["factors"].shape
+    offsets = pa.array(np.arange(n_rows + 1) * rank, pa.int32())
+    factors = pa.ListArray.from_arrays(offsets, arrays["factors"].ravel())
+    columns = [pa.repeat(name, n_rows), ids.of_block(block), arrays["bias"], factors]
+    return pa.record_batch(columns, schema=schema)
 
 
 def write_item_weights(dataset: Dataset, fits: Fits) -> None:
-    """Write the weights between items, of models that have any: what takes in new users.
-
-    Joins the items twice (broadcasts or shuffles them, by their size).
-    """
-    context, layout = dataset.context, dataset.layout
+    """Write the weights between items, of models that have any: what takes in new users."""
+    context, layout, items = dataset.context, dataset.layout, labels_of(dataset, "item")
+    schema = table_schema("item_weights", dataset.report.ids)
     readers = [
-        partial(_read_weights, context.store, layout, name, model.weights)
+        partial(_read_weights, context.store, layout, name, model.weights, items, schema)
         for name in fits.names
         if (model := fits.model(name, dataset.published).item_weights)
     ]
-    if not readers:
-        return
-    weights = (
-        ReadEach(readers, layout.item_blocks)
-        .frame(context.spark, _WEIGHTS)
-        .join(dataset.ids("item"), "item_idx")
-        .join(dataset.ids("item", "target_idx", "target_item_id"), "target_idx")
-    )
-    dataset.write(weights.select("model", "item_id", "target_item_id", "weight"), "item_weights")
+    if readers:
+        dataset.write_blocks(readers, layout.item_blocks, "item_weights")
 
 
 def _read_weights(
-    store: BlockStore, layout: GridLayout, name: str, blocks: Blocks, block: int
+    store: BlockStore,
+    layout: GridLayout,
+    name: str,
+    blocks: Blocks,
+    items: Labels,
+    schema: pa.Schema,
+    block: int,
 ) -> pa.RecordBatch:
     weights = coo_array(weights_of(store.get(blocks.references[block]), layout.n_items))
-    targets = layout.indices("item", block)[weights.row]
-    return pa.record_batch(
-        [
-            pa.repeat(name, weights.nnz),
-            pa.array(weights.col, pa.int32()),
-            pa.array(targets, pa.int32()),
-            weights.data.astype(np.float32),
-        ],
-        schema=_WEIGHTS,
-    )
+    columns = [
+        pa.repeat(name, weights.nnz),
+        items.all().take(pa.array(weights.col)),
+        items.of_block(block).take(pa.array(weights.row)),
+        weights.data.astype(np.float32),
+    ]
+    return pa.record_batch(columns, schema=schema)
 
 
 def write_similar_items(dataset: Dataset, fits: Fits) -> None:
-    """Write the items nearest to every item, of models that can tell.
-
-    Joins the items twice (broadcasts or shuffles them, by their size).
-    """
+    """Write the items nearest to every item, of models that can tell."""
     context, subset = dataset.context, dataset.published
     n, tiles = context.config.publish.similar_items, dataset.tiles(subset)
     ranked = {
@@ -123,60 +98,25 @@ def write_similar_items(dataset: Dataset, fits: Fits) -> None:
     }
     if not ranked:
         return
+    schema = table_schema("similar_items", dataset.report.ids)
+    items = labels_of(dataset, "item")
     readers = [
-        partial(_read_similar, context.store, tiles.layout, name, blocks)
+        partial(_read_similar, context.store, name, blocks, items, schema)
         for name, blocks in ranked.items()
     ]
-    similar = (
-        ReadEach(readers, tiles.layout.item_blocks)
-        .frame(context.spark, _SIMILAR)
-        .join(dataset.ids("item"), "item_idx")
-        .join(dataset.ids("item", "similar_idx", "similar_item_id"), "similar_idx")
-    )
-    dataset.write(
-        similar.select("model", "item_id", "rank", "similar_item_id", "score"), "similar_items"
-    )
+    dataset.write_blocks(readers, tiles.layout.item_blocks, "similar_items")
 
 
 def _read_similar(
-    store: BlockStore, layout: GridLayout, name: str, blocks: Blocks, block: int
+    store: BlockStore, name: str, blocks: Blocks, items: Labels, schema: pa.Schema, block: int
 ) -> pa.RecordBatch:
     lists = RankedLists.from_arrays(store.get(blocks.references[block]))
     rows, ranks = np.nonzero(lists.indices != NOBODY)
-    return pa.record_batch(
-        [
-            pa.repeat(name, len(rows)),
-            layout.indices("item", block)[rows].astype(np.int32),
-            (ranks + 1).astype(np.int32),
-            lists.indices[rows, ranks],
-            lists.scores[rows, ranks],
-        ],
-        schema=_SIMILAR,
-    )
-
-
-def _factor_frame(dataset: Dataset, models: Mapping[str, HasFactors], side: Side) -> DataFrame:
-    """Return (model, idx, bias, factors), one row a model and user or item."""
-    context, layout = dataset.context, dataset.layout
-    readers = [
-        partial(_read_factors, context.store, layout, name, model.blocks(side))
-        for name, model in models.items()
+    columns = [
+        pa.repeat(name, len(rows)),
+        items.of_block(block).take(pa.array(rows)),
+        pa.array(ranks + 1, pa.int32()),
+        items.all().take(pa.array(lists.indices[rows, ranks])),
+        lists.scores[rows, ranks],
     ]
-    return ReadEach(readers, layout.blocks(side)).frame(context.spark, _FACTORS)
-
-
-def _read_factors(
-    store: BlockStore, layout: GridLayout, name: str, blocks: Blocks, block: int
-) -> pa.RecordBatch:
-    arrays = store.get(blocks.references[block])
-    n_rows, rank = arrays["factors"].shape
-    offsets = pa.array(np.arange(n_rows + 1) * rank, pa.int32())
-    return pa.record_batch(
-        [
-            pa.repeat(name, n_rows),
-            layout.indices(blocks.side, block).astype(np.int32),
-            arrays["bias"],
-            pa.ListArray.from_arrays(offsets, arrays["factors"].ravel()),
-        ],
-        schema=_FACTORS,
-    )
+    return pa.record_batch(columns, schema=schema)

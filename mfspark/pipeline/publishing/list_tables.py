@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import reduce
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+import numpy as np
+import pyarrow as pa
 
-from mfspark.models.base import MOST_REASONS
+from mfspark.grid.runners import BlockReader
+from mfspark.kernels.arrays.tile import Array
+from mfspark.kernels.arrays.top_n import NOBODY
+from mfspark.pipeline.labels import Labels, labels_of
 from mfspark.pipeline.publishing.listable_items import listable_items
-from mfspark.pipeline.ranking.ranked import Ranked, lists_of, rank_items
+from mfspark.pipeline.ranking.ranked import Ranked, rank_items
 from mfspark.pipeline.ranking.reranker import Reranker, reranker_of
-from mfspark.schemas import Side, table_schema
+from mfspark.pipeline.scoring import known_or_null, made_by
+from mfspark.schemas import SIDES, Side, table_schema
 
 if TYPE_CHECKING:
     from mfspark.config.models import ModelName
@@ -38,58 +43,66 @@ def write_lists(dataset: Dataset, fits: Fits, champion: Champion) -> None:
         name: rank_items(fits, name, subset, longest if name == served_by else n, eligible)
         for name in run
     }
-    dataset.write(_top_n(dataset, fits, ranked.values(), n), "top_n")
-    served = _top_n(dataset, fits, [ranked[served_by]], n_served, reranker)
-    dataset.write(served.select(*table_schema("serving", dataset.report.ids).names), "serving")
+    _write(dataset, fits, "top_n", ranked.values(), n, None)
+    _write(dataset, fits, "serving", [ranked[served_by]], n_served, reranker)
 
 
-def _top_n(
+def _write(
     dataset: Dataset,
     fits: Fits,
+    table: str,
     ranked: Iterable[Ranked],
     n: int,
-    reranker: Reranker | None = None,
-) -> DataFrame:
-    """Return the n first items of lists with ids and titles (joins users and items)."""
-    interval = [F.col("low").alias("score_low"), F.col("high").alias("score_high")]
-    return (
-        _lists_with_reasons(dataset, fits, ranked, n, reranker)
-        .join(dataset.ids("user"), "user_idx")
-        .join(dataset.read("items").select("item_idx", "item_id", "title"), "item_idx")
-        .select(
-            *("model", "user_id", "rank", "item_id", "score", "tier"), *interval, "reason", "title"
-        )
-    )
-
-
-def _lists_with_reasons(
-    dataset: Dataset, fits: Fits, ranked: Iterable[Ranked], n: int, reranker: Reranker | None
-) -> DataFrame:
-    """Return the n first items of lists; what they name as a reason by id, as text.
-
-    Joins the lists of models that explain with the users or the items, once for each place of a
-    reason.
-    """
-    frames: list[DataFrame] = []
-    others: list[Ranked] = []
+    reranker: Reranker | None,
+) -> None:
+    labels: dict[Side, Labels] = {side: labels_of(dataset, side) for side in SIDES}
+    schema = table_schema(table, dataset.report.ids)
+    readers: list[BlockReader] = []
     for one in ranked:
-        if explains := fits.model(one.name, dataset.published).explains:
-            frames.append(_with_ids(lists_of(fits, [one], n, reranker), dataset, explains.side))
-        else:
-            others.append(one)
-    if others:
-        unexplained = F.col("reason").cast("array<string>")
-        frames.append(lists_of(fits, others, n, reranker).withColumn("reason", unexplained))
-    return reduce(DataFrame.unionByName, frames)
+        explains = fits.model(one.name, dataset.published).explains
+        lists = _Lists(one, n, reranker, labels, explains.side if explains else None)
+        readers.append(partial(_read, lists, schema))
+    dataset.write_blocks(readers, dataset.layout.user_blocks, table)
 
 
-def _with_ids(lists: DataFrame, dataset: Dataset, side: Side) -> DataFrame:
-    """Replace the indices in `reason` by ids as text."""
-    columns = [name for name in lists.columns if name != "reason"]
-    ids = dataset.read(f"{side}s").select(f"{side}_idx", F.col(f"{side}_id").cast("string"))
-    places = [f"place_{i}" for i in range(MOST_REASONS)]
-    for i, place in enumerate(places):
-        lists = lists.withColumn(f"{place}_idx", F.get("reason", F.lit(i)))
-        lists = lists.join(ids.toDF(f"{place}_idx", place), f"{place}_idx", "left")
-    named = F.filter(F.array(*places), lambda one: one.isNotNull())
-    return lists.select(*columns, F.when(F.size(named) > 0, named).alias("reason"))
+@dataclass(frozen=True)
+class _Lists:
+    """The lists of one model, with what users and items are called."""
+
+    ranked: Ranked
+    n: int
+    reranker: Reranker | None
+    labels: dict[Side, Labels]
+    reasons: Side | None
+    """What reasons are, where the model gives any."""
+
+
+def _read(lists: _Lists, schema: pa.Schema, block: int) -> pa.RecordBatch:
+    """Return the lists of a block of users, with those columns that a table has."""
+    found, name = lists.ranked.block(lists.n, lists.reranker, block), lists.ranked.name
+    users, items = lists.labels["user"], lists.labels["item"]
+    listed = pa.array(found.items)
+    columns: dict[str, Callable[[], pa.Array]] = {
+        "model": lambda: pa.repeat(name, len(found.rows)),
+        "user_id": lambda: users.of_block(block).take(pa.array(found.rows)),
+        "rank": lambda: pa.array(found.ranks, pa.int32()),
+        "item_id": lambda: items.all().take(listed),
+        "score": lambda: pa.array(found.scores),
+        "tier": lambda: made_by(name, "popularity", found.added),
+        "score_low": lambda: known_or_null(found.low),
+        "score_high": lambda: known_or_null(found.high),
+        "reason": lambda: _named(found.reasons, lists, len(found.rows)),
+        "title": lambda: items.all("title").take(listed),
+    }
+    return pa.record_batch([columns[column]() for column in schema.names], schema=schema)
+
+
+def _named(reasons: Array | None, lists: _Lists, n: int) -> pa.Array:
+    """Return lists of ids as text; null where there are none, as in what was added."""
+    texts = pa.list_(pa.string())
+    if reasons is None or lists.reasons is None:
+        return pa.nulls(n, texts)
+    given = reasons != NOBODY
+    ends = np.concatenate([[0], np.cumsum(given.sum(1))])
+    ids = lists.labels[lists.reasons].all().take(pa.array(reasons[given])).cast(pa.string())
+    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), ids, mask=pa.array(~given.any(1)))

@@ -25,8 +25,8 @@ def listable_items(context: RunContext, dataset: Dataset) -> np.ndarray | None:
     options = context.config.publish
     if not options.allow_items and not options.deny_items:
         return None
-    rows = dataset.read("items").select("item_idx", "item_id").collect()
-    index = {str(row["item_id"]): int(row["item_idx"]) for row in rows}
+    rows = dataset.columns("items", "item_idx", "item_id").to_pydict()
+    index = dict(zip(map(str, rows["item_id"]), rows["item_idx"], strict=True))
     eligible = np.full(dataset.report.n_items, not options.allow_items)
     eligible[[index[i] for i in options.allow_items if i in index]] = True
     eligible[[index[i] for i in options.deny_items if i in index]] = False

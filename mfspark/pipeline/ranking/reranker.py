@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pyspark.sql import functions as F
 
 from mfspark.errors import ConfigError
 from mfspark.grid.block_store import BlockStore
@@ -38,17 +37,17 @@ class Reranker:
 
 def genres_of(dataset: Dataset) -> np.ndarray:
     """Collect which genres each item has, bool (items, G)."""
-    rows = dataset.read("items").orderBy("item_idx").select("genres").toArrow()
+    rows = dataset.columns("items", "item_idx", "genres").sort_by("item_idx")
     return genre_rows(rows["genres"].to_pylist())
 
 
 def check_variety(dataset: Dataset) -> None:
-    """Raise ConfigError where genres are asked for and no item has any; one small job, if so."""
+    """Raise ConfigError where genres are asked for and no item has any."""
     options = dataset.context.config.publish
     by_genres = options.variety > 0 and options.variety_by == "genres"
     if not options.max_per_genre and not by_genres:
         return
-    if dataset.read("items").filter(F.size("genres") > 0).isEmpty():
+    if not any(dataset.columns("items", "genres")["genres"].to_pylist()):
         what = "max_per_genre" if options.max_per_genre else 'variety_by = "genres"'
         raise ConfigError(
             f"publish.{what} needs genres, and no item has any",

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F
-
-from mfspark.evaluation.metrics import mean_metrics, user_ranks
-from mfspark.kernels.lists.thirds import Thirds
 from mfspark.models.records import Trade
-from mfspark.pipeline.ranking.list_figures import EVERYTHING, list_figures, ratings_of
-from mfspark.pipeline.ranking.ranked import lists_of, rank_items
+from mfspark.pipeline.measures import MeasureUsers, measure, segments_of
+from mfspark.pipeline.ranking.ranked import rank_items
 from mfspark.pipeline.ranking.reranker import reranker_of
 
 if TYPE_CHECKING:
@@ -19,22 +16,29 @@ if TYPE_CHECKING:
 
 
 def measure_trade(fits: Fits, name: ModelName) -> Trade:
-    """Measure what variety costs and gives: the lists of a model before and after, from train.
+    """MeasureUsers what variety costs and gives: the lists of a model before and after, from train.
 
-    Ranks once more, as far as there are candidates, and joins both lists with the test part.
+    Ranks once more, as far as there are candidates.
     """
     dataset = fits.dataset
     k = dataset.context.config.evaluation.k
     reranker = reranker_of(fits, name, "train", k)
     assert reranker is not None
-    ranked = [rank_items(fits, name, "train", reranker.n_candidates, explained=False)]
-    popularity = Thirds.of(ratings_of(fits, "train", "item"))
-    figures: list[dict[str, float]] = []
-    for chooses in (None, reranker):
-        lists = lists_of(fits, ranked, k, chooses)
-        ranks = user_ranks(lists, dataset.ratings("test"), k, dataset.relevant_from)
-        said = list_figures(fits, ranked, "train", k, popularity, chooses)
-        listed = said.filter(F.col("part") == EVERYTHING)
-        rows = mean_metrics(ranks, "ranking", k).unionByName(mean_metrics(listed, "listed", k))
-        figures.append({row["metric"]: row["value"] for row in rows.collect()})
+    plain = MeasureUsers(
+        store=dataset.context.store,
+        test=dataset.tiles("test"),
+        relevant_from=dataset.relevant_from,
+        k=k,
+        segments=segments_of(fits),
+        ranked=rank_items(fits, name, "train", reranker.n_candidates, explained=False),
+    )
+    figures = [
+        {
+            metric.name: figure.value
+            for metric, figure in measured.figures()
+            if figure.value is not None
+        }
+        for label, each in (("plain", plain), ("varied", replace(plain, reranker=reranker)))
+        for measured in measure(fits, [each], f"trade/{label}")
+    ]
     return Trade(name, *figures)

@@ -17,7 +17,7 @@ from mfspark.config.models import ModelName
 from mfspark.errors import MfsparkError
 from mfspark.evaluation.bootstrap import paired_change
 from mfspark.evaluation.catalog import Metric
-from mfspark.evaluation.in_memory import gain, value_of_users
+from mfspark.evaluation.metrics import gain, value_of_users
 from mfspark.pipeline.beside_nights.folds import PREVIEW, Fold, Folds
 from mfspark.pipeline.beside_nights.measure import Measure, Task
 from mfspark.pipeline.progress import Progress

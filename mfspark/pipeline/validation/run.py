@@ -14,7 +14,7 @@ from mfspark.config.config import Config
 from mfspark.config.models import ModelName
 from mfspark.errors import ConfigError
 from mfspark.evaluation.catalog import of_kind
-from mfspark.evaluation.in_memory import interval_of
+from mfspark.evaluation.metrics import figure_of, sums_of
 from mfspark.models.registry import folds_in, with_references
 from mfspark.pipeline import ingest
 from mfspark.pipeline.beside_nights.folds import cut_fold
@@ -139,12 +139,8 @@ def _figures(name: ModelName, label: str, result: Result, k: int) -> Iterator[Va
         if not {*metric.columns, metric.counted} <= found.keys():
             continue
         at = k if metric.kind == "ranking" else None
-        users = result.of(metric)
-        low, high = interval_of(metric, users)
-        value = result.value(metric) if len(users) else None
-        yield ValidationFigure(
-            name, label, metric.name, at, value, low, high, int(users[:, 1].sum())
-        )
+        figure = figure_of(metric, sums_of(result.of(metric)))
+        yield ValidationFigure(name, label, metric.name, at, *figure)
 
 
 def _over_parts(figures: Sequence[ValidationFigure], label: str) -> Iterator[ValidationFigure]:
