@@ -38,8 +38,8 @@ def cut_frame(
     """Cut a DataFrame (user_idx, item_idx, rating) into tiles in a store that workers share.
 
     timed: cut its column rated_at too, see `TileSet.times`; exact: keep `TileSet.exact`. Shuffles
-    the ratings once, by user block; a task holds one strip (n_ratings / P ratings of 12 bytes, 20 with times, about three
-    times over). The tiles of the other side are transposed from these.
+    the ratings once, by user block; a task holds one strip (n_ratings / P ratings of 12 bytes, 20
+    with times, about three times over). The tiles of the other side are transposed from these.
     """
     from pyspark.sql import functions as F
 

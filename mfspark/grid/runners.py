@@ -2,7 +2,7 @@
 
 A task is a function of its number that reads blocks, writes blocks and returns a few numbers.
 Tasks of one pass share nothing and write different blocks, so any number may run at once and any
-of them may be run again. DataFrames are read from blocks likewise: a task a block, no shuffle.
+of them may be run again. Tables are written from blocks likewise: a task a block, no shuffle.
 """
 
 from __future__ import annotations
@@ -138,21 +138,12 @@ class ReadEach:
         """Blocks of all things."""
         return len(self.readers) * self.n_blocks
 
-    def frame(self, spark: SparkSession, schema: pa.Schema) -> DataFrame:
-        """Return all rows as one DataFrame: one plan, however many things there are."""
-        return frame_of_blocks(spark, self.n_tasks, self, schema)
+    def numbers(self, spark: SparkSession) -> DataFrame:
+        """Return the numbers of all blocks as a DataFrame, one in each partition."""
+        return spark.range(0, self.n_tasks, 1, self.n_tasks)
 
-
-def frame_of_blocks(
-    spark: SparkSession, n_blocks: int, read: BlockReader, schema: pa.Schema
-) -> DataFrame:
-    """Return the rows that `read` gives for each block, lazily; `read` runs on the executors."""
-    from pyspark.sql.pandas.types import from_arrow_schema
-
-    def read_blocks(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def rows(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Return the rows of the blocks that are numbered in batches; runs in tasks."""
         spare_imports()
         for batch in batches:
-            yield from (read(block) for block in batch["id"].to_pylist())
-
-    frame = spark.range(0, n_blocks, 1, n_blocks)
-    return frame.mapInArrow(read_blocks, from_arrow_schema(schema))
+            yield from map(self, batch["id"].to_pylist())

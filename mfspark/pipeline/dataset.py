@@ -103,7 +103,8 @@ class Dataset:
         if self.context.small:
             rows = pa.Table.from_batches(map(each, range(each.n_tasks)), schema)
             return write_arrow(rows, self.context.night, table, self.report.ids)
-        return self.write(each.frame(self.context.spark, schema), table)
+        numbers = each.numbers(self.context.spark)
+        return write_table(numbers, self.context.night, table, self.report.ids, each.rows)
 
     def write_list(self, rows: Sequence[Sequence[Any]], table: str) -> int:
         """Write a table of a handful of rows and return how many."""

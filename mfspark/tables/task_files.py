@@ -76,11 +76,22 @@ class Written:
         return sum(file.bytes for file in self.entries) + sum(few.nbytes for few in self.few)
 
 
+RowsOf = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+"""Makes the rows of a table of what a task has, such as those of the blocks that it is given."""
+
+
 def write_files(
-    df: DataFrame, storage: Storage, place: str, schema: pa.Schema, *, hand_few: bool = False
+    df: DataFrame,
+    storage: Storage,
+    place: str,
+    schema: pa.Schema,
+    rows_of: RowsOf = iter,
+    *,
+    hand_few: bool = False,
 ) -> Written:
     """Write a frame below a key as Parquet, a file a task; one job.
 
+    rows_of: makes the rows in the task that writes them; otherwise they are those of the frame.
     hand_few: tasks that have few rows write no file, and hand them to the driver.
     """
     size, most, few_tasks = ROWS_A_GROUP, FEW_BYTES if hand_few else -1, FEW_TASKS
@@ -90,7 +101,7 @@ def write_files(
 
         context = TaskContext.get()
         number = context.partitionId() if context else 0
-        groups = _row_groups(batches, schema, size)
+        groups = _row_groups(rows_of(batches), schema, size)
         first = list(islice(groups, 2))
         if not first:
             return

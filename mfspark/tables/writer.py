@@ -16,6 +16,7 @@ from mfspark.tables.nearby import nearby
 from mfspark.tables.night import Night
 from mfspark.tables.spark_types import arrow_schema
 from mfspark.tables.task_files import (
+    RowsOf,
     Written,
     check_seen,
     read_back,
@@ -32,8 +33,12 @@ DRIVER_BYTES, DRIVER_ROWS = 32 * 2**20, 4_000_000
 BYTES_A_FILE = 128 * 2**20
 
 
-def write_table(df: DataFrame, night: Night, table: str, ids: IdTypes) -> int:
+def write_table(
+    df: DataFrame, night: Night, table: str, ids: IdTypes, rows_of: RowsOf | None = None
+) -> int:
     """Write a table of a night, sorted by `schemas.SORTED_BY`, and return its rows.
+
+    rows_of: makes the table's rows of the frame's, in the tasks that write them.
 
     `df` runs exactly once: its rows are first written as they come, since range partitioning would
     run it a second time for its sample; tasks with few rows hand them to the driver. Small tables
@@ -44,12 +49,14 @@ def write_table(df: DataFrame, night: Night, table: str, ids: IdTypes) -> int:
     Raises SchemaError with all differences before anything runs, RefusedError for a published run,
     ConfigError where the driver does not see what tasks wrote.
     """
-    check_schema(arrow_schema(df.schema), table, ids)
+    schema = table_schema(table, ids)
+    if rows_of is None:
+        check_schema(arrow_schema(df.schema), table, ids)
+        df, rows_of = df.select(*schema.names), iter
     _check_unpublished(night)
 
-    storage, schema = nearby(df.sparkSession, night.storage), table_schema(table, ids)
-    unsorted = night.scratch("writing", table)
-    written = write_files(df.select(*schema.names), storage, unsorted, schema, hand_few=True)
+    storage, unsorted = nearby(df.sparkSession, night.storage), night.scratch("writing", table)
+    written = write_files(df, storage, unsorted, schema, rows_of, hand_few=True)
     night.drop_table(table)  # now, as the frame may have read it
     fits = written.bytes <= DRIVER_BYTES and written.rows <= DRIVER_ROWS
     small = fits or not written.rows

@@ -1,9 +1,9 @@
 """On which device torch computes, and on how many threads."""
 
 from functools import cache
+from importlib import import_module
 from typing import Literal
 
-import scipy.linalg as _brings_a_blas_of_its_own  # noqa: F401
 import torch
 from threadpoolctl import threadpool_limits
 
@@ -33,4 +33,5 @@ def one_thread_a_kernel() -> None:
 
 @cache
 def _one_thread_of_blas() -> None:
+    import_module("scipy.linalg")  # which brings a BLAS of its own
     threadpool_limits(1, "blas")  # where numpy was imported before the environment said so
