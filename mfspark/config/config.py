@@ -16,7 +16,7 @@ from pydantic import (
 
 from mfspark.config.allowed_roots import check_value
 from mfspark.config.gates import Gates
-from mfspark.config.models import Models
+from mfspark.config.models import ModelName, Models
 from mfspark.config.publish import PublishOptions, ServingOptions
 from mfspark.config.section import Section, Share
 from mfspark.config.tune import TuneOptions
@@ -164,6 +164,13 @@ class EvaluationOptions(Section):
     """Parts that `mfspark validate` measures on, one after the other; a night has one test part."""
 
 
+class SimilarityOptions(Section):
+    """The tables of nearest neighbors."""
+
+    tables: Literal["auto", "all"] = "auto"
+    """`auto`: of users where user_knn is run, of items where item_knn is; `all`: of both."""
+
+
 class CompletedOptions(Section):
     """The completed users x items matrix."""
 
@@ -187,6 +194,7 @@ class Config(Section):
     items: ItemOptions = ItemOptions()
     grid: GridOptions = GridOptions()
     models: Models = Models()
+    similarity: SimilarityOptions = SimilarityOptions()
     feedback: FeedbackOptions = FeedbackOptions()
     evaluation: EvaluationOptions = EvaluationOptions()
     publish: PublishOptions = PublishOptions()
@@ -194,6 +202,13 @@ class Config(Section):
     gates: Gates = Gates()
     completed: CompletedOptions = CompletedOptions()
     tune: TuneOptions = TuneOptions()
+
+    @property
+    def compares(self) -> tuple[ModelName, ...]:
+        """The models of neighbors whose tables are written: what `similarity.tables` asks for."""
+        both: tuple[ModelName, ModelName] = ("user_knn", "item_knn")
+        every = self.similarity.tables == "all"
+        return tuple(name for name in both if every or name in self.models.run)
 
     @field_validator("warehouse")
     @classmethod

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
 
-from mfspark.config.models import ModelName
 from mfspark.grid.block_store import BlockStore
 from mfspark.grid.layout import Blocks
 from mfspark.kernels.arrays.top_n import NOBODY
@@ -24,17 +24,24 @@ from mfspark.system.at_once import at_once
 if TYPE_CHECKING:
     from mfspark.pipeline.dataset import Dataset
 
+_log = logging.getLogger(__name__)
+
 
 def run(context: RunContext, dataset: Dataset, fits: Fits) -> dict[str, int]:
-    """Write the neighbors of all users and items, found in all ratings; return rows a table."""
+    """Write the neighbors of all users or items, found in all ratings; return rows a table.
+
+    Those that `similarity.tables` asks for; the heatmap beside those of users.
+    """
 
     def write() -> TableRows:
-        models: tuple[ModelName, ModelName] = ("user_knn", "item_knn")
-        found = [cast("KNN", fits.model(name, "all")) for name in models]
+        found = [cast("KNN", fits.model(name, "all")) for name in context.config.compares]
+        if not found:
+            _log.info("no model of this night uses neighbors: none are looked for")
         written = at_once(*(partial(_write_neighbors, context, dataset, knn) for knn in found))
         rows = {f"{knn.side}_neighbors": n for knn, n in zip(found, written, strict=True)}
-        if n := context.config.publish.heatmap_users:
-            heatmap = _heatmap(context, dataset, found[0], n)
+        n, of_users = context.config.publish.heatmap_users, [k for k in found if k.side == "user"]
+        if n and of_users:
+            heatmap = _heatmap(context, dataset, of_users[0], n)
             rows["user_heatmap"] = dataset.write_list(heatmap, "user_heatmap")
         return TableRows(rows)
 

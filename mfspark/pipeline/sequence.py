@@ -144,7 +144,9 @@ STAGES: dict[str, Stage] = {
     "similarity": Stage(
         lambda work: [Step("similarity", work.similarity)],
         ("ingest",),
-        "Find every user's nearest neighbors.\n\nIngests first where that is not done.",
+        "Find the nearest neighbors of users and items.\n\nOf users where user_knn is run, of "
+        'items where item_knn is, or of both (similarity.tables = "all"). Ingests first where that '
+        "is not done.",
     ),
     "train": Stage(
         _training,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from mfspark.grid.block_store import BlockStore, MemoryStore, ParquetStore
 from mfspark.grid.cut import EPOCH, cut_frame
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import GridLayout, TileSet
-from mfspark.grid.runners import InProcess, OnSpark, frame_of_blocks
+from mfspark.grid.runners import InProcess, OnSpark, ReadEach
 from mfspark.grid.training import Algorithm, Checkpoint, State, train, train_in_one_task
 from mfspark.kernels.arrays.tile import Arrays
 from mfspark.models.bayesian.bayesian_mf import BayesianMF
@@ -36,6 +37,7 @@ from mfspark.models.neighbors.search import nearest_neighbors
 from mfspark.schemas import TIMESTAMP
 from mfspark.storage.posix import PosixStorage
 from mfspark.system.spark import master_of
+from mfspark.tables.task_files import read_back, write_files
 from tests.support.grids import Array, Ratings, at_times, bits, cut, stars
 
 RATINGS = at_times(stars(1, 31, 20, 0.3), 1, 9)
@@ -186,24 +188,30 @@ def test_a_failing_kernel_is_raised_with_its_message(grids: tuple[Grid, Grid]) -
             grid.create("user", "wrong", fail)
 
 
-def test_frame_of_blocks_reads_every_block_once(
-    spark: SparkSession, grids: tuple[Grid, Grid]
+def test_tables_are_made_of_every_block_once(
+    spark: SparkSession, grids: tuple[Grid, Grid], tmp_path: Path
 ) -> None:
     _, there = grids
     users, _ = there.sweep("user", "start", StartRows(2, 0.1, seed=5))
-    schema = pa.schema([("block", pa.int32()), ("user_idx", pa.int64()), ("n", pa.int64())])
+    schema = pa.schema([("thing", pa.int32()), ("user_idx", pa.int64()), ("n", pa.int64())])
     store, layout = there.store, there.layout
 
-    def read(block: int) -> pa.RecordBatch:
+    def read(thing: int, block: int) -> pa.RecordBatch:
         rows = layout.indices("user", block)
         n = store.get(users.references[block])["n"]
-        return pa.record_batch([np.full(len(rows), block, np.int32), rows, n], schema=schema)
+        return pa.record_batch([np.full(len(rows), thing, np.int32), rows, n], schema=schema)
 
-    rows = frame_of_blocks(spark, P, read, schema).collect()
-    degrees = (~np.isnan(RATINGS.dense)).sum(1)
-    assert sorted(tuple(row) for row in rows) == sorted(
-        (u % P, u, int(degrees[u])) for u in range(RATINGS.n_users)
-    )
+    each = ReadEach([partial(read, 7), partial(read, 8)], P)
+    storage = PosixStorage(str(tmp_path))
+    for hand_few in (True, False):
+        written = write_files(
+            each.numbers(spark), storage, "table", schema, each.rows, hand_few=hand_few
+        )
+        rows = read_back(written, schema).to_pydict()
+        degrees = (~np.isnan(RATINGS.dense)).sum(1)
+        assert sorted(zip(*rows.values(), strict=True)) == sorted(
+            (thing, u, int(degrees[u])) for thing in (7, 8) for u in range(RATINGS.n_users)
+        )
 
 
 def test_imports_are_no_part_of_the_garbage_collection_after_every_task(
