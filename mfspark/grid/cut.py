@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from mfspark.grid.block_store import BlockStore
-from mfspark.grid.layout import Blocks, GridLayout, TileSet
+from mfspark.grid.layout import Blocks, GridLayout, TileSet, exact_strip
 from mfspark.grid.runners import Runner
 from mfspark.kernels.arrays.tile import Array, Arrays, Numbers, Tile
 from mfspark.schemas import Side
@@ -37,9 +37,10 @@ def cut_frame(
 ) -> TileSet:
     """Cut a DataFrame (user_idx, item_idx, rating) into tiles in a store that workers share.
 
-    timed: cut its column rated_at too, see `TileSet.times`; exact: keep `TileSet.exact`. Shuffles
-    the ratings once, by user block; a task holds one strip (n_ratings / P ratings of 12 bytes, 20
-    with times, about three times over). The tiles of the other side are transposed from these.
+    timed: cut its column rated_at too, see `TileSet.times`; exact: keep the ratings as float64 too,
+    see `TileSet.exact_values`. Shuffles the ratings once, by user
+    block; a task holds one strip (n_ratings / P ratings of 12 bytes, 20 with times, about three
+    times over). The tiles of the other side are transposed from these.
     """
     from pyspark.sql import functions as F
 
@@ -111,10 +112,15 @@ def cut_arrays(
     store: BlockStore,
     runner: Runner,
     minutes: Array | None = None,
+    *,
+    exact: bool = False,
 ) -> TileSet:
-    """Cut ratings given as arrays (n) of user index, item index, rating and, if known, minute."""
+    """Cut ratings given as arrays (n) of user index, item index, rating and, if known, minute.
+
+    exact: keep the ratings as float64 too, see `TileSet.exact_values`.
+    """
     columns = [users, items, values, *([] if minutes is None else [minutes])]
-    cut = _Cut(layout, name, store, timed=minutes is not None)
+    cut = _Cut(layout, name, store, timed=minutes is not None, exact=exact)
     numbers = [
         cut.strip(p, *(column[mask] for column in columns))
         for p in range(layout.user_blocks)
@@ -125,13 +131,13 @@ def cut_arrays(
 
 @dataclass(frozen=True)
 class _Cut:
-    """Ratings being cut: where their tiles are put, and whether their times are too."""
+    """Ratings being cut: where their tiles are put, and what is kept beside them."""
 
     layout: GridLayout
     name: str
     store: BlockStore
     timed: bool
-    exact: bool = False
+    exact: bool
 
     def strip_of_partition(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Cut the ratings of this Spark partition, which is exactly one user block."""
@@ -154,7 +160,7 @@ class _Cut:
         users, items, values = users[order], items[order], values[order].astype(np.float64)
         self._put_tiles(self.name, p, users, items, values)
         if self.exact:
-            self.store.put(f"{self.name}/exact/user/{p:04d}", {"values": values})
+            self.store.put(exact_strip(self.name, p), {"values": values})
         if minutes is not None:
             self._put_tiles(f"{self.name}/times", p, users, items, minutes[order])
         return {
@@ -195,6 +201,7 @@ class _Cut:
             low=min(part["low"] for part in numbers),
             high=max(part["high"] for part in numbers),
             timed=self.timed,
+            exact=self.exact,
         )
         transpose = partial(_transpose_strip, self.store, tiles)
         runner.run(self.layout.item_blocks, transpose, f"transpose {self.name}")

@@ -61,6 +61,8 @@ class TileSet:
     high: float
     timed: bool = False
     """Whether `times` were cut too."""
+    exact: bool = False
+    """Whether `exact_values` were kept too."""
     least: float | None = None
     """Passes over them see only ratings from here on; all other facts are of all ratings."""
 
@@ -95,14 +97,17 @@ class TileSet:
 
         In minutes after grid.cut.EPOCH; NaN where it is not known.
         """
-        return replace(self, name=f"{self.name}/times", timed=False)
+        return replace(self, name=f"{self.name}/times", timed=False, exact=False)
 
-    def exact(self, store: BlockStore, block: int) -> Array:
-        """Return the ratings of a user block, float64 (n), in the order of its strip.
+    def exact_values(self, store: BlockStore, block: int) -> Array:
+        """Return the ratings of a user block as they came, where tiles round to float32.
 
-        Of tiles that were cut with them: tiles themselves hold float32.
+        float64 (n), in the order of the block's strip: by row, then by global column. `least` does
+        not matter here. Raises ValueError where they were not kept.
         """
-        return store.get(f"{self.name}/exact/user/{block:04d}")["values"]
+        if not self.exact:
+            raise ValueError(f"of {self.name} only tiles were kept")
+        return store.get(exact_strip(self.name, block))["values"]
 
     def tile(self, store: BlockStore, side: Side, block: int, across: int) -> Tile:
         """Return the tile of a block of one side and a block of the other."""
@@ -112,6 +117,11 @@ class TileSet:
     def strip(self, side: Side, block: int) -> str:
         """Return the reference of the tiles of one row block: one group a column block."""
         return f"{self.name}/{side}/{block:04d}"
+
+
+def exact_strip(name: str, block: int) -> str:
+    """Return the reference of the exact ratings of a user block."""
+    return f"{name}/exact/user/{block:04d}"
 
 
 @dataclass(frozen=True)

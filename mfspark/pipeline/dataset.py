@@ -130,9 +130,13 @@ class Dataset:
     def _cut(self, subset: Subset) -> TileSet:
         context = self.context
         place = f"tiles/{subset}", context.store, context.runner
-        timed = context.config.models.uses_times
-        exact = subset == "test"  # what predictions are measured with
-        tiles = cut_frame(self.ratings(subset), self.layout, *place, timed=timed, exact=exact)
+        tiles = cut_frame(
+            self.ratings(subset),
+            self.layout,
+            *place,
+            timed=context.config.models.uses_times,
+            exact=subset == "test",  # metrics are of ratings as they were given
+        )
         if subset != "test" and tiles.n_ratings == 0:
             raise InputError(
                 f"the split '{context.config.evaluation.split}' leaves no rating to train on",

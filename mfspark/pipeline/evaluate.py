@@ -108,7 +108,7 @@ def _read_predictions(
         pa.repeat(predictions.name, found.pairs.n_ratings),
         users.of_block(block).take(pa.array(found.pairs.rows)),
         items.all().take(pa.array(found.pairs.indices)),
-        test.exact(predictions.store, block),
+        test.exact_values(predictions.store, block),
         found.prediction,
         made_by(predictions.name, "baseline", found.fallback),
         known_or_null(found.low),

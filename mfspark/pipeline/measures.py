@@ -102,7 +102,7 @@ class MeasureUsers:
         known = self.store.get(self.segments.items)
         lists = self.ranked.indices(self.k, self.reranker, block)
         pairs = RowTiles("user", block, self.test, self.store).strip()
-        actual = self.test.exact(self.store, block)
+        actual = self.test.exact_values(self.store, block)
         judged = _Judged(
             lists, pairs, actual, self.predictions.block(block) if self.predictions else None
         )

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mfspark.grid.block_store import MemoryStore
+from mfspark.grid.cut import cut_arrays
 from mfspark.grid.layout import GridLayout
+from mfspark.grid.runners import InProcess
 from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.tile import Tile
 from mfspark.schemas import Side, other
@@ -112,3 +114,26 @@ def test_times_are_cut_beside_the_ratings() -> None:
             np.testing.assert_array_equal(strip.indices, expected.indices)
             np.testing.assert_array_equal(strip.values, expected.values)
     assert not grid_of(ratings, 3, 2).tiles.timed
+
+
+def test_exact_ratings_in_the_order_of_the_strip() -> None:
+    """Float64 that no float32 holds, row by row, columns by their global index."""
+    R = np.random.default_rng(4).normal(size=(9, 7))
+    R[::2, ::3] = np.nan
+    ratings, store = Ratings.of_dense(R).shuffled(5), MemoryStore()
+    columns = ratings.users, ratings.items, ratings.values
+    layout = GridLayout(9, 7, 2, 3)
+    tiles = cut_arrays(*columns, layout, "tiles", store, InProcess(), exact=True)
+    for block in range(2):
+        mine = R[layout.indices("user", block)]
+        exact = tiles.exact_values(store, block)
+        assert exact.dtype == np.float64
+        assert exact.tolist() == mine[~np.isnan(mine)].tolist()
+        strip = RowTiles("user", block, tiles, store).strip()
+        assert exact.astype(np.float32).tolist() == strip.values.tolist()
+
+
+def test_exact_ratings_are_kept_only_where_that_was_asked_for() -> None:
+    grid = grid_of(stars(3, 9, 7, 0.5), 3, 2)
+    with pytest.raises(ValueError, match="only tiles"):
+        grid.tiles.exact_values(grid.store, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -101,6 +102,21 @@ def test_cut_frame_gives_the_tiles_of_cut_arrays(
         tiles = cut_frame(frame, *place, timed=timed)
         assert tiles == expected
         assert all_tiles(tiles, store) == all_tiles(expected, memory)
+
+
+def test_cut_frame_keeps_ratings_exactly(spark: SparkSession, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    ratings = replace(RATINGS, values=RATINGS.values + rng.random(len(RATINGS)) / 7)
+    store = ParquetStore(PosixStorage(str(tmp_path)), "blocks")
+    layout = GridLayout(ratings.n_users, ratings.n_items, P, Q)
+    runner = OnSpark(spark, PosixStorage(str(tmp_path)))
+    frame = frame_of(spark, ratings.shuffled(3), 3)
+    tiles = TileSet.from_record(
+        asdict(cut_frame(frame, layout, "tiles", store, runner, exact=True))
+    )
+    for block in range(P):
+        mine = ratings.dense[layout.indices("user", block)]
+        assert tiles.exact_values(store, block).tolist() == mine[~np.isnan(mine)].tolist()
 
 
 def test_cut_frame_of_no_ratings(spark: SparkSession, tmp_path: Path) -> None:
