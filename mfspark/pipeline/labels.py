@@ -57,7 +57,7 @@ def labels_of(dataset: Dataset, side: Side) -> Labels:
 
     def put() -> Labelled:
         files = context.night.files(f"{side}s")
-        task = partial(_put, files, context.store, layout, blocks)
+        task = partial(put_labels, files, context.store, layout, blocks)
         found = context.runner.run(len(blocks), task, f"labels of {side}s")
         return Labelled(sum(int(numbers["rows"]) for numbers in found))
 
@@ -70,9 +70,13 @@ def labels_of(dataset: Dataset, side: Side) -> Labels:
     return Labels(context.store, layout, blocks)
 
 
-def _put(
+def put_labels(
     files: TableFiles, store: BlockStore, layout: GridLayout, blocks: Blocks, block: int
 ) -> Numbers:
+    """Put the labels of one block of a side, read from its table; return how many rows it has.
+
+    None where the table has not one row for each of its indices.
+    """
     side = blocks.side
     columns = {"id": f"{side}_id", **({"title": "title"} if side == "item" else {})}
     mine: list[pa.RecordBatch] = []

@@ -36,6 +36,7 @@ SHORT = (
     "models.torch_mf.epochs=3",
     'grid.engine="spark"',
     "grid.blocks=2",
+    'similarity.tables="all"',
 )
 UNLIKE = CHANGING | {"runs": ("published_at", "inputs")}
 """What nights do not have alike; inputs are named by where they lie."""

@@ -41,6 +41,7 @@ OPTIONS = (
     'grid.engine="spark"',
     "grid.blocks=2",
     "publish.similar_items=4",
+    'similarity.tables="all"',
 )
 BEFORE: dict[str, str | None] = {
     "ingest": None,

@@ -208,6 +208,14 @@ def test_the_same_ratings_in_other_files_give_the_same_tables(
         assert hashes[0] == hashes[1], name
 
 
+@pytest.mark.parametrize("where", ['grid.engine="one_task"', 'grid.engine="spark"'])
+def test_a_small_night_has_the_tables_of_one_on_spark(night: Nights, where: str) -> None:
+    here, there = (night(as_csv, ALL, (*WITH_ALL_TABLES, *more)) for more in ((), (where,)))
+    for name in tables_of(here, there):
+        hashes = [content_hash(wh, name, OWN.get(name, ())) for wh in (here, there)]
+        assert hashes[0] == hashes[1], name
+
+
 def test_other_names_of_users_and_items_change_nothing_else(night: Nights) -> None:
     plain, other = (night(how, ALL, WITH_ALL_TABLES) for how in (as_csv, renamed))
     for name in tables_of(plain, other):

@@ -141,6 +141,7 @@ def test_the_cut_and_the_order_of_rows_do_not_matter(
 ) -> None:
     cut = (f"grid.blocks={blocks}", f'grid.engine="{engine}"')
     models = ('models.run=["user_knn","als"]', 'evaluation.split="none"', "completed.max_cells=0")
+    cut = (*cut, 'similarity.tables="all"')
     source = shuffled(synthetic, tmp_path)
     run_night(spark, tmp_path / "wh", *SMALL, *cut, *models, **inputs(source))
     for name in ("ratings", "users", "items", "user_neighbors", "item_neighbors"):
