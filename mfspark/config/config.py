@@ -164,7 +164,7 @@ class EvaluationOptions(Section):
     """Parts that `mfspark validate` measures on, one after the other; a night has one test part."""
 
 
-class SimilarityOptions(Section):
+class NeighborTableOptions(Section):
     """The tables of nearest neighbors."""
 
     tables: Literal["auto", "all"] = "auto"
@@ -194,7 +194,7 @@ class Config(Section):
     items: ItemOptions = ItemOptions()
     grid: GridOptions = GridOptions()
     models: Models = Models()
-    similarity: SimilarityOptions = SimilarityOptions()
+    similarity: NeighborTableOptions = NeighborTableOptions()
     feedback: FeedbackOptions = FeedbackOptions()
     evaluation: EvaluationOptions = EvaluationOptions()
     publish: PublishOptions = PublishOptions()

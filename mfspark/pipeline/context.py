@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,6 +18,7 @@ from mfspark.models.records import INGEST, requests_key
 from mfspark.storage.traffic import Traffic, tally_of
 from mfspark.system.spark import runs_here, spark_session
 from mfspark.system.task_errors import task_errors
+from mfspark.tables.lock import hold_in_turn
 from mfspark.tables.nearby import nothing_left_nearby
 from mfspark.tables.night import Night
 from mfspark.tables.records import RecordKey
@@ -74,6 +75,19 @@ class RunContext:
     def grid(self, tiles: TileSet) -> Grid:
         """Return a grid over some tiles."""
         return Grid(tiles, self.store, self.runner)
+
+    def once_in_turn(self, key: RecordKey[T], make: Callable[[], T]) -> T:
+        """Return what was recorded, as `once`; waits for others who are making the same.
+
+        Stages of a night may run at once, and two of them need the same. Not where nobody else
+        works on it.
+        """
+        found = self.night.find(key)
+        if found is None:
+            alone = self.night.alone
+            with nullcontext() if alone else hold_in_turn(self.night.warehouse, key.stage):
+                found = self.once(key, make)
+        return found
 
     def once(self, key: RecordKey[T], make: Callable[[], T]) -> T:
         """Return what a stage recorded; it runs now, unless this night finished it before."""

@@ -17,8 +17,8 @@ from mfspark.evaluation.metrics import MetricFigure
 from mfspark.models.records import EVALUATE, EvaluationRecord
 from mfspark.pipeline.context import RunContext
 from mfspark.pipeline.fits import Fits
-from mfspark.pipeline.labels import Labels, labels_of
-from mfspark.pipeline.measures import Measured, MeasureUsers, measure, segments_of
+from mfspark.pipeline.measuring.user_measures import Measured, MeasureUsers, measure, segments_of
+from mfspark.pipeline.publishing.labels import Labels, labels_of
 from mfspark.pipeline.ranking.ranked import rank_items
 from mfspark.pipeline.scoring import Predictions, known_or_null, made_by, predict
 from mfspark.schemas import table_schema

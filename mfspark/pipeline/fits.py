@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -16,7 +15,6 @@ from mfspark.models.registry import fit_model, load_model, with_references
 from mfspark.pipeline.context import RunContext
 from mfspark.pipeline.side_features import side_features
 from mfspark.pipeline.start_factors import start_factors
-from mfspark.tables.lock import hold_in_turn
 
 if TYPE_CHECKING:
     from mfspark.pipeline.dataset import Dataset
@@ -36,11 +34,7 @@ class Fits:
 
     def model(self, name: ModelName, subset: Subset) -> Model:
         """Return a model fitted on a subset; fitted now unless this night did so before."""
-        key = fit_key(subset, name)
-        fit = self.context.night.find(key)
-        if fit is None:
-            with self._turn(key.stage):
-                fit = self.context.once(key, lambda: self._fit(name, subset))
+        fit = self.context.once_in_turn(fit_key(subset, name), lambda: self._fit(name, subset))
         return load_model(name, fit.record)
 
     def finished(self, name: ModelName, subset: Subset) -> bool:
@@ -54,14 +48,6 @@ class Fits:
     def popularity(self, subset: Subset) -> FactorModel:
         """Return the popularity model, which fills the lists that other models leave short."""
         return cast("FactorModel", self.model("popularity", subset))
-
-    def _turn(self, name: str) -> AbstractContextManager[None]:
-        """Wait for others who fit the same model: two trainers at once may need a baseline.
-
-        Not where nobody else works on the night.
-        """
-        context = self.context
-        return nullcontext() if context.night.alone else hold_in_turn(context.night.warehouse, name)
 
     def _fit(self, name: ModelName, subset: Subset) -> Fit:
         began = time.perf_counter()

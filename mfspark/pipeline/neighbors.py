@@ -17,7 +17,7 @@ from mfspark.models.neighbors.search import AmongChosen
 from mfspark.models.records import SIMILARITY, TableRows
 from mfspark.pipeline.context import RunContext
 from mfspark.pipeline.fits import Fits
-from mfspark.pipeline.labels import Labels, labels_of
+from mfspark.pipeline.publishing.labels import Labels, labels_of
 from mfspark.schemas import table_schema
 from mfspark.system.at_once import at_once
 

@@ -18,15 +18,15 @@ from mfspark.grid.cut import cut_arrays
 from mfspark.grid.layout import Blocks
 from mfspark.models.records import Subset
 from mfspark.pipeline.fits import Fits
-from mfspark.pipeline.labels import Labels, labels_of
 from mfspark.pipeline.publishing.factor_tables import (
     write_factors,
     write_item_weights,
     write_similar_items,
 )
+from mfspark.pipeline.publishing.labels import Labels, labels_of
 from mfspark.pipeline.publishing.list_tables import write_lists
 from mfspark.pipeline.scoring import Predictions, known_or_null, predict
-from mfspark.schemas import table_schema
+from mfspark.schemas import SIDES, table_schema
 from mfspark.system.at_once import at_once
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ def write_tables(
     """Write what readers want: lists, the completed matrix, factors, losses, and the run itself."""
     for name in fits.names:  # before two ask for the same one
         fits.model(name, dataset.published)
+    for side in SIDES:  # likewise
+        labels_of(dataset, side)
     at_once(
         lambda: write_lists(dataset, fits, champion),
         lambda: _write_completed(dataset, fits, metrics),

@@ -10,7 +10,7 @@ import numpy as np
 from mfspark.evaluation.catalog import Metric, metric_named
 from mfspark.evaluation.champion import Champion, Contest, choose
 from mfspark.models.records import SERVING, TRADE
-from mfspark.pipeline.ranking.trade import measure_trade
+from mfspark.pipeline.measuring.trade import measure_trade
 from mfspark.tables.run import PublishedRun
 from mfspark.tables.sql import Tables
 

@@ -31,6 +31,7 @@ OPTIONS = (
     "models.bayesian_mf.warm_burn_in=1",
     "completed.max_cells=0",
     "grid.blocks=2",
+    'similarity.tables="all"',
     *FEW_DRAWS,
 )
 WARM = (*OPTIONS, "models.warm_start=true")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
@@ -209,8 +210,13 @@ def test_a_table_that_breaks_its_contract_is_refused(
 ) -> None:
     from mfspark.pipeline.publishing import list_tables
 
-    real = list_tables._top_n
-    monkeypatch.setattr(list_tables, "_top_n", lambda *args: real(*args).filter("rank <> 3"))
+    real = list_tables._read
+
+    def without_rank_3(*args: Any) -> pa.RecordBatch:
+        rows = real(*args)
+        return rows.filter(pa.array(rows["rank"].to_numpy() != 3))
+
+    monkeypatch.setattr(list_tables, "_read", without_rank_3)
 
     def run(*settings: str) -> Night:
         return run_night(spark, tmp_path, *QUICK, *settings, ratings=(ratings,))

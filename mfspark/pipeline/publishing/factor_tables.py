@@ -14,7 +14,7 @@ from mfspark.grid.layout import Blocks, GridLayout
 from mfspark.kernels.arrays.top_n import NOBODY, RankedLists
 from mfspark.kernels.item_weights.weights import weights_of
 from mfspark.models.registry import MODELS
-from mfspark.pipeline.labels import Labels, labels_of
+from mfspark.pipeline.publishing.labels import Labels, labels_of
 from mfspark.schemas import SIDES, table_schema
 
 if TYPE_CHECKING:

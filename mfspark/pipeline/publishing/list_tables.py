@@ -13,7 +13,7 @@ import pyarrow as pa
 from mfspark.grid.runners import BlockReader
 from mfspark.kernels.arrays.tile import Array
 from mfspark.kernels.arrays.top_n import NOBODY
-from mfspark.pipeline.labels import Labels, labels_of
+from mfspark.pipeline.publishing.labels import Labels, labels_of
 from mfspark.pipeline.publishing.listable_items import listable_items
 from mfspark.pipeline.ranking.ranked import Ranked, rank_items
 from mfspark.pipeline.ranking.reranker import Reranker, reranker_of

@@ -61,7 +61,7 @@ def labels_of(dataset: Dataset, side: Side) -> Labels:
         found = context.runner.run(len(blocks), task, f"labels of {side}s")
         return Labelled(sum(int(numbers["rows"]) for numbers in found))
 
-    n = context.once(labels_key(side), put).rows
+    n = context.once_in_turn(labels_key(side), put).rows
     if n != layout.n(side):
         raise MfsparkError(
             f"table '{side}s' has {n:,} rows for {layout.n(side):,} {side}s",

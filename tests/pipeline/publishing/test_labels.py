@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from mfspark.grid.block_store import MemoryStore
 from mfspark.grid.layout import Blocks, GridLayout
-from mfspark.pipeline.labels import Labels, put_labels
+from mfspark.pipeline.publishing.labels import Labels, put_labels
 from mfspark.storage.posix import PosixStorage
 from mfspark.tables.table_files import TableFiles
 

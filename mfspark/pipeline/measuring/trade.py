@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mfspark.models.records import Trade
-from mfspark.pipeline.measures import MeasureUsers, measure, segments_of
+from mfspark.pipeline.measuring.user_measures import MeasureUsers, measure, segments_of
 from mfspark.pipeline.ranking.ranked import rank_items
 from mfspark.pipeline.ranking.reranker import reranker_of
 
