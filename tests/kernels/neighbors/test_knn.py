@@ -7,12 +7,12 @@ import pytest
 
 from mfspark.config.models import SimilarityOptions
 from mfspark.kernels.neighbors.aggregation import Aggregation, AggregationMethod, Centering
+from mfspark.kernels.arrays.tile import Tile
 from mfspark.kernels.neighbors.knn import (
-    best_items,
-    neighbor_scores,
-    ratings_of_neighbors,
-    ratings_with_weights,
-    weight_matrix,
+    NeighborSums,
+    SparseRows,
+    deviations_of_rows,
+    weights_of_neighbors,
 )
 from mfspark.kernels.neighbors.similarity import Neighbors
 from mfspark.models.neighbors.search import nearest_neighbors
