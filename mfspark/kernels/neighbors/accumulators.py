@@ -22,18 +22,14 @@ Levels = tuple[Array, Array, Array, Array]
 
 
 @compiled
-def _least(rule: Rule) -> int:
-    """Return how many neighbors must be counted: 0 where any will do, and none are counted."""
-    return rule[2] if rule[2] > 1 else 0
-
-
-@compiled
 def _score(total: float, weight: float, user: int, item: int, rule: Rule, levels: Levels) -> float:
     """Return what the sums of a cell make."""
     summed, damping, _ = rule
+    if summed:
+        return total
     user_level, user_spread, item_level, item_spread = levels
-    q = total if summed else total / (weight + damping)
-    return (user_level[user] + item_level[item]) + user_spread[user] * item_spread[item] * q
+    spread = user_spread[user] * item_spread[item]
+    return (user_level[user] + item_level[item]) + spread * (total / (weight + damping))
 
 
 @compiled
@@ -64,28 +60,28 @@ def place_ratings(
     wanted: Array,
     least: float,
     centers: tuple[Array, Array, Array],
-    out: Rows,
+    out: tuple[Array, Array, Array],
 ) -> None:
     """Put the ratings of a tile, from `least` on, behind those that its rows have; `out` in place.
 
     tile: indptr, indices, values; block: which of n_blocks column blocks it is of; rows int64: the
     global index of each of its rows; wanted bool (all rows); centers: level and spread (all rows),
-    column_level. Ends move on, columns are global, and values are deviations as those of
-    `kernels.neighbors.aggregation.Centering`.
+    column_level; out: ends (all rows), columns, values. Ends move on, columns are global, and
+    values are deviations as those of `kernels.neighbors.aggregation.Centering`.
     """
     indptr, indices, ratings = tile
     level, spread, column_level = centers
-    _, ends, columns, values = out
+    ends, columns, values = out
     for k in range(len(rows)):
         row = rows[k]
         if not wanted[row]:
             continue
-        at = ends[row]
+        at, row_level, row_spread = ends[row], level[row], spread[row]
         for e in range(indptr[k], indptr[k + 1]):
             if ratings[e] >= least:
                 column = indices[e] * n_blocks + block
-                center = level[row] + column_level[column]
-                columns[at], values[at] = column, (np.float64(ratings[e]) - center) / spread[row]
+                center = row_level + column_level[column]
+                columns[at], values[at] = column, (np.float64(ratings[e]) - center) / row_spread
                 at += 1
         ends[row] = at
 
@@ -106,34 +102,60 @@ def rank(
     seen: indptr and indices of the items that are left out; eligible bool (items); found: indices
     and scores (users, n) of empty lists, in place.
     """
-    starts, ends, neighbors, factors = left
-    right_starts, right_ends, items, right_factors = right
-    n_items, least = len(eligible), _least(rule)
-    sums, counts = np.zeros((n_items, 2)), np.zeros(n_items, np.int32)
-    touched = np.empty(n_items + 1, np.uint32)
-    for user in range(len(starts)):
-        n = np.uint64(0)
-        for e in range(starts[user], ends[user]):
-            y, x = neighbors[e], factors[e]
-            # Unsigned numbers spare the question whether an index counts from the end.
-            for f in range(np.uint64(right_starts[y]), np.uint64(right_ends[y])):
-                i, z = np.uint32(items[f]), right_factors[f]
-                touched[n] = i  # kept if it is new, and written over otherwise: no branch
-                n += np.uint64(sums[i, 1] == 0.0)
-                sums[i, 0] += x * z
-                sums[i, 1] += x if weights_left else z
-                if least > 0:
-                    counts[i] += 1
+    n_items, summed, min_k = len(eligible), rule[0], rule[2]
+    totals, touched = np.full(n_items, np.nan), np.empty(n_items + 1, np.uint32)
+    weights, counts = np.zeros(n_items), np.zeros(n_items, np.int32)
+    for user in range(len(found[0])):
+        sums = totals, weights, counts
+        n = _add_up(user, left, right, weights_left, not summed, min_k > 1, sums, touched)
         for e in range(seen[0][user], seen[0][user + 1]):
-            sums[seen[1][e], 1] = 0.0
+            totals[seen[1][e]] = np.nan
         listed, scores, length = found[0][user], found[1][user], 0
+        bar = -np.inf
         for t in range(n):
             i = touched[t]
-            if eligible[i] and sums[i, 1] > 0.0 and counts[i] >= least:
-                score = _score(sums[i, 0], sums[i, 1], user, i, rule, levels)
-                if length < len(scores) or score >= scores[length - 1]:
-                    length = _insert(listed, scores, length, i, score)
-            sums[i, 0], sums[i, 1], counts[i] = 0.0, 0.0, 0
+            score = _score(totals[i], weights[i], user, i, rule, levels)
+            totals[i] = np.nan
+            if score >= bar and eligible[i] and (min_k == 1 or counts[i] >= min_k):
+                length = _insert(listed, scores, length, i, score)
+                if length == len(scores):
+                    bar = scores[length - 1]
+
+
+@compiled
+def _add_up(
+    user: int,
+    left: Rows,
+    right: Rows,
+    weights_left: bool,
+    weighing: bool,
+    counting: bool,
+    sums: tuple[Array, Array, Array],
+    touched: Array,
+) -> int:
+    """Add up all cells of a user; return how many `touched` begins with.
+
+    sums: sum w z (items), which is NaN at first, and sum w and the number of neighbors, if those
+    are asked for: whatever they are at first.
+    """
+    starts, ends, neighbors, factors = left
+    right_starts, right_ends, items, right_factors = right
+    totals, weights, counts = sums
+    n = np.uint64(0)
+    for e in range(starts[user], ends[user]):
+        y, x = neighbors[e], factors[e]
+        # Unsigned numbers spare the question whether an index counts from the end.
+        for f in range(np.uint64(right_starts[y]), np.uint64(right_ends[y])):
+            i, z = np.uint32(items[f]), right_factors[f]
+            new = np.isnan(totals[i])
+            touched[n] = i  # written over by the next one if it is not new: no branch
+            n += np.uint64(new)
+            totals[i] = (0.0 if new else totals[i]) + x * z
+            if weighing:
+                weights[i] = (0.0 if new else weights[i]) + (x if weights_left else z)
+            if counting:
+                counts[i] = (0 if new else counts[i]) + 1
+    return n
 
 
 @compiled
@@ -152,7 +174,7 @@ def score_pairs(
     """
     starts, ends, neighbors, factors = left
     right_starts, right_ends, items, right_factors = right
-    n_items, least = len(levels[2]), _least(rule)
+    n_items, min_k = len(levels[2]), rule[2]
     slots = np.full(n_items, -1, np.int32)
     sums, counts = np.empty((n_items, 2)), np.empty(n_items, np.int32)
     for user in range(len(starts)):
@@ -174,7 +196,7 @@ def score_pairs(
         for s in range(len(some)):
             slots[some[s]] = -1
             scores[s] = np.nan
-            if sums[s, 1] > 0.0 and counts[s] >= least:
+            if counts[s] >= min_k:
                 scores[s] = _score(sums[s, 0], sums[s, 1], user, some[s], rule, levels)
 
 

@@ -54,44 +54,40 @@ class SparseRows:
 
 
 def deviations_of_rows(
-    blocks: TileRows, wanted: Array, centering: Centering, least: float | None
+    blocks: TileRows, wanted: Array, centering: Centering, least: float | None, room: int
 ) -> SparseRows:
     """Gather how far the ratings of wanted rows deviate; others have none.
 
-    wanted bool (all rows); least: ratings below are left out; None: none are. Memory: 12 bytes a
-    rating, and the tiles of one block.
+    wanted bool (all rows); least: ratings below are left out; None: none are; room: how many
+    ratings there are, so that no array need grow. Memory: 12 bytes a rating, and the tiles of one
+    block.
     """
     from mfspark.kernels.neighbors.accumulators import place_ratings
 
-    found = SparseRows(
-        np.zeros(len(wanted), np.int64),
-        np.zeros(len(wanted), np.int64),
-        np.empty(0, np.int32),
-        np.empty(0),
-    )
+    starts, ends = np.zeros(len(wanted), np.int64), np.zeros(len(wanted), np.int64)
+    columns, values, filled = np.empty(room, np.int32), np.empty(room), 0
     centers = centering.level, centering.spread, centering.column_level
     low = np.float32(-np.inf if least is None else least)  # as precise as ratings are
     for rows, tiles in blocks:
         degrees = np.sum([tile.degrees for tile in tiles], axis=0) * wanted[rows]
-        filled = len(found.columns)
-        found.starts[rows] = found.ends[rows] = filled + np.cumsum(degrees) - degrees
-        # In place: the system moves pages where arrays are long, and nothing is there twice.
-        found.columns.resize(filled + degrees.sum(), refcheck=False)
-        found.values.resize(filled + degrees.sum(), refcheck=False)
+        starts[rows] = ends[rows] = filled + np.cumsum(degrees) - degrees
+        filled += degrees.sum()
+        if filled > len(columns):
+            columns.resize(filled, refcheck=False)
+            values.resize(filled, refcheck=False)
         for q, tile in enumerate(tiles):
-            ratings = tile.indptr, tile.indices, tile.values
-            place_ratings(ratings, q, len(tiles), rows, wanted, low, centers, found.arrays)
-    return found
+            ratings, out = (tile.indptr, tile.indices, tile.values), (ends, columns, values)
+            place_ratings(ratings, q, len(tiles), rows, wanted, low, centers, out)
+    return SparseRows(starts, ends, columns, values)
 
 
 def weights_of_neighbors(neighbors: Neighbors, n: int, aggregation: Aggregation) -> csr_array:
-    """Return the weights of rows' neighbors among n rows, sparse float64 (rows, n), sorted."""
+    """Return the weights of rows' neighbors among n rows, sparse float64 (rows, n), not sorted."""
     weight = aggregation.weights(neighbors.similarity)
-    row, rank = np.nonzero((neighbors.indices != NOBODY) & (weight > 0))
-    shape = len(neighbors.indices), n
-    weights = csr_array((weight[row, rank], (row, neighbors.indices[row, rank])), shape=shape)
-    weights.sort_indices()  # in place
-    return weights
+    counted = (neighbors.indices != NOBODY) & (weight > 0)
+    indptr = np.concatenate([[0], np.cumsum(counted.sum(axis=1))])
+    arrays = weight[counted], neighbors.indices[counted], indptr
+    return csr_array(arrays, shape=(len(weight), n))
 
 
 @dataclass(frozen=True)

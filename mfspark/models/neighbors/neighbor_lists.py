@@ -64,6 +64,7 @@ class NeighborLists:
         if self.of_users:
             neighbors = Neighbors.from_arrays(rows)
             weights = weights_of_neighbors(neighbors, layout.n_users, aggregation)
+            weights.sort_indices()  # in place
             ratings = self._ratings_of(neighbors, centering, strips)
             levels = (*centering.of_rows(users), *centering.of_columns())
             return NeighborSums(SparseRows.of_matrix(weights), ratings, True, aggregation, levels)
@@ -94,7 +95,8 @@ class NeighborLists:
             (layout.indices("user", block), [tile for tile, _ in strips.tiles_of(block)])
             for block in range(layout.user_blocks)
         )
-        return deviations_of_rows(blocks, wanted, centering, self.aggregation.least)
+        least, room = self.aggregation.least, strips.tiles.n_ratings
+        return deviations_of_rows(blocks, wanted, centering, least, room)
 
     def _own_ratings(self, centering: Centering, strips: Strips) -> SparseRows:
         """Return the ratings of the users of this block."""
