@@ -193,11 +193,12 @@ def score_pairs(
                     sums[s, 1] += x if weights_left else right_factors[f]
                     counts[s] += 1
         scores = found[wanted[0][user] : wanted[0][user + 1]]
-        for s in range(len(some)):
-            slots[some[s]] = -1
-            scores[s] = np.nan
+        for p in range(len(some)):
+            s = slots[some[p]]
+            scores[p] = np.nan
             if counts[s] >= min_k:
-                scores[s] = _score(sums[s, 0], sums[s, 1], user, some[s], rule, levels)
+                scores[p] = _score(sums[s, 0], sums[s, 1], user, some[p], rule, levels)
+        slots[some] = -1
 
 
 @compiled
