@@ -271,4 +271,5 @@ def by_global_column(tiles: Sequence[Tile], n_columns: int) -> Tile:
     strip = _side_by_side(tiles, columns, n_columns)
     matrix = csr_array((strip.values, strip.indices, strip.indptr), shape=(strip.n_rows, n_columns))
     matrix.sort_indices()  # in place
-    return Tile(strip.indptr, matrix.indices.astype(np.int32), matrix.data, n_columns)
+    indices, values = matrix.indices.astype(np.int32), matrix.data.astype(np.float32, copy=False)
+    return Tile(strip.indptr, indices, values, n_columns)

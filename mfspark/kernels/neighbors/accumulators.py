@@ -58,7 +58,7 @@ def place_ratings(
     n_blocks: int,
     rows: Array,
     wanted: Array,
-    least: float,
+    least: np.float32,
     centers: tuple[Array, Array, Array],
     out: tuple[Array, Array, Array],
 ) -> None:
@@ -103,10 +103,11 @@ def rank(
     and scores (users, n) of empty lists, in place.
     """
     n_items, summed, min_k = len(eligible), rule[0], rule[2]
-    totals, touched = np.full(n_items, np.nan), np.empty(n_items + 1, np.uint32)
-    weights, counts = np.zeros(n_items), np.zeros(n_items, np.int32)
+    totals: Array = np.full(n_items, np.nan)
+    weights: Array = np.zeros(n_items)
+    counts, touched = np.zeros(n_items, np.int32), np.empty(n_items + 1, np.uint32)
+    sums = totals, weights, counts
     for user in range(len(found[0])):
-        sums = totals, weights, counts
         n = _add_up(user, left, right, weights_left, not summed, min_k > 1, sums, touched)
         for e in range(seen[0][user], seen[0][user + 1]):
             totals[seen[1][e]] = np.nan
@@ -114,7 +115,7 @@ def rank(
         bar = -np.inf
         for t in range(n):
             i = touched[t]
-            score = _score(totals[i], weights[i], user, i, rule, levels)
+            score = _score(float(totals[i]), float(weights[i]), user, i, rule, levels)
             totals[i] = np.nan
             if score >= bar and eligible[i] and (min_k == 1 or counts[i] >= min_k):
                 length = _insert(listed, scores, length, i, score)
@@ -155,7 +156,7 @@ def _add_up(
                 weights[i] = (0.0 if new else weights[i]) + (x if weights_left else z)
             if counting:
                 counts[i] = (0 if new else counts[i]) + 1
-    return n
+    return int(n)
 
 
 @compiled
@@ -217,8 +218,9 @@ def name_neighbors(
     """
     starts, ends, items, values = ratings
     n_users, n_entries, _ = reasons.shape
-    slots, lengths = np.full(n_items, -1, np.int32), np.zeros(n_entries, np.int64)
-    parts = np.empty(reasons.shape[1:])
+    slots = np.full(n_items, -1, np.int32)
+    lengths: Array = np.zeros(n_entries, np.int64)
+    parts: Array = np.empty(reasons.shape[1:])
     for user in range(n_users):
         for s in range(n_entries):
             if lists[user, s] >= 0:
@@ -230,7 +232,7 @@ def name_neighbors(
                     s = slots[np.uint32(items[f])]
                     if s >= 0:
                         part = weight * values[f] if summed else weight
-                        lengths[s] = _insert(reasons[user, s], parts[s], lengths[s], a, part)
+                        lengths[s] = _insert(reasons[user, s], parts[s], int(lengths[s]), a, part)
         for s in range(n_entries):
             if lists[user, s] >= 0:
                 slots[lists[user, s]] = -1

@@ -110,7 +110,9 @@ class NeighborSums:
         from mfspark.kernels.neighbors.accumulators import score_pairs
 
         found = np.empty(pairs.n_ratings)
-        score_pairs(*self._arrays, (pairs.indptr, pairs.indices), found)
+        left, right = self.left.arrays, self.right.arrays
+        rule, wanted = self.aggregation.rule, (pairs.indptr, pairs.indices)
+        score_pairs(left, right, self.weights_left, rule, self.levels, wanted, found)
         return found
 
     def best(self, seen: Tile, n: int, eligible: Array | None) -> RankedLists:
@@ -120,15 +122,10 @@ class NeighborSums:
         lists = RankedLists.empty(seen.n_rows, n)
         if eligible is None:
             eligible = np.ones(seen.n_columns, bool)
-        found = lists.indices, lists.scores
-        rank(*self._arrays, (seen.indptr, seen.indices), eligible, found)
+        left, right, rule = self.left.arrays, self.right.arrays, self.aggregation.rule
+        out, found = (seen.indptr, seen.indices), (lists.indices, lists.scores)
+        rank(left, right, self.weights_left, rule, self.levels, out, eligible, found)
         return lists
-
-    @property
-    def _arrays(self) -> tuple[object, ...]:
-        """As compiled loops take them."""
-        sides = self.left.arrays, self.right.arrays, self.weights_left
-        return *sides, self.aggregation.rule, self.levels
 
 
 def reasons_by_neighbors(
