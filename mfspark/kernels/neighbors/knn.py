@@ -82,12 +82,17 @@ def deviations_of_rows(
 
 
 def weights_of_neighbors(neighbors: Neighbors, n: int, aggregation: Aggregation) -> csr_array:
-    """Return the weights of rows' neighbors among n rows, sparse float64 (rows, n), not sorted."""
+    """Return the weights of rows' neighbors among n rows, sparse float64 (rows, n).
+
+    They ascend by index, so that sums run in the order that products of sparse matrices have.
+    """
     weight = aggregation.weights(neighbors.similarity)
     counted = (neighbors.indices != NOBODY) & (weight > 0)
     indptr = np.concatenate([[0], np.cumsum(counted.sum(axis=1))])
     arrays = weight[counted], neighbors.indices[counted], indptr
-    return csr_array(arrays, shape=(len(weight), n))
+    weights = csr_array(arrays, shape=(len(weight), n))
+    weights.sort_indices()  # in place
+    return weights
 
 
 @dataclass(frozen=True)

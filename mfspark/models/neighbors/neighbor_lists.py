@@ -64,7 +64,6 @@ class NeighborLists:
         if self.of_users:
             neighbors = Neighbors.from_arrays(rows)
             weights = weights_of_neighbors(neighbors, layout.n_users, aggregation)
-            weights.sort_indices()  # in place
             ratings = self._ratings_of(neighbors, centering, strips)
             levels = (*centering.of_rows(users), *centering.of_columns())
             return NeighborSums(SparseRows.of_matrix(weights), ratings, True, aggregation, levels)

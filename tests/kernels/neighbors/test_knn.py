@@ -8,7 +8,7 @@ import pytest
 from mfspark.config.models import SimilarityOptions
 from mfspark.grid.views import Strips
 from mfspark.kernels.arrays.tile import Tile
-from mfspark.kernels.arrays.top_n import best_items
+from mfspark.kernels.arrays.top_n import NOBODY, best_items
 from mfspark.kernels.neighbors.aggregation import Aggregation, AggregationMethod, Centering
 from mfspark.kernels.neighbors.knn import (
     NeighborSums,
@@ -72,7 +72,6 @@ def sums_of(
     tiles = blocks_of(ratings, *blocks)
     known = deviations_of_rows(tiles, wanted, centering, least, room)
     weights = weights_of_neighbors(neighbors, len(users), aggregation)
-    weights.sort_indices()
     levels = (*centering.of_rows(), *centering.of_columns())
     return NeighborSums(SparseRows.of_matrix(weights), known, True, aggregation, levels)
 
@@ -112,6 +111,16 @@ def test_bits_do_not_depend_on_the_blocks(method: AggregationMethod) -> None:
     cuts = [(1, 1), (2, 1), (7, 5), (30, 4)]
     found = [predicted(continuous(3), 6, Aggregation(method), blocks) for blocks in cuts]
     assert len({predictions.tobytes() for predictions in found}) == 1
+
+
+def test_sums_run_in_the_order_of_the_neighbors_indices() -> None:
+    """1 is lost beside 1e16, and is not where 1e16 is gone before it comes."""
+    ratings = Ratings.of_dense(np.array([[np.nan], [1e16], [1.0], [-1e16]]))
+    nearest = np.array([[3, 1, 2]] + [[NOBODY] * 3] * 3, np.int32)
+    near = Neighbors(nearest, np.ones((4, 3)), np.ones((4, 3), np.int32))
+    sums = sums_of(ratings, near, Aggregation("mean"))
+    assert sums.of_pairs(every_pair(ratings))[0] == 0.0
+    assert sums.best(ratings.tile, 1, None).scores[0, 0] == 0.0
 
 
 def test_a_prediction_of_zero_is_a_prediction() -> None:
