@@ -3,6 +3,7 @@
     python -m benchmarks.knn parity         predictions for MovieLens 100K u1 against Surprise's
     python -m benchmarks.knn lists          NDCG@10 on MovieLens 100K against implicit
     python -m benchmarks.knn top            top 10 of all users on synthetic ratings, ours alone
+    python -m benchmarks.knn scoring        what follows once neighbors are known, without Spark
 
 `parity` gives both the same ratings in the order of user and item, as Surprise breaks ties by the
 order that ratings come in and we by the index. What still differs are ties that rounding breaks in
@@ -22,6 +23,7 @@ from scipy.sparse import csr_matrix
 
 from benchmarks.in_process import Fitted, fit
 from benchmarks.installed import installed
+from benchmarks.knn_scoring import score
 from benchmarks.movielens import N_ITEMS, N_USERS, Ratings, rmse, splits
 from benchmarks.trial import Row, measured, ndcg, print_table, trial_of
 from mfspark.config.models import ModelName
@@ -190,7 +192,7 @@ def top(n_ratings: int, names: list[ModelName]) -> None:
 def main() -> None:
     """Run the part asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("part", choices=["parity", "lists", "top"])
+    parser.add_argument("part", choices=["parity", "lists", "top", "scoring"])
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--ratings", type=int, nargs="+", default=[1_000_000])
     parser.add_argument("--models", nargs="+", default=["user_knn", "item_knn"])
@@ -200,9 +202,12 @@ def main() -> None:
             parity()
         elif args.part == "lists":
             rank(args.folds)
-        else:
+        elif args.part == "top":
             for n_ratings in args.ratings:
                 top(n_ratings, args.models)
+        else:
+            for n_ratings in args.ratings:
+                score(n_ratings)
 
 
 if __name__ == "__main__":

@@ -235,18 +235,23 @@ def stack_columns(tiles: Sequence[Tile]) -> Tile:
     if len(tiles) == 1:
         return tiles[0]
     offsets = np.cumsum([0, *(t.n_columns for t in tiles)])
-    n_rows = tiles[0].n_rows
-    indptr = np.zeros(n_rows + 1, np.int64)
+    columns = [t.indices + o for t, o in zip(tiles, offsets[:-1], strict=True)]
+    return _side_by_side(tiles, columns, int(offsets[-1]))
+
+
+def _side_by_side(tiles: Sequence[Tile], columns: Sequence[Array], n_columns: int) -> Tile:
+    """Return one tile with the rows of all side by side; columns: what those of each are there."""
+    indptr = np.zeros(tiles[0].n_rows + 1, np.int64)
     np.cumsum(np.sum([t.degrees for t in tiles], axis=0), out=indptr[1:])
     indices = np.empty(indptr[-1], np.int32)
     values = np.empty(indptr[-1], np.float32)
     start = indptr[:-1].copy()  # where the next tile's part of each row begins
-    for tile, offset in zip(tiles, offsets[:-1], strict=True):
+    for tile, those in zip(tiles, columns, strict=True):
         target = np.repeat(start - tile.indptr[:-1], tile.degrees) + np.arange(tile.n_ratings)
-        indices[target] = tile.indices + offset
+        indices[target] = those
         values[target] = tile.values
         start += tile.degrees
-    return Tile(indptr, indices, values, int(offsets[-1]))
+    return Tile(indptr, indices, values, n_columns)
 
 
 def by_global_column(tiles: Sequence[Tile], n_columns: int) -> Tile:
@@ -258,12 +263,13 @@ def by_global_column(tiles: Sequence[Tile], n_columns: int) -> Tile:
     >>> by_global_column([tile, tile], 4).indices.tolist()
     [0, 1, 2, 3]
     """
-    n_blocks = len(tiles)
-    rows = np.concatenate([t.rows for t in tiles])
-    columns = np.concatenate(
-        [t.indices.astype(np.int64) * n_blocks + q for q, t in enumerate(tiles)]
-    )
-    values = np.concatenate([t.values for t in tiles])
-    if n_blocks == 1:
+    if len(tiles) == 1:
         return Tile(tiles[0].indptr, tiles[0].indices, tiles[0].values, n_columns)
-    return Tile.from_triples(rows, columns, values, tiles[0].n_rows, n_columns)
+    from scipy.sparse import csr_array
+
+    columns = [t.indices * np.int32(len(tiles)) + np.int32(q) for q, t in enumerate(tiles)]
+    strip = _side_by_side(tiles, columns, n_columns)
+    matrix = csr_array((strip.values, strip.indices, strip.indptr), shape=(strip.n_rows, n_columns))
+    matrix.sort_indices()  # in place
+    indices, values = matrix.indices.astype(np.int32), matrix.data.astype(np.float32, copy=False)
+    return Tile(strip.indptr, indices, values, n_columns)

@@ -95,6 +95,20 @@ def top_columns(scores: Array, n: int, indices: Array) -> RankedLists:
     return lists
 
 
+def best_items(
+    scores: Array, seen: Tile, n: int, eligible: Array | None = None, indices: Array | None = None
+) -> RankedLists:
+    """Return the n best items that a row has not rated; -inf is never one.
+
+    scores float64 (rows, items), which is written over; eligible bool (items); indices (items),
+    ascending: what the items are called, if not 0, 1, ...
+    """
+    scores[seen.rows, seen.indices] = -np.inf
+    if eligible is not None:
+        scores[:, ~eligible] = -np.inf
+    return top_columns(scores, n, np.arange(scores.shape[1]) if indices is None else indices)
+
+
 def nth_best(rows: Array, scores: Array, n_rows: int, n: int) -> Array:
     """Return the n-th best of the scores of each row, float32 (n_rows); -inf where there are fewer.
 

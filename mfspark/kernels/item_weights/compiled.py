@@ -1,19 +1,10 @@
-"""Loops over single numbers, compiled by numba; imported only where they are called.
-
-Machine code is cached beside this file or in NUMBA_CACHE_DIR; where neither can be written, it is
-compiled anew in every process, which takes some seconds. Sums run in the order of the loops, and
-no operations are fused or reordered: every machine gets the same bits.
-"""
-
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+"""Coordinate descent and counts of common users, compiled (kernels.compiling)."""
 
 import numpy as np
-from numba import njit
 
 from mfspark.kernels.arrays.tile import Array
+from mfspark.kernels.compiling import compiled
 
-F = TypeVar("F", bound=Callable[..., Any])
 _FEW = 512  # items that there is room for at first
 _SHARE = 0.25  # of the largest gain: who would gain so much comes in
 _CROWDED = 0.75  # of the active items: if fewer have a weight, those without are put out
@@ -22,14 +13,7 @@ _ROUNDS = 1000
 _PRECISION = 1e-6  # what float32 sums can be relied on for, of the largest number
 
 
-def _compiled(function: F) -> F:
-    try:
-        return cast("F", njit(cache=True, nogil=True)(function))
-    except RuntimeError:  # no place for a cache
-        return cast("F", njit(nogil=True)(function))
-
-
-@_compiled
+@compiled
 def add_products(
     row_starts: Array, row_users: Array, user_starts: Array, user_items: Array, out: Array
 ) -> None:
@@ -46,7 +30,7 @@ def add_products(
                 row[user_items[f]] += np.float32(1.0)
 
 
-@_compiled
+@compiled
 def _put_out(
     residual: Array, w: Array, inside: Array, active: Array, n: int, sub: Array, l1: float
 ) -> int:
@@ -73,7 +57,7 @@ def _put_out(
     return kept
 
 
-@_compiled
+@compiled
 def _let_in(
     diagonal: Array, residual: Array, inside: Array, active: Array, n: int, net: Array
 ) -> int:
@@ -95,7 +79,7 @@ def _let_in(
     return n
 
 
-@_compiled
+@compiled
 def _descend_inside(
     residual: Array, w: Array, active: Array, n: int, sub: Array, net: Array, rounds: int
 ) -> int:
@@ -121,7 +105,7 @@ def _descend_inside(
     return rounds
 
 
-@_compiled
+@compiled
 def descend(
     gram: Array,
     diagonal: Array,
@@ -180,7 +164,7 @@ def descend(
     return w, room
 
 
-@_compiled
+@compiled
 def descend_each(gram: Array, own: Array, l1: float, l2: float, tol: float, out: Array) -> None:
     """Put the weights of some targets into out float32 (targets, m), with one gram (m, m).
 
@@ -193,7 +177,7 @@ def descend_each(gram: Array, own: Array, l1: float, l2: float, tol: float, out:
         out[t], room = found[0], found[1]
 
 
-@_compiled
+@compiled
 def count_common(
     own: int,
     item_starts: Array,
@@ -220,7 +204,7 @@ def count_common(
     return n
 
 
-@_compiled
+@compiled
 def gather_grams(
     items: Array,
     starts: Array,
@@ -261,7 +245,7 @@ def gather_grams(
                 work[user_items[f]] = 0.0
 
 
-@_compiled
+@compiled
 def descend_among(
     grams: Array,
     offsets: Array,

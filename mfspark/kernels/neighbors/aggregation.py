@@ -48,28 +48,23 @@ class Aggregation:
             return (similarity > -np.inf).astype(np.float64)
         return np.maximum(similarity, 0.0)
 
+    @property
+    def rule(self) -> tuple[bool, float, int]:
+        """Return summed, damping and min_k: what turns sums into q."""
+        return self.summed, self.damping if self.method in CENTERED else 0.0, self.min_k
+
     def of_lists(self, similarity: Array, deviations: Array) -> Array:
-        """Return q of lists of neighbors that have a rating, float64 (n).
+        """Return q of lists of neighbors that have a rating, float64 (n); NaN: too few count.
 
         similarity and deviations float64 (n, k): s and z of each; -inf where a list ended.
         """
+        summed, damping, min_k = self.rule
         weights = self.weights(similarity)
-        weighted = (weights * deviations).sum(axis=1)
-        return self.quotient(weighted, weights.sum(axis=1), (weights > 0).sum(axis=1))
-
-    def quotient(self, sums: Array, weights: Array, counts: Array | None = None) -> Array:
-        """Return q of sum w z, sum w and the number of those with w > 0, all of one shape.
-
-        NaN where none of them, or fewer than min_k, has w > 0.
-        """
-        some = weights > 0
-        if counts is not None:
-            some &= counts >= self.min_k
-        if self.summed:
-            return np.where(some, sums, np.nan)
-        damping = self.damping if self.method in CENTERED else 0.0
-        q = np.full(sums.shape, np.nan)
-        return np.divide(sums, weights + damping, out=q, where=some)
+        total, weight = (weights * deviations).sum(axis=1), weights.sum(axis=1)
+        some = (weight > 0) & ((weights > 0).sum(axis=1) >= min_k)
+        if summed:
+            return np.where(some, total, np.nan)
+        return np.divide(total, weight + damping, out=np.full(total.shape, np.nan), where=some)
 
 
 @dataclass(frozen=True)
@@ -84,6 +79,15 @@ class Centering:
     def none(cls, n_rows: int, n_columns: int) -> Centering:
         """Center on nothing: z is the rating itself."""
         return cls(np.zeros(n_rows), np.ones(n_rows), np.zeros(n_columns))
+
+    def of_rows(self, rows: Array | slice = slice(None)) -> tuple[Array, Array]:
+        """Return level and spread of some rows, or of all, float64 both."""
+        return self.level[rows], self.spread[rows]
+
+    def of_columns(self, columns: Array | slice = slice(None)) -> tuple[Array, Array]:
+        """Return level and spread of some columns, or of all, float64 both; spreads are 1."""
+        level = self.column_level[columns]
+        return level, np.ones(len(level))
 
     def deviations(self, ratings: Array, rows: Array, columns: Array) -> Array:
         """Return z of ratings (n) of rows (n) for columns (n), float64."""

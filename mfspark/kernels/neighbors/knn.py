@@ -1,138 +1,169 @@
-"""Predictions from lists of nearest neighbors, for many rows at once by one sparse product.
+"""Predictions, lists and reasons from lists of nearest neighbors, for all users of a block.
 
     sum_y w_xy z_yc and sum_y w_xy        W: neighbors' weights (x, y), Z: their deviations (y, c)
 
-Where rows are users that is W Z, a chunk of users at a time. Where rows are items, scores are
-wanted by user too: Z' W', a chunk of users' own ratings times the weights of all items.
+Where rows are users that is W Z: a user's neighbors, and the ratings of each. Where rows are items,
+scores are wanted by user too: Z' W', a user's own ratings, and those each item is a neighbor of.
+The sums are compiled: kernels.neighbors.accumulators.
 """
 
-from collections.abc import Iterable
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from mfspark.kernels.arrays.tile import Array, Tile, stack_rows
-from mfspark.kernels.arrays.top_n import NOBODY, RankedLists, top_columns
-from mfspark.kernels.neighbors.aggregation import Aggregation
+from mfspark.kernels.arrays.tile import Array, Tile
+from mfspark.kernels.arrays.top_n import NOBODY, RankedLists
+from mfspark.kernels.neighbors.aggregation import Aggregation, Centering
 from mfspark.kernels.neighbors.similarity import Neighbors
 
-RatingStrips = Iterable[tuple[Array, Tile]]
-"""Global indices and ratings of the rows of every block."""
+TileRows = Iterable[tuple[Array, Sequence[Tile]]]
+"""Global indices of the rows of every block, and the tiles of all its column blocks."""
 
 
-def ratings_of_neighbors(neighbors: Neighbors, strips: RatingStrips) -> tuple[Array, Tile]:
-    """Gather the ratings of everybody who is a neighbor of somebody in this block."""
-    return ratings_in_order(strips, np.unique(neighbors.indices[neighbors.indices != NOBODY]))
+@dataclass(frozen=True)
+class SparseRows:
+    """Sparse rows, wherever they lie: those of row x from starts[x] to ends[x].
 
-
-def ratings_in_order(strips: RatingStrips, wanted: Array | None = None) -> tuple[Array, Tile]:
-    """Gather the ratings of all rows, or of those that are wanted.
-
-    Returns global indices, ascending, and the ratings in that order: sums over rows then run in the
-    same order however they were cut.
+    starts and ends int64 (rows); columns int32 (n) and values float64 (n).
     """
-    found: list[Array] = []
-    parts: list[Tile] = []
-    for indices, strip in strips:
-        rows = np.arange(len(indices))
-        if wanted is not None:
-            rows = np.flatnonzero(np.isin(indices, wanted))
-        found.append(indices[rows])
-        parts.append(strip.take(rows))
-    order = np.argsort(np.concatenate(found), kind="stable")
-    return np.concatenate(found)[order], stack_rows(parts).take(order)
+
+    starts: Array
+    ends: Array
+    columns: Array
+    values: Array
+
+    @classmethod
+    def of(cls, tile: Tile, values: Array) -> SparseRows:
+        """Take other values, float64 (n), in the places of a tile's ratings."""
+        return cls(tile.indptr[:-1], tile.indptr[1:], tile.indices, values)
+
+    @classmethod
+    def of_matrix(cls, matrix: csr_array) -> SparseRows:
+        """Take a sparse matrix."""
+        indptr = matrix.indptr.astype(np.int64)
+        return cls(indptr[:-1], indptr[1:], matrix.indices.astype(np.int32), matrix.data)
+
+    @property
+    def arrays(self) -> tuple[Array, Array, Array, Array]:
+        """As compiled loops take them."""
+        return self.starts, self.ends, self.columns, self.values
 
 
-def weight_matrix(
-    neighbors: Neighbors, rows: Array, columns: Array, aggregation: Aggregation
-) -> csr_array:
-    """Return the weights of some rows' neighbors, sparse float64 (len(rows), len(columns)).
+def deviations_of_rows(
+    blocks: TileRows, wanted: Array, centering: Centering, least: float | None, room: int
+) -> SparseRows:
+    """Gather how far the ratings of wanted rows deviate; others have none.
 
-    columns: global indices, ascending, with every neighbor among them.
+    wanted bool (all rows); least: ratings below are left out; None: none are; room: how many
+    ratings there are, so that no array need grow. Memory: 12 bytes a rating, and the tiles of one
+    block.
     """
-    listed = neighbors.indices[rows]
-    weight = aggregation.weights(neighbors.similarity[rows])
-    row, rank = np.nonzero((listed != NOBODY) & (weight > 0))
-    position = np.searchsorted(columns, listed[row, rank])
-    weights = csr_array((weight[row, rank], (row, position)), shape=(len(rows), len(columns)))
+    from mfspark.kernels.neighbors.accumulators import place_ratings
+
+    starts, ends = np.zeros(len(wanted), np.int64), np.zeros(len(wanted), np.int64)
+    columns, values, filled = np.empty(room, np.int32), np.empty(room), 0
+    centers = centering.level, centering.spread, centering.column_level
+    low = np.float32(-np.inf if least is None else least)  # as precise as ratings are
+    for rows, tiles in blocks:
+        degrees = np.sum([tile.degrees for tile in tiles], axis=0) * wanted[rows]
+        starts[rows] = ends[rows] = filled + np.cumsum(degrees) - degrees
+        filled += degrees.sum()
+        if filled > len(columns):
+            columns.resize(filled, refcheck=False)
+            values.resize(filled, refcheck=False)
+        for q, tile in enumerate(tiles):
+            ratings, out = (tile.indptr, tile.indices, tile.values), (ends, columns, values)
+            place_ratings(ratings, q, len(tiles), rows, wanted, low, centers, out)
+    return SparseRows(starts, ends, columns, values)
+
+
+def weights_of_neighbors(neighbors: Neighbors, n: int, aggregation: Aggregation) -> csr_array:
+    """Return the weights of rows' neighbors among n rows, sparse float64 (rows, n).
+
+    They ascend by index, so that sums run in the order that products of sparse matrices have.
+    """
+    weight = aggregation.weights(neighbors.similarity)
+    counted = (neighbors.indices != NOBODY) & (weight > 0)
+    indptr = np.concatenate([[0], np.cumsum(counted.sum(axis=1))])
+    arrays = weight[counted], neighbors.indices[counted], indptr
+    weights = csr_array(arrays, shape=(len(weight), n))
     weights.sort_indices()  # in place
     return weights
 
 
-def ratings_with_weights(tile: Tile, deviations: Array) -> csr_array:
-    """Return z + i for z float64 (n) in the places of a tile's ratings; see `neighbor_scores`."""
-    shape = (tile.n_rows, tile.n_columns)
-    return csr_array((deviations + 1j, tile.indices, tile.indptr), shape=shape)
+@dataclass(frozen=True)
+class NeighborSums:
+    """What gives the scores of all cells of a block of users.
 
-
-def neighbor_scores(left: csr_array, right: csr_array, aggregation: Aggregation) -> csr_array:
-    """Return q of all pairs that some neighbor has a rating for. NaN where too few count.
-
-    left (rows, m) and right (m, columns): one from `ratings_with_weights`, one of weights.
+    left rows are the users, columns of right rows the items: one has weights, one deviations. The
+    score of a cell is level_u + level_i + spread_u spread_i q.
     """
-    # One complex product gives both sums: the real part sum w z, the imaginary part sum w.
-    sums = csr_array(left @ right)
-    counts = _count(left, right) if aggregation.min_k > 1 else None
-    q = aggregation.quotient(np.real(sums.data), np.imag(sums.data), counts)
-    return csr_array((q, sums.indices, sums.indptr), shape=sums.shape)
+
+    left: SparseRows
+    right: SparseRows
+    weights_left: bool
+    aggregation: Aggregation
+    levels: tuple[Array, Array, Array, Array]
+    """level and spread float64 (users), level and spread float64 (items)."""
+
+    def of_pairs(self, pairs: Tile) -> Array:
+        """Return the scores of pairs of a user and an item, float64 (n); NaN: there is none."""
+        from mfspark.kernels.neighbors.accumulators import score_pairs
+
+        found = np.empty(pairs.n_ratings)
+        left, right = self.left.arrays, self.right.arrays
+        rule, wanted = self.aggregation.rule, (pairs.indptr, pairs.indices)
+        score_pairs(left, right, self.weights_left, rule, self.levels, wanted, found)
+        return found
+
+    def best(self, seen: Tile, n: int, eligible: Array | None) -> RankedLists:
+        """Return the n best items of each user that are not seen; eligible bool (items)."""
+        from mfspark.kernels.neighbors.accumulators import rank
+
+        lists = RankedLists.empty(seen.n_rows, n)
+        if eligible is None:
+            eligible = np.ones(seen.n_columns, bool)
+        left, right, rule = self.left.arrays, self.right.arrays, self.aggregation.rule
+        out, found = (seen.indptr, seen.indices), (lists.indices, lists.scores)
+        rank(left, right, self.weights_left, rule, self.levels, out, eligible, found)
+        return lists
 
 
-def _count(left: csr_array, right: csr_array) -> Array:
-    """Return how many neighbors each sum is over, in the order of the products' entries."""
-    ones = [csr_array((np.ones(len(m.data)), m.indices, m.indptr), m.shape) for m in (left, right)]
-    return csr_array(ones[0] @ ones[1]).data
-
-
-def ratings_at(tile: Tile, rows: Array, columns: Array) -> Array:
-    """Return the ratings of cells, float64 of the shape of rows and columns; NaN: there is none."""
-    width = np.int64(tile.n_columns)
-    known, wanted = tile.rows * width + tile.indices, rows * width + columns
-    if not len(known):
-        return np.full(wanted.shape, np.nan)
-    place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
-    return np.where(known[place] == wanted, tile.values[place], np.nan)
-
-
-def top_contributors(
-    neighbors: Neighbors, ratings: Array, n: int, aggregation: Aggregation
+def reasons_by_neighbors(
+    neighbors: Neighbors,
+    ratings: SparseRows,
+    n_items: int,
+    lists: Array,
+    most: int,
+    aggregation: Aggregation,
 ) -> Array:
-    """Return the n neighbors with most part in each score, int32 (pairs, n); NOBODY: there is none.
+    """Return the neighbors of each user with most part in each entry of lists.
 
-    neighbors: lists (pairs, k) of each pair's row; ratings float64 (pairs, k): what each neighbor
-    has of the pair's column, NaN where nothing. Those of equal weight come nearest first.
+    neighbors: of the users (users, k); ratings: of all users; lists int32 (users, n). Returns int32
+    (users, n, most); NOBODY: there are fewer. Those with equal parts come nearest first.
     """
-    weight = aggregation.weights(neighbors.similarity)
-    share = weight * ratings if aggregation.summed else weight
-    share = np.where((weight > 0) & ~np.isnan(ratings), share, -np.inf)
-    order = np.argsort(-share, axis=1, kind="stable")[:, :n]
-    top = np.take_along_axis(neighbors.indices, order, axis=1)
-    none = np.take_along_axis(share, order, axis=1) == -np.inf
-    found = np.full((len(share), n), NOBODY, np.int32)
-    found[:, : order.shape[1]] = np.where(none, NOBODY, top)
-    return found
+    from mfspark.kernels.neighbors.accumulators import name_neighbors
+
+    reasons = np.full((*lists.shape, most), NOBODY, np.int32)
+    near = neighbors.indices, aggregation.weights(neighbors.similarity)
+    name_neighbors(near, ratings.arrays, aggregation.summed, n_items, lists, reasons)
+    return reasons
 
 
-def best_of_chunks(
-    chunks: Iterable[tuple[Array, Array]], seen: Tile, n: int, eligible: Array | None
-) -> RankedLists:
-    """Return the n best items that each row of a block has not rated; see `best_items`.
+def reasons_by_rated(
+    neighbors: Neighbors, ratings: SparseRows, lists: Array, most: int, aggregation: Aggregation
+) -> Array:
+    """Return the rated items with most part in each entry of lists, as above.
 
-    chunks: (rows, scores (rows, items)) of all rows in order.
+    neighbors: of all items (items, k); ratings: of the users.
     """
-    lists = [RankedLists.empty(0, n)]
-    lists += [best_items(scores, seen.take(rows), n, eligible) for rows, scores in chunks]
-    return RankedLists.stacked(lists)
+    from mfspark.kernels.neighbors.accumulators import name_rated
 
-
-def best_items(
-    scores: Array, seen: Tile, n: int, eligible: Array | None = None, indices: Array | None = None
-) -> RankedLists:
-    """Return the n best items that a row has not rated; -inf is never one.
-
-    scores float64 (rows, items), which is written over; eligible bool (items); indices (items),
-    ascending: what the items are called, if not 0, 1, ...
-    """
-    scores[seen.rows, seen.indices] = -np.inf
-    if eligible is not None:
-        scores[:, ~eligible] = -np.inf
-    return top_columns(scores, n, np.arange(scores.shape[1]) if indices is None else indices)
+    reasons = np.full((*lists.shape, most), NOBODY, np.int32)
+    near = neighbors.indices, aggregation.weights(neighbors.similarity)
+    name_rated(near, ratings.arrays, aggregation.summed, lists, reasons)
+    return reasons

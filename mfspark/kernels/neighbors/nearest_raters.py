@@ -6,13 +6,14 @@ similarities of its row to all raters of its column.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from mfspark.kernels.arrays.tile import Array, Tile
+from mfspark.kernels.arrays.tile import Array, Tile, stack_rows
+from mfspark.kernels.arrays.top_n import RankedLists, best_items
 from mfspark.kernels.neighbors.aggregation import Aggregation
 
 _CELLS = 1 << 20  # similarities of pairs looked at together: a few arrays of 8 MiB
@@ -32,6 +33,15 @@ class Raters:
     def of(cls, ratings: Tile, deviations: Array) -> Raters:
         """Turn ratings (rows, columns) and their deviations (n) around."""
         return cls(ratings.transposed(), deviations[np.argsort(ratings.indices, kind="stable")])
+
+
+def ratings_in_order(strips: Iterable[tuple[Array, Tile]]) -> Tile:
+    """Gather the ratings of all rows, in the order of their global indices.
+
+    strips: global indices and ratings of the rows of every block.
+    """
+    found, parts = zip(*strips, strict=True)
+    return stack_rows(parts).take(np.argsort(np.concatenate(found)))
 
 
 def scores_from_raters(
@@ -77,3 +87,15 @@ def _nearest(near: Array, k: int) -> Array:
     above, level = near > last, near == last
     missing = k - above.sum(1, keepdims=True)
     return known & (above | (level & (np.cumsum(level, axis=1) <= missing)))
+
+
+def best_of_chunks(
+    chunks: Iterable[tuple[Array, Array]], seen: Tile, n: int, eligible: Array | None
+) -> RankedLists:
+    """Return the n best items that each row of a block has not rated; see `best_items`.
+
+    chunks: (rows, scores (rows, items)) of all rows in order.
+    """
+    lists = [RankedLists.empty(0, n)]
+    lists += [best_items(scores, seen.take(rows), n, eligible) for rows, scores in chunks]
+    return RankedLists.stacked(lists)

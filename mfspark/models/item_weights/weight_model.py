@@ -19,7 +19,7 @@ from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, TileSet
 from mfspark.grid.views import RowTiles
 from mfspark.kernels.arrays.tile import Array, Arrays, Numbers
-from mfspark.kernels.arrays.top_n import NOBODY, RankedLists
+from mfspark.kernels.arrays.top_n import NOBODY, RankedLists, best_items
 from mfspark.kernels.item_weights.weights import (
     SparseWeights,
     Weights,
@@ -30,7 +30,6 @@ from mfspark.kernels.item_weights.weights import (
     top_choices,
     weights_of,
 )
-from mfspark.kernels.neighbors.knn import best_items
 from mfspark.models.base import (
     MOST_REASONS,
     Explains,

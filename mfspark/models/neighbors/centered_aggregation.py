@@ -6,7 +6,7 @@ import numpy as np
 
 from mfspark.grid.layout import BySide
 from mfspark.grid.views import RowTiles, Strips
-from mfspark.kernels.arrays.tile import Arrays, Numbers, Tile
+from mfspark.kernels.arrays.tile import Arrays, Numbers
 from mfspark.kernels.arrays.top_n import RankedLists
 from mfspark.kernels.neighbors.aggregation import Aggregation, Centering, means_and_spreads
 from mfspark.schemas import Side, other
@@ -25,9 +25,10 @@ class CenteredAggregation:
     choices_from: float | None = None
     """Ratings from here on are choices, which are what a sum of s r counts; None: all."""
 
-    def counted(self, ratings: Tile) -> Tile:
-        """Return the ratings that count: for sums those that are choices, else all."""
-        return ratings.at_least(self.choices_from if self.aggregation.summed else None)
+    @property
+    def least(self) -> float | None:
+        """Ratings from here on count: for sums those that are choices; None: all."""
+        return self.choices_from if self.aggregation.summed else None
 
     def telling(self, lists: RankedLists) -> RankedLists:
         """Return lists up to the first item for which nothing speaks: a sum of s r that is 0.

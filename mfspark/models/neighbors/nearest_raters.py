@@ -18,9 +18,13 @@ from mfspark.grid.grid import Grid
 from mfspark.grid.layout import Blocks, TileSet
 from mfspark.grid.views import RowTiles, Strips
 from mfspark.kernels.arrays.tile import Array, Arrays, Numbers, Tile
-from mfspark.kernels.arrays.top_n import RankedLists
-from mfspark.kernels.neighbors.knn import best_items, best_of_chunks, ratings_in_order
-from mfspark.kernels.neighbors.nearest_raters import Raters, scores_from_raters
+from mfspark.kernels.arrays.top_n import RankedLists, best_items
+from mfspark.kernels.neighbors.nearest_raters import (
+    Raters,
+    best_of_chunks,
+    ratings_in_order,
+    scores_from_raters,
+)
 from mfspark.kernels.neighbors.similarity import similarities
 from mfspark.models.neighbors.centered_aggregation import CenteredAggregation
 from mfspark.models.neighbors.search import RowComparison
@@ -62,7 +66,7 @@ class NearestRaters:
         """
         layout = strips.tiles.layout
         centering = self.aggregation.centering(strips)
-        ratings = self.aggregation.counted(ratings_in_order(strips)[1])
+        ratings = ratings_in_order(strips).at_least(self.aggregation.least)
         z = centering.deviations(ratings.values, ratings.rows, ratings.indices)
         raters, own = Raters.of(ratings, z), layout.indices(strips.side, strips.block)
         for chunk, near in self._similarities(strips):

@@ -6,34 +6,28 @@ neighbors, or the neighbors of all items (kernels.neighbors.knn).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from mfspark.grid.grid import Grid
 from mfspark.grid.kernels import PairKernel
 from mfspark.grid.layout import Blocks, TileSet
 from mfspark.grid.views import RowTiles, Strips
 from mfspark.kernels.arrays.tile import Array, Arrays
-from mfspark.kernels.arrays.top_n import NOBODY, RankedLists
-from mfspark.kernels.neighbors.aggregation import Aggregation, Centering
+from mfspark.kernels.arrays.top_n import NOBODY
+from mfspark.kernels.neighbors.aggregation import Centering
 from mfspark.kernels.neighbors.knn import (
-    best_of_chunks,
-    neighbor_scores,
-    ratings_at,
-    ratings_of_neighbors,
-    ratings_with_weights,
-    top_contributors,
-    weight_matrix,
+    NeighborSums,
+    SparseRows,
+    deviations_of_rows,
+    reasons_by_neighbors,
+    reasons_by_rated,
+    weights_of_neighbors,
 )
 from mfspark.kernels.neighbors.similarity import Neighbors
 from mfspark.models.base import MOST_REASONS
 from mfspark.models.neighbors.centered_aggregation import CenteredAggregation
-
-_CELLS = 1 << 22  # predictions held at once: a few arrays of 32 MiB
-_EXPLAINED = 1 << 14  # entries of lists explained at once
 
 
 @dataclass(frozen=True)
@@ -63,56 +57,57 @@ class NeighborLists:
         """Whether rows are users."""
         return self.neighbors.side == "user"
 
-    def of_all_rows(self, strips: Strips) -> Neighbors:
+    def sums(self, rows: Arrays, strips: Strips) -> NeighborSums:
+        """Return what gives the scores of all cells of a block of users."""
+        layout, centering = strips.tiles.layout, self.aggregation.centering(strips)
+        users, aggregation = layout.indices("user", strips.block), self.aggregation.aggregation
+        if self.of_users:
+            neighbors = Neighbors.from_arrays(rows)
+            weights = weights_of_neighbors(neighbors, layout.n_users, aggregation)
+            ratings = self._ratings_of(neighbors, centering, strips)
+            levels = (*centering.of_rows(users), *centering.of_columns())
+            return NeighborSums(SparseRows.of_matrix(weights), ratings, True, aggregation, levels)
+        weights = weights_of_neighbors(self._of_all_rows(strips), layout.n_items, aggregation)
+        right = SparseRows.of_matrix(weights.T.tocsr())
+        levels = (*centering.of_columns(users), *centering.of_rows())
+        return NeighborSums(self._own_ratings(centering, strips), right, False, aggregation, levels)
+
+    def reasons(self, rows: Arrays, strips: Strips, lists: Array) -> Array:
+        """Return who had most part in each entry of lists, int32 (users, n, MOST_REASONS)."""
+        layout, centering = strips.tiles.layout, self.aggregation.centering(strips)
+        aggregation = self.aggregation.aggregation
+        if self.of_users:
+            neighbors = Neighbors.from_arrays(rows)
+            ratings = self._ratings_of(neighbors, centering, strips)
+            return reasons_by_neighbors(
+                neighbors, ratings, layout.n_items, lists, MOST_REASONS, aggregation
+            )
+        own = self._own_ratings(centering, strips)
+        return reasons_by_rated(self._of_all_rows(strips), own, lists, MOST_REASONS, aggregation)
+
+    def _ratings_of(self, neighbors: Neighbors, centering: Centering, strips: Strips) -> SparseRows:
+        """Gather the ratings of everybody who is a neighbor of somebody in this block."""
+        layout = strips.tiles.layout
+        wanted = np.zeros(layout.n_users, bool)
+        wanted[neighbors.indices[neighbors.indices != NOBODY]] = True
+        blocks = (
+            (layout.indices("user", block), [tile for tile, _ in strips.tiles_of(block)])
+            for block in range(layout.user_blocks)
+        )
+        least, room = self.aggregation.least, strips.tiles.n_ratings
+        return deviations_of_rows(blocks, wanted, centering, least, room)
+
+    def _own_ratings(self, centering: Centering, strips: Strips) -> SparseRows:
+        """Return the ratings of the users of this block."""
+        users, own = strips.tiles.layout.indices("user", strips.block), strips.own()
+        own = own.at_least(self.aggregation.least)
+        return SparseRows.of(own, centering.deviations(own.values, own.indices, users[own.rows]))
+
+    def _of_all_rows(self, strips: Strips) -> Neighbors:
         """Return the neighbors of all rows, by their global index (reads all blocks)."""
         names = ("indices", "similarity", "n_common")
         layout = strips.tiles.layout
         return Neighbors(*(self.neighbors.gathered(strips.store, layout, n) for n in names))
-
-    def scores(self, rows: Arrays, strips: Strips) -> Iterator[tuple[Array, Array]]:
-        """Yield (rows of the user block, scores (rows, items)) a chunk at a time; -inf: none."""
-        layout, aggregation = strips.tiles.layout, self.aggregation.aggregation
-        users = layout.indices("user", strips.block)
-        centering = self.aggregation.centering(strips)
-        factors_for = self._factors_for_users if self.of_users else self._factors_for_items
-        left_of, right = factors_for(aggregation, centering, rows, strips)
-        step = max(1, _CELLS // max(1, layout.n_items))
-        for start in range(0, len(users), step):
-            chunk = np.arange(start, min(start + step, len(users)))
-            q = neighbor_scores(left_of(chunk), right, aggregation)
-            row, items = np.repeat(np.arange(len(chunk)), np.diff(q.indptr)), q.indices
-            user = users[chunk][row]
-            pairs = (user, items) if self.of_users else (items, user)
-            scores = np.full((len(chunk), layout.n_items), -np.inf)
-            scores[row, items] = np.nan_to_num(centering.ratings(q.data, *pairs), nan=-np.inf)
-            yield chunk, scores
-
-    def _factors_for_users(
-        self, aggregation: Aggregation, centering: Centering, rows: Arrays, strips: Strips
-    ) -> _Factors:
-        """Weights of a chunk of users' neighbors, times the ratings of those."""
-        neighbors = Neighbors.from_arrays(rows)
-        who, ratings = ratings_of_neighbors(neighbors, strips)
-        ratings = self.aggregation.counted(ratings)
-        z = centering.deviations(ratings.values, who[ratings.rows], ratings.indices)
-        right = ratings_with_weights(ratings, z)
-        return lambda chunk: weight_matrix(neighbors, chunk, who, aggregation), right
-
-    def _factors_for_items(
-        self, aggregation: Aggregation, centering: Centering, _rows: Arrays, strips: Strips
-    ) -> _Factors:
-        """Ratings of a chunk of users, times the weights of those items as neighbors of others."""
-        layout = strips.tiles.layout
-        items, users = np.arange(layout.n_items), layout.indices("user", strips.block)
-        weights = weight_matrix(self.of_all_rows(strips), items, items, aggregation).T.tocsr()
-        own = self.aggregation.counted(strips.own())
-        z = centering.deviations(own.values, own.indices, users[own.rows])
-        ratings = ratings_with_weights(own, z)
-        return lambda chunk: ratings[chunk], weights
-
-
-_Factors = tuple[Callable[[Array], csr_array], csr_array]
-"""Gives the left factor of a chunk of users; the right factor."""
 
 
 @dataclass(frozen=True)
@@ -122,12 +117,7 @@ class _PredictPairs:
 
     def __call__(self, rows: Arrays, strips: Strips) -> Arrays:
         pairs = RowTiles("user", strips.block, self.pairs, strips.store).strip()
-        found = [np.empty(0)]
-        for chunk, scores in self.lists.scores(rows, strips):
-            wanted = pairs.take(chunk)
-            found.append(scores[wanted.rows, wanted.indices])
-        prediction = np.concatenate(found)
-        return {"prediction": np.where(prediction > -np.inf, prediction, np.nan)}
+        return {"prediction": self.lists.sums(rows, strips).of_pairs(pairs)}
 
 
 @dataclass(frozen=True)
@@ -137,8 +127,7 @@ class _RankItems:
     eligible: Array | None
 
     def __call__(self, rows: Arrays, strips: Strips) -> Arrays:
-        scores = self.lists.scores(rows, strips)
-        best = best_of_chunks(scores, strips.own(), self.n, self.eligible)
+        best = self.lists.sums(rows, strips).best(strips.own(), self.n, self.eligible)
         return self.lists.aggregation.telling(best).arrays()
 
 
@@ -148,25 +137,5 @@ class _Explain:
     lists: Blocks
 
     def __call__(self, rows: Arrays, strips: Strips) -> Arrays:
-        lists = RankedLists.from_arrays(strips.store.get(self.lists.references[strips.block]))
-        reason = np.full((*lists.indices.shape, MOST_REASONS), NOBODY, np.int32)
-        users, ranks = np.nonzero(lists.indices != NOBODY)
-        items = lists.indices[users, ranks]
-        of_users = self.neighbors.of_users
-        if of_users:
-            neighbors = Neighbors.from_arrays(rows)
-            who, ratings = ratings_of_neighbors(neighbors, strips)
-        else:
-            neighbors, ratings = self.neighbors.of_all_rows(strips), strips.own()
-            who = np.empty(0, np.int64)
-        ratings = self.neighbors.aggregation.counted(ratings)
-        for start in range(0, len(users), _EXPLAINED):
-            some = slice(start, start + _EXPLAINED)
-            user, item = users[some, None], items[some, None]
-            near = neighbors.take((user if of_users else item)[:, 0])
-            cells = (np.searchsorted(who, near.indices), item) if of_users else (user, near.indices)
-            theirs = np.where(near.indices == NOBODY, np.nan, ratings_at(ratings, *cells))
-            reason[users[some], ranks[some]] = top_contributors(
-                near, theirs, MOST_REASONS, self.neighbors.aggregation.aggregation
-            )
-        return {"reason": reason}
+        lists = self.lists.read(strips.store, strips.block)["indices"]
+        return {"reason": self.neighbors.reasons(rows, strips, lists)}

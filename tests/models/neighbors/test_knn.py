@@ -12,7 +12,7 @@ from mfspark.config.models import KNNOptions, ModelName, Models
 from mfspark.kernels.arrays.top_n import NOBODY
 from mfspark.kernels.neighbors.aggregation import AggregationMethod
 from mfspark.models.factor_model import FactorModel
-from mfspark.models.neighbors import nearest_raters, neighbor_lists
+from mfspark.models.neighbors import nearest_raters
 from mfspark.models.neighbors.knn import KNN
 from tests.support.contract import FEW, RATINGS, ModelContract, options_of
 from tests.support.grids import Array, Fit, Fitted, Ratings, fitter, stars, survey, whole
@@ -228,18 +228,15 @@ def test_users_that_are_hard_to_compare(
 def test_more_users_in_a_block_than_are_predicted_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for among in ("all", "raters"):
-        for name in NAMES:
-            folder = tmp_path / f"{name}-{among}"
-            fit = fitter(folder, name, options_of(name, num_neighbors=3, among=among))
-            one = fit(RATINGS)
-            predictions, lists = one.predictions, one.lists(4)
-            with monkeypatch.context() as patch:
-                patch.setattr(neighbor_lists, "_CELLS", 60)
-                patch.setattr(nearest_raters, "_CELLS", 90)
-                many = fit(RATINGS, 2, item_blocks=3)
-                np.testing.assert_allclose(many.predictions, predictions, rtol=0, atol=1e-6)
-                assert many.lists(4) == lists
+    for name in NAMES:
+        fit = fitter(tmp_path / name, name, options_of(name, num_neighbors=3, among="raters"))
+        one = fit(RATINGS)
+        predictions, lists = one.predictions, one.lists(4)
+        with monkeypatch.context() as patch:
+            patch.setattr(nearest_raters, "_CELLS", 90)
+            many = fit(RATINGS, 2, item_blocks=3)
+            np.testing.assert_allclose(many.predictions, predictions, rtol=0, atol=1e-6)
+            assert many.lists(4) == lists
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -324,9 +321,8 @@ def test_reasons_are_choices(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rank_by", ["rating", "similarity"])
 @pytest.mark.parametrize("blocks", [1, 3])
 def test_reasons_are_the_neighbors_with_most_part_in_a_score(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: ModelName, rank_by: str, blocks: int
+    tmp_path: Path, name: ModelName, rank_by: str, blocks: int
 ) -> None:
-    monkeypatch.setattr(neighbor_lists, "_EXPLAINED", 50)
     how = {"similarity": "cosine", "aggregation": "weighted", "rank_by": rank_by}
     options = options_of(name, num_neighbors=6, **how)
     fitted = fitter(tmp_path, name, options)(RATINGS, blocks)
