@@ -21,29 +21,49 @@ def split_ratings(
 ) -> tuple[DataFrame, DataFrame]:
     """Return (train, test), both with the columns of `ratings`, as `options.split` asks.
 
-    `ratings` has one row a (user_id, item_id); `given_test` has its columns and is used by the
-    split `given` only. Both results are lazy and read `ratings` again. Small jobs run at once:
-    `temporal` brings a count a day and the one row of the cut to the driver, `leave_last` looks for
-    one time. Raises ConfigError where a split by time meets ratings none of which has a `rated_at`,
-    and where `given` has no test ratings.
+    Both read `ratings` again, as `with_is_test` does, which runs the same jobs and raises the same.
+    """
+    labelled = with_is_test(ratings, options, seed, given_test)
+    return labelled.filter("not is_test").drop("is_test"), labelled.filter("is_test").drop(
+        "is_test"
+    )
+
+
+def with_is_test(
+    ratings: DataFrame, options: EvaluationOptions, seed: int, given_test: DataFrame | None = None
+) -> DataFrame:
+    """Return the ratings of train and test with a column `is_test`, as `options.split` asks.
+
+    These are the rows of `ratings`, each once; with the split `given` those that are not in
+    `given_test`, and its own. `ratings` has one row a (user_id, item_id); `given_test` has its
+    columns and is used by that split only. The result is lazy and reads `ratings` again. Small jobs
+    run at once: `temporal` brings a count a day and the one row of the cut to the driver,
+    `leave_last` looks for one time. Raises ConfigError where a split by time meets ratings none of
+    which has a `rated_at`, and where `given` has no test ratings.
     """
     match options.split:
         case "random":
-            return _cut(ratings, _hash_share(seed) < options.test_share)
+            is_test = _hash_share(seed) < options.test_share
         case "temporal":
-            return _cut(ratings, _is_latest(ratings, options.test_share, seed))
+            is_test = _is_latest(ratings, options.test_share, seed)
         case "leave_last":
-            return _take_out(ratings, _last_of_each_user(ratings, seed))
+            last = _last_of_each_user(ratings, seed).withColumn("is_last", F.lit(True))
+            labelled = ratings.join(last, PAIR, "left")
+            return labelled.select(*ratings.columns, F.col("is_last").isNotNull().alias("is_test"))
         case "given":
             if given_test is None:
                 raise ConfigError(
                     'evaluation.split = "given", but there are no test ratings',
                     "name their file with --test FILE (inputs.test), or choose another split",
                 )
-            train, _ = _take_out(ratings, given_test.select(*PAIR))
-            return train, given_test.select(*ratings.columns)
+            train = ratings.join(given_test.select(*PAIR), PAIR, "left_anti")
+            train, test = (part.select(*ratings.columns) for part in (train, given_test))
+            return train.withColumn("is_test", F.lit(False)).unionAll(
+                test.withColumn("is_test", F.lit(True))
+            )
         case "none":
-            return ratings, ratings.filter(F.lit(False))
+            is_test = F.lit(False)
+    return ratings.withColumn("is_test", is_test)
 
 
 def validation_folds(
@@ -123,13 +143,6 @@ def _other_seed(seed: int, number: int) -> int:
 def _cut(ratings: DataFrame, is_test: Column) -> tuple[DataFrame, DataFrame]:
     """Cut by a condition that is never null."""
     return ratings.filter(~is_test), ratings.filter(is_test)
-
-
-def _take_out(ratings: DataFrame, pairs: DataFrame) -> tuple[DataFrame, DataFrame]:
-    """Cut by a table of test pairs (a shuffle, or a broadcast where the pairs are few)."""
-    train = ratings.join(pairs, PAIR, "left_anti").select(*ratings.columns)
-    test = ratings.join(pairs, PAIR, "left_semi").select(*ratings.columns)
-    return train, test
 
 
 def _pair_hash(seed: int) -> Column:

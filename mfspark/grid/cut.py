@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from mfspark.grid.block_store import BlockStore
-from mfspark.grid.layout import Blocks, GridLayout, TileSet, exact_strip
+from mfspark.grid.layout import Blocks, GridLayout, TileSet
+from mfspark.grid.packed_rows import packed_by_block, unpacked
 from mfspark.grid.runners import Runner
-from mfspark.kernels.arrays.tile import Array, Arrays, Numbers, Tile
+from mfspark.grid.strips import Selection, StripWriter
+from mfspark.kernels.arrays.tile import Array, Arrays
 from mfspark.schemas import Side
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 EPOCH = datetime(2010, 1, 1, tzinfo=UTC)
 """Times are cut as minutes after this, which float32 holds exactly from 1978 to 2041."""
+
+_TYPES = {"user_idx": "<i4", "item_idx": "<i4", "rating": "<f8"}
+_SPARK_TYPES = {"user_idx": "int", "item_idx": "int", "rating": "double"}
 
 
 def cut_frame(
@@ -38,32 +41,89 @@ def cut_frame(
     """Cut a DataFrame (user_idx, item_idx, rating) into tiles in a store that workers share.
 
     timed: cut its column rated_at too, see `TileSet.times`; exact: keep the ratings as float64 too,
-    see `TileSet.exact_values`. Shuffles the ratings once, by user
-    block; a task holds one strip (n_ratings / P ratings of 12 bytes, 20 with times, about three
-    times over). The tiles of the other side are transposed from these.
+    see `TileSet.exact_values`. Runs and holds what `cut_together` does.
     """
+    selections = [Selection(name, exact=exact)]
+    return cut_together(ratings, layout, selections, store, runner, timed=timed)[0]
+
+
+def cut_together(
+    ratings: DataFrame,
+    layout: GridLayout,
+    selections: Sequence[Selection],
+    store: BlockStore,
+    runner: Runner,
+    *,
+    timed: bool = False,
+) -> list[TileSet]:
+    """Cut a DataFrame (user_idx, item_idx, rating, is_test) once into several sets of tiles.
+
+    The column is_test (bool) is needed where a selection asks for it; timed: rated_at too. Reads
+    the ratings once and shuffles them once, by user block, packed. A task holds one strip
+    (n_ratings / P ratings of 16 bytes, 24 with times, about three times over).
+    """
+    n_blocks = layout.user_blocks
+    writer, types = StripWriter(selections, layout, store, timed), dict(_TYPES)
+    if timed:
+        types["minute"] = "<f8"
+    if any(selection.is_test is not None for selection in selections):
+        types["is_test"] = "?"
+
+    def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        block = _partition()  # which is exactly one block
+        numbers = json.dumps(writer.write(block, unpacked(batches, types)))
+        columns = {"block": pa.array([block], pa.int32()), "numbers": [numbers]}
+        yield pa.RecordBatch.from_pydict(columns)
+
+    packed = packed_by_block(_numbers_of(ratings, timed=timed), "user_idx", n_blocks, types)
+    found = packed.mapInArrow(write, "block int, numbers string").collect()
+    rows = sorted((row["block"], json.loads(row["numbers"])) for row in found)
+    if not rows:  # Spark does not run what it knows to be empty, such as a split without test
+        rows = [(p, writer.write(p, unpacked([], types))) for p in range(n_blocks)]
+    assert [block for block, _ in rows] == list(range(n_blocks)), "each block is cut exactly once"
+    return writer.finished([numbers for _, numbers in rows], runner)
+
+
+def _numbers_of(ratings: DataFrame, *, timed: bool) -> DataFrame:
+    """Return ratings with the columns that are cut, as they are packed."""
     from pyspark.sql import functions as F
 
-    n_blocks, cut = layout.user_blocks, _Cut(layout, name, store, timed, exact)
-    minutes = [(F.unix_seconds("rated_at") - int(EPOCH.timestamp())) / 60] if timed else []
-    numbers = (
-        ratings.select(
-            "user_idx",
-            "item_idx",
-            F.col("rating").cast("double").alias("rating"),
-            *(F.floor(minute).cast("double").alias("minute") for minute in minutes),
-            F.pmod("user_idx", F.lit(n_blocks)).alias("block"),
-        )
-        .repartitionById(n_blocks, "block")
-        .mapInArrow(cut.strip_of_partition, "block int, numbers string")
-        .collect()
+    numbers = ratings.withColumns(
+        {name: F.col(name).cast(kind) for name, kind in _SPARK_TYPES.items()}
     )
-    rows = sorted((row["block"], json.loads(row["numbers"])) for row in numbers)
-    if not rows:  # Spark does not run what it knows to be empty, such as a split without test
-        none = [np.empty(0, np.int64)] * (3 + timed)
-        rows = [(p, cut.strip(p, *none)) for p in range(n_blocks)]
-    assert [block for block, _ in rows] == list(range(n_blocks)), "each block is cut exactly once"
-    return cut.finished([numbers for _, numbers in rows], runner)
+    if not timed:
+        return numbers
+    minute = (F.unix_seconds("rated_at") - int(EPOCH.timestamp())) / 60
+    return numbers.withColumn("minute", F.floor(minute).cast("double"))
+
+
+def cut_arrays(
+    users: Array,
+    items: Array,
+    values: Array,
+    layout: GridLayout,
+    name: str,
+    store: BlockStore,
+    runner: Runner,
+    minutes: Array | None = None,
+    *,
+    exact: bool = False,
+) -> TileSet:
+    """Cut ratings given as arrays (n) of user index, item index, rating and, if known, minute.
+
+    exact: keep the ratings as float64 too, see `TileSet.exact_values`.
+    """
+    columns = {"user_idx": users, "item_idx": items, "rating": values}
+    if minutes is not None:
+        columns["minute"] = minutes
+    selections = [Selection(name, exact=exact)]
+    writer = StripWriter(selections, layout, store, timed=minutes is not None)
+    numbers = [
+        writer.write(p, {name: column[mask] for name, column in columns.items()})
+        for p in range(layout.user_blocks)
+        for mask in [users % layout.user_blocks == p]
+    ]
+    return writer.finished(numbers, runner)[0]
 
 
 def cut_factors(
@@ -101,121 +161,6 @@ def cut_factors(
     for block in set(range(n_blocks)) - found:  # Spark does not run what it knows to be empty
         store.put(blocks.references[block], _no_factors(layout.rows(side, block), rank))
     return blocks
-
-
-def cut_arrays(
-    users: Array,
-    items: Array,
-    values: Array,
-    layout: GridLayout,
-    name: str,
-    store: BlockStore,
-    runner: Runner,
-    minutes: Array | None = None,
-    *,
-    exact: bool = False,
-) -> TileSet:
-    """Cut ratings given as arrays (n) of user index, item index, rating and, if known, minute.
-
-    exact: keep the ratings as float64 too, see `TileSet.exact_values`.
-    """
-    columns = [users, items, values, *([] if minutes is None else [minutes])]
-    cut = _Cut(layout, name, store, timed=minutes is not None, exact=exact)
-    numbers = [
-        cut.strip(p, *(column[mask] for column in columns))
-        for p in range(layout.user_blocks)
-        for mask in [users % layout.user_blocks == p]
-    ]
-    return cut.finished(numbers, runner)
-
-
-@dataclass(frozen=True)
-class _Cut:
-    """Ratings being cut: where their tiles are put, and what is kept beside them."""
-
-    layout: GridLayout
-    name: str
-    store: BlockStore
-    timed: bool
-    exact: bool
-
-    def strip_of_partition(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Cut the ratings of this Spark partition, which is exactly one user block."""
-        block = _partition()
-        names = ["user_idx", "item_idx", "rating", *(["minute"] if self.timed else [])]
-        parts = [[batch[c].to_numpy(zero_copy_only=False) for c in names] for batch in batches]
-        empty = [np.empty(0, np.int32)] * 2 + [np.empty(0, np.float64)] * (len(names) - 2)
-        users, *others = (np.concatenate(c) for c in zip(empty, *parts, strict=True))
-        if len(users) and not (users % self.layout.user_blocks == block).all():
-            raise AssertionError(f"partition {block} holds ratings of another user block")
-        numbers = json.dumps(self.strip(block, users, *others))
-        columns = {"block": pa.array([block], pa.int32()), "numbers": [numbers]}
-        yield pa.RecordBatch.from_pydict(columns)
-
-    def strip(
-        self, p: int, users: Array, items: Array, values: Array, minutes: Array | None = None
-    ) -> Numbers:
-        """Keep the tiles of one user block and return count, sum and range of its ratings."""
-        order = np.lexsort((items, users))  # sums and tiles do not depend on the order of arrival
-        users, items, values = users[order], items[order], values[order].astype(np.float64)
-        self._put_tiles(self.name, p, users, items, values)
-        if self.exact:
-            self.store.put(exact_strip(self.name, p), {"values": values})
-        if minutes is not None:
-            self._put_tiles(f"{self.name}/times", p, users, items, minutes[order])
-        return {
-            "n": len(values),
-            "sum": float(values.sum()),
-            "squares": float(np.square(values).sum()),
-            "low": float(values.min(initial=np.inf)),
-            "high": float(values.max(initial=-np.inf)),
-        }
-
-    def _put_tiles(self, name: str, p: int, users: Array, items: Array, values: Array) -> None:
-        layout = self.layout
-        tiles: list[Arrays] = []
-        for q in range(layout.item_blocks):
-            mask = items % layout.item_blocks == q
-            tile = Tile.from_triples(
-                users[mask] // layout.user_blocks,
-                items[mask] // layout.item_blocks,
-                values[mask],
-                layout.rows("user", p),
-                layout.rows("item", q),
-            )
-            tiles.append(tile.arrays())
-        self.store.put(f"{name}/user/{p:04d}", *tiles)
-
-    def finished(self, numbers: list[Numbers], runner: Runner) -> TileSet:
-        """Add the tiles of the items and sum up."""
-        n = int(sum(part["n"] for part in numbers))
-        mean = sum(part["sum"] for part in numbers) / max(1, n)
-        square = sum(part["squares"] for part in numbers) / max(1, n)
-        variance = square - mean**2
-        tiles = TileSet(
-            self.name,
-            self.layout,
-            n_ratings=n,
-            mean=mean,
-            variance=variance if variance > 1e-9 * square else 0.0,  # else: rounding
-            low=min(part["low"] for part in numbers),
-            high=max(part["high"] for part in numbers),
-            timed=self.timed,
-            exact=self.exact,
-        )
-        transpose = partial(_transpose_strip, self.store, tiles)
-        runner.run(self.layout.item_blocks, transpose, f"transpose {self.name}")
-        return tiles
-
-
-def _transpose_strip(store: BlockStore, tiles: TileSet, q: int) -> Numbers:
-    for each in [tiles, tiles.times] if tiles.timed else [tiles]:
-        groups = [
-            Tile.from_arrays(store.get(each.strip("user", p), q)).transposed().arrays()
-            for p in range(each.layout.user_blocks)
-        ]
-        store.put(each.strip("item", q), *groups)
-    return {}
 
 
 def _no_factors(n: int, rank: int) -> Arrays:

@@ -12,10 +12,11 @@ from pyspark.sql import functions as F
 
 from mfspark.errors import InputError
 from mfspark.evaluation.relevance import choices_from, relevant_from
-from mfspark.evaluation.splits import PAIR, split_ratings
-from mfspark.grid.cut import cut_frame
+from mfspark.evaluation.splits import PAIR, with_is_test
+from mfspark.grid.cut import cut_together
 from mfspark.grid.layout import GridLayout, TileSet
 from mfspark.grid.runners import BlockReader, ReadEach
+from mfspark.grid.strips import Selection
 from mfspark.ingest.counts import kind_of
 from mfspark.ingest.readers.ratings import read_ratings
 from mfspark.ingest.report import IngestReport
@@ -29,6 +30,11 @@ from mfspark.tables.writer import write_arrow, write_list, write_table
 
 _FEWEST = 4  # blocks of ratings that are cut: tasks for four cores
 _PER_BLOCK = 1_250_000  # ratings a strip: 10 MB of tiles, some 50 MB while it is cut
+_SELECTIONS: dict[Subset, Selection] = {
+    "train": Selection("tiles/train", is_test=False),
+    "test": Selection("tiles/test", is_test=True, exact=True),  # metrics are of what was given
+    "all": Selection("tiles/all"),
+}
 
 
 @dataclass(frozen=True)
@@ -112,37 +118,58 @@ class Dataset:
 
     def ratings(self, subset: Subset) -> DataFrame:
         """Return the ratings of a subset with the columns of table `ratings`."""
-        ratings = self.read("ratings")
         if subset == "all":
-            return ratings
-        options, seed = self.context.config.evaluation, self.context.config.seed
-        given = self._given_test(ratings) if options.split == "given" else None
-        train, test = split_ratings(ratings, options, seed, given)
-        return train if subset == "train" else test
+            return self.read("ratings")
+        labelled = self._labelled()
+        return labelled.filter("is_test" if subset == "test" else "not is_test").drop("is_test")
 
     def tiles(self, subset: Subset) -> TileSet:
         """Return the tiles of a subset; they are cut when first asked for.
 
-        Raises InputError where the split leaves nothing to train on.
+        Train and test are cut together, with all ratings where those are needed too and are no
+        others than these. Raises InputError where the split leaves nothing to train on.
         """
         return self.context.once(cut_key(subset), lambda: Cut(self._cut(subset))).tiles
 
     def _cut(self, subset: Subset) -> TileSet:
-        context = self.context
-        place = f"tiles/{subset}", context.store, context.runner
-        tiles = cut_frame(
-            self.ratings(subset),
+        night, together = self.context.night, self._cut_with(subset)
+        frame = self.ratings("all") if together == ["all"] else self._labelled()
+        cut = cut_together(
+            frame,
             self.layout,
-            *place,
-            timed=context.config.models.uses_times,
-            exact=subset == "test",  # metrics are of ratings as they were given
+            [_SELECTIONS[each] for each in together],
+            self.context.store,
+            self.context.runner,
+            timed=self.context.config.models.uses_times,
         )
-        if subset != "test" and tiles.n_ratings == 0:
+        found = dict(zip(together, cut, strict=True))
+        usable = {each: tiles for each, tiles in found.items() if tiles.n_ratings or each == "test"}
+        if subset not in usable:
             raise InputError(
-                f"the split '{context.config.evaluation.split}' leaves no rating to train on",
+                f"the split '{self.context.config.evaluation.split}' leaves no rating to train on",
                 "choose another evaluation.split or a smaller evaluation.test_share",
             )
-        return tiles
+        for other, tiles in usable.items():
+            if other != subset and not night.finished(cut_key(other)):
+                night.finish(cut_key(other), Cut(tiles))
+        return found[subset]
+
+    def _cut_with(self, subset: Subset) -> list[Subset]:
+        """Return the subsets that are cut in one pass with this one, itself included.
+
+        With the split `given`, test ratings are as their files have them, and those of table
+        `ratings` may be others.
+        """
+        split = self.context.config.evaluation.split
+        if split in ("random", "temporal", "leave_last") and self.published == "all":
+            return ["train", "test", "all"]
+        return ["all"] if subset == "all" else ["train", "test"]
+
+    def _labelled(self) -> DataFrame:
+        """Return the ratings of train and test with a column `is_test`."""
+        ratings, config = self.read("ratings"), self.context.config
+        given = self._given_test(ratings) if config.evaluation.split == "given" else None
+        return with_is_test(ratings, config.evaluation, config.seed, given)
 
     def _given_test(self, ratings: DataFrame) -> DataFrame:
         """Return the pairs that stand in the test files, with the ratings that those give them.

@@ -137,3 +137,26 @@ def test_exact_ratings_are_kept_only_where_that_was_asked_for() -> None:
     grid = grid_of(stars(3, 9, 7, 0.5), 3, 2)
     with pytest.raises(ValueError, match="only tiles"):
         grid.tiles.exact_values(grid.store, 0)
+
+
+def test_strips_against_sorting_and_masks() -> None:
+    """Tiles and facts as they are defined: sort by user and item, take what meets in a tile."""
+    rng = np.random.default_rng(7)
+    ratings = Ratings.of_dense(
+        np.where(rng.random((23, 17)) < 0.5, rng.normal(size=(23, 17)), np.nan)
+    )
+    store, (P, Q) = MemoryStore(), (4, 3)
+    tiles = cut(ratings.shuffled(1), P, Q, "tiles", store)
+    sums = []
+    for p in range(P):
+        mine = ratings.take(ratings.users % P == p)  # by user and item already
+        sums.append(mine.values.sum())
+        for q in range(Q):
+            met = mine.take(mine.items % Q == q)
+            tile = tiles.tile(store, "user", p, q)
+            assert tile.rows.tolist() == (met.users // P).tolist()
+            assert tile.indices.tolist() == (met.items // Q).tolist()
+            assert tile.values.tolist() == met.values.astype(np.float32).tolist()
+            assert (tile.n_rows, tile.n_columns) == (len(range(p, 23, P)), len(range(q, 17, Q)))
+            assert [a.dtype.str for a in (tile.indptr, tile.indices)] == ["<i8", "<i4"]
+    assert tiles.mean == sum(sums) / len(ratings)

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from mfspark.config.models import (
     ALSOptions,
@@ -24,10 +25,11 @@ from mfspark.config.models import (
     TorchMFOptions,
 )
 from mfspark.grid.block_store import BlockStore, MemoryStore, ParquetStore
-from mfspark.grid.cut import EPOCH, cut_frame
+from mfspark.grid.cut import EPOCH, cut_frame, cut_together
 from mfspark.grid.grid import Grid
 from mfspark.grid.layout import GridLayout, TileSet
 from mfspark.grid.runners import InProcess, OnSpark, ReadEach
+from mfspark.grid.strips import Selection
 from mfspark.grid.training import Algorithm, Checkpoint, State, train, train_in_one_task
 from mfspark.kernels.arrays.tile import Arrays
 from mfspark.models.bayesian.bayesian_mf import BayesianMF
@@ -117,6 +119,25 @@ def test_cut_frame_keeps_ratings_exactly(spark: SparkSession, tmp_path: Path) ->
     for block in range(P):
         mine = ratings.dense[layout.indices("user", block)]
         assert tiles.exact_values(store, block).tolist() == mine[~np.isnan(mine)].tolist()
+
+
+def test_selections_cut_together_are_those_cut_alone(spark: SparkSession, tmp_path: Path) -> None:
+    """Sums included, to the last bit, of ratings whose sums depend on their order."""
+    rng = np.random.default_rng(1)
+    ratings = replace(RATINGS, values=RATINGS.values + rng.normal(size=len(RATINGS)))
+    frame = frame_of(spark, ratings, 3).withColumn("is_test", F.expr("item_idx % 3 = 0"))
+    store, memory = ParquetStore(PosixStorage(str(tmp_path)), "blocks"), MemoryStore()
+    layout = GridLayout(ratings.n_users, ratings.n_items, P, Q)
+    runner = OnSpark(spark, PosixStorage(str(tmp_path)))
+    names = {"train": False, "test": True, "all": None}
+    selections = [Selection(name, is_test) for name, is_test in names.items()]
+    sets = cut_together(frame, layout, selections, store, runner, timed=True)
+    is_test = ratings.items % 3 == 0
+    masks = {"train": ~is_test, "test": is_test, "all": np.ones(len(ratings), bool)}
+    for tiles, (name, mask) in zip(sets, masks.items(), strict=True):
+        expected = cut(ratings.take(mask), P, Q, name, memory)
+        assert tiles == expected
+        assert all_tiles(tiles, store) == all_tiles(expected, memory)
 
 
 def test_cut_frame_of_no_ratings(spark: SparkSession, tmp_path: Path) -> None:

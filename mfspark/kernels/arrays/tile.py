@@ -16,6 +16,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mfspark.kernels.arrays.ordering import order_of_pairs
+
 Array = NDArray[Any]
 """Of the shape and type that each docstring gives."""
 Arrays = dict[str, Array]
@@ -96,15 +98,18 @@ class Tile:
         cls, rows: Array, columns: Array, values: Array, n_rows: int, n_columns: int
     ) -> Tile:
         """Build a tile from ratings in any order; each (row, column) may occur once."""
-        order = np.lexsort((columns, rows))
+        order = order_of_pairs(rows, columns, n_rows, n_columns)
+        rows, columns, values = (np.asarray(each)[order] for each in (rows, columns, values))
+        return cls.from_sorted(rows, columns, values, n_rows, n_columns)
+
+    @classmethod
+    def from_sorted(
+        cls, rows: Array, columns: Array, values: Array, n_rows: int, n_columns: int
+    ) -> Tile:
+        """Build a tile from ratings in the order of rows and, in each, of columns."""
         indptr = np.zeros(n_rows + 1, np.int64)
         np.cumsum(np.bincount(rows, minlength=n_rows), out=indptr[1:])
-        return cls(
-            indptr,
-            np.asarray(columns)[order].astype(np.int32),
-            np.asarray(values)[order].astype(np.float32),
-            n_columns,
-        )
+        return cls(indptr, columns.astype(np.int32), values.astype(np.float32), n_columns)
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Tile:

@@ -1,0 +1,93 @@
+"""Rows brought to the task of their block, packed: few rows of bytes instead of many of numbers.
+
+Each task that reads rows gathers them, orders them by block, and gives one row a block, whose
+columns hold the bytes of arrays. Spark shuffles those:
+
+    user_idx  rating  block          block  user_idx        rating
+    4         3.0     0              0      [4, 2] int32    [3.0, 5.0] float64
+    1         4.0     1         ->   1      [1] int32       [4.0] float64
+    2         5.0     0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from mfspark.kernels.arrays.ordering import order_of
+from mfspark.kernels.arrays.tile import Arrays
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+_ROWS = 1 << 20
+"""Rows packed at once: a task that reads holds so many, some 30 bytes each, twice."""
+
+ColumnTypes = Mapping[str, str]
+"""The columns of rows by name, with their numpy types."""
+
+
+def packed_by_block(frame: DataFrame, by: str, n_blocks: int, types: ColumnTypes) -> DataFrame:
+    """Return rows packed by block, in n_blocks partitions: each has the rows of one block.
+
+    Row i of column `by` belongs to block i mod n_blocks. Shuffles the bytes once. Columns must have
+    no nulls, other than of floating point. Read each partition by `unpacked`.
+    """
+
+    def pack(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for arrays in _gathered(batches, types):
+            yield _packed(arrays, arrays[by] % n_blocks, n_blocks)
+
+    schema = ", ".join(["block int", *(f"{name} binary" for name in types)])
+    return frame.select(*types).mapInArrow(pack, schema).repartitionById(n_blocks, "block")
+
+
+def unpacked(batches: Iterable[pa.RecordBatch], types: ColumnTypes) -> Arrays:
+    """Return the arrays (n) of one partition of packed rows, one after the other as they come."""
+    parts: dict[str, list[np.ndarray]] = {name: [np.empty(0, types[name])] for name in types}
+    for batch in batches:
+        for name, dtype in types.items():
+            # Zero-copy: the arrays keep the batch's memory until they are put together.
+            parts[name] += [np.frombuffer(row.as_buffer(), dtype) for row in batch[name]]
+    return {name: np.concatenate(arrays) for name, arrays in parts.items()}
+
+
+def _gathered(batches: Iterable[pa.RecordBatch], types: ColumnTypes) -> Iterator[Arrays]:
+    """Put batches together until they have _ROWS rows."""
+    waiting: list[pa.RecordBatch] = []
+    n = 0
+    for batch in batches:
+        waiting.append(batch)
+        n += batch.num_rows
+        if n >= _ROWS:
+            yield _arrays(waiting, types)
+            waiting, n = [], 0
+    if n:
+        yield _arrays(waiting, types)
+
+
+def _arrays(batches: list[pa.RecordBatch], types: ColumnTypes) -> Arrays:
+    return {
+        name: np.concatenate([batch[name].to_numpy(zero_copy_only=False) for batch in batches])
+        .astype(dtype, copy=False)
+        for name, dtype in types.items()
+    }  # fmt: skip
+
+
+def _packed(arrays: Arrays, blocks: np.ndarray, n_blocks: int) -> pa.RecordBatch:
+    """Return one row for each block that has any."""
+    order = order_of(blocks, n_blocks)
+    counts = np.bincount(blocks, minlength=n_blocks)
+    present = np.flatnonzero(counts)
+    ends = np.concatenate([[0], np.cumsum(counts[present])])
+    columns = {"block": pa.array(present, pa.int32())}
+    for name, array in arrays.items():
+        offsets = pa.py_buffer((ends * array.itemsize).astype(np.int32))
+        data = pa.py_buffer(array[order])
+        columns[name] = pa.BinaryArray.from_buffers(
+            pa.binary(), len(present), [None, offsets, data]
+        )
+    return pa.RecordBatch.from_pydict(columns)
