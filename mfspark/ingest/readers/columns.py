@@ -27,6 +27,7 @@ from mfspark.ingest.readers.shapes.guesses import (
 from mfspark.ingest.readers.shapes.header import find_header
 from mfspark.ingest.readers.shapes.long import LongColumns
 from mfspark.ingest.readers.shapes.names import (
+    NO_PARTS,
     TIERS,
     UNSURE,
     best_named,
@@ -189,14 +190,15 @@ def _by_values(
     if all(part in guess for part in PARTS):
         user, item, rating = (sample.columns[guess[part]] for part in PARTS)
         rest = left_over(sample, guess)
-        others = [sample.columns[i] for i in without_times(sample, rest)]
+        others = without_times(sample, rest)
+        rivals = [] if missing else rest
+        may_be_ids = [i for i in rivals if i in others and not _is_named(sample.names, i, NO_PARTS)]
         long = Long(
             user,
             item,
             rating,
-            others,
-            () if missing else [sample.columns[i] for i in rest],
-            _n_columns(sample),
+            *([sample.columns[i] for i in some] for some in (others, rivals, may_be_ids)),
+            n_columns=_n_columns(sample),
             guessed=tuple(missing),
         )
     if sample.names or len(sample.columns) > MOST_LONG_COLUMNS:

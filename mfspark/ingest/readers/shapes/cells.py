@@ -54,6 +54,12 @@ class Cells:
         return all(_CODE.fullmatch(text) for text in self.filled)
 
     @cached_property
+    def are_whole_numbers(self) -> bool:
+        """Whether they are whole numbers from 0 on, as ids are."""
+        whole = bool((self.values >= 0).all()) and not self.has_fractions
+        return whole and 0 < len(self.values) == len(self.filled)
+
+    @cached_property
     def n_distinct(self) -> int:
         """Number of different cells."""
         return len(set(self.filled))

@@ -34,6 +34,8 @@ class Long:
     """The columns left over, times aside."""
     rivals: Sequence[Cells] = ()
     """Columns that may be the user as well as the one called `name`."""
+    may_be_ids: Sequence[Cells] = ()
+    """Those of them whose names do not deny it, times aside."""
     n_columns: int = 3
     """Number of columns without names; 3 where they have names or the fourth is a time."""
     guessed: Sequence[str] = ()
@@ -62,12 +64,20 @@ class Long:
         )
 
     @property
-    def has_codes_beside_names(self) -> bool:
-        """Whether users are names, and more codes than names come again in another column."""
+    def has_ids_beside_names(self) -> bool:
+        """Whether users are names, and more ids than names come again in another column.
+
+        Ages and zip codes are fewer than the people. What goes with the item (a film's year) is no
+        id of a user, who rates an item once.
+        """
         if self.user.are_codes:
             return False
         codes = [c for c in self.others if c.are_codes and not c.mostly_numbers]
-        return any(self.user.n_distinct < c.n_distinct < len(c.filled) for c in codes)
+        numbers = [c for c in self.may_be_ids if c.are_whole_numbers]
+        return any(
+            self.user.n_distinct < c.n_distinct < len(c.filled) and not _goes_with(c, self.item)
+            for c in (*codes, *numbers)
+        )
 
     @property
     def rates_one_side_alone(self) -> bool:
@@ -99,6 +109,13 @@ def _has_one_rating_each(side: Cells, rating: Cells) -> bool:
     return len(pairs) == side.n_distinct and again > 0 and commonest**again < _CHANCE
 
 
+def _goes_with(column: Cells, item: Cells) -> bool:
+    """Return whether one value goes with each item, and items come again."""
+    pairs = [pair for pair in zip(item.texts, column.texts, strict=True) if all(pair)]
+    n_items = len({item for item, _ in pairs})
+    return len(set(pairs)) == n_items < len(pairs)
+
+
 def _share_of_pairs(user: Cells, item: Cells) -> float:
     pairs = list(zip(user.texts, item.texts, strict=True))
     return len(set(pairs)) / len(pairs) if len(pairs) >= _ROWS else 1.0
@@ -127,7 +144,7 @@ LONG: tuple[tuple[str, int, Callable[[Long], bool]], ...] = (
     (
         "its users are names, and another column may be their ids",
         FATAL,
-        lambda t: t.has_codes_beside_names,
+        lambda t: t.has_ids_beside_names,
     ),
     ("no user comes again, and its items may be ratings", FATAL, lambda t: t.one_row_a_user),
     ("no user comes again, and columns are left over", FATAL, lambda t: t.describes_users),

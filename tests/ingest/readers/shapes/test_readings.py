@@ -399,6 +399,34 @@ def test_codes_beside_a_few_names_may_be_the_users(read, ratings_of, file, names
         assert {user for user, *_ in ratings_of(read(path))} == set(people)
 
 
+@pytest.mark.parametrize(
+    ("names", "column", "number", "asked"),
+    [
+        (3, "col7", lambda k: k % 10, True),  # the users, or how often they saw it
+        (3, "col7", lambda k: k % 3 + 30, False),  # ages
+        (3, "col7", lambda k: k % 14 + 60, False),  # lengths of the films
+        (3, "col7", lambda k: f"tt{k % 14}", False),  # ids of theirs
+        (3, "col7", lambda k: k, False),  # of the row
+        (3, "col7", lambda k: k % 10 / 2, False),
+        (3, "votes", lambda k: k % 10, False),
+        (21, "col7", lambda k: k % 10, False),
+    ],
+)
+def test_whole_numbers_beside_a_few_names_may_be_the_users(
+    read, ratings_of, file, names, column, number, asked
+):
+    people = [f"Person {'abcdefghijklmnopqrstu'[k % names]}" for k in range(42)]
+    rows = [(number(k), f"p{k % 14}", k % 5 + 0.5, people[k], k * 7.5) for k in range(42)]
+    path = file("t.csv", table([f"{column},product,score,name,cost"], rows))
+    named = {"columns": InputColumns(user="name")}
+    if asked:
+        with pytest.raises(InputError, match="another column may be their ids") as raised:
+            read(path)
+        assert "--set ingest.columns.user=col7" in raised.value.hint
+    for options in [named] if asked else [{}, named]:
+        assert {user for user, *_ in ratings_of(read(path, **options))} == set(people)
+
+
 @pytest.mark.faults
 @settings(max_examples=rounds(2000, 20_000), deadline=None)
 @given(seed=st.integers(0, 2**40), wide=st.booleans())
