@@ -133,7 +133,8 @@ class GridOptions(Section):
     """How ratings are cut into tiles (see docs/grid.md)."""
 
     engine: Literal["auto", "one_task", "spark"] = "auto"
-    """`auto`: a training loop is one task up to `one_task_ratings`, beyond a Spark job a sweep."""
+    """`auto`: a training loop is one task up to `one_task_ratings`, beyond a Spark job a sweep; a
+    small night stays in one process, where all tasks would run on its machine anyway."""
     blocks: Annotated[int, Field(ge=0, le=4096)] = 0
     """Blocks of users and of items; 0 means chosen by size."""
     one_task_ratings: Annotated[int, Field(ge=0)] = 0
