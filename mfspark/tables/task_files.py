@@ -88,20 +88,22 @@ def write_files(
     rows_of: RowsOf = iter,
     *,
     hand_few: bool = False,
+    size: int | None = None,
 ) -> Written:
     """Write a frame below a key as Parquet, a file a task; one job.
 
     rows_of: makes the rows in the task that writes them; otherwise they are those of the frame.
-    hand_few: tasks that have few rows write no file, and hand them to the driver.
+    hand_few: tasks that have few rows write no file, and hand them to the driver. size: rows a row
+    group, if not the usual ones.
     """
-    size, most, few_tasks = ROWS_A_GROUP, FEW_BYTES if hand_few else -1, FEW_TASKS
+    group, most, few_tasks = size or ROWS_A_GROUP, FEW_BYTES if hand_few else -1, FEW_TASKS
 
     def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from pyspark import TaskContext
 
         context = TaskContext.get()
         number = context.partitionId() if context else 0
-        groups = _row_groups(rows_of(batches), schema, size)
+        groups = _row_groups(rows_of(batches), schema, group)
         first = list(islice(groups, 2))
         if not first:
             return

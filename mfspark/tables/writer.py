@@ -14,6 +14,7 @@ from mfspark.schemas import SORTED_BY, IdTypes, check_schema, spark_schema, tabl
 from mfspark.tables.manifest import FileEntry, TableEntry
 from mfspark.tables.nearby import nearby
 from mfspark.tables.night import Night
+from mfspark.tables.ranges import ROWS_IN_ORDER, InOrder, ranges_of
 from mfspark.tables.spark_types import arrow_schema
 from mfspark.tables.task_files import (
     RowsOf,
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
 DRIVER_BYTES, DRIVER_ROWS = 32 * 2**20, 4_000_000
 """Tables up to this compressed size and length are sorted in the driver's memory, into one file."""
-BYTES_A_FILE = 128 * 2**20
+BYTES_A_FILE, ROWS_A_FILE = 128 * 2**20, 2_500_000
+"""Of larger tables: a task that sorts a file holds all of it, a few hundred MB."""
 
 
 def write_table(
@@ -38,32 +40,36 @@ def write_table(
 ) -> int:
     """Write a table of a night, sorted by `schemas.SORTED_BY`, and return its rows.
 
-    rows_of: makes the table's rows of the frame's, in the tasks that write them.
+    rows_of: makes the table's rows of the frame's, in the tasks that write them; the rows of a task
+    fit its memory.
 
     `df` runs exactly once: its rows are first written as they come, since range partitioning would
     run it a second time for its sample; tasks with few rows hand them to the driver. Small tables
-    are then sorted in the driver's memory (a few hundred MB at most); larger ones by one range
-    shuffle of what was written. The table is what the night then lists; an earlier one of the same
-    night is replaced.
+    are then sorted in the driver's memory (a few hundred MB at most); larger ones by ranges: what
+    tasks made by tasks again, frames by one range shuffle. The table is what the night then lists;
+    an earlier one of the same night is replaced.
 
     Raises SchemaError with all differences before anything runs, RefusedError for a published run,
     ConfigError where the driver does not see what tasks wrote.
     """
-    schema = table_schema(table, ids)
+    schema, made, size = table_schema(table, ids), iter, None
     if rows_of is None:
         check_schema(arrow_schema(df.schema), table, ids)
-        df, rows_of = df.select(*schema.names), iter
+        df = df.select(*schema.names)
+    else:
+        made, size = InOrder(rows_of, schema, SORTED_BY[table]), ROWS_IN_ORDER
     _check_unpublished(night)
 
     storage, unsorted = nearby(df.sparkSession, night.storage), night.scratch("writing", table)
-    written = write_files(df, storage, unsorted, schema, rows_of, hand_few=True)
+    written = write_files(df, storage, unsorted, schema, made, hand_few=True, size=size)
     night.drop_table(table)  # now, as the frame may have read it
     fits = written.bytes <= DRIVER_BYTES and written.rows <= DRIVER_ROWS
     small = fits or not written.rows
     if small:
         entries = [_write_sorted(read_back(written, schema), night, table)]
     else:
-        entries = _write_by_range(df, written, night, table, ids)
+        n_files = math.ceil(max(written.bytes / BYTES_A_FILE, written.rows / ROWS_A_FILE))
+        entries = _write_by_range(df, written, night, table, ids, n_files, is_made=bool(rows_of))
     rows = _list(night, table, schema, entries)
     if rows != written.rows:
         raise MfsparkError(
@@ -106,22 +112,36 @@ def _write_sorted(rows: pa.Table, night: Night, table: str) -> FileEntry:
 
 
 def _write_by_range(
-    df: DataFrame, written: Written, night: Night, table: str, ids: IdTypes
+    df: DataFrame,
+    written: Written,
+    night: Night,
+    table: str,
+    ids: IdTypes,
+    n_files: int,
+    *,
+    is_made: bool,
 ) -> Sequence[FileEntry]:
-    """Sort a large table: one shuffle by ranges of its first sort column, 128 MiB a file."""
+    """Sort a large table, a file for each range of its first sort column.
+
+    Tasks sort what tasks made; a frame, whose rows may be too many for one, takes a range shuffle.
+    """
     from pyspark.sql import functions as F
 
-    storage, schema = night.storage, table_schema(table, ids)
+    spark, schema, by = df.sparkSession, table_schema(table, ids), SORTED_BY[table]
     check_seen(written)
     files = written.files
     if written.few:
         few = write_rows(pa.concat_tables(written.few), written.storage, written.place)
         files = replace(files, keys=(*files.keys, f"{written.place}/{few.name}"))
-    frame = read_files(df.sparkSession, files, spark_schema(table, ids))
-    first, by = SORTED_BY[table][0], [F.col(c).asc_nulls_last() for c in SORTED_BY[table]]
-    n_files = math.ceil(written.bytes / BYTES_A_FILE)
-    in_order = frame.repartitionByRange(n_files, first).sortWithinPartitions(*by)
-    ordered = write_files(in_order, storage, night.table_key(table), schema)
+    rows_of: RowsOf = iter
+    if is_made:
+        rows_of = ranges = ranges_of(files, by, n_files)
+        in_order = spark.range(0, len(ranges.starts), 1, len(ranges.starts))
+    else:
+        frame = read_files(spark, files, spark_schema(table, ids))
+        ranged = frame.repartitionByRange(n_files, by[0])
+        in_order = ranged.sortWithinPartitions(*(F.col(c).asc_nulls_last() for c in by))
+    ordered = write_files(in_order, night.storage, night.table_key(table), schema, rows_of)
     check_seen(ordered)
     return ordered.entries
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,15 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from mfspark.errors import ConfigError, MfsparkError, RefusedError, SchemaError
-from mfspark.schemas import SORTED_BY, IdTypes, check_schema, spark_schema, table_names
+from mfspark.schemas import (
+    SORTED_BY,
+    IdType,
+    IdTypes,
+    check_schema,
+    spark_schema,
+    table_names,
+    table_schema,
+)
 from mfspark.storage.posix import PosixStorage
 from mfspark.tables import task_files, writer
 from mfspark.tables.frame_scratch import FrameScratch
@@ -91,6 +100,39 @@ def test_one_users_list_lies_in_one_row_group(
     assert 1 <= len(holding) <= 2, "statistics leave one group, or two where a list is cut"
     found = ds.dataset(table_dir(night, "top_n")).to_table(filter=ds.field("user_id") == 777)
     assert found.num_rows == 10
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("kind", ["integer", "string"])
+def test_what_tasks_make_is_ordered_as_frames_are(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: IdType
+) -> None:
+    """Of 400 users, a third of whom have no neighbors; the rows of a task are in no order."""
+    monkeypatch.setattr(writer, "ROWS_A_FILE", 500)
+    monkeypatch.setattr(writer, "ROWS_IN_ORDER", 40)
+    ids = IdTypes(kind, kind)
+    schema = table_schema("user_neighbors", ids)
+
+    def made_of(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for number in (n for batch in batches for n in batch["id"].to_pylist()):
+            users = [u for u in range(399, -1, -1) if u % 5 == number and u % 3]
+            rows = [(u, u + rank, rank, 1 / rank, rank) for u in users for rank in (2, 3, 1)]
+            yield pa.record_batch(
+                [
+                    pa.array(column).cast(field.type)
+                    for column, field in zip(zip(*rows, strict=True), schema, strict=True)
+                ],
+                schema=schema,
+            )
+
+    night = made.begin(tmp_path, 1.0)
+    assert write_table(spark.range(0, 5, 1, 5), night, "user_neighbors", ids, made_of) == 798
+    files = night.files("user_neighbors")
+    found = pq.read_table(files.paths).select(["user_id", "rank", "neighbor_user_id"])
+    as_id = int if kind == "integer" else str
+    expected = [(as_id(u), r, as_id(u + r)) for u in range(400) if u % 3 for r in (1, 2, 3)]
+    assert list(zip(*found.to_pydict().values(), strict=True)) == sorted(expected)
+    assert len(files.keys) == (1 if writer.DRIVER_ROWS > 0 else 2)
 
 
 @pytest.mark.usefixtures("way")
