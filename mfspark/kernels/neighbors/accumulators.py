@@ -102,25 +102,24 @@ def rank(
     seen: indptr and indices of the items that are left out; eligible bool (items); found: indices
     and scores (users, n) of empty lists, in place.
     """
-    n_items, summed, min_k = len(eligible), rule[0], rule[2]
-    totals: Array = np.full(n_items, np.nan)
-    weights: Array = np.zeros(n_items)
-    counts, touched = np.zeros(n_items, np.int32), np.empty(n_items + 1, np.uint32)
-    sums = totals, weights, counts
+    n_items, min_k = len(eligible), rule[2]
+    sums, counts = np.zeros((n_items, 2)), np.zeros(n_items, np.int32)
+    touched = np.empty(n_items + 1, np.uint32)
     for user in range(len(found[0])):
-        n = _add_up(user, left, right, weights_left, not summed, min_k > 1, sums, touched)
+        n = _add_up(user, left, right, weights_left, min_k > 1, sums, counts, touched)
         for e in range(seen[0][user], seen[0][user + 1]):
-            totals[seen[1][e]] = np.nan
+            if sums[seen[1][e], 1] > 0.0:
+                sums[seen[1][e], 0] = np.nan  # is no score that passes the bar
         listed, scores, length = found[0][user], found[1][user], 0
         bar = -np.inf
         for t in range(n):
             i = touched[t]
-            score = _score(float(totals[i]), float(weights[i]), user, i, rule, levels)
-            totals[i] = np.nan
+            score = _score(sums[i, 0], sums[i, 1], user, i, rule, levels)
             if score >= bar and eligible[i] and (min_k == 1 or counts[i] >= min_k):
                 length = _insert(listed, scores, length, i, score)
                 if length == len(scores):
                     bar = scores[length - 1]
+            sums[i, 0], sums[i, 1], counts[i] = 0.0, 0.0, 0
 
 
 @compiled
@@ -129,33 +128,30 @@ def _add_up(
     left: Rows,
     right: Rows,
     weights_left: bool,
-    weighing: bool,
     counting: bool,
-    sums: tuple[Array, Array, Array],
+    sums: Array,
+    counts: Array,
     touched: Array,
 ) -> int:
     """Add up all cells of a user; return how many `touched` begins with.
 
-    sums: sum w z (items), which is NaN at first, and sum w and the number of neighbors, if those
-    are asked for: whatever they are at first.
+    sums float64 (items, 2): sum w z and sum w; counts int32 (items), if they are asked for; both
+    are 0 before.
     """
     starts, ends, neighbors, factors = left
     right_starts, right_ends, items, right_factors = right
-    totals, weights, counts = sums
     n = np.uint64(0)
     for e in range(starts[user], ends[user]):
         y, x = neighbors[e], factors[e]
         # Unsigned numbers spare the question whether an index counts from the end.
         for f in range(np.uint64(right_starts[y]), np.uint64(right_ends[y])):
             i, z = np.uint32(items[f]), right_factors[f]
-            new = np.isnan(totals[i])
             touched[n] = i  # written over by the next one if it is not new: no branch
-            n += np.uint64(new)
-            totals[i] = (0.0 if new else totals[i]) + x * z
-            if weighing:
-                weights[i] = (0.0 if new else weights[i]) + (x if weights_left else z)
+            n += np.uint64(sums[i, 1] == 0.0)
+            sums[i, 0] += x * z
+            sums[i, 1] += x if weights_left else z
             if counting:
-                counts[i] = (0 if new else counts[i]) + 1
+                counts[i] += 1
     return int(n)
 
 
