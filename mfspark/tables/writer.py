@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -19,7 +18,7 @@ from mfspark.tables.task_files import (
     Written,
     check_seen,
     read_back,
-    read_files,
+    read_written,
     write_files,
     write_rows,
 )
@@ -27,8 +26,6 @@ from mfspark.tables.task_files import (
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-DRIVER_BYTES, DRIVER_ROWS = 32 * 2**20, 4_000_000
-"""Tables up to this compressed size and length are sorted in the driver's memory, into one file."""
 BYTES_A_FILE = 128 * 2**20
 
 
@@ -51,8 +48,7 @@ def write_table(df: DataFrame, night: Night, table: str, ids: IdTypes) -> int:
     unsorted = night.scratch("writing", table)
     written = write_files(df.select(*schema.names), storage, unsorted, schema, hand_few=True)
     night.drop_table(table)  # now, as the frame may have read it
-    fits = written.bytes <= DRIVER_BYTES and written.rows <= DRIVER_ROWS
-    small = fits or not written.rows
+    small = written.fits_driver or not written.rows
     if small:
         entries = [_write_sorted(read_back(written, schema), night, table)]
     else:
@@ -100,12 +96,7 @@ def _write_by_range(
     from pyspark.sql import functions as F
 
     storage, schema = night.storage, table_schema(table, ids)
-    check_seen(written)
-    files = written.files
-    if written.few:
-        few = write_rows(pa.concat_tables(written.few), written.storage, written.place)
-        files = replace(files, keys=(*files.keys, f"{written.place}/{few.name}"))
-    frame = read_files(df.sparkSession, files, spark_schema(table, ids))
+    frame = read_written(df.sparkSession, written, spark_schema(table, ids))
     first, by = SORTED_BY[table][0], [F.col(c).asc_nulls_last() for c in SORTED_BY[table]]
     n_files = math.ceil(written.bytes / BYTES_A_FILE)
     in_order = frame.repartitionByRange(n_files, first).sortWithinPartitions(*by)

@@ -30,7 +30,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     Limits below any size force the ones for large tables.
     """
     if request.param.startswith("spark"):
-        monkeypatch.setattr(writer, "DRIVER_ROWS", -1)
+        monkeypatch.setattr(task_files, "DRIVER_ROWS", -1)
     if request.param.endswith("files"):
         monkeypatch.setattr(task_files, "FEW_BYTES", -1)
     if request.param.endswith("both"):
