@@ -105,7 +105,7 @@ class StripWriter:
         sets = [self._summed(*each) for each in zip(self.selections, by_selection, strict=True)]
         if not self._has_all_users:
             transpose = _Transpose(self.store, sets)
-            names = ", ".join(tiles.name for tiles in sets)
+            names = " and ".join(tiles.name for tiles in sets)
             runner.run(transpose.n_tasks, transpose, f"transpose {names}")
         return sets
 

@@ -73,12 +73,12 @@ def number_ids(
 
     `ids` has one column `id` without repeats or nulls. Ids of the base run, `base` (id, idx), keep
     their number whether they occur or not; new ones follow in sorted order, integers by value.
-    Sorts and shuffles the new ids, keeps them in scratch, and numbers them by their place in what
-    was written, so that a retried task changes nothing.
+    Keeps the new ids in scratch and numbers them by their place in order, so that a retried task
+    changes nothing. They are sorted by the driver while they are few, else by a shuffle.
     Raises InputError above 2^31 - 1 ids.
     """
     new = ids.select("id").join(base, "id", "left_anti") if base is not None else ids
-    written, n = scratch.keep_in_order(new.select("id").orderBy("id"), name)
+    written, n = scratch.keep_in_order(new.select("id"), "id", name)
     first = _next_index(base)
     if first + n > MAX_INDEX:
         raise InputError(

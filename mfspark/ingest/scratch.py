@@ -15,6 +15,9 @@ class Scratch(Protocol):
         """Write a frame, once, and return it as it is read back."""
         ...
 
-    def keep_in_order(self, frame: DataFrame, name: str) -> tuple[DataFrame, int]:
-        """Write a sorted frame, and return it with each row's `position` (long), and its rows."""
+    def keep_in_order(self, frame: DataFrame, by: str, name: str) -> tuple[DataFrame, int]:
+        """Write a frame, once, and return it with each row's `position` (long) by a column.
+
+        Also returns how many rows there are.
+        """
         ...

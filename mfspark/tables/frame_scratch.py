@@ -7,13 +7,24 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mfspark.errors import MfsparkError
 from mfspark.storage.protocol import Storage
 from mfspark.tables.spark_types import arrow_schema
-from mfspark.tables.task_files import Written, check_seen, read_by_tasks, read_files, write_files
+from mfspark.tables.table_files import TableFiles
+from mfspark.tables.task_files import (
+    Written,
+    all_files,
+    check_seen,
+    read_back,
+    read_by_tasks,
+    read_files,
+    write_files,
+    write_rows,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -35,14 +46,30 @@ class FrameScratch:
         _write_by_spark(frame, place)
         return frame.sparkSession.read.schema(frame.schema).parquet(f"file://{place}")
 
-    def keep_in_order(self, frame: DataFrame, name: str) -> tuple[DataFrame, int]:
-        """Write a sorted frame, and return it with each row's `position` (long), and its rows.
+    def keep_in_order(self, frame: DataFrame, by: str, name: str) -> tuple[DataFrame, int]:
+        """Write a frame, once, and return it with each row's `position` (long), and its rows.
 
-        Both writers name the files in the order of their rows.
+        What is written fits the driver mostly: then one job does. Otherwise the rows are sorted by
+        a range shuffle, and numbered by their place: both writers name files in their order.
         """
+        spark, schema = frame.sparkSession, frame.schema
+        written = write_files(
+            frame,
+            self.storage,
+            f"{self.place}/{name}_as_they_come",
+            arrow_schema(schema),
+            hand_few=True,
+        )
+        if written.fits_driver:
+            rows = read_back(written, arrow_schema(schema)).sort_by(by)
+            rows = rows.append_column("position", pa.array(np.arange(rows.num_rows)))
+            one = write_rows(rows, self.storage, f"{self.place}/{name}")
+            files = TableFiles(self.storage, (f"{self.place}/{name}/{one.name}",))
+            return read_files(spark, files, _with_position(schema)), rows.num_rows
+        in_order = read_files(spark, all_files(written), schema).orderBy(by)
         if self._local(name) is None:
-            return _numbered(frame.sparkSession, self._write(frame, name), frame.schema)
-        return _numbered_by_spark(self.keep(frame, name))
+            return _numbered(spark, self._write(in_order, name), schema)
+        return _numbered_by_spark(self.keep(in_order, name))
 
     def _local(self, name: str) -> Path | None:
         return self.storage.local(f"{self.place}/{name}")
@@ -76,8 +103,6 @@ def _write_by_spark(frame: DataFrame, place: Path) -> None:
 
 def _numbered(spark: SparkSession, written: Written, schema: StructType) -> tuple[DataFrame, int]:
     """Read files by tasks, with a column `position`."""
-    from pyspark.sql.types import LongType, StructField, StructType
-
     offsets = list(accumulate((file.rows for file in written.entries), initial=0))
 
     def place(number: int, batch: pa.RecordBatch, row: int) -> pa.RecordBatch:
@@ -85,8 +110,14 @@ def _numbered(spark: SparkSession, written: Written, schema: StructType) -> tupl
         position = pa.array(range(first, first + batch.num_rows), pa.int64())
         return batch.append_column("position", position)
 
-    with_position = StructType([*schema.fields, StructField("position", LongType())])
+    with_position = _with_position(schema)
     return read_by_tasks(spark, written.files, schema.names, with_position, place), offsets[-1]
+
+
+def _with_position(schema: StructType) -> StructType:
+    from pyspark.sql.types import LongType, StructField, StructType
+
+    return StructType([*schema.fields, StructField("position", LongType())])
 
 
 def _numbered_by_spark(written: DataFrame) -> tuple[DataFrame, int]:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -35,8 +35,10 @@ well (it is also what DuckDB writes)."""
 FEW_BYTES, FEW_TASKS = 1 << 20, 64
 """Up to so many bytes of memory, rows of a task are handed to the driver rather than written, by so
 many tasks at most: 64 MiB in all."""
+DRIVER_BYTES, DRIVER_ROWS = 32 << 20, 4_000_000
+"""Up to this compressed size and length, rows are sorted in the driver's memory, into one file."""
 _COMPRESSION = "zstd"
-_CACHE = MachineCache("tables", 8 << 30)  # names of files are like no others: they never change
+TABLE_CACHE = MachineCache("tables", 8 << 30)  # names are like no others: files never change
 _REPORT = pa.schema(
     [
         ("number", pa.int32()),
@@ -74,6 +76,11 @@ class Written:
     def bytes(self) -> int:
         """The bytes of the files, and of the rows in memory."""
         return sum(file.bytes for file in self.entries) + sum(few.nbytes for few in self.few)
+
+    @property
+    def fits_driver(self) -> bool:
+        """Whether the driver may hold all rows (a few hundred MB at most)."""
+        return self.bytes <= DRIVER_BYTES and self.rows <= DRIVER_ROWS
 
 
 RowsOf = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
@@ -185,6 +192,15 @@ def read_back(written: Written, schema: pa.Schema) -> pa.Table:
     return pa.concat_tables(parts)
 
 
+def all_files(written: Written) -> TableFiles:
+    """Return what tasks wrote and, in a file more, what they handed over; see `check_seen`."""
+    check_seen(written)
+    if not written.few:
+        return written.files
+    few = write_rows(pa.concat_tables(written.few), written.storage, written.place)
+    return replace(written.files, keys=(*written.files.keys, f"{written.place}/{few.name}"))
+
+
 def _not_seen(storage: Storage, key: str) -> ConfigError:
     return ConfigError(
         f"a task wrote {storage.show(key)}, and the driver does not find it there",
@@ -225,7 +241,7 @@ def read_by_tasks(
     def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for number in chain.from_iterable(batch["id"].to_pylist() for batch in batches):
             row = 0
-            with pq.ParquetFile(_CACHE.open(storage, keys[number])) as file:
+            with pq.ParquetFile(TABLE_CACHE.open(storage, keys[number])) as file:
                 for batch in file.iter_batches(columns=columns):
                     yield change(number, batch, row)
                     row += batch.num_rows

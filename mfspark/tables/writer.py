@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
@@ -21,7 +20,6 @@ from mfspark.tables.task_files import (
     Written,
     check_seen,
     read_back,
-    read_files,
     write_files,
     write_rows,
 )
@@ -29,8 +27,6 @@ from mfspark.tables.task_files import (
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-DRIVER_BYTES, DRIVER_ROWS = 32 * 2**20, 4_000_000
-"""Tables up to this compressed size and length are sorted in the driver's memory, into one file."""
 BYTES_A_FILE, ROWS_A_FILE = 128 * 2**20, 2_500_000
 """Of larger tables: a task that sorts a file holds all of it, a few hundred MB."""
 
@@ -63,8 +59,7 @@ def write_table(
     storage, unsorted = nearby(df.sparkSession, night.storage), night.scratch("writing", table)
     written = write_files(df, storage, unsorted, schema, made, hand_few=True, size=size)
     night.drop_table(table)  # now, as the frame may have read it
-    fits = written.bytes <= DRIVER_BYTES and written.rows <= DRIVER_ROWS
-    small = fits or not written.rows
+    small = written.fits_driver or not written.rows
     if small:
         entries = [_write_sorted(read_back(written, schema), night, table)]
     else:
@@ -128,12 +123,7 @@ def _write_by_range(
     from pyspark.sql import functions as F
 
     spark, schema, by = df.sparkSession, table_schema(table, ids), SORTED_BY[table]
-    check_seen(written)
-    files = written.files
-    if written.few:
-        few = write_rows(pa.concat_tables(written.few), written.storage, written.place)
-        files = replace(files, keys=(*files.keys, f"{written.place}/{few.name}"))
-    rows_of: RowsOf = iter
+    files, rows_of = all_files(written), cast("RowsOf", iter)
     if is_made:
         rows_of = ranges = ranges_of(files, by, n_files)
         in_order = spark.range(0, len(ranges.starts), 1, len(ranges.starts))

@@ -7,6 +7,7 @@ from mfspark.ingest import ids as ids_module
 from mfspark.ingest.ids import decide_type, is_plain_integer, number_ids
 from mfspark.schemas import IdTypes
 from mfspark.storage.posix import PosixStorage
+from mfspark.tables import task_files
 from mfspark.tables.frame_scratch import FrameScratch
 
 
@@ -56,6 +57,16 @@ def test_type_refused(plain, option, before, message):
         decide_type("user", plain, option, IdTypes(before, before) if before else None)
 
 
+@pytest.fixture(params=["driver", "files", "spark"])
+def way(request, monkeypatch):
+    """Sorted by the driver, of rows that tasks hand over or write to files, or by Spark."""
+    if request.param == "spark":
+        monkeypatch.setattr(task_files, "DRIVER_ROWS", -1)
+    if request.param == "files":
+        monkeypatch.setattr(task_files, "FEW_BYTES", -1)
+
+
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("partitions", [1, 5])
 def test_numbers_are_dense_sorted_and_stable(spark, tmp_path, partitions):
     def numbered(values, base, name):
@@ -74,6 +85,23 @@ def test_numbers_are_dense_sorted_and_stable(spark, tmp_path, partitions):
         assert third == second
     finally:
         spark.conf.set("spark.sql.adaptive.enabled", "true")
+
+
+@pytest.mark.usefixtures("way")
+def test_text_is_sorted_by_its_bytes(spark, tmp_path):
+    """As UTF-8: in UTF-16 the last letter would come before the one that precedes it."""
+    letters = ["A", "a", "b", "\u00e9", "\u6f22", "\uff5e", "\U0001d4b3"]
+    frame = spark.createDataFrame([(letter,) for letter in reversed(letters)], "id string")
+    rows = number_ids(frame, None, scratch_of(tmp_path), "ids")[0].collect()
+    assert {row.id: row.idx for row in rows} == {letter: i for i, letter in enumerate(letters)}
+
+
+@pytest.mark.usefixtures("way")
+def test_no_new_ids(spark, tmp_path):
+    base = spark.createDataFrame([("a", 0), ("b", 1)], "id string, idx int")
+    numbered, n = number_ids(base.select("id"), base, scratch_of(tmp_path), "ids")
+    assert n == 2
+    assert sorted(map(tuple, numbered.collect())) == [("a", 0), ("b", 1)]
 
 
 def test_integers_are_numbered_by_value(spark, tmp_path):

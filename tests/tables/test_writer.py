@@ -39,7 +39,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     Limits below any size force the ones for large tables.
     """
     if request.param.startswith("spark"):
-        monkeypatch.setattr(writer, "DRIVER_ROWS", -1)
+        monkeypatch.setattr(task_files, "DRIVER_ROWS", -1)
     if request.param.endswith("files"):
         monkeypatch.setattr(task_files, "FEW_BYTES", -1)
     if request.param.endswith("both"):
@@ -132,7 +132,7 @@ def test_what_tasks_make_is_ordered_as_frames_are(
     as_id = int if kind == "integer" else str
     expected = [(as_id(u), r, as_id(u + r)) for u in range(400) if u % 3 for r in (1, 2, 3)]
     assert list(zip(*found.to_pydict().values(), strict=True)) == sorted(expected)
-    assert len(files.keys) == (1 if writer.DRIVER_ROWS > 0 else 2)
+    assert len(files.keys) == (1 if task_files.DRIVER_ROWS > 0 else 2)
 
 
 @pytest.mark.usefixtures("way")
