@@ -248,7 +248,7 @@ def _table(path: str, _: IngestOptions) -> TextTable:
 def _any_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return any column as text; a nested one, which says nothing here, as nulls."""
     try:
-        return pa.chunked_array(map(as_text, values.chunks), pa.string())
+        return pa.chunked_array(map(_as_id, values.chunks), pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return pa.chunked_array([pa.nulls(len(values), pa.string())])
 
