@@ -194,8 +194,13 @@ def _from_floats(text: pa.Array, *, numbers: bool) -> tuple[pa.Array, pa.Array |
 
 
 def _exactly(text: str) -> str | None:
-    """Return the digits of a whole number, None where not all of them are written."""
+    """Return all digits of a number, None where not all of them are written.
+
+    Fractions are no better as ids than elsewhere, but one is written in one way only.
+    """
     number = Decimal(text)
     exponent = number.as_tuple().exponent
-    whole = isinstance(exponent, int) and exponent <= 0 and number == number.to_integral_value()
-    return str(int(number)) if whole and abs(number) < _EXACT else None
+    if not isinstance(exponent, int) or exponent > 0 or abs(number) >= _EXACT:
+        return None
+    whole = number == number.to_integral_value()
+    return str(int(number)) if whole else f"{number:f}".rstrip("0")

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from mfspark.config.config import IngestOptions
 
 _ROWS_A_BATCH = 1 << 18
+_EXACT_BITS = {16: 11, 32: 24, 64: 53}
+"""By the bits of floats: they hold every whole number of at most so many."""
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -185,11 +187,24 @@ def _as_time(values: pa.Array) -> pa.Array:
 def _as_id(values: pa.Array) -> pa.Array:
     """Return ids as text; whole floats (a column with blanks, through pandas) lose their .0."""
     if pa.types.is_floating(values.type):
-        finite = pc.if_else(pc.is_nan(values), None, values)
-        whole = pc.and_(pc.equal(finite, pc.floor(finite)), pc.less(pc.abs(finite), 2.0**53))
+        numbers = pc.cast(values, pa.float64())
+        finite = pc.if_else(pc.is_nan(numbers), None, numbers)
+        exact = pc.less(pc.abs(finite), 2.0 ** _EXACT_BITS[values.type.bit_width])
+        whole = pc.and_(pc.equal(finite, pc.floor(finite)), exact)
         integers = pc.cast(pc.cast(pc.if_else(whole, finite, None), pa.int64()), pa.string())
-        return pc.coalesce(integers, pc.cast(finite, pa.string()))
+        texts = pc.if_else(pc.is_null(finite), None, pc.cast(values, pa.string()))
+        return pc.coalesce(integers, _with_lost_digits(values, texts, pc.invert(exact)))
     return as_text(values)
+
+
+def _with_lost_digits(values: pa.Array, texts: pa.Array, inexact: pa.Array) -> pa.Array:
+    """Write inexact floats of less than 64 bits as what they are: 1.67772e+07, not 16777216."""
+    inexact = pc.fill_null(inexact, fill_value=False)
+    if values.type == pa.float64() or not pc.any(inexact).as_py():
+        return texts  # the shortest text of 64 bits is in this form
+    places = np.finfo(values.type.to_pandas_dtype()).precision - 1
+    short = [f"{number:.{places}e}" for number in values.filter(inexact).to_pylist()]
+    return pc.replace_with_mask(texts, inexact, pa.array(short, pa.string()))
 
 
 def _as_number(values: pa.Array) -> pa.Array:
@@ -233,7 +248,7 @@ def _table(path: str, _: IngestOptions) -> TextTable:
 def _any_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return any column as text; a nested one, which says nothing here, as nulls."""
     try:
-        return pa.chunked_array(map(as_text, values.chunks), pa.string())
+        return pa.chunked_array(map(_as_id, values.chunks), pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return pa.chunked_array([pa.nulls(len(values), pa.string())])
 

@@ -81,6 +81,8 @@ def test_every_character_is_composed():
         ("12345678901234567890.0", None),
         ("1.2345678E7", "12345678"),
         ("1.23450000E+4", "12345"),
+        ("1.00000000005e+10", "10000000000.5"),  # as Arrow writes it, and others do not
+        ("1.000000000050E10", "10000000000.5"),
         ("9007199254740991.0", "9007199254740991"),
         ("12345.0", "12345.0"),  # decided by the whole column
         ("1e5", "1e5"),  # no export writes that; it is a code

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -44,6 +46,9 @@ def test_lines_go_on_over_the_batches_of_a_row_group(read, parquet, monkeypatch)
         (pa.array([2**63 - 1, 5]), ["9223372036854775807", "5"]),
         (pa.array([1.0, 2.0]), ["1", "2"]),
         (pa.array([1.5, 2.0**53]), ["1.5", None]),  # above, floats leave numbers out
+        (pa.array([1.5, 2.0**24], pa.float32()), ["1.5", None]),
+        (pa.array([2.0**24 - 1, math.nan], pa.float32()), ["16777215", None]),
+        (pa.array(np.array([2047, 2048], np.float16)), ["2047", None]),
         (pa.array([" a ", "b"]).dictionary_encode(), ["a", "b"]),
         (pa.array([b"a", b"b"]), ["a", "b"]),
         (pa.array([b"caf\xe9", "café".encode()]), ["café", "café"]),  # ISO-8859-1 and UTF-8

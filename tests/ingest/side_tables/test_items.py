@@ -62,6 +62,13 @@ def test_excel_and_parquet(workbook, tmp_path):
     assert items(tmp_path / "i.parquet") == [TOY, HEAT]
 
 
+def test_ids_of_a_parquet_file_are_those_of_its_ratings(tmp_path):
+    """Arrow writes large floats as 1.23456789e+10, as if digits were lost."""
+    table = pa.table({"item_id": [12345678900.0, 2.0], "title": ["Heat", None]})
+    pq.write_table(table, tmp_path / "i.parquet")
+    assert [row["item_id"] for row in items(tmp_path / "i.parquet")] == ["12345678900", "2"]
+
+
 def test_quoted_titles_and_latin_1(file):
     text = 'movieId,title,genres\n1,"American President, The (1995)",Drama\n'
     text += '2,"The ""Best""",\n3,Amélie,\n'
