@@ -18,8 +18,10 @@ from mfspark.tables.spark_types import arrow_schema
 from mfspark.tables.task_files import (
     RowsOf,
     Written,
+    all_files,
     check_seen,
     read_back,
+    read_files,
     write_files,
     write_rows,
 )
