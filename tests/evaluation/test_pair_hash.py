@@ -6,7 +6,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from mfspark.evaluation.pair_hash import pair_hash, share_of_pair
+from mfspark.evaluation.pair_hash import _hash_int, _hash_texts, pair_hash, share_of_pair
 
 
 def texts(n: int, seed: int) -> list[str]:
@@ -32,6 +32,30 @@ def test_the_hash_of_spark(spark: SparkSession, seed: int) -> None:
         expected = spark.createDataFrame(rows).select(hashed.alias("h")).toPandas().h
         arrays = (rows[name].combine_chunks() for name in (users, items))
         assert pair_hash(seed, *arrays).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "seed", "expected"),
+    [
+        ("", 0, 0xEF46DB3751D8E999),
+        ("a", 0, 0xD24EC4F1A98C6E5B),
+        ("abc", 0, 0x44BC2CF5AD770999),
+        ("xxhash", 20141025, 0xB559B98D844E0635),
+        ("Nobody inspects the spammish repetition", 0, 0xFBCEA83C8A378BF1),
+    ],
+)
+def test_published_values_of_xxh64(text: str, seed: int, expected: int) -> None:
+    with np.errstate(over="ignore"):
+        found = _hash_texts(pa.array([text]), np.zeros(1, int), np.array([seed], np.uint64))
+    assert found.tolist() == [expected]
+
+
+def test_the_example_of_spark() -> None:
+    """Of its documentation: xxhash64('Spark', array(123), 2)."""
+    with np.errstate(over="ignore"):
+        first = _hash_texts(pa.array(["Spark"]), np.zeros(1, int), np.array([42], np.uint64))
+        found = _hash_int(2, _hash_int(123, first))
+    assert found.view(np.int64).tolist() == [5602566077635097486]
 
 
 def test_shares_are_even() -> None:
