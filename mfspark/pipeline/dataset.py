@@ -16,6 +16,7 @@ from mfspark.grid.cut import cut_together
 from mfspark.grid.layout import GridLayout, TileSet
 from mfspark.grid.packed_rows import RowsOfTasks
 from mfspark.grid.strips import Selection
+from mfspark.grid.table_rows import ratings_of_tasks
 from mfspark.ingest.counts import kind_of
 from mfspark.ingest.readers.ratings import read_ratings
 from mfspark.ingest.report import IngestReport
@@ -23,7 +24,6 @@ from mfspark.ingest.row_counts import ACCEPTED
 from mfspark.kernels.arrays.rating_scale import RatingScale
 from mfspark.models.records import Cut, Subset, cut_key
 from mfspark.pipeline.context import RunContext
-from mfspark.pipeline.table_rows import ratings_of_tasks
 from mfspark.schemas import Side, spark_schema
 from mfspark.tables.task_files import read_files
 from mfspark.tables.writer import write_list, write_table

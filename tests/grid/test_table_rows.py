@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mfspark.grid import table_rows
 from mfspark.grid.cut import EPOCH
-from mfspark.pipeline import table_rows
-from mfspark.pipeline.table_rows import ratings_of_tasks
+from mfspark.grid.table_rows import ratings_of_tasks
 from mfspark.schemas import IdTypes, table_schema
 from mfspark.storage.posix import PosixStorage
 from mfspark.tables.table_files import TableFiles
