@@ -24,12 +24,15 @@ from mfspark.config.config import EvaluationOptions
 from mfspark.evaluation.splits import with_is_test
 from mfspark.grid.block_store import ParquetStore
 from mfspark.grid.cut import cut_together
+from mfspark.grid.packed_rows import RowsOfTasks
 from mfspark.grid.runners import OnSpark
 from mfspark.grid.strips import Selection
+from mfspark.grid.table_rows import ratings_of_tasks
 from mfspark.pipeline.dataset import layout_for
 from mfspark.samples.synthetic import SyntheticSpec, write_synthetic
 from mfspark.storage.posix import PosixStorage
 from mfspark.system.spark import spark_session
+from mfspark.tables.table_files import TableFiles
 
 _TRAIN = Selection("train", is_test=False)
 _TOGETHER = [_TRAIN, Selection("test", is_test=True, exact=True), Selection("all")]
@@ -45,6 +48,14 @@ def ratings_of(spark: SparkSession, spec: SyntheticSpec, folder: Path) -> DataFr
     )
     numbered.sort("user_id", "item_id").write.parquet(str(folder / "ratings"))
     return spark.read.parquet(str(folder / "ratings"))
+
+
+def read_by_tasks(spark: SparkSession, storage: PosixStorage) -> RowsOfTasks:
+    """Return the same ratings, labelled alike, as tasks read them."""
+    names = sorted(path.name for path in Path(storage.root, "ratings").glob("*.parquet"))
+    files = TableFiles(storage, tuple(f"ratings/{name}" for name in names))
+    share = EvaluationOptions().test_share
+    return ratings_of_tasks(spark, files, timed=False, seed=42, test_share=share)
 
 
 def count_in_python(frame: DataFrame) -> None:
@@ -89,6 +100,9 @@ def main() -> None:
                 ),
                 "cut train": partial(cut_together, labelled, layout, [_TRAIN], *place),
                 "cut train, test, all": partial(cut_together, labelled, layout, _TOGETHER, *place),
+                "the same, read by tasks": partial(
+                    cut_together, read_by_tasks(spark, storage), layout, _TOGETHER, *place
+                ),
             }
             print("| round | | seconds | MB shuffled | peak GiB |\n|---|---|---:|---:|---:|")
             for number in range(args.rounds):

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from mfspark.grid.block_store import BlockStore
 from mfspark.grid.layout import Blocks, GridLayout, TileSet
-from mfspark.grid.packed_rows import packed_by_block, unpacked
+from mfspark.grid.packed_rows import RowsOfTasks, packed_by_block, unpacked
 from mfspark.grid.runners import Runner
 from mfspark.grid.strips import Selection, StripWriter
 from mfspark.kernels.arrays.tile import Array, Arrays
@@ -48,7 +48,7 @@ def cut_frame(
 
 
 def cut_together(
-    ratings: DataFrame,
+    ratings: DataFrame | RowsOfTasks,
     layout: GridLayout,
     selections: Sequence[Selection],
     store: BlockStore,
@@ -56,11 +56,12 @@ def cut_together(
     *,
     timed: bool = False,
 ) -> list[TileSet]:
-    """Cut a DataFrame (user_idx, item_idx, rating, is_test) once into several sets of tiles.
+    """Cut rows (user_idx, item_idx, rating, is_test) once into several sets of tiles.
 
-    The column is_test (bool) is needed where a selection asks for it; timed: rated_at too. Reads
-    the ratings once and shuffles them once, by user block, packed. A task holds one strip
-    (n_ratings / P ratings of 16 bytes, 24 with times, about three times over).
+    Tasks that read arrays give minutes after EPOCH (`minute`), a DataFrame gives `rated_at`;
+    is_test (bool) is needed where a selection asks for it. Reads the ratings once and shuffles them
+    once, by user block, packed. A task holds one strip (n_ratings / P ratings of 16 bytes, 24 with
+    times, about three times over).
     """
     n_blocks = layout.user_blocks
     writer, types = StripWriter(selections, layout, store, timed), dict(_TYPES)
@@ -75,7 +76,9 @@ def cut_together(
         columns = {"block": pa.array([block], pa.int32()), "numbers": [numbers]}
         yield pa.RecordBatch.from_pydict(columns)
 
-    packed = packed_by_block(_numbers_of(ratings, timed=timed), "user_idx", n_blocks, types)
+    if not isinstance(ratings, RowsOfTasks):
+        ratings = _numbers_of(ratings, timed=timed)
+    packed = packed_by_block(ratings, "user_idx", n_blocks, types)
     found = packed.mapInArrow(write, "block int, numbers string").collect()
     rows = sorted((row["block"], json.loads(row["numbers"])) for row in found)
     if not rows:  # Spark does not run what it knows to be empty, such as a split without test

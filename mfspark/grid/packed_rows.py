@@ -11,7 +11,10 @@ columns hold the bytes of arrays. Spark shuffles those:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +24,7 @@ from mfspark.kernels.arrays.ordering import order_of
 from mfspark.kernels.arrays.tile import Arrays
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
 _ROWS = 1 << 20
 """Rows packed at once: a task that reads holds so many, some 30 bytes each, twice."""
@@ -30,19 +33,37 @@ ColumnTypes = Mapping[str, str]
 """The columns of rows by name, with their numpy types."""
 
 
-def packed_by_block(frame: DataFrame, by: str, n_blocks: int, types: ColumnTypes) -> DataFrame:
+@dataclass(frozen=True)
+class RowsOfTasks:
+    """Rows that tasks read as arrays by themselves, where Spark need not see them one by one."""
+
+    spark: SparkSession
+    n_tasks: int
+    read: Callable[[int], Arrays]
+    """Gives the columns (n) of a task."""
+
+
+def packed_by_block(
+    rows: DataFrame | RowsOfTasks, by: str, n_blocks: int, types: ColumnTypes
+) -> DataFrame:
     """Return rows packed by block, in n_blocks partitions: each has the rows of one block.
 
     Row i of column `by` belongs to block i mod n_blocks. Shuffles the bytes once. Columns must have
     no nulls, other than of floating point. Read each partition by `unpacked`.
     """
+    arrays_of: Callable[[Iterator[pa.RecordBatch]], Iterable[Arrays]]
+    if isinstance(rows, RowsOfTasks):
+        frame = rows.spark.range(0, rows.n_tasks, 1, max(1, rows.n_tasks))
+        arrays_of = partial(_read, rows.read)
+    else:
+        frame, arrays_of = rows.select(*types), partial(_gathered, types)
 
     def pack(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for arrays in _gathered(batches, types):
-            yield _packed(arrays, arrays[by] % n_blocks, n_blocks)
+        for arrays in arrays_of(batches):
+            yield _packed({name: arrays[name] for name in types}, arrays[by] % n_blocks, n_blocks)
 
     schema = ", ".join(["block int", *(f"{name} binary" for name in types)])
-    return frame.select(*types).mapInArrow(pack, schema).repartitionById(n_blocks, "block")
+    return frame.mapInArrow(pack, schema).repartitionById(n_blocks, "block")
 
 
 def unpacked(batches: Iterable[pa.RecordBatch], types: ColumnTypes) -> Arrays:
@@ -55,7 +76,12 @@ def unpacked(batches: Iterable[pa.RecordBatch], types: ColumnTypes) -> Arrays:
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}
 
 
-def _gathered(batches: Iterable[pa.RecordBatch], types: ColumnTypes) -> Iterator[Arrays]:
+def _read(read: Callable[[int], Arrays], batches: Iterable[pa.RecordBatch]) -> Iterator[Arrays]:
+    """Read what belongs to each number, one number after the other."""
+    return map(read, chain.from_iterable(batch["id"].to_pylist() for batch in batches))
+
+
+def _gathered(types: ColumnTypes, batches: Iterable[pa.RecordBatch]) -> Iterator[Arrays]:
     """Put batches together until they have _ROWS rows."""
     waiting: list[pa.RecordBatch] = []
     n = 0

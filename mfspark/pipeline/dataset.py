@@ -15,8 +15,10 @@ from mfspark.evaluation.relevance import choices_from, relevant_from
 from mfspark.evaluation.splits import PAIR, with_is_test
 from mfspark.grid.cut import cut_together
 from mfspark.grid.layout import GridLayout, TileSet
+from mfspark.grid.packed_rows import RowsOfTasks
 from mfspark.grid.runners import BlockReader, ReadEach
 from mfspark.grid.strips import Selection
+from mfspark.grid.table_rows import ratings_of_tasks
 from mfspark.ingest.counts import kind_of
 from mfspark.ingest.readers.ratings import read_ratings
 from mfspark.ingest.report import IngestReport
@@ -133,9 +135,8 @@ class Dataset:
 
     def _cut(self, subset: Subset) -> TileSet:
         night, together = self.context.night, self._cut_with(subset)
-        frame = self.ratings("all") if together == ["all"] else self._labelled()
         cut = cut_together(
-            frame,
+            self._rows_to_cut(together),
             self.layout,
             [_SELECTIONS[each] for each in together],
             self.context.store,
@@ -164,6 +165,20 @@ class Dataset:
         if split in ("random", "temporal", "leave_last") and self.published == "all":
             return ["train", "test", "all"]
         return ["all"] if subset == "all" else ["train", "test"]
+
+    def _rows_to_cut(self, subsets: list[Subset]) -> DataFrame | RowsOfTasks:
+        """Return the ratings of some subsets, read by the tasks themselves where they can label."""
+        context, options = self.context, self.context.config.evaluation
+        labelled = subsets != ["all"]
+        if labelled and options.split != "random":
+            return self._labelled()
+        return ratings_of_tasks(
+            context.spark,
+            context.night.files("ratings"),
+            timed=context.config.models.uses_times,
+            seed=context.config.seed if labelled else None,
+            test_share=options.test_share,
+        )
 
     def _labelled(self) -> DataFrame:
         """Return the ratings of train and test with a column `is_test`."""

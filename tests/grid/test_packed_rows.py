@@ -49,7 +49,7 @@ def test_every_row_comes_to_its_block(spark: SparkSession, n: int, n_blocks: int
 def test_batches_are_packed_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packed_rows, "_ROWS", 250)
     batches = table(1_000, 99).to_batches(max_chunksize=100)
-    sizes = [len(arrays["idx"]) for arrays in packed_rows._gathered(batches, TYPES)]
+    sizes = [len(arrays["idx"]) for arrays in packed_rows._gathered(TYPES, batches)]
     assert sizes == [300, 300, 300, 100]
 
 

@@ -97,7 +97,8 @@ def test_the_same_bits_as_cut_alone(
     """In whatever order they are asked for."""
     dataset = dataset_of(spark, tmp_path, *overrides)
     assert dataset.context.config.models.uses_times == ("time_bins" in str(overrides))
-    for subset in reversed(SUBSETS):
+    empty = {"test"} if "none" in str(overrides) else set()  # its range, of nothing, has no record
+    for subset in [each for each in reversed(SUBSETS) if each not in empty]:
         found = dataset.tiles(subset)
         assert found.timed == dataset.context.config.models.uses_times
         assert content(dataset, found) == content(dataset, cut_alone(dataset, subset))
