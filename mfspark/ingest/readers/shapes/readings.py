@@ -194,6 +194,7 @@ WIDE: tuple[tuple[str, int, Callable[[Wide], bool]], ...] = (
     ("it is one row only", 2, lambda t: t.n_rows < 2 and len(t.names) <= MOST_LONG_COLUMNS),
     ("its users come again", 2, lambda t: t.share_of_users < 0.8),
     ("its columns are named as of a long table", 2, lambda t: t.named_parts > 0),
+    ("its items are called as what lies beside ratings", 2, lambda t: t.has_odd_titles),
     ("it may be long: ids, and few columns of numbers", 1, _may_be_long),
     (
         "it may be long: columns are left over beside ids and few columns of numbers",

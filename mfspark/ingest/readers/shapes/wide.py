@@ -21,6 +21,7 @@ from mfspark.ingest.readers.shapes.left_out import (
 )
 from mfspark.ingest.readers.shapes.names import (
     NAMES,
+    NO_PARTS,
     PERSON_IDS,
     REMARKS,
     ROW_NUMBERS,
@@ -169,6 +170,12 @@ class Wide:
         """How many columns have names of items or ratings that few titles have."""
         sure = TIERS["item"][0] | TIERS["item"][1] | NAMES["rating"]
         return len({plain_name(name) for name in self.names} & sure)
+
+    @property
+    def has_odd_titles(self) -> bool:
+        """Whether a third of the items are called as what lies beside ratings: helpful, price."""
+        titles = [plain_name(title) for _, title in self.columns.items]
+        return 0 < len(titles) <= 3 * sum(title in NO_PARTS for title in titles)
 
     @property
     def n_ids(self) -> int:

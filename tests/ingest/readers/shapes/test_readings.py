@@ -386,6 +386,20 @@ def test_ids_and_two_columns_of_numbers_among_more_may_be_a_long_table(read, fil
         read(path)
 
 
+@pytest.mark.parametrize(("title", "asked"), [("helpful", True), ("Heat", False)])
+def test_votes_are_hardly_an_item_of_a_small_sheet(read, file, title, asked):
+    """Each user comes once; users, films of few numbers and ratings look like a sheet."""
+    rows = [
+        (7 * k % 40 + 1, k % 6 + 1, 5 * k % 6 + 1, 7 * k % 6 + 1, 9973 * k % 997) for k in range(22)
+    ]
+    path = file("t.csv", table([f"wert,p,col7,{title},row"], rows))
+    if asked:
+        with pytest.raises(InputError, match="called as what lies beside ratings"):
+            read(path)
+    else:
+        assert len(read(path)) == 3 * 22
+
+
 @pytest.mark.parametrize(("names", "asked"), [(3, True), (21, False)])
 def test_codes_beside_a_few_names_may_be_the_users(read, ratings_of, file, names, asked):
     """Of 21 names each may be a person; of 3 names, and ten codes, the codes may be."""
