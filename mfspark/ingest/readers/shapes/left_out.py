@@ -51,8 +51,10 @@ def rows_left_out(columns: Sequence[Cells], user: int, numeric: Sequence[int]) -
     codes = not_rated_codes(people, range(len(people)))
     table = _table(columns, numeric, codes).T
     rest = [row for row in range(len(table)) if row not in why]
-    sums = summing_lines(table[rest], _written_finer([columns[i].texts for i in numeric], rest))
-    why |= {rest[line]: word for line, word in sums.items()}
+    finer = _written_finer([columns[i].texts for i in numeric], rest)
+    for given in dict.fromkeys((codes, ())):  # in so few rows a rare rating may look like a code
+        sums = summing_lines(_table(columns, numeric, given).T[rest], finer)
+        why |= {rest[line]: word for line, word in sums.items() if rest[line] not in why}
     rest = [row for row in rest if row not in why and row not in maybe]
     for row in sorted(maybe - set(why)):
         a_person = len(maybe) == 1 and not why and len(np.unique(table[row])) == 1

@@ -375,6 +375,22 @@ def _summed(chance, order, films, cells):
     return tuple(sums.get(name, label.get(name, "")) for name in order)
 
 
+def test_averages_count_ratings_that_look_like_a_code(read, ratings_of, file):
+    """In the rows in the middle 0.5 stands apart, as a code for not rated would; it is a rating."""
+    rows = [
+        (5.0, 2.0, 1.0, 4.0, 1.0, 2.5), (3.5, 1.0, 3.5, 0.5, 4.0, 0.5),
+        (2.5, 2.5, 4.5, 2.5, 5.0, 3.5), (4.5, 3.5, 5.0, 2.0, 2.0, 0.5),
+        (0.5, 3.0, 4.5, 4.5, 3.5, 0.5), (5.0, 0.5, 4.0, 4.5, 4.0, 4.5),
+        (5.0, 0.5, 3.5, 2.5, 1.5, 4.0), (4.5, 5.0, 2.0, 4.5, 4.0, 5.0),
+        (3.5, 4.0, 2.5, 1.5, 2.0, 4.5), (3.0, 3.5, 4.5, 5.0, 4.5, 5.0),
+        (1.5, 0.5, 3.5, 2.0, 1.5, 3.5), (4.5, 4.0, 5.0, 3.0, 2.0, 3.0),
+    ]  # fmt: skip
+    means = [round(sum(column) / len(rows), 1) for column in zip(*rows, strict=True)]
+    lines = [(f"Person {k}", *row) for k, row in enumerate(rows)] + [("zz", *means)]
+    path = file("t.csv", table(["Your name,Heat,Up,Big,Alien,Jaws,Brazil"], lines))
+    assert {user for user, _, _ in ratings_of(read(path))} == {f"Person {k}" for k in range(12)}
+
+
 @pytest.mark.parametrize("user", ["{}", "id{}", "7f{}a"])
 def test_ids_and_two_columns_of_numbers_among_more_may_be_a_long_table(read, file, user):
     """Without a name that says what is what; with only five columns, no order is usual."""
