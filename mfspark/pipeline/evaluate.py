@@ -5,7 +5,7 @@ Writes test_predictions, user_metrics, metrics and segment_metrics.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,13 @@ from mfspark.evaluation.metrics import MetricFigure
 from mfspark.models.records import EVALUATE, EvaluationRecord
 from mfspark.pipeline.context import RunContext
 from mfspark.pipeline.fits import Fits
-from mfspark.pipeline.measuring.user_measures import Measured, MeasureUsers, measure, segments_of
+from mfspark.pipeline.measuring.user_measures import (
+    Measured,
+    MeasureUsers,
+    Segments,
+    measure,
+    segments_of,
+)
 from mfspark.pipeline.publishing.labels import Labels, labels_of
 from mfspark.pipeline.ranking.ranked import rank_items
 from mfspark.pipeline.scoring import Predictions, known_or_null, made_by, predict
@@ -33,7 +39,7 @@ Metrics = list[dict[str, Any]]
 
 
 def run(context: RunContext, dataset: Dataset, fits: Fits) -> Metrics:
-    """MeasureUsers all models on the test part and return the rows of table `metrics`."""
+    """Measure all models on the test part and return the rows of table `metrics`."""
     measured = context.config.evaluation.split != "none"
     return context.once(
         EVALUATE, lambda: EvaluationRecord(_measure(context, dataset, fits) if measured else [])
@@ -61,18 +67,29 @@ def _measure(context: RunContext, dataset: Dataset, fits: Fits) -> Metrics:
     users, items = labels_of(dataset, "user"), labels_of(dataset, "item")
     _write_test_predictions(dataset, predictions.values(), test, users, items)
     _write_user_metrics(dataset, measured, users)
-    split, metrics, of_parts = context.config.evaluation.split, list[Any](), list[Any]()
+    split = context.config.evaluation.split
+    dataset.write_list(list(_metrics_of(measured, split, k)), "metrics")
+    dataset.write_list(list(_metrics_of_parts(measured, segments, split, k)), "segment_metrics")
+    return context.night.files("metrics").dataset().to_table().to_pylist()
+
+
+def _metrics_of(
+    measured: Mapping[ModelName, Measured], split: str, k: int
+) -> Iterator[tuple[Any, ...]]:
     for name, each in measured.items():
-        for metric, figure in [*each.figures(), (COVERAGE, each.coverage)]:
-            if figure.n or metric.kind == "ranking":
-                metrics.append((name, split, *_row(metric, figure, k)))
+        for metric, figure in (*each.figures(), (COVERAGE, each.coverage)):
+            if figure.n or metric.kind == "ranking":  # which are unknown where nobody was measured
+                yield name, split, *_row(metric, figure, k)
+
+
+def _metrics_of_parts(
+    measured: Mapping[ModelName, Measured], segments: Segments, split: str, k: int
+) -> Iterator[tuple[Any, ...]]:
+    for name, each in measured.items():
         for number, (segment, part) in enumerate(segments.parts, 1):
             for metric, figure in each.figures(number):
                 if figure.n:
-                    of_parts.append((segment, part, name, split, *_row(metric, figure, k)))
-    dataset.write_list(metrics, "metrics")
-    dataset.write_list(of_parts, "segment_metrics")
-    return context.night.files("metrics").dataset().to_table().to_pylist()
+                    yield segment, part, name, split, *_row(metric, figure, k)
 
 
 def _row(metric: Metric, figure: MetricFigure, k: int) -> tuple[Any, ...]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def measure_trade(fits: Fits, name: ModelName) -> Trade:
-    """MeasureUsers what variety costs and gives: the lists of a model before and after, from train.
+    """Measure what variety costs and gives: the lists of a model before and after, from train.
 
     Ranks once more, as far as there are candidates.
     """

@@ -103,9 +103,8 @@ class MeasureUsers:
         lists = self.ranked.indices(self.k, self.reranker, block)
         pairs = RowTiles("user", block, self.test, self.store).strip()
         actual = self.test.exact_values(self.store, block)
-        judged = _Judged(
-            lists, pairs, actual, self.predictions.block(block) if self.predictions else None
-        )
+        predicted = self.predictions.block(block) if self.predictions else None
+        judged = _Judged(lists, pairs, actual, predicted)
         users = judged.users(self.relevant_from, known)
         active = self.segments.activity.part_of(self.segments.users.read(self.store, block)["n"])
         views = [users]
@@ -138,8 +137,8 @@ class _Judged:
         """Return the same of some items alone, bool (items): the ranks of hits stay."""
         mask = chosen[self.pairs.indices]
         predicted = self.predicted and self.predicted.where(mask)
-        lists = np.where(chosen[self.lists], self.lists, np.int32(NOBODY))
-        lists = np.where(self.lists == NOBODY, np.int32(NOBODY), lists)
+        there = chosen[self.lists] & (self.lists != NOBODY)
+        lists = np.where(there, self.lists, np.int32(NOBODY))
         return _Judged(lists, self.pairs.where(mask), self.actual[mask], predicted)
 
     def users(self, relevant_from: float, known: Arrays) -> Users:
@@ -181,7 +180,7 @@ class Measured(NamedTuple):
 
 
 def measure(fits: Fits, models: Sequence[MeasureUsers], name: str) -> list[Measured]:
-    """MeasureUsers models, all blocks of all of them in one pass; what it keeps lies below `name`.
+    """Measure models, all blocks of all of them in one pass; what it keeps lies below `name`.
 
     Sums are added up in the order of the blocks, so they have the same bits whoever ran the tasks.
     """
