@@ -138,7 +138,8 @@ def main() -> None:
     parser.add_argument("--models", default="als,ials")
     parser.add_argument("--set", action="append", default=[], help="section.key=value")
     args = parser.parse_args()
-    options = ["--models", args.models, *(word for one in args.set for word in ("--set", one))]
+    always = ("similarity.tables=all", *args.set)
+    options = ["--models", args.models, *(word for one in always for word in ("--set", one))]
     nights: dict[str, list[MeasuredNight]] = {"directory": [], "SeaweedFS": []}
     with tempfile.TemporaryDirectory(prefix="mfspark-bench-") as name:
         folder = Path(name)
