@@ -52,8 +52,9 @@ def rows_left_out(columns: Sequence[Cells], user: int, numeric: Sequence[int]) -
     table = _table(columns, numeric, codes).T
     rest = [row for row in range(len(table)) if row not in why]
     finer = _written_finer([columns[i].texts for i in numeric], rest)
-    for given in dict.fromkeys((codes, ())):  # in so few rows a rare rating may look like a code
-        sums = summing_lines(_table(columns, numeric, given).T[rest], finer)
+    # In so few rows a rare rating may look like a code, so codes count as ratings once more.
+    for sheet in (table, _table(columns, numeric, ()).T) if codes else (table,):
+        sums = summing_lines(sheet[rest], finer)
         why |= {rest[line]: word for line, word in sums.items() if rest[line] not in why}
     rest = [row for row in rest if row not in why and row not in maybe]
     for row in sorted(maybe - set(why)):
