@@ -9,6 +9,7 @@ import csv
 import gzip
 import io
 import math
+import zipfile
 from collections.abc import Callable
 from datetime import date, datetime, time
 from pathlib import Path
@@ -149,10 +150,20 @@ _HEADER = ("user", "item", "rating")
 _ROWS: list[Row] = [(f"u{n % 7}", f"i{n % 5}", 1.0 + n % 5) for n in range(35)]
 _WIDE: list[Row] = [("user", *(f"i{i}" for i in range(5)))]
 _WIDE += [(f"u{u}", *(1.0 + i for i in range(5))) for u in range(7)]
+
+
+def _as_zip(content: bytes) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("r.csv", content)
+    return target.getvalue()
+
+
 _FILES = {
     "r.dat": _as_text(_ROWS, "::"),
     "r.tsv": _as_text(_ROWS, "\t"),
     "r.csv.gz": gzip.compress(_as_text(_ROWS, ","), mtime=0),
+    "r.csv.zip": _as_zip(_as_text(_ROWS, ",")),
     "wide.csv": _as_text(_WIDE, ";"),
     "wide.xlsx": _as_excel(_WIDE),
     "r.xlsx": _as_excel([_HEADER, *_ROWS]),

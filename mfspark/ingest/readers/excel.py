@@ -23,7 +23,6 @@ from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum, Shee
 from mfspark.errors import InputError
 from mfspark.ingest.readers.columns import SAMPLE_RECORDS, FileColumns, file_columns
 from mfspark.ingest.readers.excel_archive import (
-    DAMAGED_ZIP,
     OLD_BINARY,
     Cells,
     bounded_cells,
@@ -31,7 +30,7 @@ from mfspark.ingest.readers.excel_archive import (
 )
 from mfspark.ingest.readers.files import open_input, size_of
 from mfspark.ingest.readers.melt import cleaned
-from mfspark.ingest.readers.packings import packing_of
+from mfspark.ingest.readers.packings import DAMAGED_ZIP, damage_of_zip, packing_of
 from mfspark.ingest.readers.source import Split, TableFormat, TextTable, text_columns
 from mfspark.ingest.readers.text import Records
 from mfspark.ingest.readers.times import times_in_words
@@ -228,7 +227,7 @@ def _looks_like(path: str, head: bytes) -> bool:
     if packing_of(head) != "zip":
         return head.startswith(OLD_BINARY)
     try:
-        with open_input(path) as stream, zipfile.ZipFile(stream) as archive:
+        with open_input(path) as stream, damage_of_zip(), zipfile.ZipFile(stream) as archive:
             return "xl/workbook.xml" in archive.namelist()
     except DAMAGED_ZIP:
         raise InputError(

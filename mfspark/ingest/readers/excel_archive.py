@@ -7,14 +7,12 @@ import html
 import io
 import re
 import zipfile
-import zlib
 from typing import Any
 
 from mfspark.errors import InputError
+from mfspark.ingest.readers.packings import damage_of_zip
 
 MAX_UNPACKED_BYTES = 2 << 30
-DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
-"""What zipfile raises: the last where it knows no such compression or wants a password."""
 _READ = 4 << 20
 OLD_BINARY = b"\xd0\xcf\x11\xe0"
 """How a workbook begins; an .xls always stores results."""
@@ -26,7 +24,7 @@ def bounded_cells(path: str, content: bytes, sheet: int, max_cells: int) -> Cell
     """Check the archive and the extent of a sheet; return what calamine would show as blank."""
     if content.startswith(OLD_BINARY):
         return {}
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+    with damage_of_zip(), zipfile.ZipFile(io.BytesIO(content)) as archive:
         if sum(member.file_size for member in archive.infolist()) > MAX_UNPACKED_BYTES:
             raise InputError(f"{path} unpacks to more than {MAX_UNPACKED_BYTES >> 30} GiB")
         part = _sheet_part(archive, sheet)

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import lzma
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Generator
@@ -24,6 +25,8 @@ _HEADS = {
 }
 SUFFIXES = {"gzip": ".gz", "bzip2": ".bz2", "xz": ".xz", "zstandard": ".zst", "zip": ".zip"}
 """The packings that are read, each with the end of such a file's name."""
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+"""What zipfile raises: the last where it knows no such compression or wants a password."""
 _UNREADABLE = {
     "a 7-Zip archive": b"7z\xbc\xaf\x27\x1c",
     "a RAR archive": b"Rar!\x1a\x07",
@@ -32,8 +35,7 @@ _UNREADABLE = {
 }
 _TAR = slice(257, 262)
 _DAMAGED = (
-    EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException,
-    OSError, RuntimeError,
+    *DAMAGED_ZIP, gzip.BadGzipFile, lzma.LZMAError, pa.ArrowException, OSError,
 )  # fmt: skip
 
 
@@ -78,15 +80,26 @@ def _opened(path: str, stream: IO[bytes], packing: str) -> IO[bytes]:
         return cast("IO[bytes]", lzma.LZMAFile(stream))
     if packing == "zstandard":
         return cast("IO[bytes]", pa.CompressedInputStream(pa.PythonFile(stream, "r"), "zstd"))
-    archive = zipfile.ZipFile(stream)
-    names = [name for name in archive.namelist() if _is_data(name)]
-    if len(names) != 1:
+    with damage_of_zip():
+        archive = zipfile.ZipFile(stream)
+        names = [name for name in archive.namelist() if _is_data(name)]
+        content = archive.open(names[0]) if len(names) == 1 else None
+    if content is None:
         held = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
         raise InputError(
             f"{path} is a zip archive of {len(names)} files ({held or 'none'})",
             "unpack it first and name the file that is meant",
         )
-    return archive.open(names[0])
+    return content
+
+
+@contextmanager
+def damage_of_zip() -> Generator[None]:
+    """Raise as BadZipFile what else zipfile raises where headers are damaged."""
+    try:
+        yield
+    except (ValueError, LookupError, struct.error, OverflowError) as error:
+        raise zipfile.BadZipFile(f"damaged headers ({error})") from None
 
 
 def _is_data(member: str) -> bool:

@@ -170,3 +170,20 @@ def test_what_is_packed_twice_is_named(read, tmp_path, content, named):
 def test_name_that_begins_like_bzip2_is_a_name(read, ratings_of, file):
     text = "BZhou,10,4\nBZh9,20,3\nann,10,5\n"
     assert len(ratings_of(read(file("r.csv", text)))) == 3
+
+
+@pytest.mark.parametrize("name", ["r.csv.zip", "r.xlsx"])
+def test_a_zip_whose_headers_are_damaged_is_refused(read, tmp_path, workbook, name):
+    """A name that says it is UTF-8 and is not: zipfile raises something else than BadZipFile."""
+    path = tmp_path / name
+    if name == "r.xlsx":
+        content = bytearray(workbook([["user", "item", "rating"], [1, 2, 3]]).read_bytes())
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("r.csv", "user,item,rating\n1,2,3\n")
+        content = bytearray(path.read_bytes())
+    content[6:8] = (0x800).to_bytes(2, "little")
+    content[30] = 0x80
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"broken zip file|not a readable Excel workbook"):
+        read(path)
