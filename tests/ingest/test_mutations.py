@@ -19,7 +19,7 @@ import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mfspark.config.config import IngestOptions
@@ -184,6 +184,8 @@ def _damaged(whole: bytes, changes: list[tuple[int, int]], end: int | None) -> b
 @pytest.mark.parametrize("name", _FILES)
 @settings(max_examples=rounds(2000, 20_000), deadline=None)
 @given(changes=_BYTES, end=_END)
+@example(changes=[(202, 8), (225, 128)], end=None)  # of a workbook: a name that is no UTF-8
+@example(changes=[(224, 157)], end=None)  # of a zip: its content ends too early
 def test_damaged_files_are_read_or_refused(
     read: Callable[..., list[dict[str, Any]]],
     place: Callable[[str], Path],

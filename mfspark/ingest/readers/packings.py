@@ -65,8 +65,9 @@ def unpacked(path: str, packing: str) -> Generator[IO[bytes]]:
             with _opened(path, stream, packing) as content:
                 yield content
         except _DAMAGED as error:
+            why = (str(error) or "it ends too early").splitlines()[0]
             raise InputError(
-                f"{path} is a broken {packing} file: {str(error).splitlines()[0]}",
+                f"{path} is a broken {packing} file: {why}",
                 "it may be cut off; copy it again",
             ) from None
 
