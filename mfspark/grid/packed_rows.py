@@ -44,12 +44,15 @@ class RowsOfTasks:
 
 
 def packed_by_block(
-    rows: DataFrame | RowsOfTasks, by: str, n_blocks: int, types: ColumnTypes
+    rows: DataFrame | RowsOfTasks,
+    block_of: Callable[[Arrays], np.ndarray],
+    n_blocks: int,
+    types: ColumnTypes,
 ) -> DataFrame:
     """Return rows packed by block, in n_blocks partitions: each has the rows of one block.
 
-    Row i of column `by` belongs to block i mod n_blocks. Shuffles the bytes once. Columns must have
-    no nulls, other than of floating point. Read each partition by `unpacked`.
+    block_of: gives the block of each row, from their columns. Shuffles the bytes once. Columns must
+    have no nulls, other than of floating point. Read each partition by `unpacked`.
     """
     arrays_of: Callable[[Iterator[pa.RecordBatch]], Iterable[Arrays]]
     if isinstance(rows, RowsOfTasks):
@@ -60,7 +63,7 @@ def packed_by_block(
 
     def pack(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for arrays in arrays_of(batches):
-            yield _packed({name: arrays[name] for name in types}, arrays[by] % n_blocks, n_blocks)
+            yield _packed({name: arrays[name] for name in types}, block_of(arrays), n_blocks)
 
     schema = ", ".join(["block int", *(f"{name} binary" for name in types)])
     return frame.mapInArrow(pack, schema).repartitionById(n_blocks, "block")
@@ -74,6 +77,15 @@ def unpacked(batches: Iterable[pa.RecordBatch], types: ColumnTypes) -> Arrays:
             # Zero-copy: the arrays keep the batch's memory until they are put together.
             parts[name] += [np.frombuffer(row.as_buffer(), dtype) for row in batch[name]]
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}
+
+
+def partition_number() -> int:
+    """Return the number of the Spark partition that this task works on: its block."""
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    assert context is not None
+    return context.partitionId()
 
 
 def _read(read: Callable[[int], Arrays], batches: Iterable[pa.RecordBatch]) -> Iterator[Arrays]:

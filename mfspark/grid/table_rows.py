@@ -38,11 +38,7 @@ def ratings_of_tasks(
     seed: label them as `evaluation.splits` does with the split `random`. Reads the footers here.
     """
     near = brought_nearby(spark, files)
-    tasks = []
-    for key in near.keys:
-        with pq.ParquetFile(near.storage.open(key)) as file:
-            n = file.num_row_groups
-        tasks += [(key, range(g, min(g + _GROUPS, n))) for g in range(0, n, _GROUPS)]
+    tasks = near.row_groups(_GROUPS)
     read = _ReadRatings(near, tuple(tasks), timed, seed, test_share)
     return RowsOfTasks(spark, len(tasks), read)
 

@@ -19,10 +19,8 @@ from mfspark.grid.packed_rows import RowsOfTasks
 from mfspark.grid.runners import BlockReader, ReadEach
 from mfspark.grid.strips import Selection
 from mfspark.grid.table_rows import ratings_of_tasks
-from mfspark.ingest.counts import kind_of
-from mfspark.ingest.readers.ratings import read_ratings
+from mfspark.ingest.readers.ratings import accepted, read_ratings
 from mfspark.ingest.report import IngestReport
-from mfspark.ingest.row_counts import ACCEPTED
 from mfspark.kernels.arrays.rating_scale import RatingScale
 from mfspark.models.records import Cut, Subset, cut_key
 from mfspark.pipeline.context import FEW_RATINGS, RunContext
@@ -195,7 +193,7 @@ class Dataset:
         context = self.context
         read = read_ratings(context.spark, self.test_files, context.config.ingest)
         types = {field.name: field.dataType for field in ratings.schema.fields}
-        of_test = read.filter(kind_of(context.night.run_date) == ACCEPTED).select(
+        of_test = accepted(read, context.night.run_date).select(
             *(F.col(name).cast(types[name]) for name in PAIR),
             F.struct("rated_at", "file", "line", "cell", "rating").alias("given"),
         )

@@ -153,10 +153,10 @@ def write_file(
     return FileEntry(name=name, rows=rows, bytes=counted.bytes, sha256=counted.sha256)
 
 
-def write_rows(rows: pa.Table, storage: Storage, place: str) -> FileEntry:
+def write_rows(rows: pa.Table, storage: Storage, place: str, number: int = 0) -> FileEntry:
     """Write a table that is in memory to one file, in row groups of the usual size."""
     groups = _row_groups(rows.to_batches(), rows.schema, ROWS_A_GROUP)
-    return write_file(groups, storage, place, 0, rows.schema)
+    return write_file(groups, storage, place, number, rows.schema)
 
 
 def check_seen(written: Written) -> None:

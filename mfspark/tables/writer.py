@@ -67,7 +67,7 @@ def write_table(
     else:
         n_files = math.ceil(max(written.bytes / BYTES_A_FILE, written.rows / ROWS_A_FILE))
         entries = _write_by_range(df, written, night, table, ids, n_files, is_made=bool(rows_of))
-    rows = _list(night, table, schema, entries)
+    rows = list_table(night, table, schema, entries)
     if rows != written.rows:
         raise MfsparkError(
             f"table '{table}' has {rows:,} rows in order, but {written.rows:,} were written",
@@ -94,7 +94,7 @@ def write_arrow(rows: pa.Table, night: Night, table: str, ids: IdTypes) -> int:
     check_schema(rows.schema, table, ids)
     _check_unpublished(night)
     night.drop_table(table)
-    return _list(night, table, rows.schema, [_write_sorted(rows, night, table)])
+    return list_table(night, table, rows.schema, [_write_sorted(rows, night, table)])
 
 
 def _check_unpublished(night: Night) -> None:
@@ -138,8 +138,8 @@ def _write_by_range(
     return ordered.entries
 
 
-def _list(night: Night, table: str, schema: pa.Schema, files: Sequence[FileEntry]) -> int:
-    """Let the night list a table's files; return the rows."""
+def list_table(night: Night, table: str, schema: pa.Schema, files: Sequence[FileEntry]) -> int:
+    """Let the night list the files of a table, which are in its order; return the rows."""
     entry = TableEntry(
         rows=sum(file.rows for file in files),
         bytes=sum(file.bytes for file in files),
