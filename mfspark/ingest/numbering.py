@@ -167,7 +167,7 @@ class Numbering:
         return pa.table({"id": typed, "variant": variants.cast(pa.int32()), "n": ids["n"]})
 
     def _of_base(self) -> tuple[pa.Array, np.ndarray, np.ndarray]:
-        """Return the ids of the base run, their numbers, and how many ratings each brings, int64."""
+        """Return ids of the base run, their numbers, and how many ratings each brings, int64."""
         if self.base is None:
             return pa.array([], self.typed.arrow), np.empty(0, np.int64), np.empty(0, np.int64)
         columns = [f"{self.side}_id", f"{self.side}_idx", "n_ratings"]
