@@ -70,6 +70,12 @@ def cut_together(
     if any(selection.is_test is not None for selection in selections):
         types["is_test"] = "?"
 
+    if isinstance(ratings, RowsOfTasks) and ratings.spark is None:
+        arrays = ratings.all(types)
+        blocks = arrays["user_idx"] % n_blocks
+        parts = ({n: a[blocks == p] for n, a in arrays.items()} for p in range(n_blocks))
+        return writer.finished([writer.write(p, part) for p, part in enumerate(parts)], runner)
+
     def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         block = partition_number()  # which is exactly one block
         numbers = json.dumps(writer.write(block, unpacked(batches, types)))

@@ -37,10 +37,17 @@ ColumnTypes = Mapping[str, str]
 class RowsOfTasks:
     """Rows that tasks read as arrays by themselves, where Spark need not see them one by one."""
 
-    spark: SparkSession
+    spark: SparkSession | None
+    """Runs the tasks; None: this process does."""
     n_tasks: int
     read: Callable[[int], Arrays]
     """Gives the columns (n) of a task."""
+
+    def all(self, types: ColumnTypes) -> Arrays:
+        """Read the rows of all tasks here."""
+        parts = [{name: np.empty(0, dtype) for name, dtype in types.items()}]
+        parts += map(self.read, range(self.n_tasks))
+        return {name: np.concatenate([part[name] for part in parts]) for name in types}
 
 
 def packed_by_block(
@@ -56,6 +63,7 @@ def packed_by_block(
     """
     arrays_of: Callable[[Iterator[pa.RecordBatch]], Iterable[Arrays]]
     if isinstance(rows, RowsOfTasks):
+        assert rows.spark is not None, "rows that this process reads need no packing"
         frame = rows.spark.range(0, rows.n_tasks, 1, max(1, rows.n_tasks))
         arrays_of = partial(_read, rows.read)
     else:

@@ -288,16 +288,17 @@ class Outcome:
 
 
 def bring_together(
-    spark: SparkSession, rows: PlacedRows, writer: RangeWriter, *, here: bool
+    spark: SparkSession | None, placed: PlacedRows, writer: RangeWriter
 ) -> list[Outcome]:
     """Bring all rows to the task of their users' range; return what each made of them.
 
-    here: in this process, whose memory holds them. Raises MfsparkError where rows are lost.
+    spark: None where this process, whose memory holds them, does it.
+    Raises MfsparkError where rows are lost.
     """
     n_ranges = len(writer.starts)
-    if here:
-        parts = [rows(number) for number in range(rows.n_tasks)]
-        columns = {name: np.concatenate([part[name] for part in parts]) for name in _TYPES}
+    rows = RowsOfTasks(spark, placed.n_tasks, placed)
+    if spark is None:
+        columns = rows.all(_TYPES)
         ranges = writer.range_of(columns)
         outcomes = [
             writer.write(
@@ -314,8 +315,7 @@ def bring_together(
             {"range": pa.array([number], pa.int32()), "outcome": [outcome]}
         )
 
-    read = RowsOfTasks(spark, rows.n_tasks, rows)
-    packed = packed_by_block(read, writer.range_of, n_ranges, _TYPES)
+    packed = packed_by_block(rows, writer.range_of, n_ranges, _TYPES)
     found = packed.mapInArrow(write, "range int, outcome string").collect()
     return [
         Outcome.from_record(json.loads(row["outcome"]))

@@ -47,7 +47,7 @@ from mfspark.ingest.side_tables.users import read_users
 from mfspark.ingest.title_merge import split_titles
 from mfspark.schemas import SIDES, IdTypes, Side, spark_schema, table_schema
 from mfspark.system.cores import cores_of_this_process
-from mfspark.system.spark import runs_here
+from mfspark.system.spark import Session
 from mfspark.system.task_errors import task_errors
 from mfspark.tables.manifest import FileEntry
 from mfspark.tables.nearby import nearby
@@ -56,8 +56,6 @@ from mfspark.tables.task_files import DRIVER_ROWS, Written, check_seen, read_fil
 from mfspark.tables.writer import list_table, write_arrow, write_table
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from mfspark.ingest.readers.plan import ReadPlan
     from mfspark.storage.protocol import Storage
     from mfspark.tables.night import Night
@@ -102,7 +100,7 @@ class BaseRun:
 class Intake:
     """What one night takes in, and from where."""
 
-    spark: SparkSession
+    session: Session
     night: Night
     ratings_files: Sequence[str]
     users_files: Sequence[str] = ()
@@ -126,7 +124,7 @@ class Intake:
         profiles = read_users(self.users_files, options)
         catalogue = read_items(self.items_files, options)
         with task_errors():
-            plan = plan_ratings(self.spark, self.ratings_files, options)
+            plan = plan_ratings(self.session, self.ratings_files, options)
             if not self.items_files and plan.exports:
                 catalogue = read_items(plan.exports, options)
             rows = self._read(plan)
@@ -193,7 +191,7 @@ class Intake:
 
     @cached_property
     def _scratch(self) -> Storage:
-        return nearby(self.spark, self.night.storage)
+        return nearby(self.night.storage, here=self.session.here)
 
     @property
     def _place(self) -> str:
@@ -204,13 +202,13 @@ class Intake:
         """Whether this process reads the files itself: a job of Spark would take longer."""
         few = sum(map(size_of, self.ratings_files)) <= _FEW_BYTES
         carried = self._base_ratings.n if self._base_ratings else 0
-        return few and carried <= _RANGE and runs_here(self.spark)
+        return few and carried <= _RANGE and self.session.here
 
     @property
     def _runner(self) -> Runner:
         if self._here:
             return InProcess(min(cores_of_this_process(), 4))
-        return OnSpark(self.spark, self.night.storage)
+        return OnSpark(self.session.spark, self.night.storage)
 
     def _read(self, plan: ReadPlan) -> ReadRows:
         place = f"{self._place}/parts"
@@ -252,7 +250,7 @@ class Intake:
         numbering = Numbering(rows, side, typed, place, others, base, carried, merged)
         if numbering.n_ids <= FEW_IDS:
             return numbering.here()
-        return number_by_spark(self.spark, numbering)
+        return number_by_spark(self.session.spark, numbering)
 
     def _by_user(
         self,
@@ -283,7 +281,7 @@ class Intake:
             f"{self._place}/by_user",
         )
         placed = PlacedRows(rows, of_users, of_items, base.files if base else None)
-        outcomes = bring_together(self.spark, placed, writer, here=self._here)
+        outcomes = bring_together(None if self._here else self.session.spark, placed, writer)
         if (came := sum(outcome.n for outcome in outcomes)) != n:
             raise MfsparkError(
                 f"{n:,} ratings were sent to their users' tasks, and {came:,} came there",
@@ -336,7 +334,7 @@ class Intake:
         elif rejected.dataset().count_rows() <= DRIVER_ROWS:
             write_arrow(rejected.dataset().to_table(), self.night, table, ids)
         else:
-            frame = read_files(self.spark, rejected, spark_schema(table, ids))
+            frame = read_files(self.session.spark, rejected, spark_schema(table, ids))
             write_table(frame, self.night, table, ids)
 
     def _scale(

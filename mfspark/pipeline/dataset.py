@@ -25,6 +25,7 @@ from mfspark.kernels.arrays.rating_scale import RatingScale
 from mfspark.models.records import Cut, Subset, cut_key
 from mfspark.pipeline.context import FEW_RATINGS, RunContext
 from mfspark.schemas import Side, spark_schema, table_schema
+from mfspark.tables.nearby import brought_nearby
 from mfspark.tables.task_files import read_files
 from mfspark.tables.writer import write_arrow, write_list, write_table
 
@@ -171,8 +172,8 @@ class Dataset:
         if labelled and options.split != "random":
             return self._labelled()
         return ratings_of_tasks(
-            context.spark,
-            context.night.files("ratings"),
+            None if context.small else context.spark,
+            brought_nearby(context.night.files("ratings"), here=context.session.here),
             timed=context.config.models.uses_times,
             seed=context.config.seed if labelled else None,
             test_share=options.test_share,

@@ -77,7 +77,7 @@ def run(context: RunContext, files: InputFiles) -> IngestReport:
     def read_all() -> IngestReport:
         base, others = _base_night(context), (files.users, files.items)
         intake = Intake(
-            context.spark, night, ratings, *others, len(files.test), base, night.run_date
+            context.session, night, ratings, *others, len(files.test), base, night.run_date
         )
         return intake.run()
 
@@ -93,7 +93,8 @@ def _base_night(context: RunContext) -> BaseRun | None:
         return None
     run = PublishedRun(context.night.warehouse, context.night.base_run)
     users, items, ratings = (
-        brought_nearby(context.spark, run.files(table)) for table in ("users", "items", "ratings")
+        brought_nearby(run.files(table), here=context.session.here)
+        for table in ("users", "items", "ratings")
     )
     base_ratings, report = None, run.record(INGEST)
     if context.config.ingest.merge and report:

@@ -21,6 +21,7 @@ from mfspark.errors import ConfigError, MfsparkError
 from mfspark.storage.cache import MachineCache
 from mfspark.storage.protocol import Storage
 from mfspark.storage.traffic import tally_of
+from mfspark.system.spark import runs_here
 from mfspark.tables.manifest import FileEntry
 from mfspark.tables.nearby import brought_nearby
 from mfspark.tables.table_files import TableFiles
@@ -221,7 +222,7 @@ def read_files(spark: SparkSession, files: TableFiles, schema: StructType) -> Da
 
     Copies them first, where all tasks run on this machine and the files lie elsewhere.
     """
-    found = brought_nearby(spark, files)
+    found = brought_nearby(files, here=runs_here(spark))
     if found.paths is not None:
         # Named as local paths, so that Spark does not look on its default file system.
         return spark.read.schema(schema).parquet(*(f"file://{path}" for path in found.paths))

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from mfspark.errors import MfsparkError, RefusedError
 from mfspark.schemas import SORTED_BY, IdTypes, check_schema, spark_schema, table_schema
+from mfspark.system.spark import runs_here
 from mfspark.tables.manifest import FileEntry, TableEntry
 from mfspark.tables.nearby import nearby
 from mfspark.tables.night import Night
@@ -58,7 +59,8 @@ def write_table(
         made, size = InOrder(rows_of, schema, SORTED_BY[table]), ROWS_IN_ORDER
     _check_unpublished(night)
 
-    storage, unsorted = nearby(df.sparkSession, night.storage), night.scratch("writing", table)
+    storage = nearby(night.storage, here=runs_here(df.sparkSession))
+    unsorted = night.scratch("writing", table)
     written = write_files(df, storage, unsorted, schema, made, hand_few=True, size=size)
     night.drop_table(table)  # now, as the frame may have read it
     small = written.fits_driver or not written.rows

@@ -20,6 +20,7 @@ from mfspark.ingest.intake import BaseRatings, BaseRun, Intake
 from mfspark.ingest.report import SideCounts
 from mfspark.schemas import SORTED_BY, IdTypes, check_schema, table_schema
 from mfspark.storage.posix import PosixStorage
+from mfspark.system.spark import Session
 from mfspark.system.task_errors import task_errors
 from mfspark.tables.night import Night
 from mfspark.tables.table_files import TableFiles
@@ -79,7 +80,7 @@ def night(spark, tmp_path, way):  # noqa: ARG001
         paths = [[str(path) for path in paths] for paths in (ratings, users, items)]
         place = tmp_path / f"warehouse-{next(numbers)}"
         new = Night.begin(Warehouse(place), config, until or date(2100, 1, 1), [])
-        intake = Intake(spark, new, *paths, n_test_files, base, until)
+        intake = Intake(Session(lambda: spark), new, *paths, n_test_files, base, until)
         try:
             with task_errors():
                 report = intake.run()

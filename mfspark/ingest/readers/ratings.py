@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from mfspark.ingest.readers.lines import Facts, examine
 from mfspark.ingest.readers.plan import Examine, ReadPlan, examine_here, plan_read
 from mfspark.ingest.readers.validate import CLEANED
+from mfspark.system.spark import Session
 from mfspark.system.task_errors import task_errors
 
 if TYPE_CHECKING:
@@ -48,11 +49,11 @@ def read_ratings(
     above that with one job. `split_bytes` overrides `options.split_mb`. Raises InputError for
     files that cannot be read as ratings at all.
     """
-    return _read(spark, plan_ratings(spark, files, options, split_bytes))
+    return _read(spark, plan_ratings(Session(lambda: spark), files, options, split_bytes))
 
 
 def plan_ratings(
-    spark: SparkSession,
+    session: Session,
     files: Sequence[str],
     options: IngestOptions,
     split_bytes: int | None = None,
@@ -63,7 +64,7 @@ def plan_ratings(
     def examine_all(ranges: Sequence[Examine]) -> list[Facts]:
         if sum(end - start for _, start, end, *_ in ranges) <= _EXAMINE_HERE:
             return examine_here(ranges)
-        return _examine_in_tasks(spark, ranges)
+        return _examine_in_tasks(session.spark, ranges)
 
     return plan_read(files, options, size, examine_all)
 
