@@ -32,7 +32,7 @@ from mfspark.models.registry import fit_model
 from mfspark.pipeline.dataset import layout_for
 from mfspark.samples.synthetic import SyntheticSpec, write_synthetic
 from mfspark.storage.posix import PosixStorage
-from mfspark.system.spark import spark_session
+from mfspark.system.spark import master_of, spark_session
 
 Array = np.ndarray
 T = TypeVar("T")
@@ -163,7 +163,7 @@ class Trial:
             return cast("FactorModel", fit_model("baseline", own, models))
 
         context = FitContext(
-            spark=self.spark,
+            master=master_of(self.spark),
             runner=self.runner,
             tiles=self.train,
             store=self.store,

@@ -67,6 +67,11 @@ say "installing packages into $venv (the first time takes a few minutes)"
 # torch first and by pip alone: where pip is set up to find a build for the CPU, that one is taken.
 "$venv/bin/python" -m pip install -qq --disable-pip-version-check "torch>=2.10,<2.14"
 "$venv/bin/python" -m pip install -qq --disable-pip-version-check --editable ".[dev]"
+say "compiling kernels, by a night of the survey"
+trial=$(mktemp -d)
+scripts/in_env.sh mfspark run --warehouse "$trial" >/dev/null 2>&1 ||
+    say "that night failed; kernels are compiled when they are first used ('make run' shows why)"
+rm -rf "$trial"
 rm -f "$stamps"-* # mfspark in this environment is now this clone's, and no other's
 touch "$stamps-$(pwd -P | cksum | cut -d ' ' -f 1)"
 say "done: Java in $(scripts/find_java.sh), packages in $venv"

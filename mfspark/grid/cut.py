@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from mfspark.grid.block_store import BlockStore
 from mfspark.grid.layout import Blocks, GridLayout, TileSet
-from mfspark.grid.packed_rows import RowsOfTasks, packed_by_block, unpacked
+from mfspark.grid.packed_rows import RowsOfTasks, packed_by_block, partition_number, unpacked
 from mfspark.grid.runners import Runner
 from mfspark.grid.strips import Selection, StripWriter
 from mfspark.kernels.arrays.tile import Array, Arrays
@@ -70,15 +70,21 @@ def cut_together(
     if any(selection.is_test is not None for selection in selections):
         types["is_test"] = "?"
 
+    if isinstance(ratings, RowsOfTasks) and ratings.spark is None:
+        arrays = ratings.all(types)
+        blocks = arrays["user_idx"] % n_blocks
+        parts = ({n: a[blocks == p] for n, a in arrays.items()} for p in range(n_blocks))
+        return writer.finished([writer.write(p, part) for p, part in enumerate(parts)], runner)
+
     def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        block = _partition()  # which is exactly one block
+        block = partition_number()  # which is exactly one block
         numbers = json.dumps(writer.write(block, unpacked(batches, types)))
         columns = {"block": pa.array([block], pa.int32()), "numbers": [numbers]}
         yield pa.RecordBatch.from_pydict(columns)
 
     if not isinstance(ratings, RowsOfTasks):
         ratings = _numbers_of(ratings, timed=timed)
-    packed = packed_by_block(ratings, "user_idx", n_blocks, types)
+    packed = packed_by_block(ratings, lambda rows: rows["user_idx"] % n_blocks, n_blocks, types)
     found = packed.mapInArrow(write, "block int, numbers string").collect()
     rows = sorted((row["block"], json.loads(row["numbers"])) for row in found)
     if not rows:  # Spark does not run what it knows to be empty, such as a split without test
@@ -150,7 +156,7 @@ def cut_factors(
     shuffled = numbered.repartitionById(n_blocks, "block")
 
     def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        block = _partition()  # which is exactly one block
+        block = partition_number()  # which is exactly one block
         arrays = _no_factors(layout.rows(side, block), rank)
         for batch in batches:
             rows = batch["idx"].to_numpy() // n_blocks
@@ -169,12 +175,3 @@ def cut_factors(
 def _no_factors(n: int, rank: int) -> Arrays:
     factors, bias = np.zeros((n, rank), np.float32), np.zeros(n, np.float32)
     return {"factors": factors, "bias": bias, "known": np.zeros(n, bool)}
-
-
-def _partition() -> int:
-    """Return the number of the Spark partition that this task works on."""
-    from pyspark import TaskContext
-
-    context = TaskContext.get()
-    assert context is not None
-    return context.partitionId()

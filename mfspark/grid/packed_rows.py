@@ -37,22 +37,33 @@ ColumnTypes = Mapping[str, str]
 class RowsOfTasks:
     """Rows that tasks read as arrays by themselves, where Spark need not see them one by one."""
 
-    spark: SparkSession
+    spark: SparkSession | None
+    """Runs the tasks; None: this process does."""
     n_tasks: int
     read: Callable[[int], Arrays]
     """Gives the columns (n) of a task."""
 
+    def all(self, types: ColumnTypes) -> Arrays:
+        """Read the rows of all tasks here."""
+        parts = [{name: np.empty(0, dtype) for name, dtype in types.items()}]
+        parts += map(self.read, range(self.n_tasks))
+        return {name: np.concatenate([part[name] for part in parts]) for name in types}
+
 
 def packed_by_block(
-    rows: DataFrame | RowsOfTasks, by: str, n_blocks: int, types: ColumnTypes
+    rows: DataFrame | RowsOfTasks,
+    block_of: Callable[[Arrays], np.ndarray],
+    n_blocks: int,
+    types: ColumnTypes,
 ) -> DataFrame:
     """Return rows packed by block, in n_blocks partitions: each has the rows of one block.
 
-    Row i of column `by` belongs to block i mod n_blocks. Shuffles the bytes once. Columns must have
-    no nulls, other than of floating point. Read each partition by `unpacked`.
+    block_of: gives the block of each row, from their columns. Shuffles the bytes once. Columns must
+    have no nulls, other than of floating point. Read each partition by `unpacked`.
     """
     arrays_of: Callable[[Iterator[pa.RecordBatch]], Iterable[Arrays]]
     if isinstance(rows, RowsOfTasks):
+        assert rows.spark is not None, "rows that this process reads need no packing"
         frame = rows.spark.range(0, rows.n_tasks, 1, max(1, rows.n_tasks))
         arrays_of = partial(_read, rows.read)
     else:
@@ -60,7 +71,7 @@ def packed_by_block(
 
     def pack(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for arrays in arrays_of(batches):
-            yield _packed({name: arrays[name] for name in types}, arrays[by] % n_blocks, n_blocks)
+            yield _packed({name: arrays[name] for name in types}, block_of(arrays), n_blocks)
 
     schema = ", ".join(["block int", *(f"{name} binary" for name in types)])
     return frame.mapInArrow(pack, schema).repartitionById(n_blocks, "block")
@@ -74,6 +85,15 @@ def unpacked(batches: Iterable[pa.RecordBatch], types: ColumnTypes) -> Arrays:
             # Zero-copy: the arrays keep the batch's memory until they are put together.
             parts[name] += [np.frombuffer(row.as_buffer(), dtype) for row in batch[name]]
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}
+
+
+def partition_number() -> int:
+    """Return the number of the Spark partition that this task works on: its block."""
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    assert context is not None
+    return context.partitionId()
 
 
 def _read(read: Callable[[int], Arrays], batches: Iterable[pa.RecordBatch]) -> Iterator[Arrays]:

@@ -14,18 +14,21 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import pyarrow as pa
 
 from mfspark.errors import MfsparkError
-from mfspark.kernels.arrays.tile import Numbers
 from mfspark.storage.protocol import Storage
 from mfspark.storage.traffic import Tally, tally_of
+from mfspark.system.task_errors import error_named
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+
+T = TypeVar("T")
+"""What a task returns: numbers by name, or other JSON."""
 
 BlockReader = Callable[[int], pa.RecordBatch]
 """Gives rows of one block."""
@@ -34,7 +37,7 @@ BlockReader = Callable[[int], pa.RecordBatch]
 class Runner(Protocol):
     """Runs the tasks 0..n-1 of a pass and returns their numbers in order."""
 
-    def run(self, n_tasks: int, task: Callable[[int], Numbers], label: str) -> list[Numbers]:
+    def run(self, n_tasks: int, task: Callable[[int], T], label: str) -> list[T]:
         """Run all tasks; the first failure is raised."""
         ...
 
@@ -49,7 +52,7 @@ class InProcess:
     def __init__(self, threads: int = 1) -> None:
         self._threads = threads
 
-    def run(self, n_tasks: int, task: Callable[[int], Numbers], label: str) -> list[Numbers]:
+    def run(self, n_tasks: int, task: Callable[[int], T], label: str) -> list[T]:
         """Run all tasks here."""
         if self._threads == 1 or n_tasks == 1:
             return [task(i) for i in range(n_tasks)]
@@ -67,7 +70,7 @@ class OnSpark:
     def __init__(self, spark: SparkSession, storage: Storage) -> None:
         self._spark, self._tally = spark, tally_of(storage.root)
 
-    def run(self, n_tasks: int, task: Callable[[int], Numbers], label: str) -> list[Numbers]:
+    def run(self, n_tasks: int, task: Callable[[int], T], label: str) -> list[T]:
         """Run all tasks on the executors."""
         tally = self._tally
 
@@ -89,7 +92,7 @@ class OnSpark:
             tally.add(**outcome["requests"])
         for outcome in outcomes:
             if "error" in outcome:
-                raise MfsparkError(*outcome["error"])
+                raise error_named(*outcome["error"])
         return [outcome["numbers"] for outcome in outcomes]
 
 
@@ -107,7 +110,7 @@ def _freeze(_n_modules: int) -> None:
     gc.freeze()  # once for each number of modules: garbage that is frozen would never be freed
 
 
-def _outcome(task: Callable[[int], Numbers], i: int, tally: Tally) -> dict[str, Any]:
+def _outcome(task: Callable[[int], Any], i: int, tally: Tally) -> dict[str, Any]:
     """Run a task; an error with a remedy travels as data, so that no stack trace buries it.
 
     Running the task again would give the same error, which is why Spark is not told to. What this
@@ -116,7 +119,7 @@ def _outcome(task: Callable[[int], Numbers], i: int, tally: Tally) -> dict[str, 
     try:
         outcome: dict[str, Any] = {"numbers": task(i)}
     except MfsparkError as error:
-        outcome = {"error": [error.message, error.hint]}
+        outcome = {"error": [type(error).__name__, error.message, error.hint]}
     return {**outcome, "requests": tally.take().counts()}
 
 

@@ -13,7 +13,6 @@ from mfspark.evaluation.pair_hash import share_of_pair
 from mfspark.grid.cut import EPOCH
 from mfspark.grid.packed_rows import RowsOfTasks
 from mfspark.kernels.arrays.tile import Arrays
-from mfspark.tables.nearby import brought_nearby
 from mfspark.tables.table_files import TableFiles
 from mfspark.tables.task_files import TABLE_CACHE
 
@@ -26,7 +25,7 @@ _NUMBERS = ("user_idx", "item_idx", "rating")
 
 
 def ratings_of_tasks(
-    spark: SparkSession,
+    spark: SparkSession | None,
     files: TableFiles,
     *,
     timed: bool,
@@ -35,15 +34,11 @@ def ratings_of_tasks(
 ) -> RowsOfTasks:
     """Return the rows of table `ratings`, some row groups a task, as `cut_together` takes them.
 
-    seed: label them as `evaluation.splits` does with the split `random`. Reads the footers here.
+    spark: None where this process reads them. seed: label them as `evaluation.splits` does with the
+    split `random`. Reads the footers here.
     """
-    near = brought_nearby(spark, files)
-    tasks = []
-    for key in near.keys:
-        with pq.ParquetFile(near.storage.open(key)) as file:
-            n = file.num_row_groups
-        tasks += [(key, range(g, min(g + _GROUPS, n))) for g in range(0, n, _GROUPS)]
-    read = _ReadRatings(near, tuple(tasks), timed, seed, test_share)
+    tasks = files.row_groups(_GROUPS)
+    read = _ReadRatings(files, tuple(tasks), timed, seed, test_share)
     return RowsOfTasks(spark, len(tasks), read)
 
 

@@ -27,10 +27,9 @@ from mfspark.kernels.arrays.tile import Numbers
 from mfspark.schemas import SIDES
 from mfspark.storage.protocol import Storage
 from mfspark.system.cores import cores_of_this_task
-from mfspark.system.spark import master_of
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    pass
 
 
 @dataclass(frozen=True)
@@ -203,10 +202,10 @@ def train_in_one_task(
     return state
 
 
-def ratings_of_one_task(spark: SparkSession) -> int:
+def ratings_of_one_task(master: str) -> int:
     """Return up to how many ratings a single task is the fastest way to train.
 
     On one machine it has all cores and reads nothing twice: what limits it is the memory of one
     Python worker, 16 bytes a rating. On a cluster the other machines would stand idle.
     """
-    return 50_000_000 if master_of(spark).split("[")[0] == "local" else 5_000_000
+    return 50_000_000 if master.split("[")[0] == "local" else 5_000_000

@@ -1,38 +1,38 @@
-"""Ids: the type they are stored in, and their dense numbers, stable from night to night."""
+"""The type in which ids are stored."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from mfspark.errors import InputError
-from mfspark.ingest.scratch import Scratch
+from mfspark.ingest.facts import POINT_ZERO
 
 if TYPE_CHECKING:
     from mfspark.schemas import IdType, IdTypes, Side
 
-MAX_INDEX = 2**31 - 1
-_POINT_ZERO = r"^(0|[1-9][0-9]*)\.0+$"
-SPARK_TYPE: dict[IdType, str] = {"integer": "bigint", "string": "string"}
 
+@dataclass(frozen=True)
+class TypedIds:
+    """How ids of one side are stored."""
 
-def is_plain_integer(column: str) -> Column:
-    """Return whether an id is a plain integer: text that is the same after a round trip."""
-    number = F.col(column).try_cast("bigint")
-    same = (number >= 0) & (number.cast("string") == F.col(column))
-    return F.coalesce(same, F.lit(False))
+    kind: IdType
+    floats: bool = False
+    """Whether the .0 of whole numbers is taken off."""
 
+    @property
+    def arrow(self) -> pa.DataType:
+        """The type of a column of them."""
+        return pa.int64() if self.kind == "integer" else pa.string()
 
-def has_point_zero(column: str) -> Column:
-    """Return whether an id is a whole number written as 7.0, as floats are."""
-    return F.col(column).endswith("0") & F.col(column).rlike(_POINT_ZERO)
-
-
-def without_point_zero(column: str) -> Column:
-    """Return ids without the .0 of whole numbers."""
-    return F.regexp_replace(column, _POINT_ZERO, "$1").alias(column)
+    def of(self, ids: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+        """Return ids, as text, the way they are stored."""
+        if self.floats:
+            ids = pc.replace_substring_regex(ids, POINT_ZERO, r"\1")
+        return ids.cast(self.arrow)
 
 
 def decide_type(side: Side, all_plain: bool, option: str, base: IdTypes | None) -> IdType:
@@ -64,35 +64,3 @@ def decide_type(side: Side, all_plain: bool, option: str, base: IdTypes | None) 
             'start a new warehouse, or set ids.type = "auto"',
         )
     return "integer"
-
-
-def number_ids(
-    ids: DataFrame, base: DataFrame | None, scratch: Scratch, name: str
-) -> tuple[DataFrame, int]:
-    """Give each id a dense number: return (id, idx int32), and how many there are.
-
-    `ids` has one column `id` without repeats or nulls. Ids of the base run, `base` (id, idx), keep
-    their number whether they occur or not; new ones follow in sorted order, integers by value.
-    Keeps the new ids in scratch and numbers them by their place in order, so that a retried task
-    changes nothing. They are sorted by the driver while they are few, else by a shuffle.
-    Raises InputError above 2^31 - 1 ids.
-    """
-    new = ids.select("id").join(base, "id", "left_anti") if base is not None else ids
-    written, n = scratch.keep_in_order(new.select("id"), "id", name)
-    first = _next_index(base)
-    if first + n > MAX_INDEX:
-        raise InputError(
-            f"{first + n:,} different ids are more than the {MAX_INDEX:,} that can be numbered",
-            "check that the id column is not a row number or a timestamp",
-        )
-    index = (F.lit(first) + F.col("position")).cast("int").alias("idx")
-    numbered = written.select("id", index)
-    both = numbered if base is None else base.select("id", "idx").unionAll(numbered)
-    return both, first + n
-
-
-def _next_index(base: DataFrame | None) -> int:
-    if base is None:
-        return 0
-    row = base.agg(F.max("idx").alias("last")).first()
-    return 0 if row is None or row["last"] is None else int(row["last"]) + 1

@@ -15,6 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mfspark.errors import InputError
+from mfspark.ingest.duplicates import left_out_rows, superseded
+from mfspark.ingest.parts import REJECTED
 from mfspark.ingest.readers.columns import without_ratings
 from mfspark.ingest.readers.files import display_names
 from mfspark.ingest.readers.id_text import plain_integers, without_point_zero
@@ -22,27 +24,18 @@ from mfspark.ingest.readers.plan import examine_here, plan_read
 from mfspark.ingest.row_counts import (
     ACCEPTED,
     SUPERSEDED,
+    Example,
     KindCounts,
     too_many_rejected,
     too_many_repeats,
     unusable,
 )
-from mfspark.schemas import IdTypes, table_schema
+from mfspark.ingest.statistics import NO_TIME, starts_of
 
 if TYPE_CHECKING:
     from mfspark.config.config import IngestOptions
 
-REJECTED = table_schema("rejected_ratings", IdTypes())
-"""Rows that are left out, and why."""
-NO_TIME = np.iinfo(np.int64).min
-"""Stands for a time that is not known: it is the oldest."""
 _KINDS = ("int32", "int32", "float64", "int64", "int32", "int64")  # of RatingRows
-
-
-class _Example(NamedTuple):
-    file: int
-    line: int
-    raw: str
 
 
 @dataclass(frozen=True)
@@ -106,7 +99,10 @@ class FileRatings:
         if not mask.any():
             return
         out, self.rows = self.rows.take(mask), self.rows.take(~mask)
-        self.rejected.append(self._as_rejected(out, reason))
+        users, items = self.user_ids.take(out.users), self.item_ids.take(out.items)
+        files = pa.array(self.names).take(pa.array(out.files))
+        fields = users, items, out.values, out.times, files, out.lines
+        self.rejected.append(left_out_rows(*fields, reason))
 
     def check(self, options: IngestOptions) -> None:
         """Raise InputError where too many rows were rejected, or none was accepted."""
@@ -121,11 +117,11 @@ class FileRatings:
         superseded (`ingest.max_superseded_share`).
         """
         n = len(self.rows.users)
-        superseded = superseded_ratings(self._pairs(items), self.rows.times)
-        if not superseded.any():
+        old = superseded_ratings(self._pairs(items), self.rows.times)
+        if not old.any():
             return
-        n_repeats = int(superseded.sum())
-        self.leave_out(superseded, SUPERSEDED)
+        n_repeats = int(old.sum())
+        self.leave_out(old, SUPERSEDED)
         if n_repeats > options.max_superseded_share * n:
             first = self.rejected[-1].slice(0, 1).to_pylist()[0]
             example = f", such as {first['source_file']}:{first['line']}: {first['raw']}"
@@ -145,16 +141,6 @@ class FileRatings:
         width = int(items.max(initial=0)) + 1
         return self.rows.users.astype(np.int64) * width + items[self.rows.items]
 
-    def _as_rejected(self, rows: RatingRows, reason: str) -> pa.Table:
-        users, items = self.user_ids.take(rows.users), self.item_ids.take(rows.items)
-        times = pa.array(rows.times, pa.timestamp("us"), mask=rows.times == NO_TIME)
-        shown = pc.replace_substring_regex(pc.strftime(times, "%Y-%m-%d %H:%M:%S"), r"\.0+$", "")
-        values = pc.cast(pa.array(rows.values), pa.string())
-        raw = pc.binary_join_element_wise(users, items, values, shown, ",", null_handling="skip")
-        files = pa.array(self.names).take(pa.array(rows.files))
-        reasons = pa.repeat(reason, len(rows.users))
-        return pa.table([files, pa.array(rows.lines), raw, reasons], schema=REJECTED)
-
 
 def superseded_ratings(pairs: np.ndarray, times: np.ndarray) -> np.ndarray:
     """Return which ratings another one of the same pair supersedes, bool (n).
@@ -162,15 +148,10 @@ def superseded_ratings(pairs: np.ndarray, times: np.ndarray) -> np.ndarray:
     pairs int64 (n): a number for the user and item of each; times int64 (n). The latest counts, of
     equally late ones the last.
     """
-    superseded = np.zeros(len(pairs), bool)
     order = np.argsort(pairs, kind="stable")
-    again = np.flatnonzero(pairs[order][1:] == pairs[order][:-1])
-    if len(again):
-        repeated = order[np.union1d(again, again + 1)]  # all ratings of pairs that come again
-        newest_last = repeated[np.lexsort((repeated, times[repeated], pairs[repeated]))]
-        same_as_next = pairs[newest_last][1:] == pairs[newest_last][:-1]
-        superseded[newest_last[:-1][same_as_next]] = True
-    return superseded
+    found = np.empty(len(pairs), bool)
+    found[order] = superseded(starts_of(pairs[order]), len(pairs), [times[order]])
+    return found
 
 
 def read_arrays(
@@ -191,7 +172,7 @@ def read_arrays(
             "name its rating with --set ingest.columns.rating=NAME",
         )
     names, parts, kinds = display_names(files), list[_Part](), Counter[str]()
-    examples: dict[str, _Example] = {}
+    examples: dict[str, Example] = {}
     rejected: list[pa.Table] = []
     for number, split in enumerate(plan.splits, 1):
         for batch in plan.sources[split.file].read(split):
@@ -204,7 +185,7 @@ def read_arrays(
                 rejected.append(table)
                 kinds.update(table["reason"].to_pylist())
                 for row in table.to_pylist():
-                    place = _Example(split.file, row["line"], row["raw"] or "")
+                    place = Example(split.file, row["line"], row["cell"], row["raw"])
                     examples.setdefault(row["reason"], place)
         told(number, len(plan.splits))
     users, user_ids = _numbered([part.users for part in parts])

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from mfspark.errors import MfsparkError
 from mfspark.schemas import IdTypes
 
 
@@ -60,3 +61,14 @@ class IngestReport:
     """Choices without ratings that were added to another one of the same pair."""
     notes: list[str] = field(default_factory=list)
     """What a reader of the summary should know of the input."""
+
+    def check(self) -> None:
+        """Raise MfsparkError where rows are lost or counted twice."""
+        came = self.n_rows + self.n_carried
+        told = self.n_accepted + self.n_rejected + self.n_later
+        told += self.n_merged + self.n_replaced + self.n_counted
+        if came != told:
+            raise MfsparkError(
+                f"{came:,} ratings came in, and the tables and counts tell of {told:,}",
+                "run the same command again; if it stays so, report it with the input",
+            )

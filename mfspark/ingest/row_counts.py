@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from mfspark.errors import InputError
 from mfspark.ingest.readers.validate import NOT_RATED, TOTALS_ROW
@@ -25,23 +25,13 @@ _WHAT_DECIDES = {
 """What to do about the commonest reason."""
 
 
-class ExampleRow(Protocol):
-    """A row as it stands in a file."""
+class Example(NamedTuple):
+    """A row as it stands in a file; of two the first is the smaller."""
 
-    @property
-    def file(self) -> int:
-        """The number of the file."""
-        ...
-
-    @property
-    def line(self) -> int:
-        """The line, from 1."""
-        ...
-
-    @property
-    def raw(self) -> str:
-        """The text."""
-        ...
+    file: int
+    line: int
+    cell: int
+    raw: str
 
 
 @dataclass(frozen=True)
@@ -53,6 +43,11 @@ class IdForms:
     n_point_zero: int
     """Whole numbers with .0, as floats are written."""
     n: int
+
+    def __add__(self, other: IdForms) -> IdForms:
+        """Return those of both together."""
+        plain, zero = self.n_plain + other.n_plain, self.n_point_zero + other.n_point_zero
+        return IdForms(plain, zero, self.n + other.n)
 
     @property
     def all_plain(self) -> bool:
@@ -71,7 +66,7 @@ class KindCounts:
 
     n_rows: int
     by_kind: dict[str, int]
-    examples: Mapping[str, ExampleRow]
+    examples: Mapping[str, Example]
 
     @property
     def rejected(self) -> dict[str, int]:
@@ -82,17 +77,6 @@ class KindCounts:
     def n_bad(self) -> int:
         """Rejected rows but for those that are no ratings by what they say."""
         return sum(n for why, n in self.rejected.items() if why not in (NOT_RATED, TOTALS_ROW))
-
-
-@dataclass(frozen=True)
-class RowCounts(KindCounts):
-    """The same, and what the accepted rows hold, before duplicates are looked for."""
-
-    low: float
-    high: float
-    step: float | None
-    users: IdForms
-    items: IdForms
 
 
 def too_many_rejected(counts: KindCounts, options: IngestOptions) -> bool:

@@ -2,61 +2,128 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+import numpy as np
+import pyarrow as pa
 
-if TYPE_CHECKING:
-    from mfspark.schemas import Side
+from mfspark.kernels.arrays.ordering import order_of_pairs
+from mfspark.kernels.arrays.tile import Array, RowArrays
+from mfspark.schemas import TIMESTAMP
 
-_NUMBERS = ("mean", "std", "min", "q25", "median", "q75", "max")
-
-
-def _sample_deviation(name: str) -> Column:
-    """Return the sample's standard deviation from two plain sums; null for a single value.
-
-    Sums of whole- and half-star ratings are exact in any order. `stddev_samp` merges partial means,
-    and its last bits change with the order in which Spark happens to merge them.
-    """
-    n, total = F.count(name), F.sum(name)
-    squares = F.sum(F.col(name) * F.col(name)) - total * total / n
-    variance = F.when(F.max(name) == F.min(name), F.lit(0.0)).otherwise(
-        F.greatest(squares, F.lit(0.0)) / F.nullif(n - 1, F.lit(0))
-    )
-    return F.when(n > 1, F.sqrt(variance))
+NO_TIME = np.iinfo(np.int64).min
+"""Stands for a time that is not known: it is the oldest."""
+_NEVER = np.iinfo(np.int64).max
+_QUARTILES = {"q25": 0.25, "median": 0.5, "q75": 0.75}
 
 
-def with_statistics(ids: DataFrame, ratings: DataFrame, side: Side) -> DataFrame:
-    """Return the statistics columns of the `users` or `items` table, a row for each of `ids`.
+@dataclass(frozen=True)
+class Tally(RowArrays):
+    """How often each row has each value, by row and value, all (m)."""
 
-    `ids` is (id, idx); `ratings` has the side's id, rating and rated_at. The standard deviation is
-    the sample's (null for a single rating); quartiles are interpolated linearly. An id without
-    ratings has n_ratings 0 and nulls. Shuffles the ratings by id.
-    """
-    id_column = f"{side}_id"
-    quartiles = F.percentile("rating", F.array(F.lit(0.25), F.lit(0.5), F.lit(0.75)))
-    grouped = ratings.groupBy(id_column).agg(
-        F.count("*").alias("n_ratings"),
-        F.avg("rating").alias("mean"),
-        _sample_deviation("rating").alias("std"),
-        F.min("rating").alias("min"),
-        quartiles.alias("quartiles"),
-        F.max("rating").alias("max"),
-        F.min("rated_at").alias("first_rated_at"),
-        F.max("rated_at").alias("last_rated_at"),
-    )
-    named = [F.col("quartiles")[i].alias(name) for i, name in enumerate(("q25", "median", "q75"))]
-    statistics = grouped.select("*", *named)
-    return (
-        ids.select(F.col("id").alias(id_column), F.col("idx").alias(f"{side}_idx"))
-        .join(statistics, id_column, "left")
-        .select(
-            id_column,
-            f"{side}_idx",
-            F.coalesce("n_ratings", F.lit(0)).cast("bigint").alias("n_ratings"),
-            *_NUMBERS,
-            "first_rated_at",
-            "last_rated_at",
+    rows: Array
+    """int32."""
+    values: Array
+    """float64."""
+    n: Array
+    """int64."""
+    first: Array
+    """int64, the earliest of their times, in microseconds since 1970; NO_TIME where none has."""
+    last: Array
+    """int64, the latest."""
+
+    @classmethod
+    def of(cls, rows: Array, values: Array, times: Array, n_rows: int) -> Tally:
+        """Count ratings (m): int32 rows below n_rows, float64 values, int64 times."""
+        return cls(rows, values, np.ones(len(rows), np.int64), times, times).summed(n_rows)
+
+    def summed(self, n_rows: int) -> Tally:
+        """Return one entry for each row and value, in order, of entries in any order."""
+        distinct, codes = _encoded(self.values)
+        order = order_of_pairs(self.rows, codes, n_rows, len(distinct))
+        rows, codes = self.rows[order], codes[order]
+        starts = np.flatnonzero(
+            (np.diff(rows, prepend=-1) != 0) | (np.diff(codes, prepend=-1) != 0)
         )
-    )
+        return Tally(
+            rows[starts],
+            distinct[codes[starts]],
+            np.add.reduceat(self.n[order], starts),
+            _earliest(self.first[order], starts),
+            np.maximum.reduceat(self.last[order], starts),
+        )
+
+    def described(self, n_rows: int) -> dict[str, pa.Array]:
+        """Return the statistics columns of the rows 0 to n_rows - 1 by their name.
+
+        The standard deviation is the sample's (null for a single rating), from two plain sums:
+        those of whole- and half-star ratings are exact. Quartiles are interpolated linearly. A row
+        without ratings has n_ratings 0 and nulls.
+        """
+        entries = np.bincount(self.rows, minlength=n_rows)
+        has = entries > 0
+        ends = np.cumsum(entries)[has]
+        starts = ends - entries[has]
+        n = np.add.reduceat(self.n, starts)
+        total = np.add.reduceat(self.values * self.n, starts)
+        squares = np.add.reduceat(self.values * self.values * self.n, starts)
+        low, high = self.values[starts], self.values[ends - 1]
+        variance = np.maximum(squares - total * total / n, 0.0) / np.maximum(n - 1, 1)
+        std = np.where(low == high, 0.0, np.sqrt(variance))
+        quartiles = {name: self._quantile(share, n) for name, share in _QUARTILES.items()}
+        columns = {"mean": total / n, "std": std, "min": low, **quartiles, "max": high}
+        counts = np.zeros(n_rows, np.int64)
+        counts[has] = n
+        found = {"n_ratings": pa.array(counts)}
+        for name, values in columns.items():
+            known = (n > 1) if name == "std" else np.ones(len(n), bool)
+            found[name] = _spread(values, known, has, pa.float64())
+        times = _earliest(self.first, starts), np.maximum.reduceat(self.last, starts)
+        for name, values in zip(("first_rated_at", "last_rated_at"), times, strict=True):
+            found[name] = _spread(values, values != NO_TIME, has, TIMESTAMP)
+        return found
+
+    def _quantile(self, share: float, n: Array) -> Array:
+        """Return a quantile of each row that has ratings; n: how many, int64."""
+        position = share * (n - 1)
+        below, above = np.floor(position), np.ceil(position)
+        up_to, first = np.cumsum(self.n), np.cumsum(n) - n
+        low, high = (
+            self.values[np.searchsorted(up_to, first + place.astype(np.int64), side="right")]
+            for place in (below, above)
+        )
+        between = (above - position) * low + (position - below) * high
+        return np.where(below == above, low, between)
+
+
+def starts_of(*columns: Array) -> Array:
+    """Return where runs of rows begin that are equal in all columns (n); int64."""
+    differs = np.zeros(len(columns[0]), bool)
+    differs[:1] = True
+    for column in columns:
+        differs[1:] |= column[1:] != column[:-1]
+    return np.flatnonzero(differs)
+
+
+def _encoded(values: Array) -> tuple[Array, Array]:
+    """Return the distinct values, ascending, and the place of each value among them, int32."""
+    encoded = pa.array(values).dictionary_encode()
+    distinct = encoded.dictionary.to_numpy()
+    order = np.argsort(distinct, kind="stable")
+    place = np.empty(len(order), np.int32)
+    place[order] = np.arange(len(order))
+    return distinct[order], place[encoded.indices.to_numpy()]
+
+
+def _earliest(times: Array, starts: Array) -> Array:
+    earliest = np.minimum.reduceat(np.where(times == NO_TIME, _NEVER, times), starts)
+    return np.where(earliest == _NEVER, NO_TIME, earliest)
+
+
+def _spread(values: Array, known: Array, has: Array, kind: pa.DataType) -> pa.Array:
+    """Return a column of all rows; null where a row has no ratings, or its value is not known."""
+    column = np.zeros(len(has), values.dtype)
+    column[has] = values
+    missing = ~has
+    missing[has] = ~known
+    return pa.array(column, mask=missing).cast(kind)

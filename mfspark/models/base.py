@@ -23,10 +23,9 @@ from mfspark.grid.training import (
 )
 from mfspark.kernels.arrays.tile import Array
 from mfspark.schemas import Side
-from mfspark.system.spark import master_of
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    pass
 
 Kind = Literal["rating", "ranking"]
 MOST_REASONS = 3
@@ -37,7 +36,8 @@ MOST_REASONS = 3
 class FitContext:
     """Everything a model needs to be fitted on one set of ratings."""
 
-    spark: SparkSession
+    master: str
+    """Of the Spark session, see `system.spark.master_of`."""
     runner: Runner
     tiles: TileSet
     store: BlockStore
@@ -69,11 +69,11 @@ class FitContext:
     def train(self, algorithm: Algorithm) -> State:
         """Run a training loop, in one task while the ratings are few, otherwise by sweeps."""
         options = self.grid_options
-        limit = options.one_task_ratings or ratings_of_one_task(self.spark)
+        limit = options.one_task_ratings or ratings_of_one_task(self.master)
         small = self.tiles.n_ratings <= limit
         if options.engine == "one_task" or (options.engine == "auto" and small):
             place = self.tiles, self.store, algorithm, self.name, self.checkpoint
-            return train_in_one_task(self.runner, master_of(self.spark), *place)
+            return train_in_one_task(self.runner, self.master, *place)
         return train(self.grid, algorithm, self.name, self.checkpoint)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from mfspark.config.config import GridOptions
 from mfspark.config.models import ModelName, Models
@@ -23,7 +23,7 @@ from mfspark.storage.posix import PosixStorage
 
 
 class InProcessContext(FitContext):
-    """A fit whose passes run in this process; it looks at neither `spark` nor `grid_options`."""
+    """A fit whose passes run in this process; it looks at neither `master` nor `grid_options`."""
 
     def train(self, algorithm: Algorithm) -> State:
         """Run a training loop by sweeps."""
@@ -87,7 +87,7 @@ def context_in_process(
         return cast("FactorModel", fit_model("baseline", own, options))
 
     context = InProcessContext(
-        spark=cast("Any", None),
+        master="",
         runner=InProcess(),
         tiles=tiles,
         store=store,

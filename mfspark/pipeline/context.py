@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from mfspark.config.config import Config
@@ -16,7 +17,7 @@ from mfspark.grid.shared_storage import check_shared, gather_traffic
 from mfspark.kernels.arrays.device import one_thread_a_kernel
 from mfspark.models.records import INGEST, requests_key
 from mfspark.storage.traffic import Traffic, tally_of
-from mfspark.system.spark import runs_here, spark_session
+from mfspark.system.spark import Session, session_on_demand
 from mfspark.system.task_errors import task_errors
 from mfspark.tables.lock import hold_in_turn
 from mfspark.tables.nearby import nothing_left_nearby
@@ -37,10 +38,15 @@ _FEW_USERS = 50_000  # whose lists of ten models fit this process
 class RunContext:
     """A night and the Spark session it runs on."""
 
-    spark: SparkSession
+    session: Session
     night: Night
     work: str = "run"
     """What of the night is done here: all of it, or such as train-als."""
+
+    @property
+    def spark(self) -> SparkSession:
+        """The session, started when it is first asked for."""
+        return self.session.spark
 
     @property
     def config(self) -> Config:
@@ -70,7 +76,7 @@ class RunContext:
         if report is None or self.config.grid.engine != "auto" or self.config.grid.blocks:
             return False
         few = report.n_accepted <= FEW_RATINGS and report.n_users <= _FEW_USERS
-        return few and runs_here(self.spark)
+        return few and self.session.here
 
     def grid(self, tiles: TileSet) -> Grid:
         """Return a grid over some tiles."""
@@ -103,7 +109,8 @@ class RunContext:
         Lets every executor tell what its machine counted: one small job, none in this process.
         """
         key, storage = requests_key(self.work), self.night.storage
-        gather_traffic(self.spark, storage)
+        if not self.session.here:
+            gather_traffic(self.spark, storage)
         asked = tally_of(storage.root).take()
         if asked.requests:
             self.night.finish(key, (self.night.find(key) or Traffic()) + asked)
@@ -111,12 +118,12 @@ class RunContext:
 
 @contextmanager
 def session_for(night: Night, work: str = "run") -> Generator[RunContext]:
-    """Yield a night on a Spark session that is started for the size of its inputs.
+    """Yield a night on a Spark session that is started, if at all, for the size of its inputs.
 
     Raises MfsparkError where driver and executors do not share the warehouse, and what tasks
     raised with a remedy as it was raised there. What tasks left on this machine goes at the end.
     """
     size = sum(file["bytes"] for file in night.inputs)
-    with nothing_left_nearby(), spark_session(input_bytes=size) as spark, task_errors():
-        check_shared(spark, night.storage)
-        yield RunContext(spark, night, work)
+    begun = partial(check_shared, storage=night.storage)
+    with nothing_left_nearby(), session_on_demand(size, begun) as session, task_errors():
+        yield RunContext(session, night, work)

@@ -19,14 +19,13 @@ from mfspark.grid.packed_rows import RowsOfTasks
 from mfspark.grid.runners import BlockReader, ReadEach
 from mfspark.grid.strips import Selection
 from mfspark.grid.table_rows import ratings_of_tasks
-from mfspark.ingest.counts import kind_of
-from mfspark.ingest.readers.ratings import read_ratings
+from mfspark.ingest.readers.ratings import accepted, read_ratings
 from mfspark.ingest.report import IngestReport
-from mfspark.ingest.row_counts import ACCEPTED
 from mfspark.kernels.arrays.rating_scale import RatingScale
 from mfspark.models.records import Cut, Subset, cut_key
 from mfspark.pipeline.context import FEW_RATINGS, RunContext
 from mfspark.schemas import Side, spark_schema, table_schema
+from mfspark.tables.nearby import brought_nearby
 from mfspark.tables.task_files import read_files
 from mfspark.tables.writer import write_arrow, write_list, write_table
 
@@ -173,8 +172,8 @@ class Dataset:
         if labelled and options.split != "random":
             return self._labelled()
         return ratings_of_tasks(
-            context.spark,
-            context.night.files("ratings"),
+            None if context.small else context.spark,
+            brought_nearby(context.night.files("ratings"), here=context.session.here),
             timed=context.config.models.uses_times,
             seed=context.config.seed if labelled else None,
             test_share=options.test_share,
@@ -195,7 +194,7 @@ class Dataset:
         context = self.context
         read = read_ratings(context.spark, self.test_files, context.config.ingest)
         types = {field.name: field.dataType for field in ratings.schema.fields}
-        of_test = read.filter(kind_of(context.night.run_date) == ACCEPTED).select(
+        of_test = accepted(read, context.night.run_date).select(
             *(F.col(name).cast(types[name]) for name in PAIR),
             F.struct("rated_at", "file", "line", "cell", "rating").alias("given"),
         )

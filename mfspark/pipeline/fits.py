@@ -59,7 +59,7 @@ class Fits:
         context, dataset = self.context, self.dataset
         reference = f"{subset}/{name}"
         return FitContext(
-            spark=context.spark,
+            master=context.session.master,
             runner=context.runner,
             tiles=dataset.tiles(subset),
             store=context.store,

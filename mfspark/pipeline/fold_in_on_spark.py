@@ -20,9 +20,10 @@ import pyarrow.compute as pc
 
 from mfspark.errors import ConfigError
 from mfspark.grid.runners import spare_imports
-from mfspark.ingest.in_arrays import NO_TIME, superseded_ratings
+from mfspark.ingest.in_arrays import superseded_ratings
 from mfspark.ingest.readers.validate import NOT_RATED
 from mfspark.ingest.row_counts import SUPERSEDED
+from mfspark.ingest.statistics import NO_TIME
 from mfspark.kernels.arrays.device import one_thread_a_kernel
 from mfspark.kernels.arrays.tile import Tile
 from mfspark.models.newcomers import UNKNOWN_ITEM, USERS_AT_ONCE, Newcomers, model_for

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mfspark.config.allowed_roots import check_allowed
 from mfspark.config.config import Config, IngestOptions
 from mfspark.ingest.account import account_of, notes_on
-from mfspark.ingest.intake import BaseRatings, BaseRun, ingest
+from mfspark.ingest.intake import BaseRatings, BaseRun, Intake
 from mfspark.ingest.readers.detect import check_readable
 from mfspark.ingest.readers.files import find_files, fingerprint
 from mfspark.ingest.report import IngestReport
@@ -17,15 +17,8 @@ from mfspark.ingest.side_tables.reader import beside_ratings
 from mfspark.models.records import INGEST
 from mfspark.pipeline.context import RunContext
 from mfspark.samples.survey import survey_files
-from mfspark.schemas import IdType, IdTypes, Side, spark_schema
-from mfspark.tables.frame_scratch import FrameScratch
-from mfspark.tables.nearby import nearby
+from mfspark.tables.nearby import brought_nearby
 from mfspark.tables.run import PublishedRun
-from mfspark.tables.task_files import read_files
-from mfspark.tables.writer import write_table
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
 
 log = logging.getLogger(__name__)
 
@@ -79,24 +72,14 @@ def run(context: RunContext, files: InputFiles) -> IngestReport:
     it was ingested before.
     Raises InputError when the input is unusable or too much of it was rejected.
     """
-    night = context.night
-
-    def write(frame: DataFrame, table: str) -> None:
-        write_table(frame, night, table, _ids_of(frame))
+    night, ratings = context.night, (*files.ratings, *files.test)
 
     def read_all() -> IngestReport:
-        return ingest(
-            context.spark,
-            (*files.ratings, *files.test),
-            files.users,
-            files.items,
-            night.config,
-            FrameScratch(nearby(context.spark, night.storage), night.scratch("ingest")),
-            write,
-            _base_night(context),
-            night.run_date,
-            len(files.test),
+        base, others = _base_night(context), (files.users, files.items)
+        intake = Intake(
+            context.session, night, ratings, *others, len(files.test), base, night.run_date
         )
+        return intake.run()
 
     report = context.once(INGEST, read_all)
     for line in (*account_of(report), *(f"note: {note}" for note in notes_on(report))):
@@ -104,30 +87,17 @@ def run(context: RunContext, files: InputFiles) -> IngestReport:
     return report
 
 
-def _ids_of(frame: DataFrame) -> IdTypes:
-    """Return how a table stores its ids: the frame itself says so."""
-    types = {field.name: field.dataType.typeName() for field in frame.schema}
-
-    def kind(column: str) -> IdType:
-        return "integer" if types.get(column) == "long" else "string"
-
-    return IdTypes(kind("user_id"), kind("item_id"))
-
-
 def _base_night(context: RunContext) -> BaseRun | None:
     """Return what the base run knows: its ids, so that indices stay what they were, and ratings."""
     if context.night.base_run is None:
         return None
     run = PublishedRun(context.night.warehouse, context.night.base_run)
-
-    def table(name: str) -> DataFrame:
-        return read_files(context.spark, run.files(name), spark_schema(name, run.manifest.ids))
-
-    def ids_of(side: Side) -> DataFrame:
-        return table(f"{side}s").selectExpr(f"{side}_id as id", f"{side}_idx as idx")
-
+    users, items, ratings = (
+        brought_nearby(run.files(table), here=context.session.here)
+        for table in ("users", "items", "ratings")
+    )
     base_ratings, report = None, run.record(INGEST)
     if context.config.ingest.merge and report:
-        ratings = table("ratings").select("user_id", "item_id", "rating", "rated_at")
-        base_ratings = BaseRatings(ratings, report.rating_scale, report.rating_step)
-    return BaseRun(ids_of("user"), ids_of("item"), run.manifest.ids, base_ratings)
+        scale, step = report.rating_scale, report.rating_step
+        base_ratings = BaseRatings(ratings, run.manifest.tables["ratings"].rows, scale, step)
+    return BaseRun(users, items, run.manifest.ids, base_ratings)

@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 
 from mfspark.config.allowed_roots import check_allowed
 from mfspark.errors import ConfigError, InputError
-from mfspark.ingest.in_arrays import REJECTED, FileRatings, are_integers, read_arrays
+from mfspark.ingest.in_arrays import FileRatings, are_integers, read_arrays
+from mfspark.ingest.parts import REJECTED
 from mfspark.ingest.readers.files import find_files
 from mfspark.kernels.arrays.device import one_thread_a_kernel
 from mfspark.kernels.arrays.tile import Array, Tile

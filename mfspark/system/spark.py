@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,6 +99,62 @@ def spark_session(
         spark.stop()
 
 
+class Session:
+    """A Spark session that is started when it is first asked for."""
+
+    def __init__(self, start: Callable[[], SparkSession], *, here: bool = False) -> None:
+        """`here`: it is sure to run on this machine, with all of its cores."""
+        self._start, self._sure = start, here
+
+    @cached_property
+    def spark(self) -> SparkSession:
+        """The session itself."""
+        return self._start()
+
+    @property
+    def here(self) -> bool:
+        """Whether all tasks run on this machine, as far as can be told."""
+        return self._sure or runs_here(self.spark)
+
+    @property
+    def master(self) -> str:
+        """The master; see `master_of`."""
+        return "local[*]" if self._sure else master_of(self.spark)
+
+
+@contextmanager
+def session_on_demand(
+    input_bytes: int, begun: Callable[[SparkSession], None]
+) -> Generator[Session]:
+    """Yield a session that `spark_session` starts when it is needed, and stop it afterwards.
+
+    `begun` looks at it when it was started: at once where it may have a cluster.
+    """
+    _prepare_environment()
+    with ExitStack() as stack:
+
+        def start() -> SparkSession:
+            spark = stack.enter_context(spark_session(input_bytes=input_bytes))
+            begun(spark)
+            return spark
+
+        here = _sure_to_run_here()
+        session = Session(start, here=here)
+        if not here:
+            _ = session.spark
+        yield session
+
+
+def _sure_to_run_here() -> bool:
+    """Return whether Spark is not running yet, and nobody said where it is to run."""
+    from pyspark.sql import SparkSession
+
+    if SparkSession.getActiveSession() is not None or _submitted():
+        return False
+    elsewhere = remote_url() or remote_server() or "MASTER" in os.environ
+    return not (elsewhere or _said("spark.master", "--master"))
+
+
 def master_of(spark: SparkSession) -> str:
     """Return the master of a session, or of the server behind it; "" where that is not told."""
     return spark.conf.get("spark.master", "") or ""
@@ -160,15 +217,20 @@ def _driver_memory() -> dict[str, str]:
 
 def _says_driver_memory() -> bool:
     """Return whether the environment or Spark's own files set the driver's memory."""
+    return "SPARK_DRIVER_MEMORY" in os.environ or _said(_DRIVER_MEMORY, "--driver-memory")
+
+
+def _said(key: str, option: str) -> bool:
+    """Say whether Spark's own files, or options for spark-submit, set a property."""
     submitted = os.environ.get("PYSPARK_SUBMIT_ARGS", "")
-    if "SPARK_DRIVER_MEMORY" in os.environ or "driver-memory" in submitted:
+    if option in submitted:
         return True
     home = os.environ.get("SPARK_HOME")
     folder = os.environ.get("SPARK_CONF_DIR", home and os.path.join(home, "conf"))
     defaults = Path(folder, "spark-defaults.conf") if folder else None
     written = defaults.read_text().splitlines() if defaults and defaults.is_file() else []
     said = [submitted, *(line for line in written if not line.startswith("#"))]
-    return any(_DRIVER_MEMORY in line for line in said)
+    return any(key in line for line in said)
 
 
 def _prepare_environment() -> None:

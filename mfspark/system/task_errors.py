@@ -31,12 +31,17 @@ def task_errors() -> Generator[None]:
         raise
 
 
+def error_named(kind: str, message: str, hint: str) -> MfsparkError:
+    """Return the error of a kind, by the name of its class."""
+    return {each.__name__: each for each in _kinds(MfsparkError)}[kind](message, hint)
+
+
 def _error_in(text: str) -> MfsparkError | None:
-    kinds = {kind.__name__: kind for kind in _kinds(MfsparkError)}
-    pattern = rf"\b({'|'.join(kinds)}): (.*?)\n\s*(?:\n|at |JVM|SQLSTATE)"
+    kinds = "|".join(kind.__name__ for kind in _kinds(MfsparkError))
+    pattern = rf"\b({kinds}): (.*?)\n\s*(?:\n|at |JVM|SQLSTATE)"
     if found := re.search(pattern, f"{text}\n\n", re.DOTALL):
         message, _, hint = found[2].partition("\n")
-        return kinds[found[1]](message, hint.strip())
+        return error_named(found[1], message, hint.strip())
     if found := re.search(r"ModuleNotFoundError: No module named '([\w.]+)'", text):
         return ConfigError(f"the Python of a worker of Spark has no package {found[1]}", _SAME)
     if "PYTHON_VERSION_MISMATCH" in text:

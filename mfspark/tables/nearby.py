@@ -15,38 +15,36 @@ from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, partial
-from typing import TYPE_CHECKING
 
 from mfspark.storage.posix import PosixStorage
 from mfspark.storage.problems import explain_os_errors
 from mfspark.storage.protocol import Storage
-from mfspark.system.spark import runs_here
 from mfspark.tables.table_files import TableFiles
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 _AT_ONCE = 8  # files fetched: small ones mostly wait for the answer
 
 
-def nearby(spark: SparkSession, storage: Storage) -> Storage:
-    """Return where to keep what need not outlive this process: nearby, or else where it all is."""
-    if storage.local("") is not None or not runs_here(spark):
+def nearby(storage: Storage, *, here: bool) -> Storage:
+    """Return where to keep what need not outlive this process: nearby, or else where it all is.
+
+    here: whether all tasks of the session run on this machine.
+    """
+    if storage.local("") is not None or not here:
         return storage
     return PosixStorage(_folder().name)
 
 
-def brought_nearby(spark: SparkSession, files: TableFiles) -> TableFiles:
+def brought_nearby(files: TableFiles, *, here: bool) -> TableFiles:
     """Return copies of files nearby, each fetched once; the files themselves where none are kept.
 
     Names of files in a table are like no others, so that a copy is never old.
     """
-    here = nearby(spark, files.storage)
-    if here == files.storage:
+    near = nearby(files.storage, here=here)
+    if near == files.storage:
         return files
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(partial(_copy, files.storage, here), files.keys))
-    return TableFiles(here, files.keys)
+        list(pool.map(partial(_copy, files.storage, near), files.keys))
+    return TableFiles(near, files.keys)
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pyarrow.parquet as pq
+
 from mfspark.storage.protocol import Storage
 
 if TYPE_CHECKING:
@@ -28,6 +30,15 @@ class TableFiles:
         """Their paths; None where they lie on no disk of this machine."""
         found = [self.storage.local(key) for key in self.keys]
         return None if None in found else list(map(str, found))
+
+    def row_groups(self, most: int) -> list[tuple[str, range]]:
+        """Return their row groups by file, up to so many together; reads the footers."""
+        found: list[tuple[str, range]] = []
+        for key in self.keys:
+            with pq.ParquetFile(self.storage.open(key)) as file:
+                n = file.num_row_groups
+            found += [(key, range(first, min(first + most, n))) for first in range(0, n, most)]
+        return found
 
     def dataset(self) -> ds.Dataset:
         """Return them as one pyarrow dataset."""

@@ -21,6 +21,7 @@ from mfspark.errors import ConfigError, MfsparkError
 from mfspark.storage.cache import MachineCache
 from mfspark.storage.protocol import Storage
 from mfspark.storage.traffic import tally_of
+from mfspark.system.spark import runs_here
 from mfspark.tables.manifest import FileEntry
 from mfspark.tables.nearby import brought_nearby
 from mfspark.tables.table_files import TableFiles
@@ -153,10 +154,10 @@ def write_file(
     return FileEntry(name=name, rows=rows, bytes=counted.bytes, sha256=counted.sha256)
 
 
-def write_rows(rows: pa.Table, storage: Storage, place: str) -> FileEntry:
+def write_rows(rows: pa.Table, storage: Storage, place: str, number: int = 0) -> FileEntry:
     """Write a table that is in memory to one file, in row groups of the usual size."""
     groups = _row_groups(rows.to_batches(), rows.schema, ROWS_A_GROUP)
-    return write_file(groups, storage, place, 0, rows.schema)
+    return write_file(groups, storage, place, number, rows.schema)
 
 
 def check_seen(written: Written) -> None:
@@ -221,7 +222,7 @@ def read_files(spark: SparkSession, files: TableFiles, schema: StructType) -> Da
 
     Copies them first, where all tasks run on this machine and the files lie elsewhere.
     """
-    found = brought_nearby(spark, files)
+    found = brought_nearby(files, here=runs_here(spark))
     if found.paths is not None:
         # Named as local paths, so that Spark does not look on its default file system.
         return spark.read.schema(schema).parquet(*(f"file://{path}" for path in found.paths))

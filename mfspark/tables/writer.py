@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from mfspark.errors import MfsparkError, RefusedError
 from mfspark.schemas import SORTED_BY, IdTypes, check_schema, spark_schema, table_schema
+from mfspark.system.spark import runs_here
 from mfspark.tables.manifest import FileEntry, TableEntry
 from mfspark.tables.nearby import nearby
 from mfspark.tables.night import Night
@@ -58,7 +59,8 @@ def write_table(
         made, size = InOrder(rows_of, schema, SORTED_BY[table]), ROWS_IN_ORDER
     _check_unpublished(night)
 
-    storage, unsorted = nearby(df.sparkSession, night.storage), night.scratch("writing", table)
+    storage = nearby(night.storage, here=runs_here(df.sparkSession))
+    unsorted = night.scratch("writing", table)
     written = write_files(df, storage, unsorted, schema, made, hand_few=True, size=size)
     night.drop_table(table)  # now, as the frame may have read it
     small = written.fits_driver or not written.rows
@@ -67,7 +69,7 @@ def write_table(
     else:
         n_files = math.ceil(max(written.bytes / BYTES_A_FILE, written.rows / ROWS_A_FILE))
         entries = _write_by_range(df, written, night, table, ids, n_files, is_made=bool(rows_of))
-    rows = _list(night, table, schema, entries)
+    rows = list_table(night, table, schema, entries)
     if rows != written.rows:
         raise MfsparkError(
             f"table '{table}' has {rows:,} rows in order, but {written.rows:,} were written",
@@ -94,7 +96,7 @@ def write_arrow(rows: pa.Table, night: Night, table: str, ids: IdTypes) -> int:
     check_schema(rows.schema, table, ids)
     _check_unpublished(night)
     night.drop_table(table)
-    return _list(night, table, rows.schema, [_write_sorted(rows, night, table)])
+    return list_table(night, table, rows.schema, [_write_sorted(rows, night, table)])
 
 
 def _check_unpublished(night: Night) -> None:
@@ -138,8 +140,8 @@ def _write_by_range(
     return ordered.entries
 
 
-def _list(night: Night, table: str, schema: pa.Schema, files: Sequence[FileEntry]) -> int:
-    """Let the night list a table's files; return the rows."""
+def list_table(night: Night, table: str, schema: pa.Schema, files: Sequence[FileEntry]) -> int:
+    """Let the night list the files of a table, which are in its order; return the rows."""
     entry = TableEntry(
         rows=sum(file.rows for file in files),
         bytes=sum(file.bytes for file in files),

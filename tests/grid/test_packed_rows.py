@@ -25,7 +25,8 @@ def table(n: int, n_ids: int) -> pa.Table:
 def test_every_row_comes_to_its_block(spark: SparkSession, n: int, n_blocks: int) -> None:
     """However many batches and tasks they come from; also where blocks stay empty."""
     rows = table(n, 99)
-    packed = packed_by_block(spark.createDataFrame(rows).repartition(4), "idx", n_blocks, TYPES)
+    frame = spark.createDataFrame(rows).repartition(4)
+    packed = packed_by_block(frame, lambda rows: rows["idx"] % n_blocks, n_blocks, TYPES)
 
     def shown(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from pyspark import TaskContext

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pyarrow as pa
 import pytest
-from pyspark.sql import SparkSession
 
 from mfspark.ingest.id_notes import notes_on_ids
 
@@ -13,12 +13,13 @@ Notes = Callable[[list[str]], list[str]]
 
 
 @pytest.fixture
-def notes(spark: SparkSession) -> Notes:
-    """Return what is said of some ids, however they lie in partitions."""
+def notes() -> Notes:
+    """Return what is said of some ids, in whatever order they come."""
 
     def say(ids: list[str]) -> list[str]:
-        frame = spark.createDataFrame([(one,) for one in ids], "id string")
-        said = [notes_on_ids("user", frame.repartition(n), len(ids)) for n in (1, 3)]
+        said = [
+            notes_on_ids("user", pa.array(each, pa.string()), len(ids)) for each in (ids, ids[::-1])
+        ]
         assert said[0] == said[1]
         return said[0]
 
@@ -67,3 +68,8 @@ def test_groups_are_counted_and_the_first_is_named(notes: Notes) -> None:
     (note,) = notes(ids)
     assert note.startswith(f"{len(several)} groups of user ids")
     assert f"{several[0][0]!r} and {several[0][1]!r}" in note
+
+
+def test_ids_that_are_not_compared_are_told() -> None:
+    (note,) = notes_on_ids("item", pa.array(["a", "b"]), 5)
+    assert note == "of 5 item ids the first 2 were compared with one another"

@@ -1,22 +1,31 @@
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from datetime import UTC, date, datetime
 from pathlib import Path
+from random import Random
+from statistics import fmean
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mfspark.config.config import Config, IngestOptions
-from mfspark.errors import ExitStatus, InputError
-from mfspark.ingest.counts import count_rows, rating_apart
-from mfspark.ingest.intake import BaseRatings, BaseRun, ingest
-from mfspark.ingest.readers.ratings import plan_ratings, read_planned
+from mfspark.config.config import Config
+from mfspark.errors import ExitStatus, InputError, MfsparkError
+from mfspark.ingest import intake as intake_module
+from mfspark.ingest import parts
+from mfspark.ingest.facts import RatingFacts
+from mfspark.ingest.intake import BaseRatings, BaseRun, Intake
 from mfspark.ingest.report import SideCounts
-from mfspark.ingest.row_counts import IdForms, RowCounts
-from mfspark.schemas import IdTypes, check_schema
+from mfspark.schemas import SORTED_BY, IdTypes, check_schema, table_schema
 from mfspark.storage.posix import PosixStorage
-from mfspark.tables.frame_scratch import FrameScratch
+from mfspark.system.spark import Session
+from mfspark.system.task_errors import task_errors
+from mfspark.tables.night import Night
+from mfspark.tables.table_files import TableFiles
+from mfspark.tables.task_files import write_rows
+from mfspark.tables.warehouse import Warehouse
 
 DATA = Path(__file__).parents[2] / "mfspark" / "samples" / "data"
 RATINGS = """user,item,rating,timestamp
@@ -33,8 +42,23 @@ RATINGS = """user,item,rating,timestamp
 
 
 @pytest.fixture
-def night(spark, tmp_path):
-    """Return a function that ingests and gives the report and the tables written, as Arrow."""
+def way(request, monkeypatch):
+    """Small inputs are read by this process; limits below any size force what large ones take."""
+    if getattr(request, "param", "here") == "by tasks":
+        monkeypatch.setattr(intake_module, "_FEW_BYTES", -1)
+        monkeypatch.setattr(intake_module, "_RANGE", 3)
+        monkeypatch.setattr(intake_module, "_ITEM_RANGE", 2)
+        monkeypatch.setattr(intake_module, "FEW_IDS", -1)
+        monkeypatch.setattr(parts, "ROWS_A_PART", 2)
+
+
+EITHER_WAY = pytest.mark.parametrize("way", ["here", "by tasks"], indirect=True)
+
+
+@pytest.fixture
+def night(spark, tmp_path, way):  # noqa: ARG001
+    """Return a function that ingests and gives the report and the rows of the tables written."""
+    numbers = itertools.count()
 
     def run(
         ratings,
@@ -53,14 +77,20 @@ def night(spark, tmp_path):
         values = {"ingest": options, "ids": {"type": ids}, "items": {"merge_on": merge_on}}
         config = Config.model_validate(values)
 
-        def write(frame, table):
-            tables[table] = frame.toArrow()
-
-        files = [[str(path) for path in paths] for paths in (ratings, users, items)]
-        scratch = FrameScratch(PosixStorage(str(tmp_path)), "scratch")
-        report = ingest(spark, *files, config, scratch, write, base, until, n_test_files)
+        paths = [[str(path) for path in paths] for paths in (ratings, users, items)]
+        place = tmp_path / f"warehouse-{next(numbers)}"
+        new = Night.begin(Warehouse(place), config, until or date(2100, 1, 1), [])
+        intake = Intake(Session(lambda: spark), new, *paths, n_test_files, base, until)
+        try:
+            with task_errors():
+                report = intake.run()
+        finally:
+            written = {name: new.files(name).dataset().to_table() for name in new.table_names()}
+            tables.update(written)
         for table, content in tables.items():
             check_schema(content.schema, table, report.ids)
+            order = [(name, "ascending") for name in SORTED_BY[table]]
+            assert content.equals(content.sort_by(order)), f"{table} is not in order"
         return report, {name: table.to_pylist() for name, table in tables.items()}
 
     return run
@@ -102,6 +132,7 @@ def test_survey_statistics_are_those_of_pandas(night, golden):
     assert tables["rejected_ratings"] == []
 
 
+@EITHER_WAY
 def test_a_night_with_everything(night, file, catalogue):
     report, tables = night([file("r.csv", RATINGS)], [catalogue], until=date(2001, 9, 9))
     assert (report.n_rows, report.n_accepted, report.n_rejected, report.n_later) == (9, 4, 4, 1)
@@ -141,11 +172,25 @@ def test_a_night_with_everything(night, file, catalogue):
     assert (users[4]["n_ratings"], users[4]["std"]) == (1, None)
 
 
-def test_next_night_keeps_indices_and_people(spark, night, file):
-    def before(pairs):
-        return spark.createDataFrame(pairs, "id long, idx int")
+@pytest.fixture
+def before(tmp_path):
+    """Return a function that writes what a base run has: some columns of a table."""
+    storage = PosixStorage(str(tmp_path))
 
-    base = BaseRun(before([(5, 0), (2, 1)]), before([(10, 0)]), IdTypes("integer", "integer"))
+    def write(table, ids, **columns):
+        schema = table_schema(table, ids)
+        rows = pa.table({name: pa.array(c, schema.field(name).type) for name, c in columns.items()})
+        file = write_rows(rows, storage, f"base/{table}")
+        return TableFiles(storage, (f"base/{table}/{file.name}",))
+
+    return write
+
+
+@EITHER_WAY
+def test_next_night_keeps_indices_and_people(night, file, before):
+    ids = IdTypes("integer", "integer")
+    known = before("users", ids, user_id=[2, 5], user_idx=[1, 0], n_ratings=[1, 1])
+    base = BaseRun(known, before("items", ids, item_id=[10], item_idx=[0], n_ratings=[2]), ids)
     report, tables = night([file("r.csv", RATINGS)], base=base)
     users, items = by(tables["users"], "user_id"), by(tables["items"], "item_id")
     assert {u: r["user_idx"] for u, r in users.items()} == {5: 0, 2: 1, 1: 2, 3: 3, 4: 4}
@@ -199,6 +244,7 @@ def test_duplicates_do_not_count_as_rejected(night, file):
     assert tables["ratings"][0]["rating"] == 3.0
 
 
+@EITHER_WAY
 def test_too_many_superseded_stops_after_writing_them(night, file):
     """Of five rows three are a pair again: the columns are probably wrong."""
     lines = "user,item,rating\na,x,1\na,x,2\na,x,3\nb,x,4\na,x,5\n"
@@ -213,14 +259,15 @@ def test_too_many_superseded_stops_after_writing_them(night, file):
     assert report.n_accepted == 2
 
 
-def test_only_the_files_themselves_count_as_superseding(spark, night, file):
+@EITHER_WAY
+def test_only_the_files_themselves_count_as_superseding(night, file, before):
     """Ratings of the base run, and test ratings that stand among the others, are no repeats."""
-    ids = [spark.createDataFrame([(k, 0)], "id string, idx int") for k in ("a", "x")]
-    old = spark.createDataFrame(
-        [("a", "x", 5.0, datetime(2030, 1, 1))],
-        "user_id string, item_id string, rating double, rated_at timestamp",
-    )
-    base = BaseRun(*ids, IdTypes("string", "string"), BaseRatings(old, (1.0, 5.0), 1.0))
+    ids, names = IdTypes("string", "string"), {"user_id": ["a"], "item_id": ["x"]}
+    numbers, made = {"user_idx": [0], "item_idx": [0]}, [datetime(2030, 1, 1, tzinfo=UTC)]
+    old = before("ratings", ids, **names, rating=[5.0], rated_at=made, **numbers)
+    users = before("users", ids, user_id=["a"], user_idx=[0], n_ratings=[1])
+    items = before("items", ids, item_id=["x"], item_idx=[0], n_ratings=[1])
+    base = BaseRun(users, items, ids, BaseRatings(old, 1, (1.0, 5.0), 1.0))
     rows = file("r.csv", "user,item,rating,timestamp\na,x,1,1000000000\nb,y,2,1000000000\n")
     report, _ = night([rows], base=base, max_superseded_share=0.0)
     assert report.rejected_by_reason == {"superseded_duplicate": 1}
@@ -308,6 +355,7 @@ def test_public_data(night, data_set):
     assert "0104257" in by(tables["items"], "item_id")
 
 
+@EITHER_WAY
 def test_items_of_one_title_are_averaged_into_the_first_listed(night, file):
     """User 1 rated both versions, user 2 the second alone; untitled items are never one."""
     items = file("m.csv", "movieId,title\n30,Emma\n10,Emma\n20,Heat\n40,\n50,\n60,Emma\n")
@@ -327,6 +375,7 @@ def test_items_of_one_title_are_averaged_into_the_first_listed(night, file):
     assert (emma["title"], emma["n_ratings"], emma["mean"]) == ("Emma", 2, 2.25)
 
 
+@EITHER_WAY
 def test_ids_with_and_without_point_zero_are_one(night, file):
     jan = file("jan.csv", "user,item,rating\n" + "".join(f"{n},{n % 3},4\n" for n in range(9)))
     feb = file("feb.csv", "user,item,rating\n" + "".join(f"{n}.0,1{n % 3}.0,5\n" for n in range(9)))
@@ -391,25 +440,22 @@ def test_exports_of_several_people_are_one_night(night, file, catalogue):
         ([-10, -5.5, 0.25, 9.75], ""),
     ],
 )
-def test_which_ratings_stand_apart(spark, values, noted):
-    rows = [(float(value),) for value in values * 60]
-    low, high = min(values), max(values)
-    step = None if any(v % 0.5 for v in values) else (0.5 if any(v % 1 for v in values) else 1.0)
-    none = IdForms(0, 0, 0)
-    counts = RowCounts(len(rows), {}, {}, low, high, step, none, none)
-    found = rating_apart(spark.createDataFrame(rows, "rating double"), counts)
+def test_which_ratings_stand_apart(values, noted):
+    ratings = pa.array(values * 60, pa.float64())
+    found = RatingFacts.of(ratings).apart()
     assert found.startswith(noted)
     assert bool(found) == bool(noted)
+    each = [RatingFacts.of(ratings.slice(n, 7)) for n in range(0, len(ratings), 7)]
+    assert sum(each, RatingFacts()) == RatingFacts.of(ratings), "parts tell what all tell"
 
 
-def test_rows_that_do_not_arrive_are_missed(spark, file):
-    plan = plan_ratings(spark, [str(file("r.csv", "1,10,4\n2,20,5\n3,30,1\n"))], IngestOptions())
-    rows = read_planned(spark, plan)
-    assert count_rows(rows, None, len(plan.splits)).n_rows == 3
-    with pytest.raises(InputError, match="1 of them wrote 3 rows, and 2 are there"):
-        count_rows(rows.where("line <> 2 or cell < 0"), None, len(plan.splits))
-    with pytest.raises(InputError, match="0 of them wrote 0 rows, and 3 are there"):
-        count_rows(rows.where("cell >= 0"), None, len(plan.splits))
+def test_rows_that_are_lost_between_the_passes_are_missed(night, file, monkeypatch):
+    def less(rows, *place):
+        return write_rows(rows.slice(1) if "line" in rows.column_names else rows, *place)
+
+    monkeypatch.setattr(parts, "write_rows", less)
+    with pytest.raises(MfsparkError, match="has 2 rows, but 3 were written"):
+        night([file("r.csv", "1,10,4\n2,20,5\n3,30,1\n")])
 
 
 def test_stray_quotes_of_a_night_cost_their_own_lines(night, file):
@@ -426,3 +472,87 @@ def test_stray_quotes_of_a_night_cost_their_own_lines(night, file):
     assert report.rejected_by_reason == {"malformed_line": 2}
     assert (report.described_items.n, report.described_items.n_skipped) == (8, 1)
     assert [row["title"] for row in tables["items"]].count(None) == 1
+
+
+@pytest.mark.parametrize("feedback", ["explicit", "implicit"])
+@pytest.mark.parametrize("merge_on", ["id", "title"])
+@pytest.mark.parametrize("carried", [False, True])
+def test_random_ratings_against_a_dictionary(
+    night, file, before, monkeypatch, feedback, merge_on, carried
+):
+    """Many repeats, in several files and ranges, some without a time; each row ends somewhere."""
+    monkeypatch.setattr(intake_module, "_RANGE", 150)
+    monkeypatch.setattr(parts, "ROWS_A_PART", 100)
+    random = Random(f"{feedback} {merge_on} {carried}")
+    titles = {item: f"t{item % 5}" if item % 3 else "" for item in range(12)}
+    rows, files = [], []
+    for number in range(3):
+        lines = []
+        for line in range(2, 300):
+            user, item, rating = (
+                random.randrange(20),
+                random.randrange(12),
+                random.randrange(1, 9) / 2,
+            )
+            time = random.choice([None, None, 10**9 + random.randrange(4)])
+            rows.append((user, item, rating, time, (number, line)))
+            lines.append(f"{user},{item},{rating},{'' if time is None else time}")
+        files.append(file(f"{number}.csv", "user,item,rating,timestamp\n" + "\n".join(lines)))
+    items = file("i.csv", "itemId,title\n" + "".join(f"{i},{t}\n" for i, t in titles.items()))
+    base = None
+    if carried:
+        ids, pairs = IdTypes("integer", "integer"), [(u, i) for u in (3, 30) for i in (2, 40)]
+        old = {
+            "user_id": [u for u, _ in pairs],
+            "item_id": [i for _, i in pairs],
+            "rating": [9.0] * 4,
+            "rated_at": [datetime.fromtimestamp(10**9 + 2, UTC)] * 4,
+            "user_idx": [int(u == 30) for u, _ in pairs],
+            "item_idx": [int(i == 40) for _, i in pairs],
+        }
+        users = before("users", ids, user_id=[3, 30], user_idx=[0, 1], n_ratings=[2, 2])
+        known = before("items", ids, item_id=[2, 40], item_idx=[0, 1], n_ratings=[2, 2])
+        base = BaseRun(
+            users, known, ids, BaseRatings(before("ratings", ids, **old), 4, (9, 9), 1.0)
+        )
+        rows += [(u, i, 9.0, 10**9 + 2, (-1, -1)) for u, i in pairs]
+    report, tables = night(
+        files, [items], base=base, merge_on=merge_on, feedback=feedback, max_superseded_share=0.95
+    )
+
+    by_pair = {}
+    for user, item, rating, time, place in rows:
+        by_pair.setdefault((user, item), []).append((time or 0, place, rating))
+    kept = {
+        pair: (sum(r for *_, r in all_) if feedback == "implicit" else max(all_)[2], max(all_)[0])
+        for pair, all_ in by_pair.items()
+    }
+    first = {}
+    for item, title in titles.items():
+        first.setdefault(title or item, item)
+    merged = {}
+    for (user, item), rated in kept.items():
+        one = first.get(titles.get(item) or item, item) if merge_on == "title" else item
+        merged.setdefault((user, one), []).append(rated)
+    truth = {p: (fmean(r for r, _ in all_), max(t for _, t in all_)) for p, all_ in merged.items()}
+    found = {
+        (r["user_id"], r["item_id"]): (
+            r["rating"],
+            r["rated_at"].timestamp() if r["rated_at"] else 0,
+        )
+        for r in tables["ratings"]
+    }
+    assert found == {pair: pytest.approx(rated) for pair, rated in truth.items()}
+    assert report.n_rows == 3 * 298
+    lost = {(int(r["source_file"][0]), r["line"]) for r in tables["rejected_ratings"]}
+    newest = {max(all_)[1] for all_ in by_pair.values()}
+    old = {place for *_, place in rows if place not in newest and place[0] >= 0}
+    assert lost == (old if feedback == "explicit" else set())
+    for side in ("user", "item"):
+        index = {row[f"{side}_id"]: row[f"{side}_idx"] for row in tables[f"{side}s"]}
+        assert sorted(index.values()) == list(range(len(index)))
+        assert {
+            r[f"{side}_id"]: r[f"{side}_idx"] for r in tables["ratings"]
+        }.items() <= index.items()
+        n = Counter(pair[side == "item"] for pair in truth)
+        assert {r[f"{side}_id"]: r["n_ratings"] for r in tables[f"{side}s"] if r["n_ratings"]} == n

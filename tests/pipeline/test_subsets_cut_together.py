@@ -20,6 +20,7 @@ from mfspark.pipeline.dataset import Dataset
 from mfspark.pipeline.progress import LoggedProgress
 from mfspark.pipeline.request import Request, execute
 from mfspark.schemas import SIDES, other
+from mfspark.system.spark import Session
 from tests.support.nights import DATE
 
 SUBSETS: tuple[Subset, ...] = ("train", "test", "all")
@@ -47,7 +48,8 @@ def dataset_of(
         **files,
     )
     night = execute(request, LoggedProgress())
-    return Dataset(RunContext(spark, night), night.record(INGEST), files.get("test", ()))
+    context = RunContext(Session(lambda: spark), night)
+    return Dataset(context, night.record(INGEST), files.get("test", ()))
 
 
 def cut_alone(dataset: Dataset, subset: Subset) -> TileSet:

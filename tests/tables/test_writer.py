@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -25,7 +24,6 @@ from mfspark.schemas import (
 )
 from mfspark.storage.posix import PosixStorage
 from mfspark.tables import task_files, writer
-from mfspark.tables.frame_scratch import FrameScratch
 from mfspark.tables.task_files import check_seen, read_back
 from mfspark.tables.writer import write_list, write_table
 from tests.support import made_nights as made
@@ -259,13 +257,3 @@ def test_files_that_are_not_whole_are_told(spark: SparkSession, tmp_path: Path) 
     pq.write_table(pa.table({"id": [1]}), first)
     with pytest.raises(MfsparkError, match="has 1 rows, but its task wrote 5"):
         read_back(written, schema)
-
-
-def test_frames_that_spark_writes_are_counted(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scratch = FrameScratch(PosixStorage(str(tmp_path)), "ingest")
-    assert scratch.keep(spark.range(10), "ten").count() == 10
-    monkeypatch.setattr(pq, "read_metadata", lambda _: SimpleNamespace(num_rows=1))
-    with pytest.raises(MfsparkError, match="but their tasks wrote 10"):
-        scratch.keep(spark.range(10).repartition(3), "less")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+from pyspark.sql import functions as F
 
 from mfspark.ingest.readers.lines import Facts, examine
 from mfspark.ingest.readers.plan import Examine, ReadPlan, examine_here, plan_read
 from mfspark.ingest.readers.validate import CLEANED
+from mfspark.system.spark import Session
 from mfspark.system.task_errors import task_errors
 
 if TYPE_CHECKING:
@@ -25,9 +28,6 @@ READ_SCHEMA = (
 )
 """Columns of `read_ratings`: `file` counts the files from 0; `line` is the line in the file from 1;
 `cell` is the column in a wide table, otherwise 0; `raw` and `reason` are null in accepted rows."""
-
-TALLY = -1
-"""The `cell` of a row that is none: its `line` says how many rows a task gave."""
 
 _EXAMINE_HERE = 64 << 20  # bytes that the driver looks through itself: less than a job costs
 _FACTS = (
@@ -49,12 +49,11 @@ def read_ratings(
     above that with one job. `split_bytes` overrides `options.split_mb`. Raises InputError for
     files that cannot be read as ratings at all.
     """
-    rows = read_planned(spark, plan_ratings(spark, files, options, split_bytes))
-    return rows.where(f"cell <> {TALLY}")
+    return _read(spark, plan_ratings(Session(lambda: spark), files, options, split_bytes))
 
 
 def plan_ratings(
-    spark: SparkSession,
+    session: Session,
     files: Sequence[str],
     options: IngestOptions,
     split_bytes: int | None = None,
@@ -65,40 +64,34 @@ def plan_ratings(
     def examine_all(ranges: Sequence[Examine]) -> list[Facts]:
         if sum(end - start for _, start, end, *_ in ranges) <= _EXAMINE_HERE:
             return examine_here(ranges)
-        return _examine_in_tasks(spark, ranges)
+        return _examine_in_tasks(session.spark, ranges)
 
     return plan_read(files, options, size, examine_all)
 
 
-def read_planned(spark: SparkSession, plan: ReadPlan) -> DataFrame:
-    """Return the rows of a plan, lazily: each action reads the files again. One task a split.
+def accepted(rows: DataFrame, until: date) -> DataFrame:
+    """Return the accepted rows of a read, without those of later UTC dates."""
+    next_day = F.lit((until + timedelta(days=1)).isoformat()).cast("timestamp")
+    later = F.coalesce(F.col("rated_at") >= next_day, F.lit(False))
+    return rows.where(F.col("reason").isNull() & ~later)
 
-    Each task adds a TALLY of its rows, so that what arrives can be checked.
-    """
+
+def _read(spark: SparkSession, plan: ReadPlan) -> DataFrame:
+    """Return the rows of a plan, lazily: each action reads the files again. One task a split."""
     sources, splits = plan.sources, plan.splits
 
     def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for row in batch.to_pylist():
                 split = splits[row["task"]]
-                n_rows = 0
                 for cleaned in sources[split.file].read(split):
-                    n_rows += cleaned.num_rows
                     file = pa.array(np.full(cleaned.num_rows, split.file, np.int32))
                     columns = [file, *cleaned.columns]
                     yield pa.RecordBatch.from_arrays(columns, schema=_ARROW_READ)
-                yield _tally(split.file, n_rows)
 
     rows = [(i,) for i in range(len(splits))]
     schema = "task int"
     return _one_task_each(spark, rows, schema).mapInArrow(read, READ_SCHEMA)
-
-
-def _tally(file: int, n_rows: int) -> pa.RecordBatch:
-    """Return the row that says how many rows a task gave."""
-    known = {"file": [file], "line": [n_rows], "cell": [TALLY]}
-    columns = [pa.array(known.get(f.name, [None]), f.type) for f in _ARROW_READ]
-    return pa.RecordBatch.from_arrays(columns, schema=_ARROW_READ)
 
 
 def _examine_in_tasks(spark: SparkSession, ranges: Sequence[Examine]) -> list[Facts]:

@@ -2,66 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from mfspark.errors import InputError
-from mfspark.ingest.ids import SPARK_TYPE
+from mfspark.ingest.ids import TypedIds
 from mfspark.ingest.readers.files import display_names
 from mfspark.ingest.report import SideCounts
-from mfspark.schemas import IdTypes, Side
-
-if TYPE_CHECKING:
-    from mfspark.ingest.side_tables.reader import SideTable
+from mfspark.ingest.side_tables.reader import SideTable
+from mfspark.schemas import IdTypes, Side, table_schema
 
 
 @dataclass(frozen=True)
 class Described:
-    """A row for every user or item of the side files: its id, and the columns of their schema."""
+    """What the files of one side say: a row for every user or item, its id the first column."""
 
     side: Side
     content: SideTable
-    frame: DataFrame
+    ids: pa.Array
+    """Their ids in the night's type."""
 
     @classmethod
-    def of(cls, spark: SparkSession, side: Side, content: SideTable, ids: IdTypes) -> Described:
+    def of(cls, side: Side, content: SideTable, types: IdTypes) -> Described:
         """Give the ids of a side table the night's type, which all of them fit."""
-        from pyspark.sql.pandas.types import from_arrow_schema
+        return cls(side, content, TypedIds(types.of(side)).of(content.table[0]).combine_chunks())
 
-        name, table = f"{side}_id", content.table
-        # With its schema: Spark Connect infers none where there are no rows.
-        frame = spark.createDataFrame(table, from_arrow_schema(table.schema))
-        frame = frame.withColumn(name, F.col(name).cast(SPARK_TYPE[ids.of(side)]))
-        return cls(side, content, frame)
+    def beside(
+        self, known: Mapping[str, pa.Array | pa.ChunkedArray], types: IdTypes
+    ) -> tuple[pa.Table, int]:
+        """Return rows of `users` or `items`, and how many of the rated ones are described.
 
-    @property
-    def ids(self) -> DataFrame:
-        """Their ids as a column `id`."""
-        return self.frame.select(F.col(f"{self.side}_id").alias("id"))
+        known: columns of the table by name, all but those of the side files, which are null where
+        these say nothing.
+        """
+        at = pc.index_in(known[f"{self.side}_id"], self.ids)
+        names = self.content.table.column_names[1:]
+        told = {name: self.content.table[name].take(at) for name in names}
+        rated = pc.and_(pc.is_valid(at), pc.greater(known["n_ratings"], 0))
+        rows = pa.table({**known, **told}, schema=table_schema(f"{self.side}s", types))
+        return rows, pc.sum(rated).as_py() or 0
 
-    def counts(self, rated: DataFrame, files: Sequence[str]) -> SideCounts:
-        """Count them; `rated` has the ids of the side that have ratings as a column `id`.
+    def counts(self, n_rated: int, files: Sequence[str]) -> SideCounts:
+        """Count them; `n_rated` of them have ratings.
 
         Raises InputError where there are files, but none of their ids has a rating.
         """
         if not files:
             return SideCounts()
-        n = len(self.content.table)
-        matched = self.ids.join(rated, "id", "left_semi").count()
-        if not matched:
-            listed = n + self.content.n_skipped
+        n, content = len(self.ids), self.content
+        if not n_rated:
+            listed = n + content.n_skipped
             few = ", ".join(display_names(files)[:3])
             verb = "is rated" if self.side == "item" else "rated anything"
             raise InputError(
                 f"none of the {listed:,} {self.side}s in {few} {verb}",
                 "probably the wrong file, or ids written differently (leading zeros?)",
             )
-        return SideCounts(n, n - matched, self.content.n_duplicates, self.content.n_skipped)
-
-    def joined_to(self, statistics: DataFrame) -> DataFrame:
-        """Return statistics with the columns of the side files; null where they say nothing."""
-        return statistics.join(self.frame, f"{self.side}_id", "left")
+        return SideCounts(n, n - n_rated, content.n_duplicates, content.n_skipped)

@@ -6,8 +6,10 @@ column, is offered to the shortlist of that row (kernels.neighbors.shortlist). W
 rounded, a pair passes if it could reach the bar, and is computed again in float64. So what is found
 are the same neighbors, to the last bit, as all pairs in the plain way would give.
 
-Most pairs are of no use to either row. For cosine, where nothing else is asked for, one moment is
-enough, and a float32 number a pair says what to look at.
+Most pairs are of no use to either row. Where a similarity counts the less the fewer columns it
+rests on, a pair that shares few cannot reach a bar: once bars are high, only what all pairs share
+is counted together, and the few that can are computed one by one. For cosine, where nothing else is
+asked for, one moment is enough, and a float32 number a pair says what to look at.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,6 +28,7 @@ from mfspark.kernels.neighbors.shortlist import Shortlist
 from mfspark.kernels.neighbors.similarity import similarities_of_pairs
 
 _CHUNK = 1024  # rows; a float32 a pair then takes 4 MiB, and products stay in the L3 cache
+_FEW = 0.25  # of the pairs: so many cost as much one by one as all of them as products
 _UNIT = 2.0**-24  # relative error of one float32 operation
 _LOWEST = float(np.finfo(np.float64).min)  # -inf, which is no neighbor, lies below
 
@@ -97,7 +100,15 @@ def compare_all(chunks: Sequence[Chunk], others: Sequence[Chunk], similarity: Si
 
 def compare(chunk: Chunk, other: Chunk, similarity: Similarity) -> None:
     """Compare each row of a chunk with each of another, or of the same; offer pairs to both."""
-    scored = _scored(chunk, other, similarity)
+    counts = None
+    if similarity.support_decides:
+        counts = chunk.packed.moment(other.packed, (0, 0)).numpy()
+        least = [_least_shared(each, other, similarity) for each in (chunk, other)]
+        able = np.flatnonzero(counts >= np.minimum(least[0][:, None], least[1]))
+        if len(able) <= _FEW * counts.size:
+            _offer(chunk, other, *np.divmod(able, counts.shape[1]), similarity)
+            return
+    scored = _scored(chunk, other, similarity, counts)
     if chunk is other:
         np.fill_diagonal(scored.scores, -np.inf)
     row, column = scored.reaching(chunk, axis=0)
@@ -105,6 +116,22 @@ def compare(chunk: Chunk, other: Chunk, similarity: Similarity) -> None:
     if chunk is not other:
         row, column = scored.reaching(other, axis=1)
         other.shortlist.offer(column, chunk.rows.indices[row], scored.exactly(row, column))
+
+
+def _least_shared(chunk: Chunk, other: Chunk, similarity: Similarity) -> Array:
+    """Return how many columns a pair of each row shares at least to reach its bar, float32."""
+    most = int(min(chunk.rows.n.max(initial=0), other.rows.n.max(initial=0)))
+    return similarity.least_shared(chunk.shortlist.bars, most).astype(np.float32)
+
+
+def _offer(chunk: Chunk, other: Chunk, row: Array, column: Array, similarity: Similarity) -> None:
+    """Compute some pairs of two chunks, or of the same, one by one, and offer them to both."""
+    if chunk is other:
+        row, column = row[row != column], column[row != column]
+    scores = similarities_of_pairs(chunk.rows, row, other.rows, column, similarity)
+    chunk.shortlist.offer(row, other.rows.indices[column], scores)
+    if chunk is not other:
+        other.shortlist.offer(column, chunk.rows.indices[row], scores)
 
 
 @dataclass(frozen=True)
@@ -142,15 +169,16 @@ class _Scored:
         return np.where(kth >= self.lowest, kth, -np.inf)
 
 
-def _scored(chunk: Chunk, other: Chunk, similarity: Similarity) -> _Scored:
+def _scored(chunk: Chunk, other: Chunk, similarity: Similarity, counts: Array | None) -> _Scored:
+    """Score all pairs; counts: how many columns each shares, where that is known already."""
     packing = chunk.packed.packing
     roundable = packing.exact or (chunk.ordinary and other.ordinary)
     if similarity.one_moment and packing.low > 0 and roundable:
         return _cosines(chunk, other, similarity)
     if packing.exact:
-        return _exact(chunk, other, similarity, _moments(chunk, other, similarity))
+        return _exact(chunk, other, similarity, _moments(chunk, other, similarity, counts))
     if roundable and similarity.measure.tolerates_rounding:
-        return _rounded(chunk, other, similarity)
+        return _rounded(chunk, other, similarity, _moments(chunk, other, similarity, counts))
     plain = moments(chunk.rows, other.rows, similarity.powers)
     return _exact(chunk, other, similarity, plain)
 
@@ -184,13 +212,12 @@ def _exact(chunk: Chunk, other: Chunk, similarity: Similarity, found: Moments) -
     )
 
 
-def _rounded(chunk: Chunk, other: Chunk, similarity: Similarity) -> _Scored:
+def _rounded(chunk: Chunk, other: Chunk, similarity: Similarity, found: Moments) -> _Scored:
     """Score by rounded moments.
 
     A sum of n products is off by at most 1.1 n u times the sum of their sizes (Higham 2002, section
     3.1), which for dot products is at most |x_u| |x_v|: a cosine is off by three such at most.
     """
-    found = _moments(chunk, other, similarity)
     scores = similarity.of_supported(found, Totals.across(chunk.rows), Totals.of(other.rows))
     return _Scored(
         scores,
@@ -200,10 +227,12 @@ def _rounded(chunk: Chunk, other: Chunk, similarity: Similarity) -> _Scored:
     )
 
 
-def _moments(chunk: Chunk, other: Chunk, similarity: Similarity) -> Moments:
+def _moments(chunk: Chunk, other: Chunk, similarity: Similarity, counts: Array | None) -> Moments:
     """Return the moments, float64."""
     step = chunk.packed.packing.step or 1.0
-    return {
-        power: chunk.packed.moment(other.packed, power).numpy() * np.float64(step ** sum(power))
-        for power in similarity.powers
-    }
+    found = {} if counts is None else {(0, 0): counts.astype(np.float64)}
+    for power in similarity.powers:
+        if power not in found:
+            moment = chunk.packed.moment(other.packed, power).numpy()
+            found[power] = moment * np.float64(step ** sum(power))
+    return found

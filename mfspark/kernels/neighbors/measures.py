@@ -249,6 +249,20 @@ class Similarity:
         return self.measure.is_cosine and not counted
 
     @property
+    def support_decides(self) -> bool:
+        """Whether pairs that share few columns cannot be alike, whatever they hold there."""
+        return bool(self._shrinkage or self.significance)
+
+    def least_shared(self, bars: Array, most: int) -> Array:
+        """Return how many columns two rows share at least whose similarity reaches a bar.
+
+        bars float64 (n); most: columns that any two may share; most + 1 where not even those do.
+        """
+        n = np.arange(most + 1, dtype=np.float64)
+        reached = self._counted(np.ones(most + 1), n) * (1 + _ROUNDING)  # no measure is above 1
+        return np.maximum(np.searchsorted(reached, bars), self._support)
+
+    @property
     def _support(self) -> int:
         return max(self.measure.min_support, self.min_support)
 

@@ -10,16 +10,15 @@ the plain one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from mfspark.kernels.arrays.tile import Array, Arrays, Tile
+from mfspark.kernels.neighbors.shared_columns import SUMS, sum_shared
 
-_CELLS = 1 << 22  # of dense rows, where pairs are computed one by one: 32 MiB
-_PAIRS = 1 << 10  # pairs of those at once
 Power = tuple[int, int]
 Moments = dict[Power, Array]
 """By their powers (p, q); all of one shape: a number a pair."""
@@ -106,38 +105,15 @@ def moments_of_pairs(
 ) -> Moments:
     """Return moments of row[0] with other[0], row[1] with other[1] and so on, float64 (n).
 
-    `row` ascends. A few rows at a time are laid out dense, and the ratings of the others, in order,
-    are multiplied with what lies there: bits are as above.
+    `row` ascends. Bits are as above.
     """
-    found = {power: np.zeros(len(row)) for power in powers}
-    width = max(1, rows.values.shape[1])
-    height = max(1, _CELLS // width)
-    dense = np.zeros(height * width)
-    for first, some in _groups(row, height):
-        U, V = rows.take(slice(first, first + height)).values, others.take(other[some]).values
-        places = _shifted(U, np.arange(U.shape[0]) * width)
-        partners = _shifted(V, (row[some] - first) * width)
-        for (p, q), sums in found.items():
-            dense[places] = _power(U.data, p)
-            shape = V.shape[0], len(dense)
-            x = csr_array((_power(V.data, q), partners, V.indptr), shape=shape)
-            sums[some] = np.asarray(x @ dense)
-        dense[places] = 0.0
-    return found
-
-
-def _shifted(X: csr_array, by: Array) -> Array:
-    """Return the columns of what is stored, those of each row shifted, int32."""
-    return X.indices + np.repeat(by.astype(np.int32), np.diff(X.indptr))
+    X, Y = rows.values, others.values
+    sums = np.empty((len(row), len(SUMS)))
+    rated, values = np.zeros((2, X.shape[1]))
+    parts = [(M.indptr, M.indices, M.data) for M in (X, Y)]
+    sum_shared(*parts[0], *parts[1], row, other, rated, values, sums)
+    return {power: sums[:, SUMS.index(power)] for power in powers}
 
 
 def _power(x: Array, p: int) -> Array:
     return np.ones(len(x)) if p == 0 else x if p == 1 else x**p
-
-
-def _groups(row: Array, height: int) -> Iterator[tuple[int, slice]]:
-    """Yield the first of `height` rows and which pairs are theirs, not too many at once."""
-    for group in np.unique(row // height):
-        start, end = np.searchsorted(row, [group * height, (group + 1) * height])
-        for at in range(start, end, _PAIRS):
-            yield int(group) * height, slice(at, min(at + _PAIRS, end))

@@ -171,7 +171,7 @@ class Measure:
         def context(reference: str) -> FitContext:
             checkpoint = self._checkpoint(replace(task, name=reference))
             return FitContext(
-                spark=self.context.spark,
+                master=self.context.session.master,
                 runner=self.context.runner,
                 tiles=task.fold.fitted,
                 store=self.context.store,

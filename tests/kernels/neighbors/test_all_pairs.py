@@ -94,6 +94,17 @@ def test_every_measure_over_every_kind_of_ratings(kind: str, measure: str, k: in
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("few", [0.0, 1.0])
+def test_pairs_that_share_enough_are_computed_together_or_one_by_one(
+    kind: str, measure: str, few: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_FEW", few)
+    check(KINDS[kind], name=measure, shrinkage=20)
+    check(KINDS[kind], name=measure, significance=9, min_similarity=0.1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("head", [0, 1, 40])
 def test_any_head(kind: str, head: int) -> None:
     check(KINDS[kind], head=head)
