@@ -43,9 +43,11 @@ def test_entries_of_a_fallback_name_it(tmp_path: Path) -> None:
 
 def test_only_the_first_users_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(list_search, "MOST_USERS", 2)
+    monkeypatch.setattr(list_search, "_FAVOURITES", 1)
     found = searchable_lists(PublishedRun(tmp_path, made.publish_run(tmp_path)))
     assert found is not None
     assert list(found.users) == ["1", "2"]
+    assert [rating for _, rating in found.users["1"][1]] == [5.0], "what is rated best"
 
 
 def test_runs_without_served_lists_have_no_search(tmp_path: Path) -> None:

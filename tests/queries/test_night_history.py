@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from mfspark.queries.night_history import history_of, seconds_of
+from mfspark.queries.night_history import (
+    NightFigures,
+    NightHistory,
+    history_of,
+    seconds_of,
+)
 from mfspark.queries.refused_run import RefusedRun
 from mfspark.tables.run import PublishedRun
 from mfspark.tables.warehouse import Warehouse
@@ -56,6 +61,14 @@ def test_each_figure_stands_beside_that_of_the_last_night(tmp_path: Path) -> Non
     assert tonight["items rated"].tonight == "4", "nobody rated i5"
     before = {one.title: one for one in history_of(PublishedRun(tmp_path, second)).beside_last}
     assert before["NDCG@10 of the served lists"].verdict == "better"
+
+
+def test_less_is_better_of_errors_and_neither_of_counts() -> None:
+    last = NightFigures("a", night(21), "als", {"rmse": 1.0, "ratings": 8.0}, {})
+    tonight = NightFigures("b", night(22), "als", {"rmse": 0.9, "ratings": 9.0}, {})
+    _, rmse, ratings = NightHistory(10, [tonight, last]).beside_last
+    assert (rmse.change, rmse.verdict) == ("\N{MINUS SIGN}0.1000", "better")
+    assert (ratings.change, ratings.verdict) == ("+1", "")
 
 
 def test_churn_is_the_share_of_entries_that_are_new(tmp_path: Path) -> None:

@@ -53,10 +53,13 @@ def test_every_gate_has_a_row_with_its_figure_and_threshold(tmp_path: Path) -> N
 
 
 def test_a_failure_stands_before_what_is_nearer_to_its_threshold(tmp_path: Path) -> None:
-    run_id = made.refuse_run(tmp_path, NEXT, [NEAR, WORSE, FAR])
-    found = verdict_on(RefusedRun(Warehouse(tmp_path), run_id))
-    row = by_gate(found)["ranking"]
-    assert (row.outcome, row.subject, row.n) == ("refused", "als", 3)
+    few = Verdict("coverage", "als", "enforce", "passed", "", 0.6, 0.4, reference=5, tonight=2)
+    fell = Verdict("coverage", "ials", "enforce", "failed", "fewer", 0.5, 0.4)
+    run_id = made.refuse_run(tmp_path, NEXT, [NEAR, WORSE, FAR, few, fell])
+    rows = by_gate(verdict_on(RefusedRun(Warehouse(tmp_path), run_id)))
+    ranking, coverage = rows["ranking"], rows["coverage"]
+    assert (ranking.outcome, ranking.subject, ranking.n) == ("refused", "als", 3)
+    assert (coverage.outcome, coverage.subject) == ("refused", "ials"), "chance may take few items"
 
 
 def test_what_readers_see_is_published_and_a_warning_is_said(tmp_path: Path) -> None:

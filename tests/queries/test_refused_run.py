@@ -41,6 +41,9 @@ def test_its_tables_figures_and_reasons_are_there(refused: tuple[Warehouse, str]
 def test_a_published_run_is_no_refused_night(refused: tuple[Warehouse, str]) -> None:
     warehouse, _ = refused
     current = warehouse.current() or ""
+    left = Path(warehouse.root, "scratch", current)
+    left.mkdir()
+    (left / "why.json").write_text("{}")  # refused once, published later, not yet cleared away
     assert not is_refused(warehouse, current)
     for run_id in (current, "2026-11-24-00000000", "nothing"):
         with pytest.raises(NotFoundError, match="no refused night"):

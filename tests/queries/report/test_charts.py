@@ -108,6 +108,7 @@ def test_bars_are_as_long_as_their_counts_and_each_says_what_and_how_many() -> N
     long = [float(m[1].attrib["width"]) for m in of_class(root, "bar")]
     assert long[1] == pytest.approx(4 * long[0], abs=0.2)
     assert long[2] == 0
+    assert long[1] > 250, "the longest takes the room there is"
     parsed(charts.bars(Distribution("Nothing", [])))
 
 
