@@ -85,7 +85,7 @@ class StartFactors:
 
 
 @dataclass(frozen=True)
-class Written:
+class TablesWritten:
     """The lists and the other tables that publishing wrote."""
 
 
@@ -95,7 +95,7 @@ SIMILARITY = RecordKey("similarity", TableRows)
 EVALUATE = RecordKey("evaluate", EvaluationRecord)
 SERVING = RecordKey("serving", Champion)
 TRADE = RecordKey("variety", Trade)
-WRITTEN = RecordKey("publish", Written)
+WRITTEN = RecordKey("publish", TablesWritten)
 LISTABLE_ITEMS = RecordKey("eligible", ListableItems)
 
 

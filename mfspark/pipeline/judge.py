@@ -65,7 +65,7 @@ def run(
     for verdict in failures:
         _log.warning("%s, %s: %s", verdict.gate, verdict.subject, verdict.why)
     if any(verdict.refuses for verdict in failures):
-        raise refuse(night, verdicts)
+        raise _refuse(night, verdicts)
     return [verdict.record() for verdict in verdicts]
 
 
@@ -127,8 +127,7 @@ def _contract(dataset: Dataset, fits: Fits) -> ListContract:
     )
 
 
-def refuse(night: Night, verdicts: list[Verdict]) -> RefusedError:
-    """Write `why.json` of a night, and return the error that ends it."""
+def _refuse(night: Night, verdicts: list[Verdict]) -> RefusedError:
     refusing = [verdict for verdict in verdicts if verdict.refuses]
     reasons = [f"{verdict.gate}, {verdict.subject}: {verdict.why}" for verdict in refusing]
     key = night.scratch(WHY)

@@ -99,7 +99,7 @@ class Work:
 
     def publish(self) -> Manifest:
         """Write the remaining tables, judge the night, and make it the run that readers see."""
-        from mfspark.models.records import WRITTEN, Written
+        from mfspark.models.records import WRITTEN, TablesWritten
         from mfspark.pipeline import judge, serving
         from mfspark.pipeline import publish as tables
         from mfspark.tables.publish import publish
@@ -110,7 +110,7 @@ class Work:
             serving.measure(self.context, self.fits, champion)
         tables.write_tables(self.dataset, self.fits, metrics, champion)
         verdicts = judge.run(self.context, self.dataset, self.fits, champion)
-        self.context.night.finish(WRITTEN, Written(), time.perf_counter() - began)
+        self.context.night.finish(WRITTEN, TablesWritten(), time.perf_counter() - began)
         self.context.count_requests()
         return publish(self.context.night, self.dataset.report.ids, metrics, verdicts)
 

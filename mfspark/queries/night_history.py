@@ -26,7 +26,7 @@ def _seconds(value: float) -> str:
 
 
 @dataclass(frozen=True)
-class Measure:
+class NightMeasure:
     """One figure of a night: how it is called, written, and read."""
 
     name: str
@@ -45,15 +45,15 @@ class Measure:
 
 
 MEASURES = (
-    Measure("ndcg", "NDCG@{k} of the served lists", figure, 1, charted=True),
-    Measure("rmse", "lowest RMSE", figure, -1, charted=True),
-    Measure("coverage", "coverage@{k} of the served lists", share, 1),
-    Measure("churn", "list entries that were replaced", share, charted=True),
-    Measure("ratings", "ratings", whole, charted=True),
-    Measure("users", "users who rated", whole),
-    Measure("items", "items rated", whole),
-    Measure("rejected", "rejected rows", share, -1),
-    Measure("seconds", "seconds of all stages", _seconds),
+    NightMeasure("ndcg", "NDCG@{k} of the served lists", figure, 1, charted=True),
+    NightMeasure("rmse", "lowest RMSE", figure, -1, charted=True),
+    NightMeasure("coverage", "coverage@{k} of the served lists", share, 1),
+    NightMeasure("churn", "list entries that were replaced", share, charted=True),
+    NightMeasure("ratings", "ratings", whole, charted=True),
+    NightMeasure("users", "users who rated", whole),
+    NightMeasure("items", "items rated", whole),
+    NightMeasure("rejected", "rejected rows", share, -1),
+    NightMeasure("seconds", "seconds of all stages", _seconds),
 )
 
 
@@ -90,7 +90,7 @@ class NightHistory:
     nights: list[NightFigures] = field(default_factory=list[NightFigures])
 
     @property
-    def measures(self) -> list[Measure]:
+    def measures(self) -> list[NightMeasure]:
         """The measures that any of the nights has."""
         return [m for m in MEASURES if any(m.name in night.figures for night in self.nights)]
 
@@ -114,7 +114,7 @@ class NightHistory:
             for name, seconds in tonight.items()
         ]
 
-    def line(self, measure: Measure) -> list[tuple[str, float]]:
+    def line(self, measure: NightMeasure) -> list[tuple[str, float]]:
         """Return a measure over the nights that have it, the oldest first: (date, value)."""
         return [
             (night.run_date.isoformat(), night.figures[measure.name])
@@ -215,7 +215,7 @@ def _churn(run: PublishedRun, before: PublishedRun) -> float | None:
 
 
 def _compared(
-    measure: Measure, title: str, last: NightFigures, tonight: NightFigures
+    measure: NightMeasure, title: str, last: NightFigures, tonight: NightFigures
 ) -> Comparison:
     before, now = (night.figures.get(measure.name) for night in (last, tonight))
     last_text, text = ("" if value is None else measure.text(value) for value in (before, now))

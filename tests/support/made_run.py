@@ -28,7 +28,7 @@ from mfspark.evaluation.gates import Verdict
 from mfspark.grid.layout import GridLayout, TileSet
 from mfspark.ingest.report import IngestReport, SideCounts
 from mfspark.models.records import SERVING
-from mfspark.pipeline.judge import refuse
+from mfspark.pipeline.judge import _refuse
 from mfspark.schemas import IdTypes, table_schema
 from mfspark.tables.manifest import MANIFEST
 from mfspark.tables.night import Night
@@ -95,7 +95,7 @@ def refuse_run(root: Path, run_date: date, verdicts: Sequence[Verdict], **option
     """Make the run, refuse it as nights are, and return its id."""
     measured = {"evaluate": {"metrics": _metrics({})}}
     night = made_night(root, run_date, facts=measured, **options)
-    refuse(night, list(verdicts))
+    _refuse(night, list(verdicts))
     return night.run_id
 
 
