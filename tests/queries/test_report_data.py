@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from mfspark.cli import app
 from mfspark.evaluation.gates import Verdict
 from mfspark.queries.report.content import Report
-from mfspark.queries.report_data import _bars, report_of
+from mfspark.queries.report_data import _bars, page_of, report_of
 from mfspark.tables.night import Night
 from mfspark.tables.run import PublishedRun
 from tests.support import made_run as made
@@ -132,6 +132,15 @@ def test_a_real_night(survey_night: Night) -> None:
     report = report_of(run)
     assert report.counts["ratings"] == sum(bar.value for bar in report.distributions[0].bars) == 376
     assert {curve.model for curve in report.losses} == {"als", "ials", "bayesian_mf", "torch_mf"}
+    assert report.history is not None
+    stages = [one.title for one in report.history.stages]
+    assert stages[:2] == ["ingest", "similarity"]
+    assert {"train als", "evaluate", "refit als"} <= set(stages)
+    assert stages[-1] == "lists, audits and gates"
+    assert report.search is not None
+    assert len(report.search.users) == 45
+    assert {row.outcome for row in report.verdict.details} == {"passed"}
+    assert len(page_of(run).encode()) < 2_000_000
     for curve in report.losses:
         assert [i for i, _ in curve.splits["train"]] == sorted(i for i, _ in curve.splits["train"])
     matrix = report.completed
