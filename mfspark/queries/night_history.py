@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import pairwise
 from typing import Any
 
 from mfspark.errors import MfsparkError
@@ -125,8 +127,11 @@ class NightHistory:
 
 def history_of(run: PublishedRun) -> NightHistory:
     """Look at a run and the nights before it that are kept; those that are damaged are left out."""
-    runs = [run, *_earlier(run)]
-    nights = [_figures(one, before) for one, before in zip(runs, [*runs[1:], None], strict=True)]
+    runs: list[PublishedRun | None] = [*_earlier(run), None]
+    nights = [_figures(run, runs[0])]
+    for one, before in pairwise(runs):
+        with suppress(MfsparkError):  # its files are gone, or of another version
+            nights += [_figures(one, before)] if one else []
     return NightHistory(run.manifest.config["evaluation"]["k"], nights)
 
 
@@ -138,10 +143,8 @@ def _earlier(run: PublishedRun) -> Iterator[PublishedRun]:
     else:
         older = [one for one in known if run_date_of(one) <= run.manifest.run_date]
     for run_id in older[: _NIGHTS - 1]:
-        try:
+        with suppress(MfsparkError):
             yield PublishedRun(run.warehouse, run_id)
-        except MfsparkError:
-            continue
 
 
 def _figures(run: PublishedRun, before: PublishedRun | None) -> NightFigures:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import date
 from pathlib import Path
 
@@ -96,6 +97,8 @@ def test_a_damaged_night_is_left_out(tmp_path: Path) -> None:
     (run_dir(Warehouse(tmp_path), second) / "manifest.json").write_text("{")
     history = history_of(PublishedRun(tmp_path))
     assert [one.run_id for one in history.nights] == [third, first]
+    shutil.rmtree(run_dir(Warehouse(tmp_path), first) / "users")
+    assert [one.run_id for one in history_of(PublishedRun(tmp_path)).nights] == [third]
 
 
 def test_seconds_are_those_that_stages_recorded() -> None:
