@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from mfspark.errors import MfsparkError
-from mfspark.evaluation.catalog import COVERAGE, NDCG, RMSE
+from mfspark.evaluation.catalog import COVERAGE, NDCG, RMSE, Metric
 from mfspark.models.records import EVALUATE, INGEST, SIMILARITY, WRITTEN, fit_key
 from mfspark.queries.lookup import served_model
 from mfspark.system.words import figure, share, whole
@@ -128,11 +128,12 @@ class NightHistory:
 def history_of(run: PublishedRun) -> NightHistory:
     """Look at a run and the nights before it that are kept; those that are damaged are left out."""
     runs: list[PublishedRun | None] = [*_earlier(run), None]
-    nights = [_figures(run, runs[0])]
+    evaluation = run.manifest.config["evaluation"]
+    nights = [_figures(run, runs[0], evaluation)]
     for one, before in pairwise(runs):
         with suppress(MfsparkError):  # its files are gone, or of another version
-            nights += [_figures(one, before)] if one else []
-    return NightHistory(run.manifest.config["evaluation"]["k"], nights)
+            nights += [_figures(one, before, evaluation)] if one else []
+    return NightHistory(evaluation["k"], nights)
 
 
 def _earlier(run: PublishedRun) -> Iterator[PublishedRun]:
@@ -147,14 +148,22 @@ def _earlier(run: PublishedRun) -> Iterator[PublishedRun]:
             yield PublishedRun(run.warehouse, run_id)
 
 
-def _figures(run: PublishedRun, before: PublishedRun | None) -> NightFigures:
-    served, ingest = served_model(run), run.record(INGEST)
-    rmse = [value for value in run.figures(RMSE.name).values() if value is not None]
+def _figures(
+    run: PublishedRun, before: PublishedRun | None, evaluation: dict[str, Any]
+) -> NightFigures:
+    """Collect what is known of a night; metrics only if measured as by `evaluation`."""
+    served, ingest, own = served_model(run), run.record(INGEST), run.manifest.config["evaluation"]
+
+    def measured(metric: Metric, protocol: Metric) -> dict[str, float | None]:
+        same = all(own.get(key) == evaluation.get(key) for key in protocol.protocol)
+        return run.figures(metric.name) if same else {}
+
+    rmse = [value for value in measured(RMSE, RMSE).values() if value is not None]
     seconds = seconds_of(run.manifest.stages)
     found: dict[str, float | None] = {
-        "ndcg": run.figures(NDCG.name).get(served),
+        "ndcg": measured(NDCG, NDCG).get(served),
         "rmse": min(rmse, default=None),
-        "coverage": run.figures(COVERAGE.name).get(served),
+        "coverage": measured(COVERAGE, NDCG).get(served),
         "churn": _churn(run, before) if before else None,
         "ratings": ingest.n_accepted if ingest else None,
         "users": n_rated(run, "user"),

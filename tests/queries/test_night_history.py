@@ -85,6 +85,17 @@ def test_churn_is_the_share_of_entries_that_are_new(tmp_path: Path) -> None:
     assert churn.change == "\N{MINUS SIGN}50.0 points"
 
 
+def test_figures_that_were_measured_otherwise_do_not_stand_beside_each_other(
+    tmp_path: Path,
+) -> None:
+    made.publish_run(tmp_path, night(21), evaluation={"k": 5})
+    made.publish_run(tmp_path, night(22))
+    tonight, last = history_of(PublishedRun(tmp_path)).nights
+    assert {"ndcg", "rmse"} <= tonight.figures.keys()
+    assert "ndcg" not in last.figures, "of lists of five"
+    assert last.figures["rmse"] == 0.875
+
+
 def test_a_first_night_has_nothing_beside_it(tmp_path: Path) -> None:
     made.publish_run(tmp_path)
     history = history_of(PublishedRun(tmp_path))
