@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mfspark.cli.command import KEEPING, READING, command
-from mfspark.cli.options import RunId, opened_run, opened_warehouse
+from mfspark.cli.options import RunId, opened_run, opened_warehouse, parse_age
 from mfspark.cli.terminal import cell, console, table
 from mfspark.errors import ConfigError
 from mfspark.system.command_line import command_line
@@ -58,9 +58,9 @@ def completed(
     print(out)
 
 
-@command(app, panel=READING, given=opened_run)
+@command(app, panel=READING, given=opened_warehouse)
 def report(
-    run: PublishedRun,
+    warehouse: Warehouse,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -70,13 +70,32 @@ def report(
             help="Default: WAREHOUSE/reports/RUN.html, which it prints.",
         ),
     ] = None,
+    run_id: Annotated[
+        str | None,
+        typer.Option(
+            "--run-id",
+            metavar="RUN",
+            help="Another night, published or refused; see: mfspark runs.",
+        ),
+    ] = None,
+    max_age: Annotated[
+        str,
+        typer.Option("--max-age", metavar="AGE", help="Say stale where readers see older ones."),
+    ] = "36h",
 ) -> None:
-    """Write a night's report: one HTML file, readable offline, without scripts."""
+    """Write a night's report: one HTML file, readable offline; also of a refused night."""
+    from mfspark.queries.refused_run import RefusedRun, is_refused
     from mfspark.queries.report_data import page_of
+    from mfspark.tables.run import PublishedRun
 
-    page = page_of(run)
+    age = parse_age(max_age)
+    if run_id and is_refused(warehouse, run_id):
+        run = RefusedRun(warehouse, run_id)
+    else:
+        run = PublishedRun(warehouse, run_id)
+    page = page_of(run, age)
     if out is None:
-        storage, key = run.warehouse.storage, f"reports/{run.run_id}.html"
+        storage, key = warehouse.storage, f"reports/{run.run_id}.html"
         storage.put(key, page.encode())
         print(storage.show(key))
         return

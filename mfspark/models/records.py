@@ -84,12 +84,18 @@ class StartFactors:
     blocks: dict[str, tuple[str, ...]]
 
 
+@dataclass(frozen=True)
+class TablesWritten:
+    """The lists and the other tables that publishing wrote."""
+
+
 _REQUESTS = "requests-"
 INGEST = RecordKey("ingest", IngestReport)
 SIMILARITY = RecordKey("similarity", TableRows)
 EVALUATE = RecordKey("evaluate", EvaluationRecord)
 SERVING = RecordKey("serving", Champion)
 TRADE = RecordKey("variety", Trade)
+WRITTEN = RecordKey("publish", TablesWritten)
 LISTABLE_ITEMS = RecordKey("eligible", ListableItems)
 
 

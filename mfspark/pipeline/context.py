@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -99,7 +100,9 @@ class RunContext:
         """Return what a stage recorded; it runs now, unless this night finished it before."""
         found = self.night.find(key)
         if found is None:
-            self.night.finish(key, make())
+            began = time.perf_counter()
+            made = make()
+            self.night.finish(key, made, time.perf_counter() - began)
             found = self.night.record(key)
         return found
 

@@ -11,6 +11,7 @@ of the evaluation. What this night finished before is not done again.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -98,16 +99,18 @@ class Work:
 
     def publish(self) -> Manifest:
         """Write the remaining tables, judge the night, and make it the run that readers see."""
+        from mfspark.models.records import WRITTEN, TablesWritten
         from mfspark.pipeline import judge, serving
         from mfspark.pipeline import publish as tables
         from mfspark.tables.publish import publish
 
-        metrics = self.evaluate()
+        metrics, began = self.evaluate(), time.perf_counter()
         champion = serving.run(self.context, metrics)
         if self.measured:
             serving.measure(self.context, self.fits, champion)
         tables.write_tables(self.dataset, self.fits, metrics, champion)
         verdicts = judge.run(self.context, self.dataset, self.fits, champion)
+        self.context.night.finish(WRITTEN, TablesWritten(), time.perf_counter() - began)
         self.context.count_requests()
         return publish(self.context.night, self.dataset.report.ids, metrics, verdicts)
 

@@ -148,7 +148,7 @@ def list_of(run: PublishedRun, user_text: str, model: str | None, n: int) -> Use
         source.model,
         n,
     )
-    _name_reasons(run, source.model, rows)
+    name_reasons(run, source.model, rows)
     favourites = run.rows(
         """select r.item_id, i.title, r.rating from {ratings} r left join {items} i using (item_id)
            where r.user_id = ? order by r.rating desc, r.rated_at desc nulls last, r.item_id
@@ -173,7 +173,7 @@ def _source(run: PublishedRun, model: str | None) -> ListSource:
     return ListSource(chosen, "top_n", n, "publish.n")
 
 
-def _name_reasons(run: PublishedRun, model: str, rows: list[Row]) -> None:
+def name_reasons(run: PublishedRun, model: str, rows: list[Row]) -> None:
     """Put titles in the place of ids where reasons are items; older runs have no reasons."""
     fit = run.record(fit_key(run.subset, model))
     titles: dict[str, str] = {}

@@ -1,10 +1,16 @@
-"""Collects what the report of a published run says; needs no Spark."""
+"""Collects what the report of a night says, published or refused; needs no Spark."""
 
 import json
+import math
+from datetime import UTC, datetime, timedelta
 
+from mfspark.models.records import fit_key
 from mfspark.queries.completed import completed_matrix
+from mfspark.queries.list_search import searchable_lists
 from mfspark.queries.list_worth import segments, trade_off
 from mfspark.queries.lookup import Id, UserList, list_of, served_model
+from mfspark.queries.night_history import history_of, n_rated
+from mfspark.queries.night_verdict import MAX_AGE, verdict_on
 from mfspark.queries.report.content import (
     Bar,
     Distribution,
@@ -14,34 +20,40 @@ from mfspark.queries.report.content import (
     Report,
 )
 from mfspark.queries.report.page import render
-from mfspark.queries.summary import RunSummary, summarise
+from mfspark.queries.summary import RunSummary, notes_of, summarise
 from mfspark.schemas import Side
+from mfspark.system.words import named
 from mfspark.tables.run import PublishedRun
 from mfspark.tables.sql import Row
 
 _MOST_BARS = 21
-_ALIKE = 32  # users, and items, whose similarities are shown
+_ALIKE = 24  # users, and items, whose similarities are shown
 _LIST = 8  # rows of each example list
 _EXAMPLES = 3  # rejected rows a reason
 _RAW = 300  # characters of a rejected row
 
 
-def page_of(run: PublishedRun) -> str:
-    """Return the report of a run as one HTML page that needs nothing else."""
-    return render(report_of(run))
+def page_of(run: PublishedRun, max_age: timedelta = MAX_AGE) -> str:
+    """Return the report of a night as one HTML page that needs nothing else.
+
+    A current run that is older than `max_age` is called stale.
+    """
+    return render(report_of(run, max_age))
 
 
-def report_of(run: PublishedRun) -> Report:
+def report_of(run: PublishedRun, max_age: timedelta = MAX_AGE) -> Report:
     """Collect everything on the page."""
-    summary, manifest = summarise(run), run.manifest
-    ingest = summary.ingest
-    counts = {"ratings": ingest.n_accepted, "users": ingest.n_users, "items": ingest.n_items}
+    summary, manifest, now = summarise(run), run.manifest, datetime.now(UTC)
     return Report(
         summary=summary,
+        verdict=verdict_on(run, max_age, now),
         run_date=manifest.run_date.isoformat(),
         published_at=f"{manifest.published_at:%Y-%m-%d %H:%M} UTC",
+        made_at=f"{now:%Y-%m-%d %H:%M} UTC",
         version=manifest.versions.get("mfspark", ""),
-        counts=counts | {"rejected rows": ingest.n_rejected},
+        counts=_counts(run, summary),
+        notes=list(notes_of(run)),
+        history=history_of(run),
         trade=trade_off(run),
         segments=segments(run),
         losses=_losses(run),
@@ -50,9 +62,36 @@ def report_of(run: PublishedRun) -> Report:
         completed=completed_matrix(run) if run.has("completed") else None,
         list_model=served_model(run),
         lists=[_example(run, user) for user in _example_users(run)],
+        scores=_score_words(run, summary),
+        search=searchable_lists(run),
         rejected=_rejected(run, summary),
         config=json.dumps(manifest.config, indent=2),
     )
+
+
+def _counts(run: PublishedRun, summary: RunSummary) -> dict[str, int]:
+    """Return the headline numbers; known users and items who have no ratings do not count."""
+    n_users, n_items = n_rated(run, "user"), n_rated(run, "item")
+    ratings, rejected = summary.ingest.n_accepted, summary.ingest.n_rejected
+    return {
+        named(ratings, "rating"): ratings,
+        f"{named(n_users, 'user')} who rated": n_users,
+        f"{named(n_items, 'item')} rated": n_items,
+        f"rejected {named(rejected, 'row')}": rejected,
+    }
+
+
+def _score_words(run: PublishedRun, summary: RunSummary) -> str:
+    """Say what the scores of the served lists are."""
+    fit = run.record(fit_key(run.subset, served_model(run)))
+    record = fit.record if fit else {}
+    if record.get("kind") != "rating" or record.get("options", {}).get("rank_by") == "similarity":
+        return (
+            "Scores say what stands before what, and no more: they have no unit, and those of two "
+            "models or two users do not compare."
+        )
+    low, high = summary.ingest.rating_scale
+    return f"Scores are the ratings that the model predicts, on the scale {low:g} to {high:g}."
 
 
 def _losses(run: PublishedRun) -> list[LossCurve]:
@@ -86,14 +125,38 @@ def _distributions(run: PublishedRun) -> list[Distribution]:
 
 
 def _bars(given: list[Row]) -> list[Bar]:
-    """Return a bar a rating, or 20 equal ranges where there are too many different ones."""
+    """Return a bar a rating; where there are too many different ones, one a range of round ends.
+
+    Ranges of whole numbers are named by what they hold (1-5, 6-10), others by their ends.
+    """
     if len(given) <= _MOST_BARS:
         return [Bar(f"{row['rating']:g}", row["n"]) for row in given]
     low, high = given[0]["rating"], given[-1]["rating"]
-    width, counts = (high - low) / 20, [0] * 20
+    whole = all(row["rating"] == round(row["rating"]) for row in given)
+    width = _round_width((high - low) / 20)
+    shift = 1.0 if whole else 0.0  # 5 belongs to 1-5, and 0.5 to 0.5 to 1
+    first = math.floor((low - shift) / width)
+    # the highest rating has no range of its own where a range ends with it
+    last = math.floor((high - shift) / width) if whole else math.ceil(high / width) - 1
+    counts = [0] * (last - first + 1)
     for row in given:
-        counts[min(19, int((row["rating"] - low) / width))] += row["n"]
-    return [Bar(f"{low + i * width:.3g}", n) for i, n in enumerate(counts)]
+        place = math.floor((row["rating"] - shift) / width + 1e-9)
+        counts[min(place, last) - first] += row["n"]
+    return [Bar(_range(width, first + i, whole=whole), n) for i, n in enumerate(counts)]
+
+
+def _range(width: float, place: int, *, whole: bool) -> str:
+    """Name a range of ratings."""
+    start, end = place * width, (place + 1) * width
+    if not whole:
+        return f"{start:g} to {end:g}"
+    return f"{end:g}" if width == 1 else f"{start + 1:g}-{end:g}"
+
+
+def _round_width(least: float) -> float:
+    """Return the smallest of 1, 2 or 5 times a power of 10 that is not below a width."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(power * m for m in (1, 2, 5, 10) if power * m >= least * (1 - 1e-9))
 
 
 def _degrees(run: PublishedRun, side: Side) -> Distribution:

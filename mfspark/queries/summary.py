@@ -85,7 +85,7 @@ def summarise(run: PublishedRun) -> RunSummary:
         ingest_of(run),
         run.record(SERVING),
         str(users[0]["id"]) if users else None,
-        list(_notes(run)),
+        [*notes_of(run), *_failed_gates(run)],
     )
 
 
@@ -105,7 +105,7 @@ def _figures(
     return MetricFigures(metric, metric.title.format(k=k), figures)
 
 
-def _notes(run: PublishedRun) -> Iterator[str]:
+def notes_of(run: PublishedRun) -> Iterator[str]:
     """Say what was asked for and cannot be had, and what a reader might not expect."""
     ingest = ingest_of(run)
     if is_implicit(run):
@@ -120,6 +120,9 @@ def _notes(run: PublishedRun) -> Iterator[str]:
     yield from _about_variety(run)
     yield from _about_sizes(run, ingest)
     yield from _about_metrics(run)
+
+
+def _failed_gates(run: PublishedRun) -> Iterator[str]:
     for verdict in run.manifest.verdicts:
         if verdict["outcome"] == "failed":
             yield f"gate {verdict['gate']} fails for {verdict['subject']}: {verdict['why']}"

@@ -177,13 +177,14 @@ class Night:
         recorded = self._recorded(key.stage)
         return None if recorded is None else key.parse(recorded, self.run_id)
 
-    def finish(self, key: RecordKey[T], record: T) -> None:
-        """Record, durably and at once, that a stage is done.
+    def finish(self, key: RecordKey[T], record: T, seconds: float | None = None) -> None:
+        """Record, durably and at once, that a stage is done, and how long it took.
 
         What it wrote is made durable first: after a power failure the night relies on it.
         """
         self.storage.flush(self.scratch())
-        content = as_json(plain(key.dump(record)))
+        took = {} if seconds is None else {"seconds": round(seconds, 3)}
+        content = as_json(plain({**took, **key.dump(record)}))
         self.storage.put(self._record_key(key.stage), content)
         self._records[key.stage] = json.loads(content)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from mfspark.cli import app
+from mfspark.evaluation.gates import Verdict
 from mfspark.queries.report.content import Report
-from mfspark.queries.report_data import _bars, report_of
+from mfspark.queries.report_data import _bars, page_of, report_of
 from mfspark.tables.night import Night
 from mfspark.tables.run import PublishedRun
 from tests.support import made_run as made
@@ -26,7 +29,9 @@ def made_report(tmp_path_factory: pytest.TempPathFactory) -> Report:
 
 
 def test_counts_and_rejected_rows(made_report: Report) -> None:
-    assert made_report.counts == {"ratings": 8, "users": 4, "items": 5, "rejected rows": 2}
+    assert made_report.counts == {
+        "ratings": 8, "users who rated": 4, "items rated": 4, "rejected rows": 2,
+    }, "nobody rated i5"  # fmt: skip
     assert [(r.reason, r.n) for r in made_report.rejected] == [
         ("missing_user", 1),
         ("rating_not_a_number", 1),
@@ -51,11 +56,52 @@ def test_distributions_count_every_rating_user_and_item(made_report: Report) -> 
     assert {b.label: b.value for b in items.bars} == {"0": 1, "1": 1, "2-3": 3}
 
 
-def test_ratings_of_many_values_are_counted_in_ranges() -> None:
+def test_ratings_of_many_values_are_counted_in_round_ranges() -> None:
     bars = _bars([{"rating": i / 10, "n": 2} for i in range(101)])
+    assert [bar.label for bar in bars][:3] == ["0 to 0.5", "0.5 to 1", "1 to 1.5"]
     assert len(bars) == 20
     assert sum(bar.value for bar in bars) == 202
     assert bars[-1].value == 12  # 9.5 to 10, both ends included
+
+
+def test_a_scale_from_1_to_100_is_named_by_what_its_bars_hold() -> None:
+    bars = _bars([{"rating": float(i), "n": i} for i in range(1, 101)])
+    assert [bar.label for bar in bars] == [f"{i}-{i + 4}" for i in range(1, 100, 5)]
+    assert bars[0].value == 1 + 2 + 3 + 4 + 5
+    assert bars[-1].value == 96 + 97 + 98 + 99 + 100
+    few = _bars([{"rating": i / 2, "n": 1} for i in range(1, 11)])
+    assert [bar.label for bar in few] == [f"{i / 2:g}" for i in range(1, 11)]
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [("als", "on the scale 1 to 5"), ("popularity", "no unit"), ("item_knn", "no unit")],
+)
+def test_scores_are_explained(tmp_path: Path, model: str, words: str) -> None:
+    models = {"run": (model,), "als": {"rank": 2}}
+    assert words in report_on(tmp_path, models=models, served=model).scores
+
+
+def test_a_refused_night_has_a_report_too(tmp_path: Path) -> None:
+    current = made.publish_run(tmp_path)
+    worse = Verdict("ranking", "als", "enforce", "failed", "NDCG fell", value=0.3, threshold=0.1)
+    run_id = made.refuse_run(tmp_path, date(2026, 11, 23), [worse])
+    where = ["report", "--warehouse", str(tmp_path)]
+    done = CliRunner().invoke(app, [*where, "--run-id", run_id])
+    path = tmp_path / "reports" / f"{run_id}.html"
+    assert (done.exit_code, done.stdout) == (0, f"{path}\n")
+    page = path.read_text(encoding="utf-8")
+    for text in ("Refused", "ranking, als: NDCG fell", "30.0%", f"Readers still see run {current}"):
+        assert text in page, text
+    assert 'id="search"' in page
+    CliRunner().invoke(app, where)
+    of_current = (tmp_path / "reports" / f"{current}.html").read_text(encoding="utf-8")
+    assert f"the night {run_id} was refused after it: ranking, als: NDCG fell" in of_current
+    stale = CliRunner().invoke(app, [*where, "--max-age", "0m"])
+    assert stale.exit_code == 0
+    assert ">Stale<" in (tmp_path / "reports" / f"{current}.html").read_text(encoding="utf-8")
+    assert CliRunner().invoke(app, [*where, "--run-id", "2026-11-24-00000000"]).exit_code == 2
+    assert CliRunner().invoke(app, [*where, "--max-age", "soon"]).exit_code == 2
 
 
 def test_the_heatmap_holds_the_published_neighbors(made_report: Report) -> None:
@@ -86,6 +132,15 @@ def test_a_real_night(survey_night: Night) -> None:
     report = report_of(run)
     assert report.counts["ratings"] == sum(bar.value for bar in report.distributions[0].bars) == 376
     assert {curve.model for curve in report.losses} == {"als", "ials", "bayesian_mf", "torch_mf"}
+    assert report.history is not None
+    stages = [one.title for one in report.history.stages]
+    assert stages[:2] == ["ingest", "similarity"]
+    assert {"train als", "evaluate", "refit als"} <= set(stages)
+    assert stages[-1] == "lists, audits and gates"
+    assert report.search is not None
+    assert len(report.search.users) == 45
+    assert {row.outcome for row in report.verdict.details} == {"passed"}
+    assert len(page_of(run).encode()) < 2_000_000
     for curve in report.losses:
         assert [i for i, _ in curve.splits["train"]] == sorted(i for i, _ in curve.splits["train"])
     matrix = report.completed
@@ -112,7 +167,8 @@ def test_the_command_writes_one_file_and_prints_where(tmp_path: Path) -> None:
     assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
     out = tmp_path / "made" / "mine.html"
     assert CliRunner().invoke(app, ["report", "-w", str(tmp_path), "-o", str(out)]).exit_code == 0
-    assert out.read_bytes() == path.read_bytes()
+    mine, default = (re.sub("was made [^.]+", "", one.read_text()) for one in (out, path))
+    assert mine == default
     (tmp_path / "file").write_text("")
     wrong = CliRunner().invoke(
         app, ["report", "-w", str(tmp_path), "-o", str(tmp_path / "file" / "x.html")]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -23,9 +24,11 @@ from mfspark.config.config import Config
 from mfspark.config.models import KNNOptions
 from mfspark.evaluation.catalog import REFERENCES
 from mfspark.evaluation.champion import Champion
+from mfspark.evaluation.gates import Verdict
 from mfspark.grid.layout import GridLayout, TileSet
 from mfspark.ingest.report import IngestReport, SideCounts
 from mfspark.models.records import SERVING
+from mfspark.pipeline.judge import _refuse
 from mfspark.schemas import IdTypes, table_schema
 from mfspark.tables.manifest import MANIFEST
 from mfspark.tables.night import Night
@@ -76,21 +79,44 @@ METRICS = [("baseline", 1.0), ("user_knn", 1.25), ("als", 0.875)]
 def publish_run(
     root: Path,
     run_date: date = RUN_DATE,
-    mark: int = 0,
     ndcg: dict[str, float] | None = None,
+    verdicts: Sequence[dict[str, Any]] = (),
+    **options: Any,
+) -> str:
+    """Publish the made run and return its id; `options` are those of `made_night`.
+
+    `ndcg` gives models another figure than 0.5.
+    """
+    night = made_night(root, run_date, **options)
+    return publish(night, IDS, _metrics(ndcg or {}), list(verdicts)).run_id
+
+
+def refuse_run(root: Path, run_date: date, verdicts: Sequence[Verdict], **options: Any) -> str:
+    """Make the run, refuse it as nights are, and return its id."""
+    measured = {"evaluate": {"metrics": _metrics({})}}
+    night = made_night(root, run_date, facts=measured, **options)
+    _refuse(night, list(verdicts))
+    return night.run_id
+
+
+def made_night(
+    root: Path,
+    run_date: date = RUN_DATE,
+    mark: int = 0,
     facts: dict[str, Any] | None = None,
     filled: tuple[str, ...] = (),
     inputs: list[dict[str, Any]] | None = None,
     factors_of: str = "als",
     served: str | None = "",
+    listed: tuple[str, ...] = ("i4", "i3", "i5"),
     **config: Any,
-) -> str:
-    """Publish the made run and return its id; `mark` makes another run of the same tables.
+) -> Night:
+    """Make the run, ready to be published; `mark` makes another run of the same tables.
 
-    `ndcg` gives models another figure than 0.5, `facts` what further stages recorded; the lists of
-    the models `filled` are popularity's. `inputs` are the fingerprints of what was read.
+    `facts` is what further stages recorded; the lists of the models `filled` are popularity's.
+    `inputs` are the fingerprints of what was read.
     `served` is the champion, by default the first model that is no reference; None: there is none,
-    as in runs of older versions.
+    as in runs of older versions. `listed` is what user 1 gets.
     """
     options: dict[str, Any] = {
         "publish": {"n": 4},
@@ -108,7 +134,7 @@ def publish_run(
     run = night.config.models.run
     if served == "":
         served = next((name for name in run if name not in REFERENCES), run[0])
-    for table, rows in _tables(filled, factors_of, served).items():
+    for table, rows in _tables(filled, factors_of, served, listed).items():
         schema = table_schema(table, IDS)
         filled = [{name: row.get(name) for name in schema.names} for row in rows]
         put_table(night, table, pa.Table.from_pylist(filled, schema))
@@ -118,7 +144,7 @@ def publish_run(
         stages["serving"] = SERVING.dump(champion)
     for stage, recorded in (stages | (facts or {})).items():
         night.finish(raw(stage), recorded)
-    return publish(night, IDS, _metrics(ndcg or {}), []).run_id
+    return night
 
 
 def publish_ials(root: Path, **config: Any) -> Path:
@@ -164,14 +190,14 @@ def with_former_names(root: Path, run_id: str) -> None:
 
 
 def _tables(
-    filled: tuple[str, ...], factors_of: str, served: str | None
+    filled: tuple[str, ...], factors_of: str, served: str | None, listed: tuple[str, ...]
 ) -> dict[str, list[dict[str, Any]]]:
     lists = [
         {"model": model, "user_id": 1, "rank": rank, "item_id": item, "score": 5.0 - rank,
          "tier": "popularity" if model in filled else model, "title": TITLES[item],
          "reason": REASONS.get((model, item))}
         for model in dict.fromkeys((*MODELS, "item_knn", *filled, *([served] * bool(served))))
-        for rank, item in enumerate(("i4", "i3", "i5"), 1)
+        for rank, item in enumerate(listed, 1)
     ]  # fmt: skip
     serving = {"serving": [row for row in lists if row["model"] == served]} if served else {}
     return serving | {

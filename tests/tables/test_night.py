@@ -11,13 +11,16 @@ import pytest
 
 from mfspark.config.config import Config
 from mfspark.errors import ConfigError, MfsparkError
+from mfspark.models.records import Fit, TableRows, fit_key
 from mfspark.tables.night import Night, name_run
 from mfspark.tables.publish import publish
+from mfspark.tables.records import RecordKey
 from mfspark.tables.warehouse import Warehouse
 from tests.support import made_nights as made
 from tests.support.places import scratch_dir, table_dir
 from tests.support.records import raw
 
+ROWS = RecordKey("rows", TableRows)
 INPUTS = [{"path": "a.csv", "sha256": "00"}]
 
 
@@ -115,3 +118,14 @@ def test_two_nights_of_one_date_lie_apart(tmp_path: Path) -> None:
     one.finish(raw("ingest"), {})
     assert not two.finished(raw("ingest"))
     assert isinstance(two, Night)
+
+
+def test_a_record_says_how_long_its_stage_took(tmp_path: Path) -> None:
+    night = made.begin(tmp_path, 1.0)
+    night.finish(ROWS, TableRows({"ratings": 3}), 1.23456)
+    night.finish(raw("untimed"), {"rows": 3})
+    night.finish(fit_key("all", "als"), Fit({}, 2.0), 9.0)
+    again = made.begin(tmp_path, 1.0)
+    seconds = {stage: record.get("seconds") for stage, record in again.records().items()}
+    assert seconds == {"rows": 1.235, "untimed": None, "fit-all-als": 2.0}, "a fit says its own"
+    assert again.record(ROWS) == TableRows({"ratings": 3})

@@ -3,8 +3,11 @@
 from dataclasses import dataclass, field
 
 from mfspark.queries.completed import CompletedMatrix
+from mfspark.queries.list_search import SearchableLists
 from mfspark.queries.list_worth import SegmentFigures, TradeOff
 from mfspark.queries.lookup import UserList
+from mfspark.queries.night_history import NightHistory
+from mfspark.queries.night_verdict import NightVerdict
 from mfspark.queries.summary import MetricFigures, RunSummary
 
 
@@ -59,11 +62,19 @@ class Report:
     """Everything on the page."""
 
     summary: RunSummary
+    verdict: NightVerdict
     run_date: str
     published_at: str
+    """Or refused."""
+    made_at: str
+    """When this was collected."""
     version: str
+    """Of mfspark; empty where nobody noted it."""
     counts: dict[str, int]
     """Headline numbers by name, in order."""
+    notes: list[str] = field(default_factory=list)
+    """Of the summary, without what the verdict says."""
+    history: NightHistory | None = None
     trade: TradeOff | None = None
     segments: list[SegmentFigures] = field(default_factory=list)
     losses: list[LossCurve] = field(default_factory=list)
@@ -74,6 +85,9 @@ class Report:
     """Whose lists are shown."""
     lists: list[UserList] = field(default_factory=list)
     """Whose rows also have `genres`."""
+    scores: str = ""
+    """What the scores in lists mean."""
+    search: SearchableLists | None = None
     rejected: list[Rejected] = field(default_factory=list)
     config: str = ""
     """As JSON."""
@@ -94,6 +108,6 @@ class Report:
         return list(dict.fromkeys(title for found in self.segments for title in found.figures))
 
     def shade(self, rating: float) -> float:
-        """Return how dark a known rating is drawn, 0.08 to 0.6 from the lowest to the highest."""
+        """Return how dark a known rating is drawn, 0.08 to 0.5 from the lowest to the highest."""
         low, high = self.summary.ingest.rating_scale
-        return 0.08 + 0.52 * (rating - low) / ((high - low) or 1.0)
+        return 0.08 + 0.42 * (rating - low) / ((high - low) or 1.0)

@@ -1,7 +1,7 @@
 """Marks of charts as inline SVG, and where values lie in pixels."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from markupsafe import Markup
 
@@ -39,20 +39,26 @@ def vertical_grid(x: PixelScale, ticks: Sequence[float], bottom: float) -> Itera
 
 
 def horizontal_grid(
-    y: PixelScale, ticks: Sequence[float], left: float, right: float
+    y: PixelScale,
+    ticks: Sequence[float],
+    left: float,
+    right: float,
+    number: Callable[[float], str] = "{:g}".format,
 ) -> Iterable[Markup]:
     """Draw a line and its number at each tick of a scale that goes up."""
     for tick in ticks:
         yield line(left, y(tick), right, y(tick), "grid")
-        yield text(left - 8, y(tick) + 4, f"{tick:g}", "tick end")
+        yield text(left - 8, y(tick) + 4, number(tick), "tick end")
 
 
-def drawing(width: float, height: float, marks: Sequence[Markup], label: str) -> Markup:
+def drawing(
+    width: float, height: float, marks: Sequence[Markup], label: str, kind: str = "chart"
+) -> Markup:
     """Return a chart of some marks, with a text for those who do not see it."""
     return Markup(
-        '<svg class="chart" role="img" aria-label="{label}" viewBox="0 0 {w:.0f} {h:.0f}" '
+        '<svg class="{kind}" role="img" aria-label="{label}" viewBox="0 0 {w:.0f} {h:.0f}" '
         'width="{w:.0f}" height="{h:.0f}">{marks}</svg>'
-    ).format(label=printable(label), w=width, h=height, marks=Markup("").join(marks))
+    ).format(kind=kind, label=printable(label), w=width, h=height, marks=Markup("").join(marks))
 
 
 def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
@@ -64,6 +70,12 @@ def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
 def text(x: float, y: float, text: str, kind: str) -> Markup:
     """Write a text, which may be anybody's."""
     where = Markup(f'x="{x:.1f}" y="{y:.1f}"')
+    return Markup('<text class="{}" {}>{}</text>').format(kind, where, printable(text))
+
+
+def upright(x: float, y: float, text: str, kind: str) -> Markup:
+    """Write a text, which may be anybody's, upwards from a point."""
+    where = Markup(f'transform="translate({x:.1f} {y:.1f}) rotate(-90)"')
     return Markup('<text class="{}" {}>{}</text>').format(kind, where, printable(text))
 
 

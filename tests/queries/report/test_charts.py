@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from markupsafe import Markup
@@ -97,15 +98,42 @@ def test_one_iteration_makes_a_chart() -> None:
     parsed(charts.losses(LossCurve("als", {"train": [(1, 0.0)]}, 0.0)))
 
 
-def test_bars_are_as_tall_as_their_counts_and_say_them() -> None:
-    distribution = Distribution("Ratings", [Bar("1", 10), Bar("2", 40), Bar("3", 0)])
+def test_bars_are_as_long_as_their_counts_and_each_says_what_and_how_many() -> None:
+    distribution = Distribution("Ratings", [Bar("1-5", 10), Bar("6-10", 40), Bar("11-15", 0)])
     root = parsed(charts.bars(distribution))
+    assert [m.text for m in of_class(root, "name")] == ["1-5", "6-10", "11-15"]
     assert [m.text for m in of_class(root, "value")] == ["10", "40", "0"]
     tips = [m[0].text for m in of_class(root, "bar")]
-    assert tips == ["1: 10 (20.0%)", "2: 40 (80.0%)", "3: 0 (0.0%)"]
-    tops = [float(m.attrib["y"]) for m in of_class(root, "value")]
-    assert (tops[2] - tops[1]) == pytest.approx(4 * (tops[2] - tops[0]), abs=0.2)
+    assert tips == ["1-5: 10 (20.0%)", "6-10: 40 (80.0%)", "11-15: 0 (0.0%)"]
+    long = [float(m[1].attrib["width"]) for m in of_class(root, "bar")]
+    assert long[1] == pytest.approx(4 * long[0], abs=0.2)
+    assert long[2] == 0
+    assert long[1] > 250, "the longest takes the room there is"
     parsed(charts.bars(Distribution("Nothing", [])))
+
+
+def test_twenty_bars_with_long_labels_stay_apart() -> None:
+    bars = [Bar(f"{i * 50_000 + 1}-{(i + 1) * 50_000}", 20_000_263) for i in range(20)]
+    root = parsed(charts.bars(Distribution("Many", bars)))
+    rows = [float(m.attrib["y"]) for m in of_class(root, "name")]
+    assert all(later - one >= 14 for one, later in pairwise(rows))
+    ends = [float(m.attrib["x"]) + 7 * len(m.text or "") for m in of_class(root, "value")]
+    assert max(ends) <= float(root.attrib["width"])
+
+
+def test_a_figure_is_drawn_night_by_night() -> None:
+    nights = [("2026-11-20", 0.25), ("2026-11-21", 0.5), ("2026-11-22", 0.375)]
+    root = parsed(charts.trend("NDCG", nights, lambda value: f"{value:.3f}"))
+    dots = [c for c in root.iter() if c.tag == "circle"]
+    x, y = ([float(dot.attrib[name]) for dot in dots] for name in ("cx", "cy"))
+    assert x[1] - x[0] == pytest.approx(x[2] - x[1], abs=0.2)
+    assert y[0] - y[1] == pytest.approx(2 * (y[0] - y[2]), abs=0.3)
+    assert [m.text for m in of_class(root, "value")] == ["0.375"], "tonight's"
+    assert [m.text for m in of_class(root, "tick")][-2:] == ["2026-11-20", "2026-11-22"]
+    tips = [m[0].text for m in of_class(root, "curve-point")]
+    assert tips == ["2026-11-20: 0.250", "2026-11-21: 0.500"]
+    counts = parsed(charts.trend("ratings", [("a", 2e7), ("b", 2e7)], lambda v: f"{v:,.0f}"))
+    assert not [m.text for m in of_class(counts, "tick") if "e+" in (m.text or "")]
 
 
 @pytest.mark.parametrize(
@@ -136,6 +164,18 @@ def test_squares_are_the_darker_the_more_alike() -> None:
     assert shade["b and c: 0.550"] == pytest.approx(0.53, abs=0.001)
 
 
+def test_a_heatmap_is_labelled_on_both_sides() -> None:
+    long = "A title that is too long for a label"
+    root = parsed(charts.heatmap(Heatmap("Items", ["a", long], [[None, 0.5], [0.5, None]])))
+    left = [m for m in of_class(root, "label") if "end" in m.attrib["class"]]
+    above = [m for m in of_class(root, "label") if "rotate" in m.attrib.get("transform", "")]
+    assert [m.text for m in left] == [m.text for m in above] == ["a", "A title that is t…"]
+    squares = [m for m in of_class(root, "heat") if len(m)]
+    assert float(squares[0].attrib["y"]) <= float(left[0].attrib["y"]) <= (
+        float(squares[0].attrib["y"]) + float(squares[0].attrib["height"])
+    )  # fmt: skip
+
+
 def test_ticks_are_round_and_hold_the_range() -> None:
     for low, high in ((0.87, 1.04), (0.0, 0.0), (3.0, 3.0), (-2.0, 150.0), (1e-4, 2e-4)):
         ticks = svg.ticks(low, high)
@@ -149,6 +189,7 @@ def test_names_are_text_and_never_markup() -> None:
     heat = Heatmap(evil, [evil, "b"], [[None, 0.5], [0.5, None]])
     for chart in (
         charts.heatmap(heat),
+        charts.trend(evil, [(evil, 1.0), (evil, 2.0)], str),
         charts.bars(Distribution(evil, [Bar(evil, 3)])),
         charts.intervals(MetricFigures(RMSE, evil, {evil: Figure(1.0)})),
         charts.losses(LossCurve(evil, {"train": [(1, 1.0)]}, 1.0)),
