@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -41,12 +42,23 @@ def status(
     max_age: Annotated[
         str, typer.Option("--max-age", metavar="AGE", help="End with 4 if older, such as 36h.")
     ] = "",
+    prometheus: Annotated[
+        Path | None,
+        typer.Option(
+            "--prometheus",
+            metavar="FILE",
+            help="Also write it there, for the textfile collector of node_exporter.",
+        ),
+    ] = None,
 ) -> Reply:
     """Say which run readers see and how old it is; end with 4 if that is too old."""
     from mfspark.cli import answers
+    from mfspark.queries.exposition import write_exposition
     from mfspark.queries.runs import open_nights, published_runs
 
     limit = parse_age(max_age) if max_age else None
+    if prometheus:
+        write_exposition(warehouse, prometheus)
     line = next(line for line in published_runs(warehouse) if line.current)
     nights, hours = open_nights(warehouse), line.age_hours()
     stale = None
