@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from mfspark.cli.command import HELP, command, start
-from mfspark.cli.stages import conclude, requested, said_at_the_end
+from mfspark.cli.stages import conclude, quiet_interruptions, requested, said_at_the_end
 from mfspark.errors import MfsparkError, RefusedError
 from mfspark.pipeline.sequence import STAGES, StageName
 from mfspark.system.exit import lines_of, status_of
@@ -88,6 +88,7 @@ def _log_to_standard_error() -> None:
         handler.setFormatter(RedactingFormatter("%(asctime)s %(name)s %(message)s"))
         handler.addFilter(said_at_the_end)
     logging.getLogger("py4j").setLevel(logging.WARNING)
+    quiet_interruptions()
 
 
 @contextmanager

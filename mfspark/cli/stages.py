@@ -250,3 +250,16 @@ def quiet_spark() -> None:
         settings = resources.files("mfspark.system") / "log4j2.properties"
         option = f"-Dlog4j2.configurationFile=file:{settings}"
         os.environ["SPARK_SUBMIT_OPTS"] = f"{given} {option}".strip()
+    quiet_interruptions()
+
+
+def quiet_interruptions() -> None:
+    """Keep the stack that py4j logs of Ctrl-C to itself: a command says it in one line."""
+    root = logging.getLogger()
+    root.addFilter(_is_no_interruption)
+    if not root.handlers:  # or the first line that py4j logs would make one
+        root.addHandler(logging.NullHandler())
+
+
+def _is_no_interruption(record: logging.LogRecord) -> bool:
+    return record.msg != "KeyboardInterrupt while sending command."
