@@ -31,8 +31,8 @@ def job(stage: StageName, only: Sequence[ModelName] = ()) -> None:
     """Run a stage with the arguments of this process, and end the process with its exit status.
 
     The options are those of `mfspark run`. Standard error gets the log, with the closing summary;
-    standard output gets one line of JSON (docs/schemas/job.json). `only` limits stage train to some
-    of the configured models.
+    standard output gets one line of JSON (docs/schemas/job.json). spark-submit sends both to its
+    own standard output. `only` limits stage train to some of the configured models.
     """
 
     def work(request: Request) -> None:
