@@ -76,7 +76,7 @@ class Served(Answer):
     why: str
 
 
-class UserList(Answer):
+class ShowAnswer(Answer):
     """The list of one user: `mfspark show`."""
 
     run_id: str
@@ -103,7 +103,7 @@ class Prediction(Answer):
     """In words, what the figure rests on."""
 
 
-class Pair(Answer):
+class PredictAnswer(Answer):
     """Predictions of one rating: `mfspark predict`."""
 
     run_id: str
@@ -143,7 +143,7 @@ class CommonItem(Answer):
     ratings: list[UserRating]
 
 
-class Neighborhood(Answer):
+class NeighborsAnswer(Answer):
     """The nearest neighbors of a user: `mfspark neighbors`."""
 
     run_id: str
@@ -161,7 +161,7 @@ class Best(Answer):
     rmse: float
 
 
-class PublishedRun(Answer):
+class RunFields(Answer):
     """A published run; all but its id is null where its manifest is damaged."""
 
     run_id: str
@@ -177,7 +177,7 @@ class PublishedRun(Answer):
     """What is wrong with its manifest."""
 
 
-class OpenNight(Answer):
+class OpenNightFields(Answer):
     """A night that was begun and not published: refused, interrupted, or running."""
 
     run_id: str
@@ -192,24 +192,24 @@ class OpenNight(Answer):
     """The command that goes on with it, where it can still be published and that is known."""
 
 
-class Runs(Answer):
+class RunsAnswer(Answer):
     """What a warehouse holds: `mfspark runs`."""
 
-    runs: list[PublishedRun]
+    runs: list[RunFields]
     """The newest first."""
-    nights: list[OpenNight]
+    nights: list[OpenNightFields]
     """The latest date first."""
 
 
-class Status(Answer):
+class StatusAnswer(Answer):
     """What readers see: `mfspark status`."""
 
-    run: PublishedRun
+    run: RunFields
     age_hours: float | None
     """Since it was published."""
     stale: bool | None
     """Whether it is older than --max-age; null where that is not given."""
-    nights: list[OpenNight]
+    nights: list[OpenNightFields]
 
 
 class VerifiedRun(Answer):
@@ -220,13 +220,13 @@ class VerifiedRun(Answer):
     """Files that are not as they were published; empty where all are."""
 
 
-class Verified(Answer):
+class VerifyAnswer(Answer):
     """Runs that were compared with their manifests: `mfspark verify`."""
 
     runs: list[VerifiedRun]
 
 
-class Trial(Answer):
+class TrialFields(Answer):
     """Options that were tried."""
 
     number: int
@@ -250,7 +250,7 @@ class Gain(Answer):
     n_users: int
 
 
-class Tuned(Answer):
+class TunedFields(Answer):
     """What was found for one model."""
 
     model: str
@@ -262,16 +262,16 @@ class Tuned(Answer):
     """Options that differ from the configured ones; empty where those stay."""
     gain: Gain | None
     verdict: str
-    trials: list[Trial]
+    trials: list[TrialFields]
 
 
-class Tuning(Answer):
+class TuneAnswer(Answer):
     """Options that were looked for: `mfspark tune`."""
 
     run_date: date
     chosen_on: str
     """The ratings that they were chosen on, in words."""
-    models: list[Tuned]
+    models: list[TunedFields]
     written: list[str]
     """The configuration, and the plot of all trials."""
     interrupted: bool
@@ -290,7 +290,7 @@ class Intake(Answer):
     """Ratings made after the run date."""
 
 
-class Figure(Answer):
+class FigureFields(Answer):
     """One figure of a model: a row of table metrics."""
 
     model: str
@@ -305,7 +305,7 @@ class Figure(Answer):
     n: int
 
 
-class Verdict(Answer):
+class VerdictFields(Answer):
     """What one gate, or audit, says of one subject."""
 
     gate: str
@@ -320,7 +320,7 @@ class Verdict(Answer):
     threshold: float | None
 
 
-class Job(Answer):
+class JobAnswer(Answer):
     """What a job of `jobs/` did: the one line that it prints on standard output."""
 
     run_id: str | None
@@ -339,9 +339,9 @@ class Job(Answer):
     """Why gates or audits refused the night."""
     ingest: Intake | None = None
     """Null where it failed."""
-    metrics: list[Figure] = []
+    metrics: list[FigureFields] = []
     """Of a published night, as all that follows."""
-    verdicts: list[Verdict] = []
+    verdicts: list[VerdictFields] = []
     tables: dict[str, int] = {}
     """Rows by table."""
     served: Served | None = None
@@ -349,14 +349,14 @@ class Job(Answer):
 
 
 ANSWERS: dict[str, type[Answer]] = {
-    "show": UserList,
-    "predict": Pair,
-    "neighbors": Neighborhood,
-    "runs": Runs,
-    "status": Status,
-    "verify": Verified,
-    "tune": Tuning,
-    "job": Job,
+    "show": ShowAnswer,
+    "predict": PredictAnswer,
+    "neighbors": NeighborsAnswer,
+    "runs": RunsAnswer,
+    "status": StatusAnswer,
+    "verify": VerifyAnswer,
+    "tune": TuneAnswer,
+    "job": JobAnswer,
 }
 """By command; `job` is what the programs of `jobs/` print."""
 

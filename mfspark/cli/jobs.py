@@ -109,7 +109,7 @@ def _print_line(
     account: _Account,
     error: BaseException | None = None,
 ) -> None:
-    from mfspark.cli.answers import Job
+    from mfspark.cli.answers import JobAnswer
     from mfspark.models.records import INGEST
 
     night, summary = account.night, account.summary
@@ -136,7 +136,7 @@ def _print_line(
             "served": summary.champion,
             "notes": summary.notes,
         }
-    print(Job.model_validate(found).line(), flush=True)
+    print(JobAnswer.model_validate(found).line(), flush=True)
 
 
 def _said(error: BaseException) -> str:

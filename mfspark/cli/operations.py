@@ -30,7 +30,7 @@ def runs(warehouse: Warehouse) -> Reply:
 
     nights = open_nights(warehouse)
     published = published_runs(warehouse) if not nights or warehouse.current() else []
-    answer = answers.Runs.model_validate(
+    answer = answers.RunsAnswer.model_validate(
         {"runs": [_run_fields(line) for line in published], "nights": nights}
     )
     return Reply(answer, lambda: _print_runs(published, nights))
@@ -64,7 +64,7 @@ def status(
     stale = None
     if limit is not None:
         stale = hours is None or hours * 3600 > limit.total_seconds()
-    answer = answers.Status.model_validate(
+    answer = answers.StatusAnswer.model_validate(
         {"run": _run_fields(line), "age_hours": hours, "stale": stale, "nights": nights}
     )
     error = StaleError(
@@ -95,7 +95,7 @@ def verify(
         raise ConfigError(f"both --all and the run {run_id} are given", "give one of them")
     wanted = warehouse.run_ids() if every else [warehouse.resolve(run_id)]
     found = {run: list(damages(warehouse, run)) for run in wanted}
-    answer = answers.Verified(
+    answer = answers.VerifyAnswer(
         runs=[answers.VerifiedRun(run_id=run, damages=each) for run, each in found.items()]
     )
     damaged = [run for run, each in found.items() if each]

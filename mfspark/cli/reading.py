@@ -40,7 +40,7 @@ def show(
 
     found = list_of(run, user, model, n)
     champion = run.record(SERVING)
-    answer = answers.UserList.model_validate(
+    answer = answers.ShowAnswer.model_validate(
         {
             "run_id": run.run_id,
             "user": found.user,
@@ -75,7 +75,7 @@ def neighbors(
 
     found = neighborhood(run, user, n, n_items)
     items = [{**item, "ratings": _ratings_by_user(item["ratings"])} for item in found.items]
-    answer = answers.Neighborhood.model_validate(
+    answer = answers.NeighborsAnswer.model_validate(
         {"run_id": run.run_id, "user": found.user, "neighbors": found.neighbors, "items": items}
     )
     return Reply(answer, lambda: _print_neighborhood(found))
@@ -106,7 +106,7 @@ def predict(
     pair = predict_pair(run, user, item, model)
     if strict and pair.unknown:
         raise InputError(f"run {run.run_id}: {' and '.join(pair.notes[: len(pair.unknown)])}")
-    answer = answers.Pair.model_validate(
+    answer = answers.PredictAnswer.model_validate(
         {**vars(pair), "run_id": run.run_id, "predictions": pair.opinions}
     )
     return Reply(answer, lambda: _print_pair(pair))

@@ -71,7 +71,7 @@ def tune(
     out.write_text(tuned_toml(tuning.models, tuning.run_date, tuning.what), encoding="utf-8")
     plot = out.with_suffix(".svg")
     plot.write_text(trials_chart([_points(model) for model in tuning.models]), encoding="utf-8")
-    answer = answers.Tuning.model_validate(
+    answer = answers.TuneAnswer.model_validate(
         {
             **vars(tuning),
             "chosen_on": tuning.what,

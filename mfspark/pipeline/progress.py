@@ -51,7 +51,7 @@ class LoggedProgress:
     ) -> None:
         self._known, self._now = dict(known or {}), now
         self._done, self._reached = 0, 0.0
-        self._label, self._began_step, self._began = "preparing", now(), now()
+        self._doing, self._began_step, self._began = "preparing", now(), now()
         self._said = now()
         self.run_id: str | None = None
         self.n_steps = 0
@@ -86,7 +86,7 @@ class LoggedProgress:
     @contextmanager
     def step(self, label: str) -> Generator[None]:
         """Log the step when it has ended; a failed step is logged as such."""
-        self._label, self._began_step = label, self._now()
+        self._doing, self._began_step = label, self._now()
         try:
             yield
         except BaseException as error:
@@ -123,7 +123,7 @@ class LoggedProgress:
 
     def where(self) -> str:
         """Say what is being done, for how long by now, how much is done and what is left."""
-        so_far = f"{self._label} for {duration(self._now() - self._began_step)}"
+        so_far = f"{self._doing} for {duration(self._now() - self._began_step)}"
         if not self.n_steps:
             return so_far
         done = f"{self._done} of {self.n_steps} steps done"
@@ -133,7 +133,7 @@ class LoggedProgress:
     def _left(self) -> float | None:
         """Return the seconds that are left at the pace so far; None before there is one."""
         inside = self._now() - self._began_step if self._known else 0.0
-        reached = self._reached + min(inside, self.worth(self._label))
+        reached = self._reached + min(inside, self.worth(self._doing))
         if not reached:
             return None
         return (self._now() - self._began) / reached * max(0.0, self.total - reached)

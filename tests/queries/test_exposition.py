@@ -54,7 +54,7 @@ def test_everything_that_is_watched_is_there(tmp_path: Path) -> None:
     run = made.publish_run(tmp_path)
     twice = verdict("audits", "top_n: ranks", "passed")
     with_verdicts(
-        *(tmp_path, run, twice, {**twice, "outcome": "failed"}),
+        *(tmp_path, run, {**twice, "outcome": "failed"}, twice),
         *(verdict("rating", "als", "passed"), verdict("drift", "ratings", "skipped", "warn")),
     )
     warehouse = Warehouse(tmp_path)
