@@ -23,7 +23,7 @@ DATE ?= 2026-11-22
 STORE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-faults test-cluster package audit check format bench examples test-airflow clean distclean
+.PHONY: help setup run test test-faults test-cluster package audit check format schemas bench examples test-airflow clean distclean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ check: $(STAMP) ## Lint, formatting, types, import contracts, dependencies, the 
 format: $(STAMP) ## Format the code and mend what the linter can
 	@$(IN_ENV) ruff check --fix .
 	@$(IN_ENV) ruff format .
+
+schemas: $(STAMP) ## Write docs/schemas, what commands answer with --json, anew
+	@$(IN_ENV) python scripts/write_schemas.py
 
 bench: $(STAMP) ## Measure every stage (BENCH=... passes options; see benchmarks/README.md)
 	@$(IN_ENV) python -m pip install -qq --disable-pip-version-check --editable ".[bench]"

@@ -30,6 +30,9 @@ class MeasuredProgress:
 
     steps: list[tuple[str, float, float]] = field(default_factory=list)
 
+    def of_run(self, run_id: str) -> None:
+        """Pass over it."""
+
     def begin(self, n_steps: int) -> None:  # noqa: ARG002
         """Start a new night."""
         self.steps.clear()

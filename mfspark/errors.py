@@ -23,6 +23,7 @@ class ExitStatus(IntEnum):
     REFUSED = 5
     INTERNAL = 70
     LOCKED = 75
+    INTERRUPTED = 130
 
 
 def printable(text: str) -> str:
@@ -76,9 +77,10 @@ class NotFoundError(MfsparkError):
 
 
 class RefusedError(MfsparkError):
-    """An audit or a gate refused the run; what readers see is unchanged."""
+    """An audit or a gate refused the run, for `reasons`; what readers see is unchanged."""
 
     status = ExitStatus.REFUSED
+    reasons: tuple[str, ...] = ()
 
 
 class StaleError(MfsparkError):
@@ -91,3 +93,9 @@ class LockedError(MfsparkError):
     """Another run holds the lock."""
 
     status = ExitStatus.LOCKED
+
+
+class StoppedError(MfsparkError):
+    """Somebody stopped the work (Ctrl-C); what it had found by then is kept."""
+
+    status = ExitStatus.INTERRUPTED

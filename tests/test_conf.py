@@ -150,7 +150,7 @@ def test_crontab_parses_and_names_files_that_exist() -> None:
     environment, jobs = crontab()
     assert {"SHELL", "MAILTO", "MFSPARK_HOME", "RATINGS", "LOGS"} == set(environment)
     for times, command in jobs:
-        assert all(re.fullmatch(r"\*|\d+", field) for field in times)
+        assert all(re.fullmatch(r"\*(/\d+)?|\d+", field) for field in times)
         subprocess.run(["bash", "-n", "-c", command], check=True)
     nightly = jobs[0][1]
     for path in ("scripts/in_env.sh", "conf/spark-defaults.conf", "conf/nightly.toml"):

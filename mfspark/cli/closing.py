@@ -1,5 +1,6 @@
 """The closing summary of a night, as tables."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 from rich.console import Console, RenderableType
@@ -23,6 +24,8 @@ def print_summary(out: Console, summary: RunSummary, night: Night, seconds: floa
         out.print(_metrics(summary, narrow=out.width < _NARROW))
     out.print(table(("table", "rows"), _table_rows(summary), title="Tables", numbers=("rows",)))
     print_account(out, summary.ingest, summary.notes)
+    if gates := _gates(summary):
+        out.print(cell(gates), soft_wrap=True)
     if summary.champion:
         served = f"lists by {summary.champion.model} are served: {summary.champion.why}"
         out.print(cell(served), soft_wrap=True)
@@ -43,6 +46,13 @@ def print_summary(out: Console, summary: RunSummary, night: Night, seconds: floa
             cell(f"readers still see run {current}; to send them to this one: {there}"),
             soft_wrap=True,
         )
+
+
+def _gates(summary: RunSummary) -> str:
+    """Return such as `gates and audits: 30 passed, 1 failed, 2 skipped`; why is in the notes."""
+    counted = Counter(verdict["outcome"] for verdict in summary.verdicts)
+    found = [f"{counted[each]} {each}" for each in ("passed", "failed", "skipped") if counted[each]]
+    return f"gates and audits: {', '.join(found)}" if found else ""
 
 
 def _metrics(summary: RunSummary, *, narrow: bool) -> RenderableType:

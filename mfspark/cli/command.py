@@ -1,18 +1,25 @@
-"""How a command is made of its body: shared options taken once, errors on one screen, a status."""
+"""How a command is made of its body: shared options taken once, errors on one screen, a status.
+
+A body that returns a `Reply` has the option --json, and all of them have it in the same way.
+"""
 
 import inspect
 import re
 import shlex
 import sys
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from io import TextIOWrapper
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 from typer.core import TyperCommand
 
-from mfspark.errors import ExitStatus, printable
+from mfspark.errors import ExitStatus, MfsparkError, printable
 from mfspark.system.exit import guarded
+
+if TYPE_CHECKING:
+    from mfspark.cli.answers import Answer
 
 READING, KEEPING = "Reading what was published", "Keeping a warehouse"
 NIGHTS, TRYING_OUT = "Nights", "Trying out"
@@ -21,6 +28,14 @@ HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show full stack traces.")]
 _DEBUG = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Debug)
+_JSON = inspect.Parameter(
+    "as_json",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=False,
+    annotation=Annotated[
+        bool, typer.Option("--json", help="Print one line of JSON (docs/schemas) instead.")
+    ],
+)
 # Annotations of what bodies are given; the classes are imported by the commands that need them.
 _LATE: dict[str, Any] = {
     "IngestOptions": object,
@@ -58,7 +73,27 @@ class _Command(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-Body = TypeVar("Body", bound="Callable[..., int | None]")
+@dataclass(frozen=True)
+class Reply:
+    """What a command found: a line of JSON where that is asked for, otherwise told to people."""
+
+    answer: "Answer"
+    tell: Callable[[], None]
+    """Prints it for people."""
+    error: MfsparkError | None = None
+    """What the command ends with once it is printed, either way."""
+
+    def give(self, *, as_json: bool) -> None:
+        """Print it. Raises the error that the command ends with."""
+        if as_json:
+            print(self.answer.line())
+        else:
+            self.tell()
+        if self.error:
+            raise self.error
+
+
+Body = TypeVar("Body", bound="Callable[..., int | Reply | None]")
 
 
 def command(
@@ -72,21 +107,26 @@ def command(
 ) -> Callable[[Body], Body]:
     """Make a command of a function, its body, and return the body as it is.
 
-    The command takes the options of the body, those of `given` but for `without`, and --debug. The
-    body's first argument is what `given` returns for them; it returns the exit status, or nothing.
-    Name and text are those of the function where none are given.
+    The command takes the options of the body, those of `given` but for `without`, and --debug; also
+    --json where the body returns a Reply. The body's first argument is what `given` returns for
+    them; it returns what it found, the exit status, or nothing. Name and text are those of the
+    function where none are given.
     """
 
     def register(body: Body) -> Body:
         shared = _options(given) if given else {}
         shared = {key: option for key, option in shared.items() if key not in without}
         own = _options(body, skip=1 if given else 0)
-        options = {**own, **shared, "debug": _DEBUG}
+        replies = get_type_hints(body, localns=_LATE).get("return") is Reply
+        options = {**own, **shared, **({"as_json": _JSON} if replies else {}), "debug": _DEBUG}
 
         def invoke(**values: Any) -> None:
             def work() -> int | None:
                 opened = [given(**{key: values[key] for key in shared})] if given else []
-                return body(*opened, **{key: values[key] for key in own})
+                found = body(*opened, **{key: values[key] for key in own})
+                if not isinstance(found, Reply):
+                    return found
+                return found.give(as_json=values["as_json"])
 
             if status := guarded(work, debug=values["debug"]):
                 raise typer.Exit(int(status))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -112,7 +114,8 @@ def export(
         list[str],
         typer.Argument(
             metavar="[TABLE] FILE",
-            help="A table, such as top_n or ratings, by default serving; a .csv or .parquet file.",
+            help="A table, such as top_n or ratings, by default serving; a .csv or .parquet file, "
+            "or - for CSV on standard output.",
             show_default=False,
         ),
     ],
@@ -128,15 +131,20 @@ def export(
 
     The file appears whole, by one rename.
     """
-    from mfspark.tables.export import export_table
+    from mfspark.tables.export import STANDARD_OUTPUT, export_table
 
     if len(words) > 2:
         raise ConfigError(
             f"one table and one file are meant, not {' '.join(words)}", "quote names with blanks"
         )
     file, name = Path(words[-1]), words[0] if len(words) == 2 else "serving"
-    rows = export_table(warehouse, name, file, run_id, for_spreadsheets=for_spreadsheets)
-    console().print(f"{count(rows, 'row')} in {file}", soft_wrap=True)
+    try:
+        rows = export_table(warehouse, name, file, run_id, for_spreadsheets=for_spreadsheets)
+    except BrokenPipeError:  # whoever reads it has had enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return
+    if file != STANDARD_OUTPUT:
+        console().print(f"{count(rows, 'row')} in {file}", soft_wrap=True)
 
 
 @contextmanager

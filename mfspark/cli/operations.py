@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from mfspark.cli.command import KEEPING, command
+from mfspark.cli.command import KEEPING, Reply, command
 from mfspark.cli.options import opened_warehouse, parse_age
 from mfspark.cli.terminal import cell, console, table
 from mfspark.errors import ConfigError, MfsparkError, StaleError
@@ -22,21 +23,17 @@ app = typer.Typer()
 
 
 @command(app, panel=KEEPING, given=opened_warehouse)
-def runs(warehouse: Warehouse) -> None:
+def runs(warehouse: Warehouse) -> Reply:
     """List the nights that are kept, newest first, and those that were refused or interrupted."""
+    from mfspark.cli import answers
     from mfspark.queries.runs import open_nights, published_runs
 
-    out = console()
-    columns = ("run", "date", "age", "ratings", "rejected", "best RMSE", "lists by", "")
     nights = open_nights(warehouse)
-    if not nights or warehouse.current():
-        lines = [_run_cells(line) for line in published_runs(warehouse)]
-        out.print(table(columns, lines, numbers=("age", "ratings", "rejected")))
-    if nights:
-        shown = [(night.run_id, _state(night)) for night in nights]
-        out.print(table(("run", "state"), shown, title="Not published"))
-    for night in nights:
-        _print_command(out, night)
+    published = published_runs(warehouse) if not nights or warehouse.current() else []
+    answer = answers.RunsAnswer.model_validate(
+        {"runs": [_run_fields(line) for line in published], "nights": nights}
+    )
+    return Reply(answer, lambda: _print_runs(published, nights))
 
 
 @command(app, panel=KEEPING, given=opened_warehouse)
@@ -45,28 +42,38 @@ def status(
     max_age: Annotated[
         str, typer.Option("--max-age", metavar="AGE", help="End with 4 if older, such as 36h.")
     ] = "",
-) -> None:
+    prometheus: Annotated[
+        Path | None,
+        typer.Option(
+            "--prometheus",
+            metavar="FILE",
+            help="Also write it there, for the textfile collector of node_exporter.",
+        ),
+    ] = None,
+) -> Reply:
     """Say which run readers see and how old it is; end with 4 if that is too old."""
+    from mfspark.cli import answers
+    from mfspark.queries.exposition import write_exposition
     from mfspark.queries.runs import open_nights, published_runs
 
     limit = parse_age(max_age) if max_age else None
-    root, out = warehouse.root, console()
+    if prometheus:
+        write_exposition(warehouse, prometheus)
     line = next(line for line in published_runs(warehouse) if line.current)
-    hours = line.age_hours()
-    out.print(f"run {line.run_id} is current, published {_age(hours)} ago", soft_wrap=True)
-    if line.problem:
-        out.print(cell(line.problem, "red"), soft_wrap=True)
-    if line.served:
-        out.print(cell(f"its lists are by {line.served[0]}: {line.served[1]}"), soft_wrap=True)
-    for night in open_nights(warehouse):
-        out.print(cell(f"run {night.run_id}: {_state(night)}"), soft_wrap=True)
-        _print_command(out, night)
-    if limit is not None and (hours is None or hours * 3600 > limit.total_seconds()):
-        raise StaleError(
-            f"run {line.run_id} is {_age(hours)} old, more than {max_age}",
-            f"see what became of the latest night: {command_line('runs', warehouse=root)}, and the "
-            f"log in {warehouse.storage.show('logs')}",
-        )
+    nights, hours = open_nights(warehouse), line.age_hours()
+    stale = None
+    if limit is not None:
+        stale = hours is None or hours * 3600 > limit.total_seconds()
+    answer = answers.StatusAnswer.model_validate(
+        {"run": _run_fields(line), "age_hours": hours, "stale": stale, "nights": nights}
+    )
+    error = StaleError(
+        f"run {line.run_id} is {_age(hours)} old, more than {max_age}",
+        "see what became of the latest night: "
+        f"{command_line('runs', warehouse=warehouse.root)}, and the "
+        f"log in {warehouse.storage.show('logs')}",
+    )
+    return Reply(answer, lambda: _print_status(line, nights), error if stale else None)
 
 
 @command(app, panel=KEEPING, given=opened_warehouse)
@@ -76,30 +83,28 @@ def verify(
         str | None, typer.Argument(metavar="RUN", help="Default: what readers see.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every kept run.")] = False,
-) -> None:
+) -> Reply:
     """Compare the files of a run with its manifest, byte by byte (SHA-256); end with 70 if damaged.
 
     For a copy or a restored backup too: name it with --warehouse.
     """
+    from mfspark.cli import answers
     from mfspark.tables.publish import damages
 
     if every and run_id:
         raise ConfigError(f"both --all and the run {run_id} are given", "give one of them")
-    out = console()
-    wanted = warehouse.resolve(run_id)
-    damaged: list[str] = []
-    for run in warehouse.run_ids() if every else [wanted]:
-        found = list(damages(warehouse, run))
-        for damage in found:
-            out.print(cell(damage, "red"), soft_wrap=True)
-        damaged += [run] if found else []
-        out.print(f"run {run}: {'damaged' if found else 'as published'}", soft_wrap=True)
-    if damaged:
-        raise MfsparkError(
-            f"run {' and run '.join(damaged)} {'is' if len(damaged) == 1 else 'are'} damaged",
-            "restore the files, or send readers to a run that is whole: "
-            + command_line("rollback", "RUN", warehouse=warehouse.root),
-        )
+    wanted = warehouse.run_ids() if every else [warehouse.resolve(run_id)]
+    found = {run: list(damages(warehouse, run)) for run in wanted}
+    answer = answers.VerifyAnswer(
+        runs=[answers.VerifiedRun(run_id=run, damages=each) for run, each in found.items()]
+    )
+    damaged = [run for run, each in found.items() if each]
+    error = MfsparkError(
+        f"run {' and run '.join(damaged)} {'is' if len(damaged) == 1 else 'are'} damaged",
+        "restore the files, or send readers to a run that is whole: "
+        + command_line("rollback", "RUN", warehouse=warehouse.root),
+    )
+    return Reply(answer, lambda: _print_damages(found), error if damaged else None)
 
 
 @command(app, panel=KEEPING, given=opened_warehouse)
@@ -141,6 +146,51 @@ def gc(
     out.print(f"{count(len(warehouse.run_ids()), 'run')} kept")
 
 
+def _print_runs(published: list[RunLine], nights: list[OpenNight]) -> None:
+    out = console()
+    columns = ("run", "date", "age", "ratings", "rejected", "best RMSE", "lists by", "")
+    if published:
+        lines = [_run_cells(line) for line in published]
+        out.print(table(columns, lines, numbers=("age", "ratings", "rejected")))
+    if nights:
+        shown = [(night.run_id, _state(night)) for night in nights]
+        out.print(table(("run", "state"), shown, title="Not published"))
+    for night in nights:
+        _print_command(out, night)
+
+
+def _print_status(line: RunLine, nights: list[OpenNight]) -> None:
+    out = console()
+    published = f"run {line.run_id} is current, published {_age(line.age_hours())} ago"
+    out.print(published, soft_wrap=True)
+    if line.problem:
+        out.print(cell(line.problem, "red"), soft_wrap=True)
+    if line.served:
+        out.print(cell(f"its lists are by {line.served[0]}: {line.served[1]}"), soft_wrap=True)
+    for night in nights:
+        out.print(cell(f"run {night.run_id}: {_state(night)}"), soft_wrap=True)
+        _print_command(out, night)
+
+
+def _print_damages(found: dict[str, list[str]]) -> None:
+    out = console()
+    for run, damages in found.items():
+        for damage in damages:
+            out.print(cell(damage, "red"), soft_wrap=True)
+        out.print(f"run {run}: {'damaged' if damages else 'as published'}", soft_wrap=True)
+
+
+def _run_fields(line: RunLine) -> dict[str, object]:
+    """Return what --json says of a published run."""
+    best, served = line.best, line.served
+    return {
+        **vars(line),
+        "best": {"model": best[0], "rmse": best[1]} if best else None,
+        "served": {"model": served[0], "why": served[1]} if served else None,
+        "problem": line.problem or None,
+    }
+
+
 def _print_command(out: Console, night: OpenNight) -> None:
     if night.go_on:
         out.print(cell(f"to go on with run {night.run_id}: {night.go_on}"), soft_wrap=True)
@@ -151,7 +201,7 @@ def _state(night: OpenNight) -> str:
     if not first:
         return "interrupted or running; the same command goes on with it"
     more = f", and {len(others)} more" if others else ""
-    return f"refused: {first}{more}; see {night.why}"
+    return f"refused: {first}{more}; see {night.evidence}"
 
 
 def _run_cells(line: RunLine) -> tuple[object, ...]:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from mfspark.cli.command import READING, command
+from mfspark.cli.command import READING, Reply, command
 from mfspark.cli.options import opened_run
 from mfspark.cli.terminal import cell, console, name_of, table
 from mfspark.errors import InputError
 from mfspark.system.words import count
 
 if TYPE_CHECKING:
-    from mfspark.queries.lookup import Neighborhood, UserList
+    from mfspark.queries.lookup import Id, Neighborhood, UserList
     from mfspark.queries.predict import Pair
     from mfspark.tables.run import PublishedRun
 
@@ -32,17 +32,34 @@ def show(
         str | None,
         typer.Option("--model", "-m", help="Whose list. Default: the one that people get."),
     ] = None,
-) -> None:
+) -> Reply:
     """Show a user's list, and what they rated best themselves."""
+    from mfspark.cli import answers
     from mfspark.models.records import LISTABLE_ITEMS, SERVING
     from mfspark.queries.lookup import list_of
 
     found = list_of(run, user, model, n)
-    limited = run.record(LISTABLE_ITEMS) is not None
-    _print_list(found, others=run.models, wanted=n, limited=limited)
     champion = run.record(SERVING)
-    if found.source.served and champion:
-        console().print(cell(f"{champion.model} is served: {champion.why}", "dim"), soft_wrap=True)
+    answer = answers.ShowAnswer.model_validate(
+        {
+            "run_id": run.run_id,
+            "user": found.user,
+            "model": found.source.model,
+            "served": champion,
+            "items": found.rows,
+            "rated_best": found.favourites,
+            "models": run.models,
+        }
+    )
+
+    def tell() -> None:
+        limited = run.record(LISTABLE_ITEMS) is not None
+        _print_list(found, others=run.models, wanted=n, limited=limited)
+        if found.source.served and champion:
+            why = f"{champion.model} is served: {champion.why}"
+            console().print(cell(why, "dim"), soft_wrap=True)
+
+    return Reply(answer, tell)
 
 
 @command(app, panel=READING, given=opened_run)
@@ -51,11 +68,17 @@ def neighbors(
     user: User,
     n: Annotated[int, typer.Option("-n", min=1, max=20, help="Neighbors to show.")] = 5,
     n_items: Annotated[int, typer.Option("--items", min=1, help="Items to show.")] = 15,
-) -> None:
+) -> Reply:
     """Show who is like a user, with everybody's ratings side by side."""
+    from mfspark.cli import answers
     from mfspark.queries.lookup import neighborhood
 
-    _print_neighborhood(neighborhood(run, user, n, n_items))
+    found = neighborhood(run, user, n, n_items)
+    items = [{**item, "ratings": _ratings_by_user(item["ratings"])} for item in found.items]
+    answer = answers.NeighborsAnswer.model_validate(
+        {"run_id": run.run_id, "user": found.user, "neighbors": found.neighbors, "items": items}
+    )
+    return Reply(answer, lambda: _print_neighborhood(found))
 
 
 @command(app, panel=READING, given=opened_run)
@@ -71,18 +94,22 @@ def predict(
     strict: Annotated[
         bool, typer.Option("--strict", help="End with 3 where user or item is unknown.")
     ] = False,
-) -> None:
+) -> Reply:
     """Predict one rating by every model, beside the known rating.
 
     Users and items that nobody knows are marked as such, and answered from what is known of the
     other one; with --strict they are an error.
     """
+    from mfspark.cli import answers
     from mfspark.queries.predict import predict_pair
 
     pair = predict_pair(run, user, item, model)
     if strict and pair.unknown:
         raise InputError(f"run {run.run_id}: {' and '.join(pair.notes[: len(pair.unknown)])}")
-    _print_pair(pair)
+    answer = answers.PredictAnswer.model_validate(
+        {**vars(pair), "run_id": run.run_id, "predictions": pair.opinions}
+    )
+    return Reply(answer, lambda: _print_pair(pair))
 
 
 @command(app, panel=READING, given=opened_run)
@@ -157,6 +184,10 @@ def _print_neighborhood(found: Neighborhood) -> None:
     title = "Ratings of the items that most of them rated"
     names = [str(key) for key in ids]
     out.print(table(("item", *names), ratings, title=title, numbers=names))
+
+
+def _ratings_by_user(ratings: dict[Id, float]) -> list[dict[str, object]]:
+    return [{"user_id": user, "rating": rating} for user, rating in ratings.items()]
 
 
 def _rating(value: float | None) -> Text:

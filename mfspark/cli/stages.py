@@ -16,20 +16,23 @@ import typer
 from mfspark.cli.command import NIGHTS, command
 from mfspark.cli.options import ConfigFiles, Overrides, WarehouseDir
 from mfspark.pipeline.sequence import STAGES, StageName
-from mfspark.system.exit import first_line
+from mfspark.system.exit import lines_of
 from mfspark.system.redaction import RedactingFormatter
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from mfspark.config.config import Config
     from mfspark.pipeline.progress import LoggedProgress
     from mfspark.pipeline.request import Request
+    from mfspark.queries.summary import RunSummary
     from mfspark.tables.night import Night
 
 app = typer.Typer()
 log = logging.getLogger("mfspark")
 
-_ACCOUNT = "mfspark.pipeline.ingest"
-"""Logs what came in, for the log file; the closing lines on standard output say it too."""
+_REPEATED = ("mfspark.pipeline.ingest", "mfspark.pipeline.judge")
+"""Log what came in and which gates fail, for the log file; the closing lines say it too."""
 
 
 def requested(stage: StageName) -> Callable[..., Request]:
@@ -116,7 +119,7 @@ def run_stage(request: Request) -> None:
         log.info("%s is done", work_of(request.stage, night.run_id))
     if not progress.n_steps:
         out.print(f"run {night.run_id} was already published; there was nothing left to do")
-    _conclude(request, config, night, seconds)
+    conclude(console(), request, config, night, seconds)
 
 
 for stage in get_args(StageName):
@@ -153,22 +156,24 @@ def work_of(stage: str, run_id: str) -> str:
     return f"run {run_id}" if stage == "run" else f"{stage} of run {run_id}"
 
 
-def _conclude(request: Request, config: Config, night: Night, seconds: float) -> None:
+def conclude(
+    out: Console, request: Request, config: Config, night: Night, seconds: float
+) -> RunSummary | None:
+    """Print what came of a stage, and return what a night amounts to, where it is published."""
     from mfspark.cli.closing import print_account, print_requests, print_summary
-    from mfspark.cli.terminal import console
     from mfspark.ingest.account import notes_on
     from mfspark.models.records import INGEST, requests_of
     from mfspark.queries.summary import summarise
     from mfspark.storage.traffic import tally_of
     from mfspark.tables.run import PublishedRun
 
-    out, asked = console(), tally_of(night.storage.root)
+    asked = tally_of(night.storage.root)
     if night.published:
         run = PublishedRun(night.warehouse, night.run_id)
         summary = summarise(run)
         print_summary(out, summary, night, seconds)
         print_requests(out, requests_of(run.manifest.stages, run.run_id) + asked.seen(), night)
-        return
+        return summary
     if report := night.find(INGEST):
         print_account(out, report, notes_on(report))
     publish = request.asked(config).of("publish")
@@ -178,41 +183,47 @@ def _conclude(request: Request, config: Config, night: Night, seconds: float) ->
         soft_wrap=True,
     )
     print_requests(out, requests_of(night.records(), night.run_id) + asked.seen(), night)
+    return None
 
 
 @contextmanager
 def reported(stage: str, config: Config, run_date: date) -> Generator[LoggedProgress]:
     """Yield the progress: a bar on a terminal, otherwise a line a step; always a log file."""
-    from mfspark.cli.progress import TerminalProgress, read_step_times, write_step_times
+    from mfspark.cli.progress import TerminalProgress
     from mfspark.cli.terminal import console
     from mfspark.pipeline.progress import LoggedProgress
     from mfspark.storage.appending import appended
     from mfspark.system.java import require_java
+    from mfspark.tables.step_times import read_step_times, write_step_times
     from mfspark.tables.warehouse import Warehouse
 
     require_java()
     quiet_spark()
     storage, terminal = Warehouse(config.warehouse).storage, console(stderr=True)
     storage.check()
-    times = f"logs/steps-{stage}.json"
+    known = read_step_times(storage, stage)
     with appended(storage, f"logs/{run_date}.log") as path:
         file = logging.FileHandler(path)
-        if not terminal.is_terminal:
-            stream = logging.StreamHandler()
-            stream.addFilter(lambda record: record.name != _ACCOUNT)
-            with _logging_to(file, stream):
-                yield LoggedProgress()
-            return
-        known = read_step_times(storage, times)
-        progress = TerminalProgress(terminal, known)
-        with _logging_to(file), progress.shown():
-            yield progress
-        write_step_times(storage, times, known, progress.taken)
+        if terminal.is_terminal:
+            progress = TerminalProgress(terminal, known)
+            with _logging_to(file), progress.shown():
+                yield progress
+        else:
+            progress, stream = LoggedProgress(known), logging.StreamHandler()
+            stream.addFilter(said_at_the_end)
+            with _logging_to(file, stream), progress.kept_up():
+                yield progress
+    write_step_times(storage, stage, progress.taken)
+
+
+def said_at_the_end(record: logging.LogRecord) -> bool:
+    """Keep from a stream what the closing lines repeat."""
+    return record.name not in _REPEATED
 
 
 @contextmanager
 def _logging_to(*handlers: logging.Handler) -> Generator[None]:
-    """Send what mfspark logs to some handlers; a failure is logged with its first line."""
+    """Send what mfspark logs to some handlers; the first also gets why it failed."""
     level = log.level
     form = RedactingFormatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S")
     for handler in handlers:
@@ -221,9 +232,9 @@ def _logging_to(*handlers: logging.Handler) -> Generator[None]:
     log.setLevel(logging.INFO)
     try:
         yield
-    except Exception as error:
-        line = first_line(error)
-        handlers[0].emit(log.makeRecord(log.name, logging.ERROR, "", 0, line, (), None))
+    except BaseException as error:
+        for line in lines_of(error):
+            handlers[0].emit(log.makeRecord(log.name, logging.ERROR, "", 0, line, (), None))
         raise
     finally:
         log.setLevel(level)
@@ -239,3 +250,16 @@ def quiet_spark() -> None:
         settings = resources.files("mfspark.system") / "log4j2.properties"
         option = f"-Dlog4j2.configurationFile=file:{settings}"
         os.environ["SPARK_SUBMIT_OPTS"] = f"{given} {option}".strip()
+    quiet_interruptions()
+
+
+def quiet_interruptions() -> None:
+    """Keep the stack that py4j logs of Ctrl-C to itself: a command says it in one line."""
+    root = logging.getLogger()
+    root.addFilter(_is_no_interruption)
+    if not root.handlers:  # or the first line that py4j logs would make one
+        root.addHandler(logging.NullHandler())
+
+
+def _is_no_interruption(record: logging.LogRecord) -> bool:
+    return record.msg != "KeyboardInterrupt while sending command."

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 import typer
 from rich.text import Text
 
-from mfspark.cli.command import NIGHTS, command
+from mfspark.cli.command import NIGHTS, Reply, command
 from mfspark.cli.stages import reported, requested
 from mfspark.cli.terminal import cell, console, table
-from mfspark.errors import ConfigError
+from mfspark.errors import ConfigError, StoppedError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from mfspark.pipeline.request import Request
     from mfspark.pipeline.tuning.outcome import TunedModel
+    from mfspark.pipeline.tuning.run import Tuning
     from mfspark.pipeline.tuning.trials import Trial
     from mfspark.pipeline.validation.run import Validation, ValidationFigure
     from mfspark.queries.report.trials_chart import TrialPoints
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 _SHOWN = 10  # trials of each model
-_INTERRUPTED = 130
 
 
 @command(app, panel=NIGHTS, given=requested("run"))
@@ -47,13 +47,14 @@ def tune(
     out: Annotated[
         Path, typer.Option("--out", metavar="FILE", help="Where the chosen options are written.")
     ] = Path("tuned.toml"),
-) -> int:
+) -> Reply:
     """Look for better options of the models, on a validation part of the training ratings.
 
     The test part is not looked at. The file that is written goes over the configuration of a night:
     mfspark run --config nightly.toml --config tuned.toml. The same command goes on with the trials
     of an interrupted one, or adds to them where it has more time.
     """
+    from mfspark.cli import answers
     from mfspark.pipeline.tuning.outcome import tuned_toml
     from mfspark.pipeline.tuning.run import tune as look
     from mfspark.queries.report.trials_chart import trials_chart
@@ -67,27 +68,25 @@ def tune(
     _check_replaceable(out)
     with reported("tune", config, request.date()) as progress:
         tuning = look(request, progress)
-    screen = console()
-    for model in tuning.models:
-        _print_trials(screen, model)
     out.write_text(tuned_toml(tuning.models, tuning.run_date, tuning.what), encoding="utf-8")
     plot = out.with_suffix(".svg")
     plot.write_text(trials_chart([_points(model) for model in tuning.models]), encoding="utf-8")
-    screen.print(cell(f"chosen on {tuning.what}"), soft_wrap=True)
-    for model in tuning.models:
-        screen.print(Text(model.name, style="bold"), cell(model.verdict), soft_wrap=True)
-    screen.print(cell(f"written: {out}, and all trials as a plot: {plot}"), soft_wrap=True)
-    if any(model.chosen for model in tuning.models):
-        line = asked.line("--config", str(out)).of("run")
-        screen.print(cell(f"  a night with them: {line}"), soft_wrap=True)
-    if tuning.interrupted:
-        again = request.line().of("tune", "--out", str(out))
-        console(stderr=True).print(
-            cell(f"mfspark: interrupted; the same command goes on from here: {again}"),
-            soft_wrap=True,
-        )
-        return _INTERRUPTED
-    return 0
+    answer = answers.TuneAnswer.model_validate(
+        {
+            **vars(tuning),
+            "chosen_on": tuning.what,
+            "models": [_fields(model) for model in tuning.models],
+            "written": [str(out), str(plot)],
+        }
+    )
+    night = asked.line("--config", str(out)).of("run")
+    again = request.line().of("tune", "--out", str(out))
+    stopped = StoppedError(f"interrupted; the same command goes on from here: {again}")
+    return Reply(
+        answer,
+        lambda: _print_tuning(tuning, out, plot, night),
+        stopped if tuning.interrupted else None,
+    )
 
 
 @command(app, panel=NIGHTS, given=requested("run"))
@@ -178,6 +177,30 @@ def _check_replaceable(out: Path) -> None:
 def _check_writable(out: Path) -> None:
     if out.is_dir() or not out.absolute().parent.is_dir():
         raise ConfigError(f"{out} cannot be written", "name a file in a folder: --out FILE")
+
+
+def _fields(model: TunedModel) -> dict[str, object]:
+    """Return what --json says of the options of a model."""
+    return {
+        **vars(model),
+        "model": model.name,
+        "metric": model.metric.name,
+        "best": model.best.number,
+        "chosen": model.chosen,
+        "verdict": model.verdict,
+    }
+
+
+def _print_tuning(tuning: Tuning, out: Path, plot: Path, night: str) -> None:
+    screen = console()
+    for model in tuning.models:
+        _print_trials(screen, model)
+    screen.print(cell(f"chosen on {tuning.what}"), soft_wrap=True)
+    for model in tuning.models:
+        screen.print(Text(model.name, style="bold"), cell(model.verdict), soft_wrap=True)
+    screen.print(cell(f"written: {out}, and all trials as a plot: {plot}"), soft_wrap=True)
+    if any(model.chosen for model in tuning.models):
+        screen.print(cell(f"  a night with them: {night}"), soft_wrap=True)
 
 
 def _print_trials(screen: Console, model: TunedModel) -> None:

@@ -5,6 +5,7 @@ nearest known one.
 """
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -76,7 +77,7 @@ def _set(values: Any, override: str) -> None:
     """Apply one `section.key=value`; the value is TOML, or plain text where it is not."""
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
-        raise ConfigError(f"--set {override} is not section.key=value")
+        raise ConfigError(f"--set {override} is not SECTION.OPTION=VALUE")
     try:
         value = tomllib.loads(f"v = {text}")["v"]
     except tomllib.TOMLDecodeError:
@@ -116,10 +117,27 @@ def _explain(error: Any) -> str:
         if path[-1] in former:
             return f"unknown key '{name}'; it is called '{former[path[-1]]}' now"
         return f"unknown key '{name}'; {near(path[-1], known)}"
-    message = error["msg"].removeprefix("Value error, ")
+    given, message = error["input"], error["msg"].removeprefix("Value error, ")
     if not name:
         return message
-    return f"{name} = {json.dumps(error['input'], default=str)}: {message}"
+    if error["type"] == "tuple_type" and isinstance(given, str | int | float):
+        message = f"Input should be a list: {_as_list(given)}"
+    elif error["type"] == "literal_error" and isinstance(given, str):
+        message += _meant(given, re.findall("'([^']*)'", error["ctx"]["expected"]))
+    return f"{name} = {json.dumps(given, default=str)}: {message}"
+
+
+def _as_list(given: str | float) -> str:
+    """Return the list that is probably meant by a text or a number in its place, as TOML."""
+    if not isinstance(given, str):
+        return json.dumps([given])
+    return json.dumps([word.strip() for word in given.split(",")], ensure_ascii=False)
+
+
+def _meant(given: str, known: list[str]) -> str:
+    """Say which of some words was probably meant; nothing where none is like it."""
+    found = near(given, known)
+    return f"; {found}" if found.endswith("?") else ""
 
 
 def _without_kinds(path: list[str]) -> list[str]:

@@ -63,7 +63,8 @@ def run(
         verdicts += [verdict for verdict in compare(judged) if verdict.mode != "off"]
     failures = [verdict for verdict in verdicts if verdict.outcome == "failed"]
     for verdict in failures:
-        _log.warning("%s, %s: %s", verdict.gate, verdict.subject, verdict.why)
+        if not verdict.refuses:  # the others are in the error
+            _log.warning("%s, %s: %s", verdict.gate, verdict.subject, verdict.why)
     if any(verdict.refuses for verdict in failures):
         raise _refuse(night, verdicts)
     return [verdict.record() for verdict in verdicts]
@@ -149,9 +150,11 @@ def _refuse(night: Night, verdicts: list[Verdict]) -> RefusedError:
     shown = [f"  - {reason}" for reason in reasons[:_SHOWN]]
     if len(refusing) > _SHOWN:
         shown.append(f"  - and {len(refusing) - _SHOWN} more")
-    return RefusedError(
+    error = RefusedError(
         "\n".join([f"run {night.run_id} was not published:", *shown]),
         f"readers still see {f'run {seen}' if seen else 'nothing'}; every figure is in "
         f"{night.storage.show(key)}, the tables are in {night.storage.show(night.tables_key)}\n"
         f"  to publish it all the same, from where it is: {again}",
     )
+    error.reasons = tuple(reasons)
+    return error

@@ -159,6 +159,11 @@ def _check_survey_is_meant(request: Request, config: Config) -> None:
     raise ConfigError(f"no ratings are named, and {why}", "\n  ".join(commands))
 
 
+def work_name(stage: StageName, only: Sequence[ModelName] = ()) -> str:
+    """Name what a process does of a night, such as run or train-als."""
+    return "-".join([stage, *only])
+
+
 def execute(request: Request, progress: Progress, only: Sequence[ModelName] = ()) -> Night:
     """Do what was asked for and return the night it belongs to.
 
@@ -174,13 +179,14 @@ def execute(request: Request, progress: Progress, only: Sequence[ModelName] = ()
     request.check(config)
     asked = request.asked(config)
     warehouse = Warehouse(config.warehouse)
-    name = "-".join([request.stage, *only])
+    name = work_name(request.stage, only)
     lock = None if request.stage == "run" else name
     with spooled(config, warehouse.storage) as read, hold_lock(warehouse, lock):
         files = InputFiles.of(read)
         config = with_feedback(config, files.ratings)
         inputs, alone = files.fingerprints(), lock is None
         night = Night.begin(warehouse, config, request.date(), inputs, asked, alone=alone)
+        progress.of_run(night.run_id)
         for note in _about_others(night, request.stage):
             progress.note(note)
         if not night.published:

@@ -43,8 +43,8 @@ class Opinion:
 class Pair:
     """A user and an item, what is known of them, and what each model says."""
 
-    user: str
-    item: str
+    user: Id
+    item: Id
     title: str | None
     rating: float | None
     """The known rating."""
@@ -75,8 +75,8 @@ def predict_pair(
         notes.append("the models were fitted on the training ratings only (evaluation.refit)")
     scorer = _Scorer(run, user, item)
     return Pair(
-        user_text if user is None else str(user["id"]),
-        item_text if item is None else str(item["id"]),
+        user_text if user is None else user["id"],
+        item_text if item is None else item["id"],
         None if item is None else item["title"],
         scorer.known_rating(),
         [scorer.opinion(name) for name in _asked_for(run, model)],

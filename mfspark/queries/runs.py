@@ -56,9 +56,11 @@ class OpenNight:
     begun_at: datetime | None
     refused_at: datetime | None
     reasons: tuple[str, ...]
-    why: str | None
+    evidence: str | None
     """The file with every figure, where it was refused."""
-    go_on: str = ""
+    verdicts: tuple[dict[str, Any], ...] = ()
+    """What gates and audits said, where it was refused."""
+    go_on: str | None = None
     """The command that goes on with it, where it can still be published and that is known."""
 
 
@@ -67,7 +69,7 @@ def open_nights(warehouse: Warehouse) -> list[OpenNight]:
     waiting = (night for night in waiting_nights(warehouse) if night.asked)
     commands = {night.run_id: night.command("run") for night in waiting}
     found = [
-        replace(_open(warehouse, run, note), go_on=commands.get(run, ""))
+        replace(_open(warehouse, run, note), go_on=commands.get(run))
         for run, note in scratch_nights(warehouse).items()
     ]
     return sorted(found, key=lambda night: night.run_id, reverse=True)
@@ -84,7 +86,14 @@ def _open(warehouse: Warehouse, run_id: str, note: dict[str, Any]) -> OpenNight:
         datetime.fromisoformat(at) if at else None
         for at in (note.get("begun_at"), why.get("refused_at"))
     )
-    return OpenNight(run_id, begun, refused, tuple(why.get("reasons", ())), place if why else None)
+    return OpenNight(
+        run_id,
+        begun,
+        refused,
+        tuple(why.get("reasons", ())),
+        place if why else None,
+        tuple(why.get("verdicts", ())),
+    )
 
 
 def _line(warehouse: Warehouse, run_id: str, current: bool) -> RunLine:

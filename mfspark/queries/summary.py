@@ -4,7 +4,7 @@ Only reads what was published, so the summary of an old run is the same as on it
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mfspark.evaluation import catalog
@@ -62,6 +62,10 @@ class RunSummary:
     example_user: str | None
     """A user of the run, for `mfspark show`."""
     notes: list[str]
+    verdicts: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    """What gates and audits say, as the manifest keeps it."""
+    figures: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    """The rows of table `metrics`."""
 
 
 def summarise(run: PublishedRun) -> RunSummary:
@@ -86,6 +90,8 @@ def summarise(run: PublishedRun) -> RunSummary:
         run.record(SERVING),
         str(users[0]["id"]) if users else None,
         [*notes_of(run), *_failed_gates(run)],
+        manifest.verdicts,
+        manifest.metrics,
     )
 
 

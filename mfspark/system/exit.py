@@ -8,9 +8,23 @@ from mfspark.errors import ExitStatus, MfsparkError, printable
 from mfspark.system.redaction import redact
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Return what an error says first, or its name where it says nothing."""
     return (str(error).strip() or repr(error)).splitlines()[0][:500]
+
+
+def status_of(error: BaseException) -> ExitStatus:
+    """Return the status that a program ends with for an error."""
+    if isinstance(error, MfsparkError):
+        return error.status
+    return ExitStatus.INTERRUPTED if isinstance(error, KeyboardInterrupt) else ExitStatus.INTERNAL
+
+
+def lines_of(error: BaseException) -> list[str]:
+    """Return what a log says of an error: all of it where it has a remedy, else its first line."""
+    if isinstance(error, MfsparkError):
+        return str(error).splitlines()
+    return ["interrupted"] if isinstance(error, KeyboardInterrupt) else [first_line(error)]
 
 
 def guarded(work: Callable[[], int | None], *, debug: bool) -> int:
@@ -27,7 +41,7 @@ def guarded(work: Callable[[], int | None], *, debug: bool) -> int:
         return error.status
     except KeyboardInterrupt:
         print("mfspark: interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
+        return ExitStatus.INTERRUPTED
     except Exception as error:
         if debug:
             traceback.print_exc()

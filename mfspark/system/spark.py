@@ -8,7 +8,9 @@ session that this process starts by itself gets a share of the memory, where not
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
@@ -87,7 +89,8 @@ def spark_session(
     with warnings.catch_warnings():
         # Where Spark Connect starts a server here, it sets once more, in vain, what that has.
         warnings.filterwarnings("ignore", "Failed to set spark", UserWarning)
-        spark = builder.getOrCreate()
+        with _ctrl_c_as_before():
+            spark = builder.getOrCreate()
     try:
         if is_remote():
             check_server(spark)
@@ -97,6 +100,20 @@ def spark_session(
         yield spark
     finally:
         spark.stop()
+
+
+@contextmanager
+def _ctrl_c_as_before() -> Generator[None]:
+    """Undo what Spark does to Ctrl-C: its handler asks the JVM, on a connection that is in use.
+
+    That fails with a stack trace; jobs end with the session, which whoever is interrupted stops.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 class Session:

@@ -1,5 +1,6 @@
 """A published table as one file, for programs that read no directory."""
 
+import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,8 @@ _KINDS: dict[str, Callable[[BinaryIO, pa.Schema], csv.CSVWriter | pq.ParquetWrit
     ".csv": csv.CSVWriter,
     ".parquet": lambda sink, schema: pq.ParquetWriter(sink, schema, compression="zstd"),
 }
+STANDARD_OUTPUT = Path("-")
+"""In the place of a file: CSV goes to standard output."""
 _FORMULA = "^[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
 """How a cell begins that spreadsheets compute, also in its full-width forms."""
 
@@ -33,15 +36,17 @@ def export_table(
 ) -> int:
     """Write a table to one CSV or Parquet file, which appears by one rename, and return its rows.
 
-    Lists become texts joined by '|' in CSV. `for_spreadsheets` puts an apostrophe before texts that
-    a spreadsheet would take for a formula; numbers stay numbers. Raises ConfigError for another
-    kind of file or a place that cannot be written.
+    To `STANDARD_OUTPUT` goes CSV, as it is read. Lists become texts joined by '|' in CSV.
+    `for_spreadsheets` puts an apostrophe before texts that a spreadsheet would take for a formula;
+    numbers stay numbers. Raises ConfigError for another kind of file or a place that cannot be
+    written.
     """
-    flat = kind_of_file(target) == ".csv"
+    piped = target == STANDARD_OUTPUT
+    flat = piped or kind_of_file(target) == ".csv"
     dataset = read_table(warehouse, table, run_id)
     schema = pa.schema([_flat_field(f) for f in dataset.schema]) if flat else dataset.schema
     rows = 0
-    with writing_table(target, schema) as write:
+    with _printing(schema) if piped else writing_table(target, schema) as write:
         for batch in dataset.to_batches():
             columns = [_flat(column) for column in batch.columns] if flat else batch.columns
             if for_spreadsheets:
@@ -58,10 +63,19 @@ def kind_of_file(target: Path) -> str:
     return kind
 
 
+Write = Callable[[pa.RecordBatch], None]
+
+
 @contextmanager
-def writing_table(
-    target: Path, schema: pa.Schema
-) -> Generator[Callable[[pa.RecordBatch], None], None, None]:
+def _printing(schema: pa.Schema) -> Generator[Write]:
+    """Yield what prints batches as CSV."""
+    with csv.CSVWriter(sys.stdout.buffer, schema) as writer:
+        yield writer.write_batch
+    sys.stdout.buffer.flush()
+
+
+@contextmanager
+def writing_table(target: Path, schema: pa.Schema) -> Generator[Write]:
     """Yield what writes batches to a CSV or Parquet file, which appears whole, by one rename.
 
     Raises ConfigError for another kind of file or a place that cannot be written.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -130,3 +132,24 @@ def test_export_of_no_table_is_the_list_that_people_get(mfspark: Command, tmp_pa
     gone = mfspark("export", target, "-w", tmp_path / "old")
     assert gone.exit_code == 2
     assert f"run {older} has no table 'serving'" in gone.stderr
+
+
+def test_export_to_standard_output_is_csv_and_nothing_else(
+    mfspark: Command, made_warehouse: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "lists.csv"
+    for arguments in ((), ("top_n",), ("ratings", "--for-spreadsheets")):
+        assert mfspark("export", *arguments, target, "-w", made_warehouse).exit_code == 0
+        printed = mfspark("export", *arguments, "-", "-w", made_warehouse)
+        assert (printed.exit_code, printed.stderr) == (0, "")
+        assert printed.stdout_bytes == target.read_bytes()
+
+
+def test_a_reader_who_has_had_enough_is_no_error(made_warehouse: Path) -> None:
+    code = "from mfspark.cli import main; main()"
+    line = [sys.executable, "-c", code, "export", "-", "-w", str(made_warehouse)]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as export:
+        assert export.stdout
+        assert export.stderr
+        export.stdout.close()
+        assert (export.stderr.read(), export.wait()) == (b"", 0)

@@ -1,26 +1,15 @@
-"""Progress on a terminal: shares, time left, the log beside it, step times kept for next time."""
+"""Progress on a terminal: shares, time left, the log beside it."""
 
 from __future__ import annotations
 
 import io
 import logging
-from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from mfspark.cli.progress import TerminalProgress, read_step_times, write_step_times
-from mfspark.storage.posix import PosixStorage
-
-
-class Time:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from mfspark.cli.progress import TerminalProgress
+from tests.support.hand_clock import HandClock
 
 
 @pytest.fixture
@@ -29,7 +18,7 @@ def out() -> io.StringIO:
     return io.StringIO()
 
 
-def shown(out: io.StringIO, known: dict[str, float], time: Time) -> TerminalProgress:
+def shown(out: io.StringIO, known: dict[str, float], time: HandClock) -> TerminalProgress:
     console = Console(file=out, force_terminal=True, color_system=None, width=100)
     return TerminalProgress(console, known, time)
 
@@ -41,7 +30,7 @@ def screen(progress: TerminalProgress, out: io.StringIO) -> str:
 
 
 def test_without_earlier_times_steps_count_alike(out: io.StringIO) -> None:
-    time = Time()
+    time = HandClock()
     progress = shown(out, {}, time)
     with progress.shown():
         assert "starting Spark" in screen(progress, out)
@@ -57,7 +46,7 @@ def test_without_earlier_times_steps_count_alike(out: io.StringIO) -> None:
 
 
 def test_with_earlier_times_a_step_counts_as_long_as_it_took(out: io.StringIO) -> None:
-    time = Time()
+    time = HandClock()
     progress = shown(out, {"a": 30.0, "b": 10.0}, time)
     with progress.shown():
         progress.begin(2)
@@ -74,7 +63,7 @@ def test_with_earlier_times_a_step_counts_as_long_as_it_took(out: io.StringIO) -
 def test_times_of_another_sequence_of_steps_are_not_used(
     out: io.StringIO, known: dict[str, float]
 ) -> None:
-    progress = shown(out, known, Time())
+    progress = shown(out, known, HandClock())
     with progress.shown():
         progress.begin(2)
         with progress.step("a"):
@@ -83,7 +72,7 @@ def test_times_of_another_sequence_of_steps_are_not_used(
 
 
 def test_the_next_night_of_a_range_begins_anew(out: io.StringIO) -> None:
-    progress = shown(out, {}, Time())
+    progress = shown(out, {}, HandClock())
     with progress.shown():
         for _ in range(2):
             progress.begin(2)
@@ -96,7 +85,7 @@ def test_the_next_night_of_a_range_begins_anew(out: io.StringIO) -> None:
 def test_a_terminal_shows_stage_percentage_and_time_left(
     out: io.StringIO, caplog: pytest.LogCaptureFixture
 ) -> None:
-    time = Time()
+    time = HandClock()
     progress = shown(out, {"ingest": 90.0, "train [als]": 90.0}, time)
     with caplog.at_level(logging.INFO, "mfspark"), progress.shown():
         progress.begin(2)
@@ -110,20 +99,3 @@ def test_a_terminal_shows_stage_percentage_and_time_left(
         "1/2 ingest",
         "2/2 train [als]",
     ]
-
-
-def test_step_times_survive_a_night_and_steps_found_finished_keep_theirs(tmp_path: Path) -> None:
-    storage, key = PosixStorage(str(tmp_path)), "steps.json"
-    assert read_step_times(storage, key) == {}
-    write_step_times(storage, key, {}, {"a": 12.0, "b": 3.0})
-    write_step_times(storage, key, read_step_times(storage, key), {"a": 0.01, "b": 4.0})
-    assert read_step_times(storage, key) == {"a": 12.0, "b": 4.0}
-
-
-@pytest.mark.parametrize("content", ["", "[1]", '{"a": "x"}', '{"a": null}', "\xff"])
-def test_damaged_step_times_are_as_none(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "steps.json"
-    path.write_bytes(content.encode("latin-1"))
-    assert read_step_times(PosixStorage(str(tmp_path)), path.name) == {}
-    no_directory = PosixStorage(str(path))
-    write_step_times(no_directory, "steps.json", {}, {"a": 1.0})  # no error

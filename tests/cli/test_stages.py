@@ -228,6 +228,20 @@ def test_failures_end_with_their_status_on_one_screen(
     assert log[1].endswith(str(error))
 
 
+def test_the_log_of_a_refused_night_ends_with_the_reasons(
+    mfspark: Command, stand_in: Callable[[Work], list[entry.Request]], tmp_path: Path
+) -> None:
+    def refuse(request: entry.Request, progress: Any) -> Night:  # noqa: ARG001
+        raise RefusedError("run x was not published:\n  - rating, als: worse\n  - and 2 more")
+
+    stand_in(refuse)
+    assert mfspark("run", "--warehouse", tmp_path, "--run-date", "2026-11-22").exit_code == 5
+    lines = (tmp_path / "logs" / "2026-11-22.log").read_text().splitlines()
+    assert [line[20:] for line in lines] == [
+        *("run x was not published:", "  - rating, als: worse", "  - and 2 more"),
+    ]
+
+
 def test_debug_shows_the_stack(
     mfspark: Command, stand_in: Callable[[Work], list[entry.Request]], tmp_path: Path
 ) -> None:

@@ -200,6 +200,24 @@ def test_wrong_value_is_refused_with_what_was_found(override: str, problem: str)
     assert problem in lines[1]
 
 
+@pytest.mark.parametrize(
+    ("override", "meant"),
+    [
+        ("models.run=['als', 'sdv']", "; did you mean 'svd'?"),
+        ("models.run=['alz']", "; did you mean 'als'?"),
+        ("evaluation.split=randomly", "; did you mean 'random'?"),
+        ("models.run=['qqqqqqqq']", "'ease'"),
+        ("models.run=als", 'models.run = "als": Input should be a list: ["als"]'),
+        ("models.run='als, ials'", 'Input should be a list: ["als", "ials"]'),
+        ("inputs.ratings=r\u00e9sum\u00e9.csv", 'Input should be a list: ["r\u00e9sum\u00e9.csv"]'),
+        ("ingest.missing_ratings=-1", "ingest.missing_ratings = -1: Input should be a list: [-1]"),
+    ],
+)
+def test_what_was_probably_meant_ends_the_line(override: str, meant: str) -> None:
+    (_, line) = refusal(None, override)
+    assert line.endswith(meant)
+
+
 def test_models_that_predict_may_fill_the_matrix() -> None:
     for name, unrated in (("svd", "baseline"), ("nmf", "masked")):
         overrides = f"completed.model={name}", f"models.{name}.unrated={unrated}"
@@ -222,7 +240,7 @@ def test_all_problems_are_listed_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("override", ["seed", "=3", " = 3", ""])
 def test_override_without_key_and_value_is_refused(override: str) -> None:
-    assert refusal(None, override) == [f"--set {override} is not section.key=value"]
+    assert refusal(None, override) == [f"--set {override} is not SECTION.OPTION=VALUE"]
 
 
 def test_override_below_a_value_is_refused() -> None:

@@ -63,6 +63,7 @@ def refused(warehouse: Warehouse, run: Callable[[], Night]) -> dict[str, Any]:
     why = json.loads(path.read_text())
     assert str(path) in told.value.hint
     assert all(reason in told.value.message for reason in why["reasons"])
+    assert list(told.value.reasons) == why["reasons"]
     assert (path.parent / "tables" / "top_n").is_dir(), "the evidence is kept"
     path.rename(path.with_name("read.json"))
     return why

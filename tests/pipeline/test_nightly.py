@@ -89,8 +89,10 @@ def test_a_rerun_of_a_published_night_changes_nothing(
     spark: SparkSession, night: Path, synthetic: Path
 ) -> None:
     before = (night / "CURRENT").read_bytes()
-    again = run_night(spark, night, *SMALL, **inputs(synthetic))
+    progress = LoggedProgress()
+    again = run_night(spark, night, *SMALL, **inputs(synthetic), progress=progress)
     assert again.published
+    assert progress.run_id == again.run_id
     assert (night / "CURRENT").read_bytes() == before
 
 

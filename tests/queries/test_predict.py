@@ -31,7 +31,7 @@ def opinion(run: PublishedRun, user: str, item: str, model: str) -> Opinion:
 
 def test_the_known_rating_stands_beside_every_rating_model(run: PublishedRun) -> None:
     pair = predict_pair(run, "1", "First (1999)")
-    assert (pair.user, pair.item, pair.title, pair.rating) == ("1", "i1", "First (1999)", 5.0)
+    assert (pair.user, pair.item, pair.title, pair.rating) == (1, "i1", "First (1999)", 5.0)
     assert said(pair) == {
         "user_knn": (4.0, "user_knn"),  # only user 2 rated it
         "als": (made.MEAN + 0.5 + 0.25 + 0.5, "als"),
