@@ -277,7 +277,7 @@ class TuneAnswer(Answer):
     interrupted: bool
 
 
-class Intake(Answer):
+class IngestCounts(Answer):
     """What came in."""
 
     n_rows: int
@@ -337,7 +337,7 @@ class JobAnswer(Answer):
     error: str | None
     reasons: list[str] = []
     """Why gates or audits refused the night."""
-    ingest: Intake | None = None
+    ingest: IngestCounts | None = None
     """Null where it failed."""
     metrics: list[FigureFields] = []
     """Of a published night, as all that follows."""

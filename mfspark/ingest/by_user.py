@@ -24,7 +24,7 @@ from mfspark.ingest.numbering import Numbered
 from mfspark.ingest.parts import ReadRows
 from mfspark.ingest.row_counts import SUPERSEDED, Example
 from mfspark.ingest.side_tables.join import Described
-from mfspark.ingest.statistics import NO_TIME, Tally, starts_of
+from mfspark.ingest.statistics import NO_TIME, RatingTally, starts_of
 from mfspark.kernels.arrays.ordering import order_of, order_of_pairs
 from mfspark.kernels.arrays.tile import Arrays
 from mfspark.schemas import TIMESTAMP, IdTypes, table_schema
@@ -163,7 +163,7 @@ class RangeWriter:
         outcome.high = float(rows["rating"].max(initial=0.0))
         if len(rows["user"]) or number == 0:
             outcome.ratings = self._write("ratings", number, self._ratings(rows, users))
-        tally = Tally.of(rows["user"], rows["rating"], rows["time"], end - first)
+        tally = RatingTally.of(rows["user"], rows["rating"], rows["time"], end - first)
         of_users = {
             "user_id": users["id"],
             "user_idx": users["idx"],
@@ -171,7 +171,7 @@ class RangeWriter:
         }
         table, outcome.n_described = self.described.beside(of_users, self.ids)
         outcome.users = self._write("users", number, table)
-        of_items = Tally.of(rows["item"], rows["rating"], rows["time"], self.items.n)
+        of_items = RatingTally.of(rows["item"], rows["rating"], rows["time"], self.items.n)
         outcome.n_tally = len(of_items.rows)
         outcome.tally = self._keep("item_tally", number, pa.table(of_items.arrays()))
         return asdict(outcome)

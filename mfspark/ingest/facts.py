@@ -108,7 +108,7 @@ class RatingFacts:
 
 
 @dataclass(frozen=True)
-class Facts:
+class RowFacts:
     """What is known of the rows of some splits."""
 
     by_kind: dict[str, int] = field(default_factory=dict[str, int])
@@ -119,7 +119,7 @@ class Facts:
     ids: dict[Side, IdForms] = field(default_factory=lambda: dict.fromkeys(SIDES, IdForms(0, 0, 0)))
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Facts:
+    def from_record(cls, record: Mapping[str, Any]) -> RowFacts:
         """Read back what `dataclasses.asdict` gave, from JSON."""
         return cls(
             record["by_kind"],
@@ -128,12 +128,12 @@ class Facts:
             {side: IdForms(**record["ids"][side]) for side in SIDES},
         )
 
-    def __add__(self, other: Facts) -> Facts:
+    def __add__(self, other: RowFacts) -> RowFacts:
         """Return what is known of both together."""
         first = dict(self.examples)
         for kind, place in other.examples.items():
             first[kind] = min(first.get(kind, place), place)
-        return Facts(
+        return RowFacts(
             dict(Counter(self.by_kind) + Counter(other.by_kind)),
             first,
             self.ratings + other.ratings,
@@ -147,28 +147,28 @@ class Facts:
         return KindCounts(sum(self.by_kind.values()), dict(ordered), self.examples)
 
 
-def facts_of_rejected(rows: pa.Table, file: int) -> Facts:
+def facts_of_rejected(rows: pa.Table, file: int) -> RowFacts:
     """Count rejected rows of a file by reason: columns line, cell, raw, reason."""
     counted = {one["values"]: one["counts"] for one in pc.value_counts(rows["reason"]).to_pylist()}
     examples: dict[str, Example] = {}
     for reason in counted:
         one = rows.filter(pc.equal(rows["reason"], reason)).slice(0, 1).to_pylist()[0]
         examples[reason] = Example(file, one["line"], one["cell"], one["raw"])
-    return Facts(counted, examples)
+    return RowFacts(counted, examples)
 
 
-def facts_of_accepted(ratings: pa.Array, ids: Mapping[Side, pa.Table]) -> Facts:
+def facts_of_accepted(ratings: pa.Array, ids: Mapping[Side, pa.Table]) -> RowFacts:
     """Look at accepted rows: ratings float64 (n); ids by side: columns id and n, how often."""
     forms: dict[Side, IdForms] = {
         side: _forms(table["id"].combine_chunks(), table["n"].to_numpy())
         for side, table in ids.items()
     }
-    return Facts({ACCEPTED: len(ratings)}, {}, RatingFacts.of(ratings), forms)
+    return RowFacts({ACCEPTED: len(ratings)}, {}, RatingFacts.of(ratings), forms)
 
 
-def summed(parts: Iterable[Facts]) -> Facts:
+def summed(parts: Iterable[RowFacts]) -> RowFacts:
     """Return what is known of all parts together."""
-    return reduce(Facts.__add__, parts, Facts())
+    return reduce(RowFacts.__add__, parts, RowFacts())
 
 
 def _forms(ids: pa.Array, n: np.ndarray) -> IdForms:

@@ -24,7 +24,7 @@ from mfspark.ingest.by_user import Outcome, PlacedRows, RangeWriter, bring_toget
 from mfspark.ingest.facts import RatingFacts
 from mfspark.ingest.id_notes import COMPARED, notes_on_ids
 from mfspark.ingest.ids import TypedIds, decide_type
-from mfspark.ingest.items import ItemWriter
+from mfspark.ingest.item_table import ItemWriter
 from mfspark.ingest.numbering import FEW_IDS, Numbered, Numbering
 from mfspark.ingest.numbering_by_spark import number_by_spark
 from mfspark.ingest.parts import ReadRows, ReadSplits, joined

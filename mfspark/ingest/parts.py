@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mfspark.ingest.facts import Facts, facts_of_accepted, facts_of_rejected, summed
+from mfspark.ingest.facts import RowFacts, facts_of_accepted, facts_of_rejected, summed
 from mfspark.ingest.readers.source import Source, Split
 from mfspark.ingest.readers.validate import CLEANED
 from mfspark.ingest.row_counts import LATER
@@ -68,7 +68,7 @@ class ReadRows:
     """In the order of files and lines."""
     rejected: TableFiles
     """Rows of REJECTED."""
-    facts: Facts
+    facts: RowFacts
 
     def ids(self, side: Side) -> TableFiles:
         """Return the ids of one side, a file a part."""
@@ -110,7 +110,7 @@ class ReadSplits:
         if not pc.any(later).as_py():
             return rows
         kept = rows.filter(pc.invert(later))
-        writer.facts.append(Facts({LATER: rows.num_rows - kept.num_rows}))
+        writer.facts.append(RowFacts({LATER: rows.num_rows - kept.num_rows}))
         return kept
 
 
@@ -118,7 +118,7 @@ def joined(storage: Storage, outcomes: Sequence[Mapping[str, Any]]) -> ReadRows:
     """Put together what the tasks of a read returned, in their order."""
     parts = [Part(**part) for outcome in outcomes for part in outcome["parts"]]
     rejected = [key for outcome in outcomes for key in outcome["rejected"]]
-    facts = summed(Facts.from_record(outcome["facts"]) for outcome in outcomes)
+    facts = summed(RowFacts.from_record(outcome["facts"]) for outcome in outcomes)
     return ReadRows(storage, tuple(parts), TableFiles(storage, tuple(rejected)), facts)
 
 
@@ -131,7 +131,7 @@ class _PartWriter:
     number: int
     file: int
     name: str
-    facts: list[Facts] = field(default_factory=list[Facts])
+    facts: list[RowFacts] = field(default_factory=list[RowFacts])
     _parts: list[Part] = field(default_factory=list[Part])
     _rejected: list[str] = field(default_factory=list[str])
     _good: list[pa.RecordBatch] = field(default_factory=list[pa.RecordBatch])

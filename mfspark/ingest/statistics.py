@@ -18,7 +18,7 @@ _QUARTILES = {"q25": 0.25, "median": 0.5, "q75": 0.75}
 
 
 @dataclass(frozen=True)
-class Tally(RowArrays):
+class RatingTally(RowArrays):
     """How often each row has each value, by row and value, all (m)."""
 
     rows: Array
@@ -33,11 +33,11 @@ class Tally(RowArrays):
     """int64, the latest."""
 
     @classmethod
-    def of(cls, rows: Array, values: Array, times: Array, n_rows: int) -> Tally:
+    def of(cls, rows: Array, values: Array, times: Array, n_rows: int) -> RatingTally:
         """Count ratings (m): int32 rows below n_rows, float64 values, int64 times."""
         return cls(rows, values, np.ones(len(rows), np.int64), times, times).summed(n_rows)
 
-    def summed(self, n_rows: int) -> Tally:
+    def summed(self, n_rows: int) -> RatingTally:
         """Return one entry for each row and value, in order, of entries in any order."""
         distinct, codes = _encoded(self.values)
         order = order_of_pairs(self.rows, codes, n_rows, len(distinct))
@@ -45,7 +45,7 @@ class Tally(RowArrays):
         starts = np.flatnonzero(
             (np.diff(rows, prepend=-1) != 0) | (np.diff(codes, prepend=-1) != 0)
         )
-        return Tally(
+        return RatingTally(
             rows[starts],
             distinct[codes[starts]],
             np.add.reduceat(self.n[order], starts),

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from mfspark.errors import InputError
 from mfspark.ingest import numbering
-from mfspark.ingest.facts import Facts
+from mfspark.ingest.facts import RowFacts
 from mfspark.ingest.ids import TypedIds
 from mfspark.ingest.numbering import Numbered, Numbering
 from mfspark.ingest.numbering_by_spark import number_by_spark
@@ -51,7 +51,7 @@ def number(request: pytest.FixtureRequest, spark: SparkSession, tmp_path: Path) 
         *,
         carried: bool = False,
     ) -> Numbered:
-        rows = ReadRows(storage, tuple(map(part, parts)), TableFiles(storage, ()), Facts())
+        rows = ReadRows(storage, tuple(map(part, parts)), TableFiles(storage, ()), RowFacts())
         known = None
         if base is not None:
             schema = table_schema("users", IdTypes(typed.kind, typed.kind))

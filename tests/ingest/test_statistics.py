@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from mfspark.ingest.statistics import NO_TIME, Tally
+from mfspark.ingest.statistics import NO_TIME, RatingTally
 
 N_ROWS = 60
 
@@ -21,8 +21,8 @@ def ratings(kind: str, n: int = 1500) -> pd.DataFrame:
     return pd.DataFrame({"row": rows, "value": values, "time": times})
 
 
-def tally(frame: pd.DataFrame) -> Tally:
-    return Tally.of(*(frame[name].to_numpy() for name in ("row", "value", "time")), N_ROWS)
+def tally(frame: pd.DataFrame) -> RatingTally:
+    return RatingTally.of(*(frame[name].to_numpy() for name in ("row", "value", "time")), N_ROWS)
 
 
 @pytest.mark.parametrize("kind", ["stars", "numbers"])
@@ -46,7 +46,7 @@ def test_each_row_is_described_as_by_pandas(kind: str) -> None:
 def test_tallies_of_parts_add_up(kind: str) -> None:
     frame = ratings(kind)
     parts = [tally(part) for _, part in frame.groupby(np.arange(len(frame)) % 7)]
-    together, whole = Tally.stacked(parts).summed(N_ROWS), tally(frame)
+    together, whole = RatingTally.stacked(parts).summed(N_ROWS), tally(frame)
     for name, array in whole.arrays().items():
         np.testing.assert_array_equal(together.arrays()[name], array)
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from mfspark.ingest.numbering import Numbered
 from mfspark.ingest.side_tables.join import Described
-from mfspark.ingest.statistics import Tally
+from mfspark.ingest.statistics import RatingTally
 from mfspark.schemas import IdTypes
 from mfspark.storage.protocol import Storage
 from mfspark.tables.table_files import TableFiles
@@ -25,7 +25,7 @@ class ItemWriter:
     """The place of the first item of each range."""
     items: Numbered
     tallies: TableFiles
-    """Columns of `Tally`, each file by row: the place of an item."""
+    """Columns of `RatingTally`, each file by row: the place of an item."""
     described: Described
     """What item files say."""
     ids: IdTypes
@@ -40,7 +40,7 @@ class ItemWriter:
         counted = self.tallies.dataset().to_table(filter=(row >= first) & (row < end))
         columns = {name: counted[name].to_numpy() for name in counted.column_names}
         columns["rows"] = columns["rows"] - np.int32(first)
-        statistics = Tally(**columns).summed(end - first).described(end - first)
+        statistics = RatingTally(**columns).summed(end - first).described(end - first)
         items = self.items.take(np.arange(first, end))
         rows, n_described = self.described.beside(
             {"item_id": items["id"], "item_idx": items["idx"], **statistics}, self.ids
