@@ -181,10 +181,10 @@ def read_arrays(
             parts.append(_Part.of(part, split.file))
             kinds[ACCEPTED] += part.num_rows
             if bad.true_count:
-                table = _rejected(batch.filter(bad), names[split.file])
-                rejected.append(table)
-                kinds.update(table["reason"].to_pylist())
-                for row in table.to_pylist():
+                left_out = batch.filter(bad)
+                rejected.append(_rejected(left_out, names[split.file]))
+                kinds.update(left_out["reason"].to_pylist())
+                for row in left_out.to_pylist():
                     place = Example(split.file, row["line"], row["cell"], row["raw"])
                     examples.setdefault(row["reason"], place)
         told(number, len(plan.splits))

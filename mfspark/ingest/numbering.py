@@ -119,7 +119,9 @@ class Numbering:
         encoded = pa.chunked_array([*ids, self.others], self.typed.arrow).dictionary_encode()
         encoded = encoded.unify_dictionaries()
         codes = [chunk.indices.to_numpy() for chunk in encoded.chunks]
-        distinct = encoded.chunk(encoded.num_chunks - 1).dictionary
+        distinct = pa.array([], self.typed.arrow)
+        if encoded.num_chunks:  # none where there is no id at all
+            distinct = encoded.chunk(encoded.num_chunks - 1).dictionary
         known, numbers, n_carried = self._of_base()
         new = distinct.filter(pc.invert(pc.is_in(distinct, known)))
         all_ids = pa.concat_arrays([known, new])
