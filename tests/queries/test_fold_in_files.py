@@ -138,8 +138,8 @@ def test_rows_that_cannot_count_stand_beside_the_lists(fold: Fold, tmp_path: Pat
     rows = rejected(tmp_path)
     assert [line for line, _, _ in rows] == [12, 13, 14, 15, 16, 17, 18]
     assert rows[0][1:] == (f"1,{item_id(0)},5.5", "rating_out_of_range")
-    assert rows[2][1:] == ("2,Nosuch,4", "unknown_item")
-    assert rows[6][1:] == (f"1000,{item_id(40)},5", "unknown_item")  # nobody ever rated it
+    assert rows[2][1:] == ("2,Nosuch,4.0", "unknown_item")
+    assert rows[6][1:] == (f"1000,{item_id(40)},5.0", "unknown_item")  # nobody ever rated it
     assert (found.n_users, found.n_listed, found.n_rows) == (6, 5, 17)
     _, without = fold(frame(*some()), "ials", name="b.parquet")
     pd.testing.assert_frame_equal(lists, without)
