@@ -16,20 +16,19 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from mfspark.errors import MfsparkError
 from mfspark.grid.runners import InProcess, OnSpark, Runner
+from mfspark.ingest.base_run import BaseRatings, BaseRun
 from mfspark.ingest.by_user import Outcome, PlacedRows, RangeWriter, bring_together
 from mfspark.ingest.facts import RatingFacts
 from mfspark.ingest.id_notes import COMPARED, notes_on_ids
-from mfspark.ingest.ids import TypedIds, decide_type
+from mfspark.ingest.ids import TypedIds
 from mfspark.ingest.item_table import ItemWriter
 from mfspark.ingest.numbering import FEW_IDS, Numbered, Numbering
 from mfspark.ingest.numbering_by_spark import number_by_spark
 from mfspark.ingest.parts import ReadRows, ReadSplits, joined
 from mfspark.ingest.readers.files import display_names, size_of
-from mfspark.ingest.readers.id_text import plain_integers
 from mfspark.ingest.readers.ratings import plan_ratings
 from mfspark.ingest.report import IngestReport, SideCounts
 from mfspark.ingest.row_counts import (
@@ -40,9 +39,9 @@ from mfspark.ingest.row_counts import (
     too_many_repeats,
     unusable,
 )
+from mfspark.ingest.side_tables.id_types import types_of
 from mfspark.ingest.side_tables.items import read_items
 from mfspark.ingest.side_tables.join import Described
-from mfspark.ingest.side_tables.reader import SideTable
 from mfspark.ingest.side_tables.users import read_users
 from mfspark.ingest.title_merge import split_titles
 from mfspark.schemas import SIDES, IdTypes, Side, spark_schema, table_schema
@@ -66,34 +65,6 @@ _FEW_BYTES = 64 << 20
 _RANGE, _ITEM_RANGE = 1_250_000, 4_000_000
 """Ratings, and entries of tallies of items, that a task brings together: some 200 MB."""
 _ONE_USER = "all ratings are of one user: they recommend nothing; give those of several people"
-
-
-@dataclass(frozen=True)
-class BaseRatings:
-    """All ratings of the base run."""
-
-    files: TableFiles
-    """Its table `ratings`."""
-    n: int
-    scale: tuple[float, float]
-    step: float | None
-
-
-@dataclass(frozen=True)
-class BaseRun:
-    """What the base run says: the ids of both sides and their numbers."""
-
-    users: TableFiles
-    """Its table `users`."""
-    items: TableFiles
-    """Its table `items`."""
-    ids: IdTypes
-    ratings: BaseRatings | None = None
-    """Its ratings, where tonight's files hold only what is new."""
-
-    def known(self, side: Side) -> TableFiles:
-        """Return the table of one side."""
-        return self.users if side == "user" else self.items
 
 
 @dataclass(frozen=True)
@@ -134,7 +105,9 @@ class Intake:
             self._refuse(plan, rows.rejected)
             raise unusable(counts, self._names, options, self.until)
 
-        ids, profiles, catalogue = self._types(rows, profiles, catalogue)
+        of_base = self.base.ids if self.base else None
+        option = self.night.config.ids.type
+        ids, profiles, catalogue = types_of(rows.facts.ids, profiles, catalogue, option, of_base)
         merged = None
         if self.night.config.items.merge_on == "title":
             catalogue, merged = split_titles(catalogue, TypedIds(ids.item))
@@ -214,27 +187,6 @@ class Intake:
         place = f"{self._place}/parts"
         read = ReadSplits(plan.sources, plan.splits, self._names, self._scratch, place, self.until)
         return joined(self._scratch, self._runner.run(len(plan.splits), read, "read ratings"))
-
-    def _types(
-        self, rows: ReadRows, profiles: SideTable, catalogue: SideTable
-    ) -> tuple[IdTypes, SideTable, SideTable]:
-        """Choose the id types; where they must be integers, drop rows of side files with others.
-
-        Items that nobody rated are items all the same, so their ids have a say; users of the user
-        files are users only where they rated.
-        """
-        option, of_base = self.night.config.ids.type, self.base.ids if self.base else None
-        forms, plain = rows.facts.ids, plain_integers(catalogue.table["item_id"])
-        items_plain = forms["item"].all_plain
-        if option == "integer" or (of_base and of_base.item == "integer"):
-            catalogue = catalogue.keep(plain)
-        else:
-            items_plain = items_plain and bool(pc.all(plain, min_count=0).as_py())
-        user = decide_type("user", forms["user"].all_plain, option, of_base)
-        if user == "integer":
-            profiles = profiles.keep(plain_integers(profiles.table["user_id"]))
-        ids = IdTypes(user, decide_type("item", items_plain, option, of_base))
-        return ids, profiles, catalogue
 
     def _number(
         self,

@@ -9,7 +9,8 @@ from typing import Any
 from mfspark.config.allowed_roots import check_allowed
 from mfspark.config.config import Config, IngestOptions
 from mfspark.ingest.account import account_of, notes_on
-from mfspark.ingest.intake import BaseRatings, BaseRun, Intake
+from mfspark.ingest.base_run import BaseRatings, BaseRun
+from mfspark.ingest.intake import Intake
 from mfspark.ingest.readers.detect import check_readable
 from mfspark.ingest.readers.files import find_files, fingerprint
 from mfspark.ingest.report import IngestReport

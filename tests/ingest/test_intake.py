@@ -15,8 +15,9 @@ from mfspark.config.config import Config
 from mfspark.errors import ExitStatus, InputError, MfsparkError
 from mfspark.ingest import intake as intake_module
 from mfspark.ingest import parts
+from mfspark.ingest.base_run import BaseRatings, BaseRun
 from mfspark.ingest.facts import RatingFacts
-from mfspark.ingest.intake import BaseRatings, BaseRun, Intake
+from mfspark.ingest.intake import Intake
 from mfspark.ingest.report import SideCounts
 from mfspark.schemas import SORTED_BY, IdTypes, check_schema, table_schema
 from mfspark.storage.posix import PosixStorage
