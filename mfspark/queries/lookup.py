@@ -218,9 +218,14 @@ def neighborhood(run: PublishedRun, user_text: str, n: int, n_items: int) -> Nei
     """Return the n nearest neighbors of a user, with ratings of the n_items commonest items.
 
     Commonest: rated by most of these users, those rated by the user first where equal.
-    Raises NotFoundError for an unknown user.
+    Raises NotFoundError for an unknown user, and where the night found no neighbors.
     """
     user = find_user(run, user_text)
+    if not run.has("user_neighbors"):
+        raise NotFoundError(
+            f"run {run.run_id} found no neighbors of users: no model of that night compares them",
+            'run user_knn too (models.run), or set similarity.tables = "all"',
+        )
     neighbors = run.rows(
         """select rank, neighbor_user_id as id, similarity, n_common from {user_neighbors}
            where user_id = ? and rank <= ? order by rank""",

@@ -187,6 +187,15 @@ def test_a_user_without_neighbors_still_has_ratings(run: PublishedRun) -> None:
     assert [item["item_id"] for item in found.items] == ["i1"]
 
 
+def test_a_night_that_compared_no_users_says_how_one_does(
+    run: PublishedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(run.manifest.tables, "user_neighbors")
+    with pytest.raises(NotFoundError, match="found no neighbors of users") as raised:
+        neighborhood(run, "4", 5, 3)
+    assert 'similarity.tables = "all"' in raised.value.hint
+
+
 def test_a_run_once_opened_is_not_changed_by_later_nights(tmp_path: Path) -> None:
     first = made.publish_run(tmp_path)
     run = PublishedRun(tmp_path)
