@@ -89,9 +89,11 @@ def spark_session(
     with warnings.catch_warnings():
         # Where Spark Connect starts a server here, it sets once more, in vain, what that has.
         warnings.filterwarnings("ignore", "Failed to set spark", UserWarning)
-        with _ctrl_c_as_before():
+        with _ctrl_c_put_off() as interrupts:
             spark = builder.getOrCreate()
     try:
+        if interrupts:
+            raise KeyboardInterrupt
         if is_remote():
             check_server(spark)
         else:
@@ -103,17 +105,22 @@ def spark_session(
 
 
 @contextmanager
-def _ctrl_c_as_before() -> Generator[None]:
-    """Undo what Spark does to Ctrl-C: its handler asks the JVM, on a connection that is in use.
+def _ctrl_c_put_off() -> Generator[list[int]]:
+    """Note Ctrl-C while Spark starts, in the list that is yielded, and undo what Spark does to it.
 
-    That fails with a stack trace; jobs end with the session, which whoever is interrupted stops.
+    A JVM whose start is interrupted outlives this process. Spark's own handler asks the JVM, on a
+    connection that is in use, and fails with a stack trace; jobs end with the session anyway, which
+    whoever is interrupted stops.
     """
+    noted: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield noted
         return
-    before = signal.getsignal(signal.SIGINT)
-    yield
-    signal.signal(signal.SIGINT, before)
+    before = signal.signal(signal.SIGINT, lambda number, _: noted.append(number))
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Session:
