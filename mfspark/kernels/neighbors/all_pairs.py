@@ -35,11 +35,11 @@ _LOWEST = float(np.finfo(np.float64).min)  # -inf, which is no neighbor, lies be
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some rows of a block with their shortlist; start: of the first of them in the block."""
+    """Some rows of a block with their shortlist; places int64: theirs among those of the block."""
 
     packed: Packed
     shortlist: Shortlist
-    start: int
+    places: Array
 
     @property
     def rows(self) -> Rows:
@@ -63,23 +63,27 @@ class Chunk:
 def chunks_of(
     rows: Rows, packing: Packing, known: RankedLists, *, bars_only: bool = False
 ) -> list[Chunk]:
-    """Cut the rows of a block into chunks.
+    """Cut the rows of a block into chunks, those with most ratings first.
 
+    They are near to most others where support counts, so that bars are high when the rest, which is
+    the larger part, meet one another.
     known: lists (rows, k) of what was found before; with `bars_only` a chunk knows only how near
     the last of them are.
     """
     chunks: list[Chunk] = []
+    order = np.argsort(-rows.n, kind="stable")
     for start in range(0, len(rows), _CHUNK):
-        some = slice(start, start + _CHUNK)
+        some = order[start : start + _CHUNK]
         shortlist = Shortlist.of(known.take(some), bars_only=bars_only)
-        chunks.append(Chunk(packing.pack(rows.take(some)), shortlist, start))
+        chunks.append(Chunk(packing.pack(rows.take(some)), shortlist, some))
     return chunks
 
 
 def lists_of(chunks: Sequence[Chunk], k: int) -> RankedLists:
-    """Return the k nearest of all rows of a block."""
+    """Return the k nearest of all rows of a block, in its order."""
     lists = [RankedLists.empty(0, k), *(chunk.shortlist.lists() for chunk in chunks)]
-    return RankedLists.stacked(lists)
+    places = [np.empty(0, np.int64), *(chunk.places for chunk in chunks)]
+    return RankedLists.stacked(lists).take(np.argsort(np.concatenate(places)))
 
 
 def left_for(chunks: Sequence[Chunk]) -> Arrays:
@@ -87,7 +91,7 @@ def left_for(chunks: Sequence[Chunk]) -> Arrays:
     parts = [Shortlist(0, 1).arrays()]
     for chunk in chunks:
         arrays = chunk.shortlist.arrays()
-        parts.append(arrays | {"rows": arrays["rows"] + np.int32(chunk.start)})
+        parts.append(arrays | {"rows": chunk.places[arrays["rows"]].astype(np.int32)})
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -102,8 +106,14 @@ def compare(chunk: Chunk, other: Chunk, similarity: Similarity) -> None:
     """Compare each row of a chunk with each of another, or of the same; offer pairs to both."""
     counts = None
     if similarity.support_decides:
+        most = int(min(each.rows.n.max(initial=0) for each in (chunk, other)))
+        least = [
+            similarity.least_shared(each.shortlist.bars, most).astype(np.float32)
+            for each in (chunk, other)
+        ]
+        if min(each.min(initial=np.inf) for each in least) > most:
+            return
         counts = chunk.packed.moment(other.packed, (0, 0)).numpy()
-        least = [_least_shared(each, other, similarity) for each in (chunk, other)]
         able = np.flatnonzero(counts >= np.minimum(least[0][:, None], least[1]))
         if len(able) <= _FEW * counts.size:
             _offer(chunk, other, *np.divmod(able, counts.shape[1]), similarity)
@@ -116,12 +126,6 @@ def compare(chunk: Chunk, other: Chunk, similarity: Similarity) -> None:
     if chunk is not other:
         row, column = scored.reaching(other, axis=1)
         other.shortlist.offer(column, chunk.rows.indices[row], scored.exactly(row, column))
-
-
-def _least_shared(chunk: Chunk, other: Chunk, similarity: Similarity) -> Array:
-    """Return how many columns a pair of each row shares at least to reach its bar, float32."""
-    most = int(min(chunk.rows.n.max(initial=0), other.rows.n.max(initial=0)))
-    return similarity.least_shared(chunk.shortlist.bars, most).astype(np.float32)
 
 
 def _offer(chunk: Chunk, other: Chunk, row: Array, column: Array, similarity: Similarity) -> None:
