@@ -71,7 +71,8 @@ def packed_by_block(
 
     def pack(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for arrays in arrays_of(batches):
-            yield _packed({name: arrays[name] for name in types}, block_of(arrays), n_blocks)
+            columns = {n: arrays[n].astype(kind, copy=False) for n, kind in types.items()}
+            yield _packed(columns, block_of(arrays), n_blocks)
 
     schema = ", ".join(["block int", *(f"{name} binary" for name in types)])
     return frame.mapInArrow(pack, schema).repartitionById(n_blocks, "block")

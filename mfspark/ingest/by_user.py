@@ -100,7 +100,7 @@ class PlacedRows:
         columns = ["user_idx", "item_idx", "rating", "rated_at"]
         with pq.ParquetFile(TABLE_CACHE.open(self.base.storage, key)) as file:
             table = file.read_row_groups(list(groups), columns=columns, use_threads=False)
-        n, nowhere = table.num_rows, np.full(table.num_rows, _OF_BASE_RUN)
+        n, nowhere = table.num_rows, np.full(table.num_rows, _OF_BASE_RUN, np.int64)
         return {
             "user": self.users.place_of_number()[table["user_idx"].to_numpy()],
             "item": self.items.place_of_number()[table["item_idx"].to_numpy()],

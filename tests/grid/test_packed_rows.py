@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from mfspark.grid import packed_rows
-from mfspark.grid.packed_rows import packed_by_block, unpacked
+from mfspark.grid.packed_rows import RowsOfTasks, packed_by_block, unpacked
 
 TYPES = {"idx": "<i4", "value": "<f8", "flag": "?"}
 
@@ -61,3 +61,18 @@ def test_no_rows() -> None:
         "value": (0, "<f8"),
         "flag": (0, "|b1"),
     }
+
+
+def test_arrays_of_tasks_are_packed_as_they_are_declared(spark: SparkSession) -> None:
+    """Wider numbers would be read as twice as many; tasks come in any order."""
+    wide = {"idx": np.arange(3), "value": np.array([1, 2, 3]), "flag": np.array([1, 0, 1])}
+    rows = RowsOfTasks(spark, 2, lambda _: wide)
+    packed = packed_by_block(rows, lambda rows: rows["idx"] % 1, 1, TYPES)
+
+    def shown(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yield pa.RecordBatch.from_pydict(unpacked(batches, TYPES))
+
+    found = packed.mapInArrow(shown, "idx int, value double, flag boolean").toPandas()
+    assert found.idx.tolist() == [0, 1, 2] * 2
+    assert found.value.tolist() == [1.0, 2.0, 3.0] * 2
+    assert found.flag.tolist() == [True, False, True] * 2

@@ -475,9 +475,20 @@ def test_stray_quotes_of_a_night_cost_their_own_lines(night, file):
     assert [row["title"] for row in tables["items"]].count(None) == 1
 
 
-@pytest.mark.parametrize("feedback", ["explicit", "implicit"])
-@pytest.mark.parametrize("merge_on", ["id", "title"])
-@pytest.mark.parametrize("carried", [False, True])
+@pytest.mark.parametrize(
+    ("feedback", "merge_on", "carried", "way"),
+    [
+        *(
+            (f, m, c, "here")
+            for f in ("explicit", "implicit")
+            for m in ("id", "title")
+            for c in (0, 1)
+        ),
+        ("explicit", "title", 1, "by tasks"),
+        ("implicit", "id", 1, "by tasks"),
+    ],
+    indirect=["way"],
+)
 def test_random_ratings_against_a_dictionary(
     night, file, before, monkeypatch, feedback, merge_on, carried
 ):
