@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ import pyarrow as pa
 
 from mfspark.grid.block_store import BlockStore
 from mfspark.grid.layout import Blocks, GridLayout, TileSet
-from mfspark.grid.packed_rows import RowsOfTasks, packed_by_block, partition_number, unpacked
+from mfspark.grid.packed_rows import RowsOfTasks, at_blocks, partition_number, split
 from mfspark.grid.runners import Runner
 from mfspark.grid.strips import Selection, StripWriter
 from mfspark.kernels.arrays.tile import Array, Arrays
@@ -70,27 +69,13 @@ def cut_together(
     if any(selection.is_test is not None for selection in selections):
         types["is_test"] = "?"
 
-    if isinstance(ratings, RowsOfTasks) and ratings.spark is None:
-        arrays = ratings.all(types)
-        blocks = arrays["user_idx"] % n_blocks
-        parts = ({n: a[blocks == p] for n, a in arrays.items()} for p in range(n_blocks))
-        return writer.finished([writer.write(p, part) for p, part in enumerate(parts)], runner)
-
-    def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        block = partition_number()  # which is exactly one block
-        numbers = json.dumps(writer.write(block, unpacked(batches, types)))
-        columns = {"block": pa.array([block], pa.int32()), "numbers": [numbers]}
-        yield pa.RecordBatch.from_pydict(columns)
-
     if not isinstance(ratings, RowsOfTasks):
         ratings = _numbers_of(ratings, timed=timed)
-    packed = packed_by_block(ratings, lambda rows: rows["user_idx"] % n_blocks, n_blocks, types)
-    found = packed.mapInArrow(write, "block int, numbers string").collect()
-    rows = sorted((row["block"], json.loads(row["numbers"])) for row in found)
-    if not rows:  # Spark does not run what it knows to be empty, such as a split without test
-        rows = [(p, writer.write(p, unpacked([], types))) for p in range(n_blocks)]
-    assert [block for block, _ in rows] == list(range(n_blocks)), "each block is cut exactly once"
-    return writer.finished([numbers for _, numbers in rows], runner)
+
+    def block_of(rows: Arrays) -> Array:
+        return rows["user_idx"] % n_blocks
+
+    return writer.finished(at_blocks(ratings, block_of, n_blocks, types, writer.write), runner)
 
 
 def _numbers_of(ratings: DataFrame, *, timed: bool) -> DataFrame:
@@ -127,12 +112,8 @@ def cut_arrays(
         columns["minute"] = minutes
     selections = [Selection(name, exact=exact)]
     writer = StripWriter(selections, layout, store, timed=minutes is not None)
-    numbers = [
-        writer.write(p, {name: column[mask] for name, column in columns.items()})
-        for p in range(layout.user_blocks)
-        for mask in [users % layout.user_blocks == p]
-    ]
-    return writer.finished(numbers, runner)[0]
+    strips = split(columns, users % layout.user_blocks, layout.user_blocks)
+    return writer.finished([writer.write(p, strip) for p, strip in enumerate(strips)], runner)[0]
 
 
 def cut_factors(

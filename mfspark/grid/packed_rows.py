@@ -11,11 +11,12 @@ columns hold the bytes of arrays. Spark shuffles those:
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +27,7 @@ from mfspark.kernels.arrays.tile import Arrays
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+T = TypeVar("T")
 _ROWS = 1 << 20
 """Rows packed at once: a task that reads holds so many, some 30 bytes each, twice."""
 
@@ -76,6 +78,44 @@ def packed_by_block(
 
     schema = ", ".join(["block int", *(f"{name} binary" for name in types)])
     return frame.mapInArrow(pack, schema).repartitionById(n_blocks, "block")
+
+
+def at_blocks(
+    rows: DataFrame | RowsOfTasks,
+    block_of: Callable[[Arrays], np.ndarray],
+    n_blocks: int,
+    types: ColumnTypes,
+    task: Callable[[int, Arrays], T],
+) -> list[T]:
+    """Bring the rows of each block together, and return what a task makes of them, by block.
+
+    task: is given the number of a block and the columns (n) of its rows, in any order; what it
+    returns is JSON. Otherwise as `packed_by_block`; rows that no Spark reads stay in this process.
+    """
+    if isinstance(rows, RowsOfTasks) and rows.spark is None:
+        columns = rows.all(types)
+        return list(map(task, range(n_blocks), split(columns, block_of(columns), n_blocks)))
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        block = partition_number()  # which is exactly one block
+        outcome = json.dumps(task(block, unpacked(batches, types)))
+        columns = {"block": pa.array([block], pa.int32()), "outcome": [outcome]}
+        yield pa.RecordBatch.from_pydict(columns)
+
+    packed = packed_by_block(rows, block_of, n_blocks, types)
+    found = packed.mapInArrow(run, "block int, outcome string").collect()
+    if not found:  # Spark does not run what it knows to be empty, such as a split without test
+        return [task(block, unpacked([], types)) for block in range(n_blocks)]
+    outcomes = {row["block"]: json.loads(row["outcome"]) for row in found}
+    assert len(outcomes) == len(found) == n_blocks, "each block comes together exactly once"
+    return [outcomes[block] for block in range(n_blocks)]
+
+
+def split(columns: Arrays, blocks: np.ndarray, n_blocks: int) -> Iterator[Arrays]:
+    """Yield the rows of each block; blocks int (n): that of each row."""
+    for block in range(n_blocks):
+        mask = blocks == block
+        yield {name: column[mask] for name, column in columns.items()}
 
 
 def unpacked(batches: Iterable[pa.RecordBatch], types: ColumnTypes) -> Arrays:

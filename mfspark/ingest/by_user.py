@@ -7,8 +7,7 @@ has everything that concerns its users: it finds what is superseded, and writes 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,14 +17,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mfspark.errors import MfsparkError
-from mfspark.grid.packed_rows import RowsOfTasks, packed_by_block, partition_number, unpacked
+from mfspark.grid.packed_rows import RowsOfTasks, at_blocks
 from mfspark.ingest.duplicates import left_out_rows, superseded
 from mfspark.ingest.numbering import Numbered
 from mfspark.ingest.parts import ReadRows
 from mfspark.ingest.row_counts import SUPERSEDED, Example
 from mfspark.ingest.side_tables.join import Described
-from mfspark.ingest.statistics import NO_TIME, RatingTally, starts_of
-from mfspark.kernels.arrays.ordering import order_of, order_of_pairs
+from mfspark.ingest.statistics import NO_TIME, RatingTally
+from mfspark.kernels.arrays.ordering import order_of, order_of_pairs, starts_of
 from mfspark.kernels.arrays.tile import Arrays
 from mfspark.schemas import TIMESTAMP, IdTypes, table_schema
 from mfspark.storage.protocol import Storage
@@ -60,13 +59,23 @@ class PlacedRows:
     rows: ReadRows
     users: Numbered
     items: Numbered
-    base: TableFiles | None = None
-    """The table `ratings` of the base run, where tonight's are added to it."""
+    base: Storage
+    carried: tuple[tuple[str, range], ...] = ()
+    """Of the table `ratings` of the base run, where tonight's are added to it: what tasks read."""
+
+    @classmethod
+    def of(
+        cls, rows: ReadRows, users: Numbered, items: Numbered, base: TableFiles | None
+    ) -> PlacedRows:
+        """Look at the files of the base run's ratings, if they count; reads their footers."""
+        if base is None:
+            return cls(rows, users, items, rows.storage)
+        return cls(rows, users, items, base.storage, tuple(base.row_groups(_GROUPS)))
 
     @property
     def n_tasks(self) -> int:
         """The parts, and what tasks read of the base run."""
-        return len(self.rows.parts) + len(self._of_base())
+        return len(self.rows.parts) + len(self.carried)
 
     def __call__(self, number: int) -> Arrays:
         """Return the rows of a part as _TYPES has them. Raises MfsparkError where some are lost."""
@@ -95,10 +104,9 @@ class PlacedRows:
         }
 
     def _carried(self, number: int) -> Arrays:
-        assert self.base is not None
-        key, groups = self._of_base()[number]
+        key, groups = self.carried[number]
         columns = ["user_idx", "item_idx", "rating", "rated_at"]
-        with pq.ParquetFile(TABLE_CACHE.open(self.base.storage, key)) as file:
+        with pq.ParquetFile(TABLE_CACHE.open(self.base, key)) as file:
             table = file.read_row_groups(list(groups), columns=columns, use_threads=False)
         n, nowhere = table.num_rows, np.full(table.num_rows, _OF_BASE_RUN, np.int64)
         return {
@@ -108,9 +116,6 @@ class PlacedRows:
             **_values(table),
             **dict.fromkeys(("file", "line", "cell"), nowhere),
         }
-
-    def _of_base(self) -> list[tuple[str, range]]:
-        return self.base.row_groups(_GROUPS) if self.base else []
 
 
 def _values(table: pa.Table) -> Arrays:
@@ -295,32 +300,9 @@ def bring_together(
     spark: None where this process, whose memory holds them, does it.
     Raises MfsparkError where rows are lost.
     """
-    n_ranges = len(writer.starts)
     rows = RowsOfTasks(spark, placed.n_tasks, placed)
-    if spark is None:
-        columns = rows.all(_TYPES)
-        ranges = writer.range_of(columns)
-        outcomes = [
-            writer.write(
-                number, {name: column[ranges == number] for name, column in columns.items()}
-            )
-            for number in range(n_ranges)
-        ]
-        return [Outcome.from_record(outcome) for outcome in outcomes]
-
-    def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        number = partition_number()  # which is exactly one range
-        outcome = json.dumps(writer.write(number, unpacked(batches, _TYPES)))
-        yield pa.RecordBatch.from_pydict(
-            {"range": pa.array([number], pa.int32()), "outcome": [outcome]}
-        )
-
-    packed = packed_by_block(rows, writer.range_of, n_ranges, _TYPES)
-    found = packed.mapInArrow(write, "range int, outcome string").collect()
-    return [
-        Outcome.from_record(json.loads(row["outcome"]))
-        for row in sorted(found, key=lambda row: row["range"])
-    ]
+    found = at_blocks(rows, writer.range_of, len(writer.starts), _TYPES, writer.write)
+    return [Outcome.from_record(outcome) for outcome in found]
 
 
 def _grouped(rows: Arrays, by: Sequence[str], *, mean: bool = False) -> Arrays:

@@ -55,10 +55,12 @@ class RatingFacts:
 
     def __add__(self, other: RatingFacts) -> RatingFacts:
         """Return what is known of both together."""
+        lowest = Counter(dict(self.lowest)) + Counter(dict(other.lowest))
+        highest = Counter(dict(self.highest)) + Counter(dict(other.highest))
         return RatingFacts(
             self.n + other.n,
-            tuple(sorted(_counted(self.lowest, other.lowest).items())[:2]),
-            tuple(sorted(_counted(self.highest, other.highest).items(), reverse=True)[:2]),
+            tuple(sorted(lowest.items())[:2]),
+            tuple(sorted(highest.items(), reverse=True)[:2]),
             tuple(a and b for a, b in zip(self.on_step, other.on_step, strict=True)),
         )
 
@@ -147,7 +149,7 @@ class RowFacts:
         return KindCounts(sum(self.by_kind.values()), dict(ordered), self.examples)
 
 
-def facts_of_rejected(rows: pa.Table, file: int) -> RowFacts:
+def facts_of_rejected(rows: pa.Table | pa.RecordBatch, file: int) -> RowFacts:
     """Count rejected rows of a file by reason: columns line, cell, raw, reason."""
     counted = {one["values"]: one["counts"] for one in pc.value_counts(rows["reason"]).to_pylist()}
     examples: dict[str, Example] = {}
@@ -179,13 +181,6 @@ def _forms(ids: pa.Array, n: np.ndarray) -> IdForms:
 
 def _is_multiple(value: Any, step: float) -> Any:
     return np.abs(value / step - np.rint(value / step)) < 1e-9
-
-
-def _counted(*parts: Iterable[tuple[float, int]]) -> Counter[float]:
-    total: Counter[float] = Counter()
-    for part in parts:
-        total.update(dict(part))
-    return total
 
 
 def _in_words(code: float, n: int, n_all: int, low: float, high: float) -> str:

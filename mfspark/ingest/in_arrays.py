@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 
 from mfspark.errors import InputError
 from mfspark.ingest.duplicates import left_out_rows, superseded
-from mfspark.ingest.parts import REJECTED
+from mfspark.ingest.facts import RowFacts, facts_of_rejected, summed
+from mfspark.ingest.parts import as_rejected
 from mfspark.ingest.readers.columns import without_ratings
 from mfspark.ingest.readers.files import display_names
 from mfspark.ingest.readers.id_text import plain_integers, without_point_zero
@@ -24,13 +25,13 @@ from mfspark.ingest.readers.plan import examine_here, plan_read
 from mfspark.ingest.row_counts import (
     ACCEPTED,
     SUPERSEDED,
-    Example,
     KindCounts,
     too_many_rejected,
     too_many_repeats,
     unusable,
 )
-from mfspark.ingest.statistics import NO_TIME, starts_of
+from mfspark.ingest.statistics import NO_TIME
+from mfspark.kernels.arrays.ordering import starts_of
 
 if TYPE_CHECKING:
     from mfspark.config.config import IngestOptions
@@ -101,8 +102,8 @@ class FileRatings:
         out, self.rows = self.rows.take(mask), self.rows.take(~mask)
         users, items = self.user_ids.take(out.users), self.item_ids.take(out.items)
         files = pa.array(self.names).take(pa.array(out.files))
-        fields = users, items, out.values, out.times, files, out.lines
-        self.rejected.append(left_out_rows(*fields, reason))
+        rows = left_out_rows(users, items, out.values, out.times, files, out.lines, reason)
+        self.rejected.append(rows)
 
     def check(self, options: IngestOptions) -> None:
         """Raise InputError where too many rows were rejected, or none was accepted."""
@@ -171,31 +172,27 @@ def read_arrays(
             f"{choices[0]} holds choices without ratings, and the run was fitted on ratings",
             "name its rating with --set ingest.columns.rating=NAME",
         )
-    names, parts, kinds = display_names(files), list[_Part](), Counter[str]()
-    examples: dict[str, Example] = {}
+    names, parts, facts = display_names(files), list[_Part](), list[RowFacts]()
     rejected: list[pa.Table] = []
     for number, split in enumerate(plan.splits, 1):
         for batch in plan.sources[split.file].read(split):
             bad = pc.is_valid(batch["reason"])
             part = batch if bad.true_count == 0 else batch.filter(pc.invert(bad))
             parts.append(_Part.of(part, split.file))
-            kinds[ACCEPTED] += part.num_rows
+            facts.append(RowFacts({ACCEPTED: part.num_rows}))
             if bad.true_count:
                 left_out = batch.filter(bad)
-                rejected.append(_rejected(left_out, names[split.file]))
-                kinds.update(left_out["reason"].to_pylist())
-                for row in left_out.to_pylist():
-                    place = Example(split.file, row["line"], row["cell"], row["raw"])
-                    examples.setdefault(row["reason"], place)
+                rejected.append(as_rejected(left_out, names[split.file]))
+                facts.append(facts_of_rejected(left_out, split.file))
         told(number, len(plan.splits))
     users, user_ids = _numbered([part.users for part in parts])
     items, item_ids = _numbered([part.items for part in parts])
     none = RatingRows(*(np.empty(0, kind) for kind in _KINDS))
     rows = RatingRows.joined([none, *(part.rest for part in parts)])
     rows = replace(rows, users=users, items=items)
-    by_kind = dict(sorted(kinds.items(), key=lambda each: (-each[1], each[0])))
-    counts = KindCounts(sum(kinds.values()), by_kind, examples)
-    return FileRatings(names, plan.read_as, counts, rows, user_ids, item_ids, rejected)
+    return FileRatings(
+        names, plan.read_as, summed(facts).counts, rows, user_ids, item_ids, rejected
+    )
 
 
 class _Part(NamedTuple):
@@ -215,11 +212,6 @@ class _Part(NamedTuple):
         return cls(
             users, items, RatingRows(none, none, batch["rating"].to_numpy(), times, files, lines)
         )
-
-
-def _rejected(rows: pa.RecordBatch, name: str) -> pa.Table:
-    columns = [pa.repeat(name, rows.num_rows), rows["line"], rows["raw"], rows["reason"]]
-    return pa.table(columns, schema=REJECTED)
 
 
 def _numbered(parts: Sequence[pa.DictionaryArray]) -> tuple[np.ndarray, pa.Array]:

@@ -232,7 +232,7 @@ class Intake:
             self._scratch,
             f"{self._place}/by_user",
         )
-        placed = PlacedRows(rows, of_users, of_items, base.files if base else None)
+        placed = PlacedRows.of(rows, of_users, of_items, base.files if base else None)
         outcomes = bring_together(None if self._here else self.session.spark, placed, writer)
         if (came := sum(outcome.n for outcome in outcomes)) != n:
             raise MfsparkError(

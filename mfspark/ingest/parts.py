@@ -114,6 +114,12 @@ class ReadSplits:
         return kept
 
 
+def as_rejected(rows: pa.Table | pa.RecordBatch, name: str) -> pa.Table:
+    """Return rejected rows of CLEANED, of a file of a name, as rows of REJECTED."""
+    names = pa.repeat(name, rows.num_rows)
+    return pa.table([names, rows["line"], rows["raw"], rows["reason"]], schema=REJECTED)
+
+
 def joined(storage: Storage, outcomes: Sequence[Mapping[str, Any]]) -> ReadRows:
     """Put together what the tasks of a read returned, in their order."""
     parts = [Part(**part) for outcome in outcomes for part in outcome["parts"]]
@@ -184,9 +190,7 @@ class _PartWriter:
         if not rows.num_rows:
             return
         self.facts.append(facts_of_rejected(rows, self.file))
-        name = pa.repeat(self.name, rows.num_rows)
-        table = pa.table([name, rows["line"], rows["raw"], rows["reason"]], schema=REJECTED)
-        self._rejected.append(self._write(table, "rejected"))
+        self._rejected.append(self._write(as_rejected(rows, self.name), "rejected"))
 
     def _write(self, rows: pa.Table, what: str) -> str:
         place = f"{self.place}/{what}"

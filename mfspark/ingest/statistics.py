@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from mfspark.kernels.arrays.ordering import order_of_pairs
+from mfspark.kernels.arrays.ordering import order_of_pairs, starts_of
 from mfspark.kernels.arrays.tile import Array, RowArrays
 from mfspark.schemas import TIMESTAMP
 
@@ -42,9 +42,7 @@ class RatingTally(RowArrays):
         distinct, codes = _encoded(self.values)
         order = order_of_pairs(self.rows, codes, n_rows, len(distinct))
         rows, codes = self.rows[order], codes[order]
-        starts = np.flatnonzero(
-            (np.diff(rows, prepend=-1) != 0) | (np.diff(codes, prepend=-1) != 0)
-        )
+        starts = starts_of(rows, codes)
         return RatingTally(
             rows[starts],
             distinct[codes[starts]],
@@ -94,15 +92,6 @@ class RatingTally(RowArrays):
         )
         between = (above - position) * low + (position - below) * high
         return np.where(below == above, low, between)
-
-
-def starts_of(*columns: Array) -> Array:
-    """Return where runs of rows begin that are equal in all columns (n); int64."""
-    differs = np.zeros(len(columns[0]), bool)
-    differs[:1] = True
-    for column in columns:
-        differs[1:] |= column[1:] != column[:-1]
-    return np.flatnonzero(differs)
 
 
 def _encoded(values: Array) -> tuple[Array, Array]:

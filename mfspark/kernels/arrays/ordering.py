@@ -1,4 +1,4 @@
-"""Putting ratings in order."""
+"""Putting ratings in order, and where runs of equal ones begin."""
 
 from __future__ import annotations
 
@@ -38,6 +38,19 @@ def order_of(numbers: ArrayLike, n: int) -> NDArray[np.int64]:
     for digit in others:
         order = order[np.argsort(digit[order], kind="stable")]
     return order
+
+
+def starts_of(*columns: NDArray[Any]) -> NDArray[np.int64]:
+    """Return where runs of rows begin that are equal in all columns (n); int64.
+
+    >>> starts_of(np.array([3, 3, 5]), np.array([1, 2, 2])).tolist()
+    [0, 1, 2]
+    """
+    differs = np.zeros(len(columns[0]), bool)
+    differs[:1] = True
+    for column in columns:
+        differs[1:] |= column[1:] != column[:-1]
+    return np.flatnonzero(differs)
 
 
 def _digits(numbers: NDArray[Any], n: int) -> list[NDArray[np.uint16]]:
