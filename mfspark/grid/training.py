@@ -15,7 +15,7 @@ import json
 import math
 import time
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from mfspark.errors import MfsparkError
 from mfspark.grid.block_store import BlockStore, MemoryStore
@@ -27,9 +27,6 @@ from mfspark.kernels.arrays.tile import Numbers
 from mfspark.schemas import SIDES
 from mfspark.storage.protocol import Storage
 from mfspark.system.cores import cores_of_this_task
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,11 @@ class IngestReport:
     notes: list[str] = field(default_factory=list)
     """What a reader of the summary should know of the input."""
 
+    @property
+    def rejected_share(self) -> float:
+        """Rejected rows over all rows of the files."""
+        return self.n_rejected / (self.n_rows or 1)
+
     def check(self) -> None:
         """Raise MfsparkError where rows are lost or counted twice."""
         came = self.n_rows + self.n_carried

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 from mfspark.config.config import GridOptions
 from mfspark.grid.block_store import BlockStore
@@ -23,9 +23,6 @@ from mfspark.grid.training import (
 )
 from mfspark.kernels.arrays.tile import Array
 from mfspark.schemas import Side
-
-if TYPE_CHECKING:
-    pass
 
 Kind = Literal["rating", "ranking"]
 MOST_REASONS = 3

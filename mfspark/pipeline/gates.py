@@ -81,7 +81,7 @@ def _input(both: JudgedNight) -> Iterator[Verdict]:
         yield of_fall("input", f"{side} with ratings", gates.input, *counts)
     shares = (
         theirs["n_rejected"] / (theirs["n_rows"] or 1),
-        report.n_rejected / (report.n_rows or 1),
+        report.rejected_share,
     )
     yield of_rise("rejected", "rows", gates.rejected, *shares)
 

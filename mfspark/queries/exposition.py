@@ -89,8 +89,8 @@ def _of_run(run: PublishedRun) -> Iterator[Family]:
     }
     came_in = [({"outcome": name}, n) for name, n in counts.items()]
     yield Family("input_rows", "Rows of its files of ratings, by what became of them.", came_in)
-    share = ingest.n_rejected / (ingest.n_rows or 1)
-    yield Family("rejected_share", "Share of the rows that were rejected.", [({}, share)])
+    rejected = [({}, ingest.rejected_share)]
+    yield Family("rejected_share", "Share of the rows that were rejected.", rejected)
     reasons = [({"reason": name}, n) for name, n in ingest.rejected_by_reason.items()]
     yield Family("rejected_rows", "Rejected rows, by reason.", reasons)
     yield from _figures(run)

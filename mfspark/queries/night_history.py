@@ -168,7 +168,7 @@ def _figures(
         "ratings": ingest.n_accepted if ingest else None,
         "users": n_rated(run, "user"),
         "items": n_rated(run, "item"),
-        "rejected": ingest.n_rejected / ingest.n_rows if ingest and ingest.n_rows else None,
+        "rejected": ingest.rejected_share if ingest and ingest.n_rows else None,
         "seconds": sum(seconds.values()) or None,
     }
     figures = {name: float(value) for name, value in found.items() if value is not None}

@@ -57,8 +57,7 @@ class RefusedRun(PublishedRun):
 
     @property
     def _tables_key(self) -> str:
-        moved = self.warehouse.storage.moves
-        return f"{self._scratch}/tables" if moved else self.warehouse.run_key(self.run_id)
+        return self.warehouse.unpublished_tables_key(self.run_id)
 
     def _read(self, run_id: str) -> tuple[tuple[str, ...], Manifest]:
         """Return why the night was refused, and its manifest."""

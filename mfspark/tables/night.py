@@ -107,9 +107,9 @@ class Night:
 
     @property
     def tables_key(self) -> str:
-        """Where its tables are written: in scratch where directories move, else in the run."""
-        moved = self.storage.moves and not self.published
-        return self.scratch("tables") if moved else self.warehouse.run_key(self.run_id)
+        """Where its tables lie, published or not."""
+        place = self.warehouse.run_key if self.published else self.warehouse.unpublished_tables_key
+        return place(self.run_id)
 
     def table_key(self, table: str) -> str:
         """Return the key of a table of this night, below which its files lie."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pyarrow.parquet as pq
-
 from mfspark.storage.protocol import Storage
 
 if TYPE_CHECKING:
@@ -33,6 +31,8 @@ class TableFiles:
 
     def row_groups(self, most: int) -> list[tuple[str, range]]:
         """Return their row groups by file, up to so many together; reads the footers."""
+        import pyarrow.parquet as pq  # as below
+
         found: list[tuple[str, range]] = []
         for key in self.keys:
             with pq.ParquetFile(self.storage.open(key)) as file:

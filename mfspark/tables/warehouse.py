@@ -79,6 +79,14 @@ class Warehouse:
         """Return the key of a night in progress."""
         return f"scratch/{check_name(run_id, 'run')}"
 
+    def unpublished_tables_key(self, run_id: str) -> str:
+        """Return the key of a night's tables until it is published.
+
+        In scratch where directories move, else where they stay.
+        """
+        moved = self.storage.moves
+        return f"{self.scratch_key(run_id)}/tables" if moved else self.run_key(run_id)
+
     def current(self) -> str | None:
         """Return the run that readers see; None where nothing was published."""
         return self.pointed().run_id
